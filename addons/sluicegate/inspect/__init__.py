@@ -1,0 +1,1 @@
+"""What people look at: own endpoints, flow marks, views."""

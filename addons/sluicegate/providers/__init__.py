@@ -1,0 +1,1 @@
+"""What is particular to each LLM provider, one file each."""

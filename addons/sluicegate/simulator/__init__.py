@@ -1,0 +1,1 @@
+"""A Messages API stand-in with faults and a bill."""

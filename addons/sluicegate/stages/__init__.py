@@ -1,0 +1,1 @@
+"""Thin adapters: what each stage of the Chain does with an exchange."""

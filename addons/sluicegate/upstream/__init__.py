@@ -1,0 +1,1 @@
+"""The proxy-core part: layers and streams inside mitmproxy."""
