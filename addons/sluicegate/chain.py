@@ -1,0 +1,435 @@
+"""Chain: the only mitmproxy addon. Requests descend through the stages, answers and ends unwind them in reverse.
+
+    requestheaders   open the Exchange, take the client's credentials off the flow, let stages look at the headers
+    request          the descent; its last act is the Release, without which nothing leaves (upstream/layer.py)
+    responseheaders  stages add their taps, innermost first
+    response, error  the end: completed stages settle, once
+
+mitmproxy goes on when a hook raises; so nothing here raises. A hook that goes wrong leaves the exchange without a release.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any
+
+from mitmproxy import connection, http, tls
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import layer, server_hooks
+
+from sluicegate import doors
+from sluicegate.core.messages import agent_of, session_of, surface
+from sluicegate.errors import Refused
+from sluicegate.exchange import Exchange, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.inspect.endpoints import Endpoints
+from sluicegate.playback import adopt_playback
+from sluicegate.policy import MAGIC_HOST, Policy
+from sluicegate.providers import anthropic
+from sluicegate.reload import Reloader
+from sluicegate.services import Services, log
+from sluicegate.stages import ORDER
+from sluicegate.stages.base import Stage
+from sluicegate.stages.router import own_target
+from sluicegate.upstream.native import native_response
+from sluicegate.upstream.seal import take_credentials
+from sluicegate.upstream.stream import CLIENT_HOST
+from sluicegate.upstream.timeouts import ConnectTimeouts
+
+__all__ = ["Chain"]
+
+NO_POLICY = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
+
+
+class Chain:
+    """Runs the stages around every exchange, whatever door it came in by."""
+
+    name = "sluicegate"
+
+    def __init__(self, services: Services | None = None) -> None:
+        self.services = services or Services()
+        self.stages: tuple[type[Stage], ...] = ()
+        self.policy: Policy | None = None
+        self.timeouts = ConnectTimeouts()
+        self.endpoints = Endpoints(self)
+        self.reloader = Reloader(self)
+        self._open: dict[str, dict[str, Exchange]] = {}
+        """Exchanges under way, by client connection: the safety net under hooks that never come."""
+
+    def join(self, stages: Sequence[type[Stage]]) -> None:
+        """Add stages; they stand in ORDER, whatever order they come in."""
+        merged = {*self.stages, *stages}
+        unknown = [s for s in merged if s not in ORDER]
+        self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
+        self.reloader.rebuild()
+
+    # -- mitmproxy's life
+    def load(self, loader: Loader) -> None:
+        self.reloader.add_options(loader)
+        adopt_playback()
+
+    def configure(self, updated: set[str]) -> None:
+        self.reloader.configure(updated)
+
+    def running(self) -> None:
+        self.reloader.running()
+
+    async def done(self) -> None:
+        await self.reloader.done()
+
+    # -- connections
+    def client_connected(self, client: connection.Client) -> None:
+        if doors.keep_out_strangers(client, self.policy):
+            log.warning("client.refused", peer=str(client.peername), why="not on loopback, and identity.mode is open")
+
+    def client_disconnected(self, client: connection.Client) -> None:
+        for x in tuple(self._open.get(client.id, {}).values()):
+            self._finish(x, "client_abort", "the client's connection ended")
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        if not doors.opens_tls(data, self.policy):
+            data.ignore_connection = True
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        doors.next_layer(nextlayer, self.policy)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.timeouts.connecting(data)
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.timeouts.connected(data)
+
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.timeouts.done(data.server)
+
+    async def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        await self.timeouts.disconnected(data)
+
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        self.timeouts.done(data.conn)
+
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        self.timeouts.done(data.conn)
+
+    def http_connect(self, flow: http.HTTPFlow) -> None:
+        take_credentials(flow.request.headers)
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        if auth := self.services.via_auth(flow.server_conn.address):
+            flow.request.headers["proxy-authorization"] = auth.decode()
+
+    # -- the request
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        attach(flow, None)  # a replay brings the old flow: never let its past speak for it
+        try:
+            presented = take_credentials(flow.request.headers)
+            if self.policy is None:
+                flow.response = native_response(503, NO_POLICY, kind="api_error")
+                return
+            x = self._enter(flow, self.policy, presented)
+        except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
+            self.services.alarm("chain.requestheaders", error=type(e).__name__)
+            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
+            return
+        if x.own:
+            return
+        for stage in x.policy.heads:
+            if x.answer or not self._step(x, stage, stage.head):
+                return
+
+    def _enter(self, flow: http.HTTPFlow, policy: Policy, presented: Any) -> Exchange:
+        request = flow.request
+        d = request.data
+        path = d.path.decode("ascii", "replace")
+        door = doors.door_of(flow.client_conn, replay=flow.is_replay == "request")
+        x = Exchange(
+            id=new_id(),
+            flow=flow,
+            policy=policy,
+            door=door,
+            surface=surface(d.method.decode("ascii", "replace"), path),
+            started=time.monotonic(),
+            started_at=time.time(),
+            presented=presented,
+            client_host=getattr(request, CLIENT_HOST, ""),
+            origin=self._origin(flow, policy),
+        )
+        x.own = (door == "reverse" and self.endpoints.owns(path)) or (
+            door != "replay" and x.origin[1].lower() == MAGIC_HOST
+        )
+        x.websocket = "upgrade" in request.headers
+        attach(flow, x)
+        if not x.own:
+            self._open.setdefault(flow.client_conn.id, {})[x.id] = x
+            self.services.stats.active += 1
+        return x
+
+    def _origin(self, flow: http.HTTPFlow, policy: Policy) -> tuple[bool, str, int]:
+        d = flow.request.data
+        sni = flow.client_conn.sni
+        if sni and d.host.lower() not in policy.decrypts and sni.lower() in policy.decrypts:
+            return True, sni, 443  # CONNECT to an address, TLS to a provider's name
+        if d.host.lower() in anthropic.HOSTS:
+            return True, d.host, 443  # never in the clear, whatever the tunnel said
+        return d.scheme == b"https", d.host, d.port
+
+    def request(self, flow: http.HTTPFlow) -> Coroutine[Any, Any, None] | None:
+        x = exchange_of(flow)
+        if x is None or x.closed:
+            if flow.response is None:  # the seal would stop it as well; say it in the first place
+                flow.response = native_response(500, "the request never entered the gate; nothing was sent upstream")
+            return None
+        if flow.intercepted:
+            return self._descend_when_resumed(x)
+        return self._start_descent(x)
+
+    async def _descend_when_resumed(self, x: Exchange) -> None:
+        """Somebody edits the request in the user interface: the stages see what comes out of it."""
+        try:
+            await x.flow.wait_for_resume()
+            x.presented = (*x.presented, *take_credentials(x.request.headers))
+            if rest := self._start_descent(x):
+                await rest
+        except BaseException as e:  # noqa: BLE001
+            self._bug(x, "chain", e)
+
+    def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        if x.flow.response is not None and x.answer is None:
+            return None  # another addon answered
+        if x.own:
+            x.flow.response, x.source = self.endpoints.answer(x)
+            return None
+        if x.answer is None:
+            if x.websocket and not self._may_upgrade(x):
+                return None
+            x.session_id = session_of(x.request.headers, x.facts)
+            x.agent_id = agent_of(x.request.headers)
+        return self._descend(x, 0)
+
+    def _may_upgrade(self, x: Exchange) -> bool:
+        if x.request.headers.get("upgrade", "").lower() != "websocket":
+            x.websocket = False  # an upgrade to something else is not passed on: the request goes as plain HTTP
+            return True
+        if x.policy.relays_websockets and not x.inference:
+            return True
+        self._refuse(x, Refused(426 if x.inference else 403, "WebSockets are not relayed here: a stage must read what passes"))
+        self._land(x)
+        return False
+
+    def _descend(self, x: Exchange, start: int) -> Coroutine[Any, Any, None] | None:
+        stages = x.policy.stages
+        for i in range(start, len(stages)):
+            if x.answer is not None:
+                break
+            waiting = self._request_step(x, stages[i])
+            if waiting is not None:
+                return self._descend_later(x, i, waiting)
+        self._land(x)
+        return None
+
+    def _request_step(self, x: Exchange, stage: Stage) -> Awaitable[None] | None:
+        before = snapshot(x.request) if stage.fate == "aside" else None
+        try:
+            waiting = stage.request(x)
+        except BaseException as e:  # noqa: BLE001
+            self._stage_raised(x, stage, e, before)
+            return None
+        if waiting is not None and inspect.isawaitable(waiting):
+            return waiting
+        if stage not in x.entered:
+            x.entered.append(stage)
+        return None
+
+    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None]) -> None:
+        stage = x.policy.stages[i]
+        before = snapshot(x.request) if stage.fate == "aside" else None
+        try:
+            await waiting
+            if stage not in x.entered:
+                x.entered.append(stage)
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
+            self._stage_raised(x, stage, e, before)
+        if x.gone:
+            return  # the proxy core tells the rest through the error hook
+        if rest := self._descend(x, i + 1):
+            await rest
+
+    def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
+        """One synchronous method of one stage. False: the descent is over."""
+        try:
+            method(x)
+        except BaseException as e:  # noqa: BLE001
+            self._stage_raised(x, stage, e, None)
+            return x.answer is None
+        if stage not in x.entered:
+            x.entered.append(stage)
+        return True
+
+    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Any) -> None:
+        if isinstance(e, Refused):
+            self._refuse(x, e)
+        elif stage.fate == "aside":
+            self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+            if before is not None:
+                d = x.request.data
+                d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
+            x.answer = x.source = None
+        else:
+            self._bug(x, stage.name, e)
+
+    def _refuse(self, x: Exchange, refused: Refused) -> None:
+        x.answer = native_response(
+            refused.status, refused.message, kind=refused.kind, exchange_id=x.id, fields=refused.headers()
+        )
+        x.outcome, x.own_error, x.error = "refused", True, refused.message
+
+    def _bug(self, x: Exchange, where: str, e: BaseException) -> None:
+        """Fail closed: nothing goes upstream, the client gets a native 500."""
+        self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
+        x.release = None
+        x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
+        x.answer = native_response(
+            500, f"an internal error in the gate ({where}); nothing was sent upstream", exchange_id=x.id
+        )
+        x.flow.response = x.answer
+
+    def _land(self, x: Exchange) -> None:
+        """The end of the descent: an answer of ours, or the release."""
+        try:
+            if x.answer is not None:
+                x.flow.response = x.answer
+                return
+            if x.target is None:  # no router runs: the request goes where the client meant it to go
+                x.target = own_target(x, self.services.via)
+            x.release = Release(x.target, snapshot(x.request), upgrade=x.websocket)
+        except BaseException as e:  # noqa: BLE001
+            self._bug(x, "chain", e)
+
+    # -- the answer
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        x = exchange_of(flow)
+        if x is None or x.closed or flow.response is None:
+            return
+        try:
+            self._answer(x, flow.response)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("chain.responseheaders", exchange=x.id, error=describe(e))
+            x.outcome, x.abort = "internal", "an internal error in the gate"
+
+    def _answer(self, x: Exchange, response: http.Response) -> None:
+        x.first_byte = time.monotonic()
+        x.status = response.status_code
+        if x.own:
+            return
+        if response.status_code == 101:
+            if not (x.release and x.release.upgrade):
+                x.outcome, x.abort = "failed", "the upstream switched protocols unasked"
+            return
+        for stage in reversed(x.entered):
+            taps = len(x.taps)
+            try:
+                stage.answer(x)
+            except BaseException as e:  # noqa: BLE001
+                if stage.fate != "aside":
+                    self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
+                    x.outcome, x.abort = "internal", f"an internal error in the gate ({stage.name})"
+                    return
+                self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+                x.taps.truncate(taps)
+        if x.answer is None or x.source:
+            self._frame(x, response)
+        response.headers["x-sluicegate-id"] = x.id
+
+    def _frame(self, x: Exchange, response: http.Response) -> None:
+        """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
+        response.stream = x.taps
+        headers = response.headers
+        if x.taps.changes:
+            headers.pop("content-length", None)
+            headers.pop("content-encoding", None)
+        h1_client = x.flow.client_conn.alpn != b"h2"
+        if h1_client and "content-length" not in headers and x.request.http_version != "HTTP/1.0":
+            headers["transfer-encoding"] = "chunked"
+
+    async def sluicegate_pull(self, flow: http.HTTPFlow) -> None:
+        """A body that arrives over time: wait for its next bytes, and for the client's buffers to drain."""
+        x = exchange_of(flow)
+        if x is None or x.source is None:
+            return
+        try:
+            await self.endpoints.pull(x, x.source)
+        except BaseException as e:  # noqa: BLE001
+            x.source.close(type(e).__name__)
+
+    # -- the end
+    def response(self, flow: http.HTTPFlow) -> None:
+        x = exchange_of(flow)
+        if x is None:
+            return
+        ok: Outcome = "ok" if (x.status or 500) < 400 or x.own else "upstream_error"
+        self._finish(x, ok, None)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        x = exchange_of(flow)
+        if x is None:
+            return
+        message = flow.error.msg if flow.error else ""
+        outcome: Outcome
+        if x.outcome == "denied":
+            outcome = "denied"
+            self.services.alarm("seal.denied", exchange=x.id, door=x.door, why=message)
+        elif x.gone:
+            outcome = "client_abort"
+        else:
+            outcome = "truncated" if x.status is not None else "failed"
+            x.own_error = x.status is None
+        self._finish(x, outcome, message)
+
+    def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:
+        """Settle the stages that completed, in reverse, exactly once; then let go of everything that holds a secret."""
+        if x.closed:
+            return
+        x.closed = True
+        x.outcome = x.outcome or outcome
+        x.error = x.error or error
+        if not x.own:
+            self._forget(x)
+        for name, e in x.taps.set_aside:
+            self.services.alarm("tap.aside", tap=name, exchange=x.id, error=describe(e))
+        if x.taps.broken:
+            self.services.alarm("tap.bug", tap=x.taps.broken[0], exchange=x.id, error=describe(x.taps.broken[1]))
+        while x.entered:
+            stage = x.entered.pop()
+            try:
+                stage.settle(x)
+            except BaseException as e:  # noqa: BLE001 - the others still settle
+                self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+        x.flow.metadata["sluicegate"] = {**x.summary(), **x.flow.metadata.get("sluicegate", {})}
+        x.presented = ()
+        if x.status != 101:
+            x.release = None
+            x.target = None
+        x.fields.clear()
+        if outcome in ("ok", "upstream_error") and x.status != 101 and x.source is None:
+            attach(x.flow, None)
+
+    def _forget(self, x: Exchange) -> None:
+        self.services.stats.active -= 1
+        client_id = x.flow.client_conn.id
+        if mine := self._open.get(client_id):
+            mine.pop(x.id, None)
+            if not mine:
+                del self._open[client_id]
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        attach(flow, None)
+
+
+def describe(e: BaseException) -> str:
+    """A bug in words fit for a log: its type and where, never its text (it may quote a body)."""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
+    return f"{type(e).__name__}{where}"

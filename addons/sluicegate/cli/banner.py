@@ -1,0 +1,36 @@
+"""What `sluicegate run` prints when its doors are open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.proxy import mode_specs
+
+__all__ = ["Banner"]
+
+
+class Banner:
+    """A mitmproxy addon that prints where the doors are."""
+
+    name = "sluicegate_banner"
+
+    def __init__(self, target: str, upstream: Any) -> None:
+        self.target = target
+        self.upstream = upstream
+
+    def running(self) -> None:
+        lines = ["sluicegate is open"]
+        for server in ctx.master.addons.get("proxyserver").servers:
+            for host, port, *_ in server.listen_addrs[:1]:
+                at = f"http://{host}:{port}"
+                if isinstance(server.mode, mode_specs.ReverseMode):
+                    lines.append(f"  reverse  {at}   ANTHROPIC_BASE_URL={at}")
+                else:
+                    lines.append(f"  regular  {at}   sluicegate exec -- claude")
+        if self.upstream:
+            scheme, (host, port) = self.upstream
+            lines.append(f"  through  {scheme}://{host}:{port}")
+        if url := getattr(ctx.master, "web_url", None):
+            lines.append(f"  mitmweb  {url}")
+        print("\n".join(lines), flush=True)

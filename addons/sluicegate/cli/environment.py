@@ -1,0 +1,108 @@
+"""`sluicegate exec` and `sluicegate env`: the environment in which an unmodified client goes through the regular door."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sluicegate.cli.places import fail
+
+__all__ = ["client_environment", "env", "exec_"]
+
+UNSET = ("ALL_PROXY", "all_proxy")
+"""With ALL_PROXY set, some clients send /v1/messages past the proxy."""
+
+ProxyOption = Annotated[
+    str | None, typer.Option("--proxy", help="The regular door, http://host:port. Default: the gate that runs on this machine.")
+]
+CaOption = Annotated[Path | None, typer.Option("--ca", help="The gate's CA certificate (PEM). Default: the running gate's.")]
+
+
+def exec_(ctx: typer.Context, proxy: ProxyOption = None, ca: CaOption = None) -> None:
+    """Run a command whose traffic goes through the gate: sluicegate exec -- claude …"""
+    if not ctx.args:
+        fail("say what to run: sluicegate exec -- claude")
+    program = shutil.which(ctx.args[0])
+    if program is None:
+        fail(f"there is no program {ctx.args[0]!r} on PATH", 127)
+    environment = {k: v for k, v in os.environ.items() if k not in UNSET}
+    environment.update(client_environment(proxy, ca))
+    os.execve(program, ctx.args, environment)  # noqa: S606 - running the user's command is what this is for
+
+
+def env(
+    proxy: ProxyOption = None,
+    ca: CaOption = None,
+    settings: Annotated[bool, typer.Option("--settings", help="As the env block of Claude Code's settings.json.")] = False,
+) -> None:
+    """Print that environment for a shell:  eval "$(sluicegate env)" """
+    variables = client_environment(proxy, ca)
+    if settings:
+        typer.echo(json.dumps({"env": variables}, indent=2))
+        return
+    typer.echo(f"unset {' '.join(UNSET)}")
+    for name, value in variables.items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def client_environment(proxy: str | None, ca: Path | None) -> dict[str, str]:
+    """HTTPS_PROXY and the CA, in the spellings that Node, Python and curl read."""
+    gate = _running() if proxy is None or ca is None else {}
+    address = proxy or _door(gate)
+    certificate = (ca or Path(gate["ca"])).absolute()
+    if not certificate.exists():
+        fail(f"there is no CA certificate at {certificate}; name the running gate's with --ca")
+    bundle = str(_bundle(certificate))
+    return {
+        "HTTPS_PROXY": address,
+        "https_proxy": address,
+        "NODE_EXTRA_CA_CERTS": str(certificate),
+        "NODE_USE_ENV_PROXY": "1",
+        "SSL_CERT_FILE": bundle,
+        "REQUESTS_CA_BUNDLE": bundle,
+    }
+
+
+def _running() -> dict[str, Any]:
+    from sluicegate.inspect.whereabouts import living
+    from sluicegate.services import state_folder
+    from sluicegate.settings import Settings
+
+    gates = living(state_folder(Settings()))
+    with_door = [g for g in gates if any(d["mode"] in ("regular", "upstream") for d in g["doors"])]
+    if with_door:
+        return with_door[0]
+    if gates:
+        fail("the gate that runs here has no regular door; start it with --regular PORT, or name one with --proxy and --ca")
+    fail("no gate runs here; start one with `sluicegate run`, or name one with --proxy and --ca")
+
+
+def _door(gate: dict[str, Any]) -> str:
+    door = next(d for d in gate["doors"] if d["mode"] in ("regular", "upstream"))
+    host = door["host"] if door["host"] not in ("", "::", "0.0.0.0") else "127.0.0.1"  # noqa: S104
+    return f"http://{f'[{host}]' if ':' in host else host}:{door['port']}"
+
+
+def _bundle(certificate: Path) -> Path:
+    """SSL_CERT_FILE replaces the trusted roots, it does not add to them: public roots and our CA in one file.
+
+    Hosts that the gate does not open are tunnelled, and still need the public roots.
+    """
+    import certifi
+
+    from sluicegate.services import state_folder
+    from sluicegate.settings import Settings
+
+    roots = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
+    path = state_folder(Settings()) / "run" / "ca-bundle.pem"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if roots != path:
+        text = roots.read_text() if roots.exists() else Path(certifi.where()).read_text()
+        path.write_text(text.rstrip() + "\n" + certificate.read_text())
+    return path

@@ -1,0 +1,129 @@
+"""`sluicegate run`: the gate with its doors, and mitmweb if wanted, in one process."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sluicegate.cli.places import certs_dir, fail
+from sluicegate.settings import ConfigError, Settings, load, refuse_unavailable
+
+__all__ = ["run"]
+
+
+def run(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Configuration file (YAML). Default: none, pass everything through.")
+    ] = None,
+    reverse: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Reverse door: ANTHROPIC_BASE_URL=http://127.0.0.1:PORT")
+    ] = None,
+    regular: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Regular door: HTTPS_PROXY=http://127.0.0.1:PORT")
+    ] = None,
+    upstream: Annotated[
+        str | None, typer.Option(help="The company's proxy: http://[user:password@]host:port. All doors go through it.")
+    ] = None,
+    web: Annotated[bool, typer.Option("--web", help="Look at the traffic in mitmweb.")] = False,
+    web_port: Annotated[int, typer.Option(min=1, max=65535, help="mitmweb's port.")] = 8081,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show mitmproxy's own log as well.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="A mitmproxy option: name=value.")] = None,
+) -> None:
+    """Run the gate. Without --reverse and --regular: the reverse door on 4000 and the regular door on 8080."""
+    import os
+
+    path = config or (Path(os.environ["SLUICEGATE_CONFIG"]) if os.environ.get("SLUICEGATE_CONFIG") else None)
+    try:
+        settings = load(path, os.environ)
+        refuse_unavailable(settings, path, os.environ)
+    except ConfigError as e:
+        fail(str(e))
+    except OSError as e:
+        fail(f"cannot read {path}: {e.strerror}")
+    if reverse is None and regular is None:
+        reverse, regular = 4000, 8080
+    for port, flag in ((reverse, "--reverse"), (regular, "--regular"), (web_port if web else None, "--web-port")):
+        _must_be_free(host if flag != "--web-port" else "127.0.0.1", port, flag)
+    modes = []
+    target = _reverse_target(settings)
+    if reverse is not None:
+        modes += ["--mode", f"reverse:{target}@{reverse}"]
+    if regular is not None:
+        modes += ["--mode", f"regular@{regular}"]
+    args = [*modes, "--listen-host", host, "--set", f"confdir={certs_dir()}", "--set", "connection_strategy=lazy"]
+    if not verbose:
+        args += ["--set", "termlog_verbosity=warn"]
+    if path:
+        args += ["--set", f"sluicegate_config={path.absolute()}"]
+    if web:
+        args += ["--set", "web_open_browser=false", "--set", f"web_port={web_port}", "--set", "web_host=127.0.0.1"]
+        if not any(s.startswith("web_password=") for s in set_ or ()):
+            args += ["--set", f"web_password={secrets.token_urlsafe(18)}"]
+    else:
+        args += ["--set", "flow_detail=0"]
+    for option in set_ or ():
+        args += ["--set", option]
+    _serve(args, web=web, upstream=upstream, target=target)
+
+
+def _reverse_target(settings: Settings) -> str:
+    """What the reverse door points at for mitmproxy; the routes decide where requests really go."""
+    first = next(iter(settings.providers.values()), None)
+    base = (first.base_url if first else None) or "https://api.anthropic.com"
+    scheme, _, rest = base.partition("://")
+    return f"{scheme}://{rest.partition('/')[0]}"
+
+
+def _must_be_free(host: str, port: int | None, flag: str) -> None:
+    if not port:
+        return
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind((host, port))
+        except OSError as e:
+            fail(f"cannot listen on {host}:{port}: {e.strerror}. Choose another port with {flag}.")
+
+
+def _serve(args: list[str], *, web: bool, upstream: str | None, target: str) -> None:
+    from mitmproxy.options import Options
+    from mitmproxy.tools import cmdline, main
+    from mitmproxy.tools.dump import DumpMaster
+    from mitmproxy.tools.web.master import WebMaster
+
+    from sluicegate.cli.banner import Banner
+    from sluicegate.install import install
+    from sluicegate.services import Services
+    from sluicegate.stages import ORDER
+
+    services = Services()
+    if upstream:
+        try:
+            services.use_upstream(upstream)
+        except ValueError as e:
+            fail(f"--upstream: {e}")
+
+    def prepare(master: Any) -> None:
+        install(*ORDER, services=services)
+        master.addons.add(Banner(target, upstream=services.via))
+
+    class Dump(DumpMaster):
+        def __init__(self, options: Options) -> None:
+            super().__init__(options, with_dumper=False)
+            options.add_option("flow_detail", int, 0, "")
+            prepare(self)
+
+    class Web(WebMaster):
+        def __init__(self, options: Options) -> None:
+            super().__init__(options)
+            prepare(self)
+
+    if web:
+        main.run(Web, cmdline.mitmweb, args)
+    else:
+        main.run(Dump, cmdline.mitmdump, args)

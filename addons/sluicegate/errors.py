@@ -1,0 +1,75 @@
+"""Our own answers: what a stage raises to refuse a request, and the native body that the client gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+__all__ = ["ERROR_TYPES", "Refused", "StoreError", "error_body", "error_type"]
+
+ERROR_TYPES: Final[dict[int, str]] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    407: "authentication_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    421: "invalid_request_error",
+    429: "rate_limit_error",
+    431: "invalid_request_error",
+    500: "api_error",
+    502: "api_error",
+    503: "api_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""HTTP status → error type, as the Messages API names them (docs.anthropic.com, "Errors")."""
+
+
+def error_type(status: int) -> str:
+    """The Messages API's error type for an HTTP status."""
+    return ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
+def error_body(status: int, message: str, *, kind: str | None = None, request_id: str | None = None) -> bytes:
+    """A native error document: `{"type": "error", "error": {"type", "message"}, "request_id"}`."""
+    body: dict[str, object] = {"type": "error", "error": {"type": kind or error_type(status), "message": message}}
+    if request_id:
+        body["request_id"] = request_id
+    return msgspec.json.encode(body)
+
+
+@dataclass(eq=False)
+class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+    """A stage's own answer to a request: becomes a native error body; nothing goes upstream.
+
+    `retry_after` is in seconds; `should_retry` becomes `x-should-retry` where it is not None.
+    """
+
+    status: int
+    message: str
+    kind: str | None = None
+    retry_after: float | None = None
+    should_retry: bool | None = None
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.message}"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers that go with this answer."""
+        out: list[tuple[bytes, bytes]] = []
+        if self.retry_after is not None:
+            out.append((b"retry-after", b"%d" % max(0, round(self.retry_after))))
+        if self.should_retry is not None:
+            out.append((b"x-should-retry", b"true" if self.should_retry else b"false"))
+        return out
+
+
+class StoreError(Exception):
+    """A store (file, SQLite, Redis, PostgreSQL) did not do what it was asked."""
+
+

@@ -1,0 +1,326 @@
+"""Exchange: one client request's typed state. Call: one piece of upstream work. Release: the right to send.
+
+An Exchange hangs on its flow as an attribute, never in `flow.metadata`: attributes are dropped when a flow is copied or
+saved, so nothing here (credentials above all) can end up in a file. At the end a plain-dict summary goes to
+`flow.metadata["sluicegate"]`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mitmproxy import http
+
+from sluicegate.core.messages import RequestFacts, Surface, read_request
+from sluicegate.core.usage import ResponseFacts, ResponseReader
+from sluicegate.taps import Taps
+
+if TYPE_CHECKING:
+    from sluicegate.policy import Policy
+    from sluicegate.stages.base import Stage
+
+__all__ = [
+    "ByteSource",
+    "Call",
+    "Exchange",
+    "Fields",
+    "Outcome",
+    "Release",
+    "Target",
+    "exchange_of",
+    "snapshot",
+]
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header fields as they stand on the wire, names in their own case."""
+
+Origin = tuple[bool, str, int]
+"""(TLS, host, port) of a server."""
+
+Door = Literal["reverse", "regular", "upstream", "replay", "other"]
+
+Outcome = Literal["ok", "upstream_error", "refused", "failed", "truncated", "client_abort", "denied", "internal"]
+"""How an exchange ended.
+
+ok: a complete answer below 400. upstream_error: a complete answer of 400 or above, from upstream. refused: our own
+answer, nothing was sent. failed: no answer came from upstream. truncated: an answer began and did not end well.
+client_abort: the client went first. denied: the seal stopped an unreleased request. internal: a bug of ours.
+"""
+
+_KEY: Final = "_sluicegate"
+_MAX_QUEUED: Final = 8 * 1024 * 1024
+
+
+def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
+    """The flow's current Exchange, or None."""
+    return flow.__dict__.get(_KEY)
+
+
+def attach(flow: http.HTTPFlow, exchange: Exchange | None) -> None:
+    """Hang an Exchange on its flow; None takes it off."""
+    if exchange is None:
+        flow.__dict__.pop(_KEY, None)
+    else:
+        flow.__dict__[_KEY] = exchange
+
+
+Snapshot = tuple[bytes, bytes, str, int, bytes, Fields, bytes | None]
+
+
+def snapshot(request: http.Request) -> Snapshot:
+    """What a request is, by value: method, scheme, host, port, path, header fields, body."""
+    d = request.data
+    return d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place where a request may go, and what it takes to be let in there.
+
+    `credential` yields the header fields that authenticate a request at exactly this target; it is called at the
+    moment of sending and its result never touches the flow. `via` is the proxy to reach the target through.
+    """
+
+    tls: bool
+    host: str
+    port: int
+    provider: str = ""
+    model: str | None = None
+    via: tuple[Literal["http", "https"], tuple[str, int]] | None = None
+    credential: Callable[[http.Request], Iterable[tuple[bytes, bytes]]] = field(
+        default=lambda _: (), repr=False, compare=False
+    )
+
+    @property
+    def origin(self) -> Origin:
+        return self.tls, self.host, self.port
+
+    def __str__(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """The Chain's word that this request, as it stands, may go to this target. One per attempt."""
+
+    target: Target
+    seen: Snapshot
+    upgrade: bool = False
+
+    def covers(self, request: http.Request) -> bool:
+        """Whether the request is still, byte for byte, the one that was released."""
+        return self.seen == snapshot(request)
+
+
+class ByteSource:
+    """A body that arrives over time: any task writes, one stream of the proxy core reads.
+
+    Bounded: a reader that does not keep up with `limit` bytes gets the source closed with an error, so that a slow
+    page can not fill our memory.
+    """
+
+    __slots__ = ("_chunks", "_limit", "_queued", "_ready", "closed", "error", "on_close")
+
+    def __init__(self, limit: int = _MAX_QUEUED) -> None:
+        self._chunks: deque[bytes] = deque()
+        self._ready = asyncio.Event()
+        self._queued = 0
+        self._limit = limit
+        self.closed = False
+        self.error: str | None = None
+        self.on_close: Callable[[], None] | None = None
+
+    def write(self, data: bytes) -> None:
+        if not data or self.closed:
+            return
+        if self._queued + len(data) > self._limit:
+            self.close("the reader is too slow")
+            return
+        self._queued += len(data)
+        self._chunks.append(data)
+        self._ready.set()
+
+    def close(self, error: str | None = None) -> None:
+        if self.closed:
+            return
+        self.closed, self.error = True, error
+        self._ready.set()
+        if self.on_close:
+            self.on_close()
+
+    async def wait(self) -> None:
+        await self._ready.wait()
+
+    def take(self) -> tuple[list[bytes], bool]:
+        """What has come since the last look, and whether that was all."""
+        out = list(self._chunks)
+        self._chunks.clear()
+        self._queued = 0
+        if not self.closed:
+            self._ready.clear()
+        return out, self.closed
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One piece of upstream work: the target it goes to and what the provider's bytes say about it.
+
+    It may come to serve several Exchanges; it settles once, whatever happens to them.
+    """
+
+    target: Target
+    started: float
+    """Monotonic seconds."""
+    first_byte: float | None = None
+    status: int | None = None
+    reader: ResponseReader | None = None
+    settled: bool = False
+    on_settle: list[Callable[[Call], None]] = field(default_factory=list)
+
+    @property
+    def facts(self) -> ResponseFacts | None:
+        return self.reader.facts if self.reader else None
+
+    def settle(self) -> None:
+        """End the accounting: read what is left, tell those who wait for it. Later calls do nothing."""
+        if self.settled:
+            return
+        self.settled = True
+        if self.reader:
+            self.reader.end()
+        for fn in self.on_settle:
+            fn(self)
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """One request of one client, from its headers to the end of its answer."""
+
+    id: str
+    flow: http.HTTPFlow
+    policy: Policy
+    door: Door
+    surface: Surface
+    started: float
+    """Monotonic seconds."""
+    started_at: float
+    """Unix seconds."""
+    presented: Fields = field(default=(), repr=False)
+    """The client's own credentials: taken off the flow, put back only at the seal and only for their own host."""
+    client_host: str = ""
+    """The Host that the client asked for, before mitmproxy rewrote it."""
+    origin: Origin = (False, "", 0)
+    """Where the request would go by itself: the door's target, or the host that the client named."""
+    own: bool = False
+    """A request for one of the gate's own endpoints."""
+    websocket: bool = False
+
+    session_id: str | None = None
+    agent_id: str | None = None
+    target: Target | None = None
+    """Set by Router; where no Router runs, the Chain sends the request to `origin`."""
+    answer: http.Response | None = None
+    """Set by a stage that answers by itself: ends the descent."""
+    source: ByteSource | None = None
+    """Set together with `answer` when its body arrives over time."""
+    label: str | None = None
+    """The cache's word: HIT, MISS, …; None where no cache runs."""
+
+    release: Release | None = None
+    call: Call | None = None
+    taps: Taps = field(default_factory=Taps)
+    entered: list[Stage] = field(default_factory=list)
+    """Stages whose work on the request is complete and has not been unwound."""
+    first_byte: float | None = None
+    """Monotonic seconds when the client's first byte of an answer was ready."""
+    status: int | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+    """What went wrong, in words fit for a log: no body, no credential."""
+    abort: str | None = None
+    """Set while the answer's headers are looked at: it must not be passed on, for this reason."""
+    own_error: bool = False
+    """The answer is ours (refused, denied, failed or a bug), not the provider's."""
+    closed: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
+    """Typed per-stage state, under the stage's name."""
+
+    _facts: RequestFacts | None = None
+    _facts_of: bytes | None = None
+    _gone: bool = False
+    _gone_waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def request(self) -> http.Request:
+        return self.flow.request
+
+    @property
+    def inference(self) -> bool:
+        return self.surface in ("messages", "count_tokens")
+
+    @property
+    def facts(self) -> RequestFacts | None:
+        """The request body's facts, read once per body; None where the body is no JSON object."""
+        body = self.flow.request.data.content
+        if not self.inference or not body:
+            return None
+        if body is not self._facts_of:
+            self._facts_of, self._facts = body, read_request(body)
+        return self._facts
+
+    def status_of(self, default: int) -> int:
+        """The HTTP status of our own error answer, where the proxy core would say `default`."""
+        return 500 if self.outcome in ("denied", "internal") else default
+
+    def cut_short(self) -> str | None:
+        """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell."""
+        facts = self.call.facts if self.call else None
+        if facts is None or self.surface != "messages" or self.status != 200 or not facts.stream:
+            return None
+        if facts.complete or facts.error_type or facts.note:
+            return None
+        return "the upstream ended the stream before message_stop"
+
+    def summary(self) -> dict[str, Any]:
+        """What happened, as plain values: for `flow.metadata`, so that saved flows and mitmweb can show it."""
+        return {
+            "id": self.id,
+            "door": self.door,
+            "surface": self.surface,
+            "target": str(self.target) if self.target else None,
+            "provider": self.target.provider if self.target else None,
+            "status": self.status,
+            "outcome": self.outcome,
+            "error": self.error,
+        }
+
+    # -- the client having gone
+    @property
+    def gone(self) -> bool:
+        return self._gone
+
+    def client_gone(self) -> None:
+        """The proxy core saw the client leave."""
+        self._gone = True
+        for waiter in self._gone_waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._gone_waiters.clear()
+
+    async def until_gone(self) -> None:
+        """Return when the client has left: for stages that wait."""
+        if not self._gone:
+            waiter = asyncio.get_running_loop().create_future()
+            self._gone_waiters.append(waiter)
+            await waiter
+
+
+def new_id() -> str:
+    """An exchange id: sortable by time, unguessable enough to tell apart."""
+    return f"sg_{time.time_ns() // 1_000_000:011x}{os.urandom(6).hex()}"

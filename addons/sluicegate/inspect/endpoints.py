@@ -1,0 +1,159 @@
+"""The gate's own endpoints: never proxied. On the reverse door by path, elsewhere on the host `sluicegate.local`.
+
+Anyone may ask for /health and /ready. The rest needs the admin token; where none is configured, only a loopback peer that
+names a loopback host, from no foreign origin and through no forwarder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+from mitmproxy import ctx, http
+
+from sluicegate import __version__
+from sluicegate.errors import error_body
+from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.policy import MAGIC_HOST
+from sluicegate.providers.base import bearer_token, is_loopback
+
+if TYPE_CHECKING:
+    from sluicegate.chain import Chain
+
+__all__ = ["Endpoints"]
+
+Answer = tuple[http.Response, ByteSource | None]
+
+RESERVED: Final = frozenset({"/metrics", "/metrics/stream", "/dashboard", "/usage"})
+"""Names that belong to the gate, and that this version has no answer for."""
+
+_FORWARDERS: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+
+
+class Endpoints:
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self._open: dict[str, Callable[[Exchange], Answer]] = {"/health": self._health, "/ready": self._ready}
+        self._admin: dict[str, Callable[[Exchange], Answer]] = {
+            "/stats": self._stats,
+            "/debug": self._debug,
+            "/monitor": self._monitor,
+        }
+
+    def owns(self, path: str) -> bool:
+        name = path.partition("?")[0]
+        return name in self._open or name in self._admin or name in RESERVED
+
+    def answer(self, x: Exchange) -> Answer:
+        """The answer to a request for one of our own endpoints."""
+        name = x.request.path.partition("?")[0]
+        if x.request.method not in ("GET", "HEAD"):
+            return _error(405, f"{name} answers GET only", [(b"allow", b"GET, HEAD")])
+        if handler := self._open.get(name):
+            return handler(x)
+        if not (handler := self._admin.get(name)):
+            known = ", ".join([*self._open, *self._admin])
+            return _error(404, f"the gate has no page {name[:100]} in this version; it has {known}")
+        if why := self._stranger(x):
+            return _error(403, why)
+        return handler(x)
+
+    # -- who may
+    def _stranger(self, x: Exchange) -> str | None:
+        """Why this request may not see an admin page; None where it may."""
+        token = x.policy.settings.identity.admin_token
+        if token is not None:
+            expected = token.resolve(self.chain.services.environ).encode()
+            given = next((v for k, v in x.presented if k.lower() == b"x-sluicegate-admin"), None)
+            given = given or bearer_token(x.presented)
+            if given and hmac.compare_digest(given, expected):
+                return None
+            return "this page needs the admin token, as Authorization: Bearer or x-sluicegate-admin"
+        from sluicegate.doors import is_local
+
+        headers = x.request.headers
+        if not is_local(x.flow.client_conn.peername) or any(h in headers for h in _FORWARDERS):
+            return "this page is for this machine only; set identity.admin_token to open it to others"
+        host = _hostname(x.client_host)
+        if not is_loopback(host) and host != MAGIC_HOST:
+            return f"this page answers on a loopback name only, not on {host[:100]!r}"
+        origin = headers.get("origin")
+        if origin and not is_loopback(_hostname(origin.partition("://")[2])):
+            return "this page does not answer to pages of other sites"
+        return None
+
+    # -- the pages
+    def _health(self, x: Exchange) -> Answer:
+        return _json({"status": "ok"})
+
+    def _ready(self, x: Exchange) -> Answer:
+        if self.chain.services.draining:
+            return _json({"status": "draining"}, 503)
+        return _json({"status": "ready"})
+
+    def _stats(self, x: Exchange) -> Answer:
+        services = self.chain.services
+        return _json({"run": services.stats.snapshot(), "alarms": dict(services.alarms)})
+
+    def _debug(self, x: Exchange) -> Answer:
+        policy = x.policy
+        return _json(
+            {
+                "version": __version__,
+                "config_file": str(self.chain.reloader.path) if self.chain.reloader.path else None,
+                "config": policy.settings.effective(),
+                "stages": [s.name for s in policy.stages],
+                "modes": list(ctx.options.mode),
+                "decrypts": sorted(policy.decrypts),
+                "upstream_proxy": self.chain.services.via,
+            }
+        )
+
+    def _monitor(self, x: Exchange) -> Answer:
+        if self.chain.services.monitor.full:
+            return _error(503, "too many listen to /monitor already")
+        source = ByteSource()
+        last = x.request.headers.get("last-event-id", "")
+        self.chain.services.monitor.listen(source, int(last) if last.isdigit() else None)
+        response = http.Response.make(200, b"", {"content-type": "text/event-stream", "cache-control": "no-store"})
+        response.headers.pop("content-length", None)
+        if x.flow.client_conn.alpn != b"h2":
+            response.headers["transfer-encoding"] = "chunked"
+        return response, source
+
+    # -- bodies that arrive over time
+    async def pull(self, x: Exchange, source: ByteSource) -> None:
+        """Wait until the client's buffers have drained, then for bytes, or for the client to leave."""
+        handler = ctx.master.addons.get("proxyserver").connections.get(x.flow.client_conn.id)
+        if handler:
+            await handler.drain_writers()
+        ready = asyncio.ensure_future(source.wait())
+        gone = asyncio.ensure_future(x.until_gone())
+        try:
+            await asyncio.wait({ready, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+            gone.cancel()
+
+
+def _hostname(authority: str) -> str:
+    host = authority.strip().lower().partition("/")[0]
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _json(value: Any, status: int = 200) -> Answer:
+    body = msgspec.json.encode(value)
+    headers = {"content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return http.Response.make(status, body, headers), None
+
+
+def _error(status: int, message: str, fields: list[tuple[bytes, bytes]] | None = None) -> Answer:
+    response = http.Response.make(status, error_body(status, message), {"content-type": "application/json"})
+    for k, v in fields or ():
+        response.headers[k.decode()] = v.decode()
+    return response, None

@@ -1,0 +1,87 @@
+"""Counters of this run: what `/stats` shows."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from sluicegate.core.usage import Usage
+
+__all__ = ["Stats"]
+
+_MAX_MODELS = 200
+"""Model names come from requests; beyond this many they are counted together."""
+
+
+class Stats:
+    """What was served since the start."""
+
+    def __init__(self, started_at: float) -> None:
+        self.started_at = started_at
+        self.requests = 0
+        self.active = 0
+        self.outcomes: Counter[str] = Counter()
+        self.statuses: Counter[str] = Counter()
+        self.tokens: Counter[str] = Counter()
+        self.cost_usd = 0.0
+        self.unpriced = 0
+        self.bytes_in = 0
+        self.bytes_out = 0
+        self.models: dict[str, Counter[str]] = {}
+        self.cost_by_model: dict[str, float] = {}
+
+    def add(
+        self,
+        *,
+        outcome: str,
+        status: int | None,
+        model: str | None,
+        usage: Usage | None,
+        cost_usd: float | None,
+        bytes_in: int,
+        bytes_out: int,
+    ) -> None:
+        """Count one finished exchange."""
+        self.requests += 1
+        self.outcomes[outcome] += 1
+        if status:
+            self.statuses[str(status)] += 1
+        self.bytes_in += bytes_in
+        self.bytes_out += bytes_out
+        if not model:
+            return
+        if model not in self.models and len(self.models) >= _MAX_MODELS:
+            model = "(other)"
+        row = self.models.setdefault(model, Counter())
+        row["requests"] += 1
+        if usage is None or not usage.known:
+            return
+        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"):
+            n = getattr(usage, name)
+            row[name] += n
+            self.tokens[name] += n
+        if cost_usd is None:
+            self.unpriced += 1
+        else:
+            self.cost_usd += cost_usd
+            self.cost_by_model[model] = self.cost_by_model.get(model, 0.0) + cost_usd
+
+    def snapshot(self) -> dict[str, Any]:
+        """The `run` part of `/stats`."""
+        return {
+            "since": self.started_at,
+            "uptime_s": round(time.time() - self.started_at, 1),
+            "requests": self.requests,
+            "active": self.active,
+            "outcomes": dict(self.outcomes),
+            "statuses": dict(self.statuses),
+            "tokens": dict(self.tokens),
+            "cost_usd": round(self.cost_usd, 6),
+            "unpriced_requests": self.unpriced,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "models": {
+                m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()
+            },
+        }

@@ -1,0 +1,51 @@
+"""The policy in force: settings, and the stages built from them. Pinned on each Exchange; a reload makes a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sluicegate.providers import anthropic
+from sluicegate.providers.base import origin_of
+from sluicegate.services import Services
+from sluicegate.settings import Settings
+from sluicegate.stages.base import Stage
+
+if TYPE_CHECKING:
+    from sluicegate.exchange import Exchange
+
+__all__ = ["MAGIC_HOST", "Policy"]
+
+MAGIC_HOST = "sluicegate.local"
+"""Through the regular door, the gate's own endpoints live on this host."""
+
+
+class Policy:
+    """One configuration, compiled. Never changes after it is built."""
+
+    def __init__(self, settings: Settings, stages: Sequence[type[Stage]], services: Services) -> None:
+        self.settings = settings
+        self.stages = tuple(cls(settings, services) for cls in stages)
+        self.heads = tuple(s for s in self.stages if type(s).head is not Stage.head)
+        self.relays_websockets = not any(s.reads_websockets for s in self.stages)
+        self.open = settings.identity.mode == "open"
+        self.decrypts = frozenset(
+            {
+                MAGIC_HOST,
+                *anthropic.HOSTS,
+                *(h.lower() for h in settings.regular.decrypt),
+                *(origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()),
+            }
+        )
+        """Hosts whose TLS the regular door opens."""
+
+    def body_limit(self, x: Exchange) -> tuple[int, str]:
+        """The most bytes of a request body, and the config key that says so."""
+        if x.inference:
+            return int(self.settings.max_body), "max_body"
+        return int(self.settings.max_upload), "max_upload"
+
+    def close(self) -> None:
+        """No exchange uses this policy any more."""
+        for stage in self.stages:
+            stage.close()

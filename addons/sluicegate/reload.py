@@ -1,0 +1,166 @@
+"""From a configuration file to the policy in force: at the start, and again whenever the file changes.
+
+A file that does not parse changes nothing: the old policy stays, and the log says what is wrong and where. Requests under
+way keep the policy that they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+
+from sluicegate.errors import StoreError
+from sluicegate.inspect import whereabouts
+from sluicegate.policy import Policy
+from sluicegate.services import log, state_folder
+from sluicegate.settings import ConfigError, Settings, load, refuse_unavailable
+
+if TYPE_CHECKING:
+    from sluicegate.chain import Chain
+
+__all__ = ["Reloader"]
+
+_POLL_S = 1.0
+_BEAT_EVERY = 15
+
+
+class Reloader:
+    """Keeps `chain.policy` in step with the configuration."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.path: Path | None = None
+        self.settings: Settings | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._where: Path | None = None
+
+    # -- options
+    def add_options(self, loader: Loader) -> None:
+        loader.add_option(
+            "sluicegate_config",
+            str,
+            "",
+            "Sluicegate's configuration file (YAML). Without one everything passes through and is audited.",
+        )
+
+    def configure(self, updated: set[str]) -> None:
+        options = ctx.options
+        if options.proxy_debug:
+            raise exceptions.OptionsError("sluicegate: proxy_debug writes credentials to the log; it can not be used here")
+        if options.upstream_auth and any(m.startswith("reverse:") for m in options.mode):
+            raise exceptions.OptionsError(
+                "sluicegate: upstream_auth would reach the provider on a reverse door; "
+                "give the proxy's credentials in its URL: sluicegate run --upstream http://user:password@host:port"
+            )
+        if options.connection_strategy != "lazy":
+            # eager drops the client when the upstream is down, and dials for answers that need no upstream
+            options.update(connection_strategy="lazy")
+        if options.upstream_auth:
+            for mode in options.mode:
+                if mode.startswith("upstream:"):
+                    self.chain.services.use_upstream(_with_auth(mode, options.upstream_auth))
+        if "sluicegate_config" in updated or self.settings is None:
+            path = self._find(options.sluicegate_config or self.chain.services.environ.get("SLUICEGATE_CONFIG", ""))
+            if path != self.path or self.settings is None:
+                self.path = path
+                self._first_load()
+
+    def _find(self, given: str) -> Path | None:
+        """The file, looked for from the working directory, then beside mitmproxy's own configuration."""
+        if not given:
+            return None
+        path = Path(given).expanduser()
+        if not path.is_absolute() and not path.exists():
+            beside = Path(ctx.options.confdir).expanduser() / path
+            if beside.exists():
+                path = beside
+        return path.absolute()
+
+    def _first_load(self) -> None:
+        try:
+            self._apply(self._read())
+        except (ConfigError, StoreError, ValueError, OSError) as e:
+            if self.chain.policy is None:
+                raise exceptions.OptionsError(f"sluicegate: {e}") from e
+            self._keep_old(e)
+
+    def _read(self) -> Settings:
+        if self.path:
+            stat = self.path.stat()
+            self._stamp = stat.st_mtime_ns, stat.st_size
+        settings = load(self.path, self.chain.services.environ)
+        refuse_unavailable(settings, self.path, self.chain.services.environ)
+        return settings
+
+    def _apply(self, settings: Settings) -> None:
+        chain = self.chain
+        policy = Policy(settings, chain.stages, chain.services)
+        self.settings, old, chain.policy = settings, chain.policy, policy
+        chain.timeouts.connect_s = float(settings.timeouts.connect_s)
+        chain.timeouts.tls_s = float(settings.timeouts.tls_s)
+        if old:
+            old.close()
+
+    def rebuild(self) -> None:
+        """The set of stages has changed."""
+        if self.settings is not None:
+            self._apply(self.settings)
+
+    # -- while running
+    def running(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+        with contextlib.suppress(OSError):
+            self._where = whereabouts.announce(state_folder(self.settings or Settings()))
+
+    async def _watch(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(_POLL_S)
+            ticks += 1
+            try:
+                self._look()
+                self.chain.services.sinks.follow_rotation()
+                if ticks % _BEAT_EVERY == 0:
+                    self.chain.services.monitor.beat()
+            except Exception as e:  # noqa: BLE001 - the watch must go on
+                self.chain.services.alarm("config.watch", error=type(e).__name__)
+
+    def _look(self) -> None:
+        if self.path is None:
+            return
+        try:
+            stat = self.path.stat()
+        except OSError as e:
+            if self._stamp is not None:
+                self._stamp = None
+                self._keep_old(e)
+            return
+        if (stat.st_mtime_ns, stat.st_size) == self._stamp:
+            return
+        try:
+            self._apply(self._read())
+            log.info("config.reloaded", file=str(self.path))
+        except (ConfigError, StoreError, ValueError, OSError) as e:
+            self._keep_old(e)
+
+    def _keep_old(self, e: BaseException) -> None:
+        self.chain.services.alarm("config.rejected", why=str(e), kept="the policy in force before")
+
+    async def done(self) -> None:
+        if self._task:
+            self._task.cancel()
+        if self._where:
+            self._where.unlink(missing_ok=True)
+
+
+def _with_auth(mode: str, auth: str) -> str:
+    url = mode.removeprefix("upstream:").rpartition("@")[0] or mode.removeprefix("upstream:")
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{auth}@{rest}" if rest else f"http://{auth}@{scheme}"

@@ -1,0 +1,106 @@
+"""What outlives a policy: sinks, prices, counters, alarms. Stages get it next to their settings."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import logging
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+import structlog
+
+from sluicegate.core.pricing import ModelPrice, Prices
+from sluicegate.inspect.monitor import Monitor
+from sluicegate.inspect.stats import Stats
+from sluicegate.settings import Settings
+from sluicegate.sinks import Sinks
+
+__all__ = ["Services", "Via", "log", "state_folder"]
+
+Via = tuple[Literal["http", "https"], tuple[str, int]]
+
+log = structlog.wrap_logger(
+    logging.getLogger("sluicegate"),
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.processors.LogfmtRenderer(key_order=["event"], drop_missing=True, bool_as_flag=False),
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
+"""Events for operators, through the standard logging module: facts as keys, never bodies, never credentials."""
+
+
+class Services:
+    """Shared by all stages and policies of one process."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
+        self.default_provider = "anthropic"
+        self.started_at = time.time()
+        self.stats = Stats(self.started_at)
+        self.monitor = Monitor()
+        self.sinks = Sinks()
+        self.alarms: Counter[str] = Counter()
+        self.via: Via | None = None
+        """The company's proxy that requests go through, if there is one."""
+        self._via_auth: dict[tuple[str, int], bytes] = {}
+        self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
+        self.draining = False
+        self._prices: Prices | None = None
+
+    def alarm(self, kind: str, **facts: object) -> None:
+        """Something an operator must see: a counter, an error event, and whoever listens."""
+        self.alarms[kind] += 1
+        log.error("alarm", kind=kind, **facts)
+        for fn in self.on_alarm:
+            with contextlib.suppress(Exception):
+                fn(kind, facts)
+
+    def prices_for(self, settings: Settings) -> Prices:
+        """Prices with the configuration's overrides; the same object while these do not change."""
+        overrides = {
+            pattern: ModelPrice(p.input, p.output, p.cache_read, p.cache_write_5m, p.cache_write_1h)
+            for pattern, p in settings.prices.items()
+        }
+        if self._prices is None or self._prices.overrides != overrides:
+            self._prices = Prices(overrides)
+        return self._prices
+
+    # -- proxies between us and the providers
+    def use_upstream(self, url: str) -> None:
+        """All requests go through this proxy, unless a provider says otherwise."""
+        self.via = self.read_via(url)
+
+    def via_of(self, proxy: str) -> Via | None:
+        """`providers.X.proxy`: inherit | none | URL."""
+        if proxy == "inherit":
+            return self.via
+        return None if proxy == "none" else self.read_via(proxy)
+
+    def read_via(self, url: str) -> Via:
+        """Read a proxy's URL; its credentials are kept aside, for this address only."""
+        u = urlsplit(url)
+        if u.scheme not in ("http", "https") or not u.hostname:
+            raise ValueError("the upstream proxy must be an http:// or https:// URL with a host")
+        address = (u.hostname, u.port or (443 if u.scheme == "https" else 8080))
+        if u.username is not None:
+            pair = f"{unquote(u.username)}:{unquote(u.password or '')}".encode()
+            self._via_auth[address] = b"Basic " + base64.b64encode(pair)
+        return ("https" if u.scheme == "https" else "http"), address
+
+    def via_auth(self, address: tuple[str, int] | None) -> bytes | None:
+        """The Proxy-Authorization for a proxy's address, or None."""
+        return self._via_auth.get(address) if address else None
+
+
+def state_folder(settings: Settings) -> Path:
+    """Where state lives; made 0700 where it is not there."""
+    path = settings.state_dir.expanduser()
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path

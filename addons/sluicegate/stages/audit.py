@@ -1,0 +1,174 @@
+"""Audit: one record per exchange, refusals included. Never a body, never a credential.
+
+A record that can not be written raises an alarm and is lost; with `audit.strict` no request is served while records can
+not be written.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import msgspec
+import structlog
+
+from sluicegate.core.usage import ResponseFacts
+from sluicegate.errors import Refused, StoreError
+from sluicegate.exchange import Exchange
+from sluicegate.inspect.line import line_of
+from sluicegate.services import Services
+from sluicegate.settings import Settings
+from sluicegate.sinks import Sink
+from sluicegate.stages.base import Stage
+from sluicegate.taps import Fate
+
+__all__ = ["Audit", "AuditFields"]
+
+_ENCODER = msgspec.json.Encoder()
+
+
+@dataclass(slots=True)
+class AuditFields:
+    """What Audit keeps of one exchange."""
+
+    bytes_out: int = 0
+
+    def count(self, data: bytes) -> None:
+        self.bytes_out += len(data)
+
+
+class Audit(Stage):
+    name: ClassVar[str] = "audit"
+    fate: ClassVar[Fate] = "aside"
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        super().__init__(settings, services)
+        self.prices = services.prices_for(settings)
+        self.sink: Sink | None = services.sinks.get(settings.audit.log)
+        render = line_of if settings.audit.format == "line" else _json
+        self.log = structlog.wrap_logger(
+            cast(Any, self.sink), processors=[render], wrapper_class=_Records, cache_logger_on_first_use=True
+        )
+        self.failing = False
+
+    def head(self, x: Exchange) -> None:
+        if self.failing and self.settings.audit.strict:
+            self._probe()
+        x.fields[self.name] = AuditFields()
+
+    def _probe(self) -> None:
+        try:
+            self.sink = self.services.sinks.reopen(self.settings.audit.log)
+            self.failing = False
+        except StoreError as e:
+            raise Refused(503, "the audit log can not be written, and audit.strict is on", kind="api_error") from e
+
+    def answer(self, x: Exchange) -> None:
+        fields: AuditFields = x.fields[self.name]
+        x.taps.observe(fields.count, name=self.name, fate="aside")
+        response = x.flow.response
+        if x.answer is not None and x.source is None and response is not None:
+            fields.bytes_out = len(response.data.content or b"")
+
+    def settle(self, x: Exchange) -> None:
+        record = self._record(x, x.fields[self.name])
+        x.flow.metadata["sluicegate"] = record
+        facts = x.call.facts if x.call else None
+        self.services.stats.add(
+            outcome=record["outcome"],
+            status=record["status"],
+            model=record["model_served"] or record["model"],
+            usage=facts.usage if facts else None,
+            cost_usd=record["cost_usd"],
+            bytes_in=record["bytes_in"],
+            bytes_out=record["bytes_out"],
+        )
+        self.services.monitor.publish(_served(record))
+        if self.sink:
+            try:
+                self.log.msg("exchange", **record)
+            except StoreError as e:
+                self.failing = True
+                self.services.alarm("audit.lost", exchange=x.id, error=str(e))
+
+    def _record(self, x: Exchange, fields: AuditFields) -> dict[str, Any]:
+        now = time.monotonic()
+        request, call, d = x.facts, x.call, x.request.data
+        facts = (call.facts if call else None) or _NONE
+        usage = facts.usage
+        served = facts.model
+        cost = None
+        provider = x.target.provider if x.target else ""
+        if usage.known and x.surface == "messages":
+            cost = self.prices.cost_usd(usage, served or (request.model if request else None) or "", provider)
+        peer = x.flow.client_conn.peername
+        known = usage.known
+        return {
+            "time": _iso(x.started_at),
+            "exchange": x.id,
+            "client": f"{peer[0]}:{peer[1]}" if peer else None,
+            "door": x.door,
+            "method": d.method.decode("ascii", "replace"),
+            "path": d.path.partition(b"?")[0].decode("ascii", "replace")[:500],
+            "surface": x.surface,
+            "provider": provider or None,
+            "target": str(x.target) if x.target else None,
+            "model": request.model if request else None,
+            "model_served": served,
+            "stream": facts.stream if call and call.reader else bool(request and request.stream),
+            "status": x.status if x.status is not None else (502 if x.outcome == "failed" else None),
+            "outcome": x.outcome,
+            "cache": x.label,
+            "input_tokens": usage.input_tokens if known else None,
+            "output_tokens": usage.output_tokens if known else None,
+            "cache_read_tokens": usage.cache_read_tokens if known else None,
+            "cache_write_5m_tokens": usage.cache_write_5m_tokens if known else None,
+            "cache_write_1h_tokens": usage.cache_write_1h_tokens if known else None,
+            "cost_usd": None if cost is None else round(cost, 8),
+            "ttfb_ms": _ms(x.started, x.first_byte),
+            "duration_ms": _ms(x.started, now),
+            "bytes_in": len(d.content or b""),
+            "bytes_out": fields.bytes_out,
+            "session": x.session_id,
+            "agent": x.agent_id,
+            "stop_reason": facts.stop_reason,
+            "tools": facts.tools,
+            "error": x.error or facts.error_type,
+        }
+
+
+class _Records(structlog.BoundLoggerBase):
+    """A structlog logger whose events are records: rendered once, written as one line."""
+
+    def msg(self, event: str, **record: Any) -> None:
+        args, _ = self._process_event("info", event, record)
+        self._logger.write(args[0])
+
+
+def _json(_logger: object, _method: str, event: dict[str, Any]) -> bytes:
+    return _ENCODER.encode(event) + b"\n"
+
+
+_NONE = ResponseFacts()
+_SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "duration_ms", "session")
+
+
+def _served(record: dict[str, Any]) -> dict[str, Any]:
+    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)
+    return {
+        "label": record["cache"],
+        "model": record["model_served"] or record["model"],
+        "tokens": tokens,
+        **{k: record[k] for k in _SERVED},
+    }
+
+
+def _ms(start: float, end: float | None) -> float | None:
+    return None if end is None else round((end - start) * 1000, 1)
+
+
+def _iso(t: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t)) + f".{int(t % 1 * 1000):03d}Z"
+
+

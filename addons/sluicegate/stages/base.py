@@ -1,0 +1,56 @@
+"""What a stage is: up to five plain methods, and what becomes of a request when one of them has a bug.
+
+    head(x)      the request's headers are there, its body is not    may raise Refused or set x.answer
+    request(x)   the request is complete                             may raise Refused or set x.answer; may be async
+    answer(x)    the answer's headers are there                      add taps, change headers (x.flow.response)
+    settle(x)    the end, exactly once: x.outcome says how it went   for every stage whose request work completed
+    close()      the policy that this stage belongs to is over, and no exchange uses it any more
+
+Requests go through the stages in order, answers and ends in reverse. A stage is built from the settings, holds no state of
+a single request (that lives on the Exchange, in `x.fields[name]`), and is replaced as a whole when the settings change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, ClassVar
+
+from sluicegate.taps import Fate
+
+if TYPE_CHECKING:
+    from sluicegate.exchange import Exchange
+    from sluicegate.services import Services
+    from sluicegate.settings import Settings
+
+__all__ = ["Stage"]
+
+
+class Stage:
+    """Base of all stages: does nothing, fails closed."""
+
+    name: ClassVar[str] = "stage"
+    fate: ClassVar[Fate] = "closed"
+    """A bug before sending: `closed` answers 500 and sends nothing; `aside` goes on with the request as the stage before
+    left it. While streaming: `closed` breaks the stream off; `aside` takes the stage's tap out."""
+    reads_websockets: ClassVar[bool] = False
+    """The stage must read what passes: WebSockets, which it can not, are refused where it runs."""
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        self.settings = settings
+        self.services = services
+
+    def head(self, x: Exchange) -> None:
+        """The headers of a request are there."""
+
+    def request(self, x: Exchange) -> Awaitable[None] | None:
+        """The request is complete. Return an awaitable to wait; watch `x.until_gone()` meanwhile."""
+        return None
+
+    def answer(self, x: Exchange) -> None:
+        """The headers of the answer are there, upstream's or our own."""
+
+    def settle(self, x: Exchange) -> None:
+        """The exchange is over."""
+
+    def close(self) -> None:
+        """The policy is over."""

@@ -1,0 +1,151 @@
+"""Router: chooses the target, and reads what the provider's bytes say.
+
+Inference and count_tokens requests follow the routes. Other paths go to the host that the client named (regular door), or
+to the first Anthropic provider among the routes (reverse door).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import ClassVar, Literal
+
+from sluicegate.core.messages import rename_model
+from sluicegate.core.usage import ResponseReader
+from sluicegate.errors import Refused
+from sluicegate.exchange import Call, Exchange, Target
+from sluicegate.providers import anthropic
+from sluicegate.providers.base import Credential, Origin, origin_of
+from sluicegate.services import Services
+from sluicegate.settings import Settings
+from sluicegate.stages.base import Stage
+
+__all__ = ["Router"]
+
+Via = tuple[Literal["http", "https"], tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A configured provider, as the router uses it."""
+
+    name: str
+    origin: Origin | None
+    """None: where the door points (no provider is configured)."""
+    keys: tuple[Credential, ...]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    via: Via | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One route: a model pattern and the place that serves it."""
+
+    pattern: str
+    place: Place
+    model: str | None
+
+
+class Router(Stage):
+    name: ClassVar[str] = "router"
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        super().__init__(settings, services)
+        places = {name: self._place(name) for name in settings.providers}
+        default = next(iter(places.values()), Place(services.default_provider, None, (), via=services.via))
+        self.rules = [
+            Rule(route.model, places[route.targets[0].provider], route.targets[0].model) for route in settings.routes
+        ]
+        if not settings.routes:
+            self.rules = [Rule("*", default, None)]
+        self.general = next((r.place for r in self.rules), default)
+        self.by_host = {p.origin.host.lower(): p for p in reversed(list(places.values())) if p.origin}
+        if not places:
+            self.by_host = {host: default for host in anthropic.HOSTS}
+        for host in anthropic.HOSTS:
+            self.by_host.setdefault(host, Place("anthropic", origin_of(anthropic.BASE_URL), (), via=services.via))
+
+    def _place(self, name: str) -> Place:
+        p = self.settings.providers[name]
+        keys = tuple(anthropic.credential_of(k.resolve(self.services.environ)) for k in p.keys)
+        headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
+        origin = origin_of(p.resolved_base_url)
+        return Place(name, origin, keys, headers, self.services.via_of(p.proxy))
+
+    # -- the request
+    def request(self, x: Exchange) -> None:
+        place, model = self._choose(x)
+        if place is None:
+            x.target = own_target(x, self.services.via)
+        else:
+            x.target = self._target(x, place, model)
+        x.call = Call(x.target, time.monotonic())
+
+    def _choose(self, x: Exchange) -> tuple[Place | None, str | None]:
+        named = self.by_host.get(x.origin[1].lower())
+        if x.door != "reverse" and named is None:
+            return None, None  # a plain-HTTP request to a host that is no provider's
+        if not x.inference:
+            return (self.general if x.door == "reverse" else named), None
+        if x.facts is None:
+            return self.general, None  # no JSON object: the provider says what is wrong with it
+        model = x.facts.model or ""
+        for rule in self.rules:
+            if fnmatchcase(model, rule.pattern):
+                return rule.place, rule.model
+        message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
+        raise Refused(404, message, should_retry=False)
+
+    def _target(self, x: Exchange, place: Place, model: str | None) -> Target:
+        request = x.flow.request
+        if place.origin:
+            tls, host, port = place.origin.tls, place.origin.host, place.origin.port
+            if place.origin.path and (x.door == "reverse" or x.inference):
+                request.path = place.origin.path + request.path
+        else:
+            tls, host, port = x.origin
+        if model and x.facts and x.facts.model != model:
+            request.data.content = rename_model(request.data.content or b"", model)
+            request.headers["content-length"] = str(len(request.data.content))
+        d = request.data
+        d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
+        for k, v in place.headers:
+            request.headers[k.decode()] = v.decode()
+        credential = _our_key(x, place) or anthropic.forwarded(x.presented, host)
+        return Target(tls, host, port, place.name, model, place.via, lambda _: credential)
+
+    # -- the answer
+    def answer(self, x: Exchange) -> None:
+        call, response = x.call, x.flow.response
+        if call is None or response is None or x.answer is not None:
+            return
+        call.first_byte, call.status = time.monotonic(), response.status_code
+        call.reader = reader = ResponseReader(
+            response.headers.get("content-type", ""), response.headers.get("content-encoding", ""), response.status_code
+        )
+        if x.surface in ("messages", "count_tokens") or response.status_code >= 400:
+            x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+
+    def settle(self, x: Exchange) -> None:
+        if x.call:
+            x.call.settle()
+
+
+def _our_key(x: Exchange, place: Place) -> Credential:
+    """Our own key for this request; () where the client's own credential goes.
+
+    Through the regular door, what is no API call (telemetry, account pages) stays the client's own affair.
+    """
+    if not place.keys or (x.door != "reverse" and not x.request.path.startswith("/v1/")):
+        return ()
+    return place.keys[0]
+
+
+def own_target(x: Exchange, via: Via | None) -> Target:
+    """Where the request goes by itself, with the client's own credential, which is bound to that host."""
+    tls, host, port = x.origin
+    credential = anthropic.forwarded(x.presented, host)
+    d = x.request.data
+    d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
+    return Target(tls, host, port, via=via, credential=lambda _: credential)

@@ -1,0 +1,15 @@
+"""Hooks of our own, called by the proxy core. They live in an imported module: a script file may be loaded twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mitmproxy import http
+from mitmproxy.proxy import commands
+
+
+@dataclass
+class SluicegatePullHook(commands.StartHook):
+    """A body that arrives over time needs its next bytes. Returns when there are some, or when the client has gone."""
+
+    flow: http.HTTPFlow

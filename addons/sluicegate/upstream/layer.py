@@ -1,0 +1,131 @@
+"""The HTTP layer under the seal: every event towards a server passes `GateLayer.event_to_child`, streamed bodies too.
+
+Hooks alone fail open: an exception in an addon, a removed script, an edit, a replay or an upgrade would let the raw request
+go. Here the default is the other way round: what is not covered by a Release does not leave, whoever asked for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from typing import Any, Final
+
+from mitmproxy import ctx
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import (
+    HttpEvent,
+    HttpLayer,
+    HttpStream,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    is_h3_alpn,
+)
+
+from sluicegate.exchange import exchange_of
+from sluicegate.upstream.native import GateHttp1Server
+from sluicegate.upstream.seal import seal
+from sluicegate.upstream.stream import GateStream, denied
+
+__all__ = ["GateLayer", "adopt"]
+
+log = logging.getLogger(__name__)
+
+Commands = Generator[commands.Command, Any, None]
+
+_NEVER_UPSTREAM: Final = frozenset(
+    {
+        events.DataReceived,
+        events.ConnectionClosed,
+        events.Start,
+        ResponseData,
+        ResponseHeaders,
+        ResponseEndOfMessage,
+        RequestProtocolError,  # cancels; carries no bytes of a request
+    }
+)
+"""Exact types that never carry a request's bytes to a server. Whatever is not named here is looked at."""
+
+
+class GateLayer(HttpLayer):
+    """Stock HttpLayer, whose streams are GateStreams and whose servers see released requests only."""
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if type(event) is events.Start:
+            alpn = self.context.client.alpn
+            if alpn != b"h2" and not is_h3_alpn(alpn) and self.context.client not in self.connections:
+                self.connections[self.context.client] = GateHttp1Server(self.context.fork())
+        return super()._handle_event(event)
+
+    def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
+        self.streams[stream_id] = GateStream(self.context.fork(), stream_id)
+        return self.event_to_child(self.streams[stream_id], events.Start())
+
+    def event_to_child(self, child: layer.Layer, event: events.Event) -> Commands:
+        if type(event) in _NEVER_UPSTREAM or isinstance(child, HttpStream) or not isinstance(event, HttpEvent):
+            return super().event_to_child(child, event)
+        if isinstance(event, ResponseProtocolError):
+            return self._error_to_client(child, event)
+        return self._to_upstream(child, event)
+
+    # -- towards servers
+    def _to_upstream(self, child: layer.Layer, event: HttpEvent) -> Commands:
+        stream = self.streams.get(event.stream_id)
+        sealed = self._released(stream, child, event)
+        if isinstance(sealed, HttpEvent):
+            yield from super().event_to_child(child, sealed)
+        elif stream is not None and isinstance(event, RequestHeaders):
+            yield from super().event_to_child(stream, denied(stream, sealed))
+
+    def _released(self, stream: HttpStream | None, child: layer.Layer, event: HttpEvent) -> HttpEvent | str:
+        """The event as it may be sent, or why it may not."""
+        try:
+            flow = getattr(stream, "flow", None)
+            exchange = exchange_of(flow) if flow is not None else None
+            release = exchange.release if exchange else None
+            if flow is None or release is None:
+                return "it was never released"
+            server = child.context.server
+            if server.address is None or (server.tls, *server.address[:2]) != release.target.origin:
+                return "it was released for another target"
+            if release.upgrade and not isinstance(event, RequestHeaders):
+                return event
+            if not release.covers(flow.request):
+                return "it was changed after its release"
+            if isinstance(event, RequestHeaders):
+                h1 = server.alpn != b"h2" and not is_h3_alpn(server.alpn)
+                request = seal(flow.request, release, self.mode, h1_upstream=h1)
+                return RequestHeaders(event.stream_id, request, event.end_stream)
+            if isinstance(event, RequestData):
+                return event if event.data == flow.request.data.content else "its body is not the released one"
+            return event if isinstance(event, RequestEndOfMessage) else "trailers are not released"
+        except BaseException as e:  # noqa: BLE001 - an exception here would hang the client; deny instead
+            log.error("sealing failed: %s", type(e).__name__)  # not the text: it may quote a header
+            return "it could not be sealed"
+
+    # -- towards the client
+    def _error_to_client(self, child: layer.Layer, event: ResponseProtocolError) -> Commands:
+        """Stock answers with HTML, or cuts a stream off in silence: say it in the client's own format first."""
+        stream = self.streams.get(event.stream_id)
+        words, error_follows = stream.last_words(event) if isinstance(stream, GateStream) else ([], True)
+        for word in words:
+            yield from super().event_to_child(child, word)
+        if error_follows:
+            yield from super().event_to_child(child, event)
+
+
+def adopt(nextlayer: layer.NextLayer) -> None:
+    """For a `next_layer` hook: let mitmproxy decide, then put every HttpLayer of the choice under the seal."""
+    if nextlayer.layer is None:
+        ctx.master.addons.get("nextlayer").next_layer(nextlayer)
+    chosen: Any = nextlayer.layer
+    while chosen is not None and not isinstance(chosen, layer.NextLayer):
+        if type(chosen) is HttpLayer:
+            chosen.__class__ = GateLayer
+        chosen = getattr(chosen, "child_layer", None)
+

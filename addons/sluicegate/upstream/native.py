@@ -1,0 +1,68 @@
+"""Errors of the proxy core in the client's own format: what stock mitmproxy says in HTML is said here as native JSON."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mitmproxy import http
+from mitmproxy.net.http import http1
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import Http1Server
+
+from sluicegate.errors import error_body
+
+__all__ = ["MAX_HEAD", "GateHttp1Server", "native_response"]
+
+MAX_HEAD: Final = 256 * 1024
+"""Bytes of a request head that are buffered at most."""
+
+UNREADABLE: Final = "the HTTP request can not be read: its request line, a header or its body length is malformed"
+
+
+def native_response(
+    status: int,
+    message: str,
+    *,
+    kind: str | None = None,
+    exchange_id: str | None = None,
+    fields: list[tuple[bytes, bytes]] | None = None,
+    close: bool = False,
+) -> http.Response:
+    """Our own answer with a native error body."""
+    body = error_body(status, message, kind=kind, request_id=exchange_id)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(fields or ())]
+    if exchange_id:
+        headers.append((b"x-sluicegate-id", exchange_id.encode()))
+    if close:
+        headers.append((b"connection", b"close"))
+    return http.Response.make(status, body, http.Headers(headers))
+
+
+class GateHttp1Server(Http1Server):
+    """Stock parsing; a head that can not be read gets a native 400, one that never ends a native 431.
+
+    Stock logs a head that was cut off, with the credential in it; here it is forgotten first.
+    """
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.ConnectionClosed):
+            self.buf.maybe_extract_at_most(len(self.buf))
+        elif len(self.buf) > MAX_HEAD and not self._head_is_complete():
+            yield from self._refuse(431, f"the request's headers are larger than {MAX_HEAD} bytes")
+            return
+        for command in super().read_headers(event):
+            if type(command) is commands.Log:
+                continue  # it quotes the head that could not be read
+            if type(command) is commands.SendData and command.connection is self.conn:
+                response = native_response(400, UNREADABLE, close=True)
+                command = commands.SendData(self.conn, http1.assemble_response(response))
+            yield command
+
+    def _head_is_complete(self) -> bool:
+        return b"\r\n\r\n" in bytes(self.buf)[: MAX_HEAD + 4]
+
+    def _refuse(self, status: int, message: str) -> layer.CommandGenerator[None]:
+        response = native_response(status, message, close=True)
+        yield commands.SendData(self.conn, http1.assemble_response(response))
+        yield commands.CloseConnection(self.conn)
+        self.state = self.done

@@ -1,0 +1,307 @@
+"""GateStream: one request and its answer inside mitmproxy's core.
+
+Stock HttpStream as a state machine, with these differences:
+
+    request headers    the client's own Host is kept for the Chain
+    request body       always collected (our limit, 413); never streamed past the stages
+    after `request`    nothing is dialled without a Release; an answer may arrive over time (ByteSource)
+    response body      a failed tap, or a stream that ended before its end, breaks visibly
+    errors             end in the client's own format (`last_words`)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from mitmproxy import flow as mflow
+from mitmproxy.connection import Server
+from mitmproxy.net.http.http1 import expected_http_body_size
+from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.layers.http import (
+    ErrorCode,
+    GetHttpConnection,
+    HttpErrorHook,
+    HttpEvent,
+    HttpLayer,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpStream,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendHttp,
+)
+
+from sluicegate.core.sse import error_event
+from sluicegate.errors import error_type
+from sluicegate.exchange import ByteSource, Exchange, exchange_of
+from sluicegate.upstream.hooks import SluicegatePullHook
+from sluicegate.upstream.native import native_response
+
+__all__ = ["CLIENT_HOST", "GateStream", "denied"]
+
+CLIENT_HOST = "sluicegate_client_host"
+"""Attribute of a request: the Host that the client asked for. mitmproxy rewrites the header in reverse mode."""
+
+TOO_LARGE = "the request body is larger than the {limit:,} bytes that are allowed here (config key {key})"
+
+
+class GateStream(HttpStream):
+    started: bool = False
+    """Response headers were sent to the client."""
+
+    @property
+    def exchange(self) -> Exchange | None:
+        flow = getattr(self, "flow", None)
+        return exchange_of(flow) if flow is not None else None
+
+    @property
+    def parent(self) -> HttpLayer:
+        found = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(found, HttpLayer)
+        return found
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        # seen even while a hook is waited for: whoever waits there is told that the client has left
+        if type(event) is RequestProtocolError and (exchange := self.exchange):
+            exchange.client_gone()
+        return super().handle_event(event)
+
+    # -- the request
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+        setattr(event.request, CLIENT_HOST, event.request.host_header or "")
+        return super().state_wait_for_request_headers(event)
+
+    def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
+        """Stock streams large bodies past the `request` hook; here a request is collected whole, or refused."""
+        exchange = self.exchange
+        if not request or exchange is None:  # no Exchange yet: its turn comes with the first bytes of the body
+            return False
+        limit, key = exchange.policy.body_limit(exchange)
+        if max(len(self.request_body_buf), self._announced()) <= limit:
+            return False
+        message = TOO_LARGE.format(limit=limit, key=key)
+        self.request_body_buf.clear()
+        self.flow.error = mflow.Error(message)
+        exchange.outcome, exchange.own_error = "refused", True
+        yield HttpErrorHook(self.flow)
+        yield SendHttp(
+            ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client
+        )
+        # what is still on its way is read and forgotten, so that the client gets to read our answer
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        return True
+
+    def _announced(self) -> int:
+        try:
+            return expected_http_body_size(self.flow.request) or 0
+        except ValueError:
+            return 0
+
+    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if type(event) is RequestEndOfMessage:
+            return self._request_complete()
+        return super().state_consume_request_body(event)
+
+    def _request_complete(self) -> layer.CommandGenerator[None]:
+        """The stages' turn; then what they decided is done."""
+        flow = self.flow
+        flow.request.timestamp_end = time.time()
+        flow.request.data.content = bytes(self.request_body_buf)
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        yield HttpRequestHook(flow)
+        if (yield from self.check_killed(True)):
+            return
+        if flow.response:
+            flow.response.timestamp_start = time.time()
+            yield HttpResponseHeadersHook(flow)
+            if (yield from self.check_killed(True)):
+                return
+            if (exchange := self.exchange) and exchange.source:
+                yield from self._stream_source(exchange, exchange.source)
+            else:
+                yield from self.send_response()
+        elif (yield from self.make_server_connection()):
+            yield from self._send()
+
+    # -- sending
+    def _send(self) -> layer.CommandGenerator[None]:
+        request, server = self.flow.request, self.context.server
+        content = request.raw_content
+        yield SendHttp(RequestHeaders(self.stream_id, request, not content), server)
+        if content:
+            yield SendHttp(RequestData(self.stream_id, content), server)
+        yield SendHttp(RequestEndOfMessage(self.stream_id), server)
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        exchange = self.exchange
+        release = exchange.release if exchange else None
+        if release is None or not release.covers(self.flow.request):
+            why = "it was never released" if release is None else "it was changed after its release"
+            yield from self.handle_protocol_error(denied(self, why))
+            return False
+        target = release.target
+        self._forget_failed_connections()
+        connection, err = yield GetHttpConnection(
+            (target.host, target.port), target.tls, target.via, self.flow.server_conn.transport_protocol
+        )
+        if err:
+            yield from self.handle_protocol_error(
+                ResponseProtocolError(self.stream_id, f"cannot connect to {target}: {err}", ErrorCode.CONNECT_FAILED)
+            )
+            return False
+        self.context.server = self.flow.server_conn = connection
+        return True
+
+    def _forget_failed_connections(self) -> None:
+        """A failed connect is remembered by HttpLayer for as long as the client stays: forget it, it may work now."""
+        parent = self.parent
+        for connection in (*parent.connections, parent.context.server):
+            if (
+                isinstance(connection, Server)
+                and connection.error
+                and not connection.connected
+                and connection not in parent.waiting_for_establishment
+            ):
+                connection.error = None
+
+    # -- the answer
+    def _stream_source(self, exchange: Exchange, source: ByteSource) -> layer.CommandGenerator[None]:
+        yield from self.start_response_stream()
+        while True:
+            yield SluicegatePullHook(self.flow)
+            if exchange.gone:
+                source.close("the client has gone")
+            if (yield from self.check_killed(True)):
+                return
+            chunks, closed = source.take()
+            for chunk in chunks:
+                yield from self.state_stream_response_body(ResponseData(self.stream_id, chunk))
+                if self.server_state == self.state_errored:
+                    source.close("the stream was broken")
+                    return
+            if closed and source.error:
+                return (yield from self.break_off(source.error))
+            if closed:
+                return (yield from self.state_stream_response_body(ResponseEndOfMessage(self.stream_id)))
+
+    def start_response_stream(self) -> layer.CommandGenerator[None]:
+        if (yield from self._aborted()):
+            return
+        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
+        self.started = True
+        self.server_state = self.state_stream_response_body
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        if not already_streamed and (yield from self._aborted()):
+            return
+        yield from super().send_response(already_streamed)
+
+    def _aborted(self) -> layer.CommandGenerator[bool]:
+        """The Chain looked at the answer's headers and does not want it passed on."""
+        exchange = self.exchange
+        if exchange is None or not exchange.abort:
+            return False
+        yield from self.break_off(exchange.abort, cancel=True)
+        return True
+
+    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        exchange = self.exchange
+        if exchange is None or not isinstance(event, (ResponseData, ResponseEndOfMessage)):
+            yield from super().state_stream_response_body(event)
+            return
+        end = isinstance(event, ResponseEndOfMessage)
+        for chunk in self._tapped(exchange, b"" if end else event.data):
+            yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+        if exchange.taps.broken:
+            where = exchange.taps.broken[0]
+            exchange.outcome = "internal"
+            yield from self.break_off(f"the answer was broken off by an internal error ({where})", cancel=not end)
+        elif end and (reason := exchange.cut_short()):
+            exchange.outcome = "truncated"
+            yield from self.break_off(reason)
+        elif end:
+            yield from self.send_response(already_streamed=True)
+
+    def _tapped(self, exchange: Exchange, data: bytes) -> Sequence[bytes]:
+        chunks = exchange.taps(data)
+        other = self.flow.response.stream
+        if other is exchange.taps or not callable(other):
+            return chunks
+        out: list[bytes] = []  # another addon's callable, outside ours
+        for chunk in chunks if data else (*chunks, b""):
+            more = other(chunk)
+            out.extend(c for c in ([more] if isinstance(more, bytes) else more) if c)
+        return out
+
+    def break_off(self, reason: str, *, cancel: bool = False) -> layer.CommandGenerator[None]:
+        """The client has seen the start of an answer that will not be whole: end it visibly.
+
+        `cancel`: the upstream is still sending.
+        """
+        server = self.context.server
+        if cancel and server in self.parent.connections:
+            yield SendHttp(RequestProtocolError(self.stream_id, reason, ErrorCode.CANCEL), server)
+        yield from self.handle_protocol_error(
+            ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
+        )
+
+    def last_words(self, event: ResponseProtocolError) -> tuple[list[HttpEvent], bool]:
+        """What the client is told before an error ends its stream, and whether the error itself must follow."""
+        if not (self.context.client.connected and getattr(self, "flow", None)):
+            return [], True
+        exchange = self.exchange
+        if self.started:
+            return self._stream_error(event), True
+        status = event.code.http_status_code()
+        if status is None:
+            return [], True
+        whole = self.client_state == self.state_done
+        response = native_response(
+            exchange.status_of(status) if exchange else status,
+            f"sluicegate: {readable(event.message)}",
+            exchange_id=exchange.id if exchange else None,
+            close=not whole,
+        )
+        self.started = True
+        sid = self.stream_id
+        return [
+            ResponseHeaders(sid, response, end_stream=False),
+            ResponseData(sid, response.content or b""),
+            ResponseEndOfMessage(sid),
+        ], False
+
+    def _stream_error(self, event: ResponseProtocolError) -> list[HttpEvent]:
+        response = self.flow.response
+        if (
+            response is None
+            or self.server_state == self.state_done
+            or "event-stream" not in response.headers.get("content-type", "")
+            or "content-length" in response.headers
+        ):
+            return []
+        words = error_event(error_type(502), f"sluicegate: {readable(event.message)}")
+        return [ResponseData(self.stream_id, words)]
+
+
+def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
+    """The seal said no: mark the exchange, and give the error that ends the stream."""
+    flow = getattr(stream, "flow", None)
+    if flow is not None and (exchange := exchange_of(flow)):
+        exchange.outcome = "denied"
+    message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
+    return ResponseProtocolError(stream.stream_id, message, ErrorCode.CONNECT_FAILED)
+
+
+def readable(message: str) -> str:
+    """The proxy core's message for a client: without the raw bytes that some of them quote."""
+    head, quoted, _ = message.partition("unexpected server response")
+    return f"{head}the upstream's answer can not be read" if quoted else message[:500]
