@@ -15,14 +15,14 @@ import time
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
-from mitmproxy import connection, http, tls
+from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect.endpoints import Endpoints
 from sluicegate.playback import adopt_playback
 from sluicegate.policy import MAGIC_HOST, Policy
@@ -74,6 +74,11 @@ class Chain:
 
     def running(self) -> None:
         self.reloader.running()
+
+    @property
+    def keeps_bodies(self) -> bool:
+        """Whether somebody will look at the flows: in mitmweb, mitmproxy's console or a saved file."""
+        return "view" in ctx.master.addons.lookup or bool(ctx.options.save_stream_file)
 
     async def done(self) -> None:
         await self.reloader.done()
@@ -211,9 +216,11 @@ class Chain:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
             x.websocket = False  # an upgrade to something else is not passed on: the request goes as plain HTTP
             return True
-        if x.policy.relays_websockets and not x.inference:
+        inference = surface("POST", x.request.path) in ("messages", "count_tokens")
+        if x.policy.relays_websockets and not inference:
             return True
-        self._refuse(x, Refused(426 if x.inference else 403, "WebSockets are not relayed here: a stage must read what passes"))
+        status, why = (426, "inference") if inference else (403, "a stage that must read what passes")
+        self._refuse(x, Refused(status, f"WebSockets are not relayed here ({why})", kind="invalid_request_error"))
         self._land(x)
         return False
 
@@ -326,6 +333,9 @@ class Chain:
             if not (x.release and x.release.upgrade):
                 x.outcome, x.abort = "failed", "the upstream switched protocols unasked"
             return
+        if self.keeps_bodies and x.answer is None:
+            x.kept = KeptBody()
+            x.taps.observe(x.kept.add, name="kept body", fate="aside")
         for stage in reversed(x.entered):
             taps = len(x.taps)
             try:
@@ -405,6 +415,8 @@ class Chain:
                 stage.settle(x)
             except BaseException as e:  # noqa: BLE001 - the others still settle
                 self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+        if x.kept and x.flow.response is not None:
+            x.flow.response.data.content = x.kept.body
         x.flow.metadata["sluicegate"] = {**x.summary(), **x.flow.metadata.get("sluicegate", {})}
         x.presented = ()
         if x.status != 101:

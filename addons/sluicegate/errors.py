@@ -37,14 +37,17 @@ def error_type(status: int) -> str:
 
 def error_body(status: int, message: str, *, kind: str | None = None, request_id: str | None = None) -> bytes:
     """A native error document: `{"type": "error", "error": {"type", "message"}, "request_id"}`."""
-    body: dict[str, object] = {"type": "error", "error": {"type": kind or error_type(status), "message": message}}
+    body: dict[str, object] = {
+        "type": "error",
+        "error": {"type": kind or error_type(status), "message": message},
+    }
     if request_id:
         body["request_id"] = request_id
     return msgspec.json.encode(body)
 
 
 @dataclass(eq=False)
-class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
+class Refused(Exception):
     """A stage's own answer to a request: becomes a native error body; nothing goes upstream.
 
     `retry_after` is in seconds; `should_retry` becomes `x-should-retry` where it is not None.
@@ -71,5 +74,3 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not a fault
 
 class StoreError(Exception):
     """A store (file, SQLite, Redis, PostgreSQL) did not do what it was asked."""
-
-

@@ -30,6 +30,7 @@ __all__ = [
     "Call",
     "Exchange",
     "Fields",
+    "KeptBody",
     "Outcome",
     "Release",
     "Target",
@@ -167,6 +168,28 @@ class ByteSource:
         return out, self.closed
 
 
+class KeptBody:
+    """The provider's bytes, kept for those who look at flows: as they came, so before any secret is restored."""
+
+    __slots__ = ("_chunks", "_left")
+
+    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
+        self._chunks: list[bytes] = []
+        self._left = limit
+
+    def add(self, data: bytes) -> None:
+        if self._left >= len(data):
+            self._left -= len(data)
+            self._chunks.append(data)
+        else:
+            self._left = -1
+
+    @property
+    def body(self) -> bytes | None:
+        """None where it was larger than we keep."""
+        return b"".join(self._chunks) if self._left >= 0 else None
+
+
 @dataclass(slots=True, eq=False)
 class Call:
     """One piece of upstream work: the target it goes to and what the provider's bytes say about it.
@@ -234,6 +257,7 @@ class Exchange:
 
     release: Release | None = None
     call: Call | None = None
+    kept: KeptBody | None = None
     taps: Taps = field(default_factory=Taps)
     entered: list[Stage] = field(default_factory=list)
     """Stages whose work on the request is complete and has not been unwound."""

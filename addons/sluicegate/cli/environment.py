@@ -18,10 +18,15 @@ __all__ = ["client_environment", "env", "exec_"]
 UNSET = ("ALL_PROXY", "all_proxy")
 """With ALL_PROXY set, some clients send /v1/messages past the proxy."""
 
+NO_GATE = "no gate runs here; start one with `sluicegate run`"
+
 ProxyOption = Annotated[
-    str | None, typer.Option("--proxy", help="The regular door, http://host:port. Default: the gate that runs on this machine.")
+    str | None,
+    typer.Option("--proxy", help="The regular door, http://host:port. Default: the gate that runs on this machine."),
 ]
-CaOption = Annotated[Path | None, typer.Option("--ca", help="The gate's CA certificate (PEM). Default: the running gate's.")]
+CaOption = Annotated[
+    Path | None, typer.Option("--ca", help="The gate's CA certificate (PEM). Default: the running gate's.")
+]
 
 
 def exec_(ctx: typer.Context, proxy: ProxyOption = None, ca: CaOption = None) -> None:
@@ -76,11 +81,8 @@ def _running() -> dict[str, Any]:
 
     gates = living(state_folder(Settings()))
     with_door = [g for g in gates if any(d["mode"] in ("regular", "upstream") for d in g["doors"])]
-    if with_door:
-        return with_door[0]
-    if gates:
-        fail("the gate that runs here has no regular door; start it with --regular PORT, or name one with --proxy and --ca")
-    fail("no gate runs here; start one with `sluicegate run`, or name one with --proxy and --ca")
+    what = "the gate that runs here has no regular door; start it with --regular PORT" if gates else NO_GATE
+    return with_door[0] if with_door else fail(f"{what}, or name one with --proxy and --ca")
 
 
 def _door(gate: dict[str, Any]) -> str:

@@ -28,7 +28,7 @@ def certs_dir() -> Path:
         if (checkout / "README.md").exists():
             return checkout
         from sluicegate.services import state_folder
-    from sluicegate.settings import Settings
+        from sluicegate.settings import Settings
 
         folder = state_folder(Settings()) / "certs"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

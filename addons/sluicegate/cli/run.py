@@ -17,16 +17,19 @@ __all__ = ["run"]
 
 def run(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Configuration file (YAML). Default: none, pass everything through.")
+        Path | None,
+        typer.Option("--config", "-c", help="Configuration file (YAML). Default: none, pass everything through."),
     ] = None,
     reverse: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Reverse door: ANTHROPIC_BASE_URL=http://127.0.0.1:PORT")
+        int | None,
+        typer.Option(min=0, max=65535, help="Reverse door: ANTHROPIC_BASE_URL=http://127.0.0.1:PORT"),
     ] = None,
     regular: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Regular door: HTTPS_PROXY=http://127.0.0.1:PORT")
     ] = None,
     upstream: Annotated[
-        str | None, typer.Option(help="The company's proxy: http://[user:password@]host:port. All doors go through it.")
+        str | None,
+        typer.Option(help="The company's proxy: http://[user:password@]host:port. All doors go through it."),
     ] = None,
     web: Annotated[bool, typer.Option("--web", help="Look at the traffic in mitmweb.")] = False,
     web_port: Annotated[int, typer.Option(min=1, max=65535, help="mitmweb's port.")] = 8081,
@@ -47,7 +50,11 @@ def run(
         fail(f"cannot read {path}: {e.strerror}")
     if reverse is None and regular is None:
         reverse, regular = 4000, 8080
-    for port, flag in ((reverse, "--reverse"), (regular, "--regular"), (web_port if web else None, "--web-port")):
+    for port, flag in (
+        (reverse, "--reverse"),
+        (regular, "--regular"),
+        (web_port if web else None, "--web-port"),
+    ):
         _must_be_free(host if flag != "--web-port" else "127.0.0.1", port, flag)
     modes = []
     target = _reverse_target(settings)
@@ -55,13 +62,28 @@ def run(
         modes += ["--mode", f"reverse:{target}@{reverse}"]
     if regular is not None:
         modes += ["--mode", f"regular@{regular}"]
-    args = [*modes, "--listen-host", host, "--set", f"confdir={certs_dir()}", "--set", "connection_strategy=lazy"]
+    args = [
+        *modes,
+        "--listen-host",
+        host,
+        "--set",
+        f"confdir={certs_dir()}",
+        "--set",
+        "connection_strategy=lazy",
+    ]
     if not verbose:
         args += ["--set", "termlog_verbosity=warn"]
     if path:
         args += ["--set", f"sluicegate_config={path.absolute()}"]
     if web:
-        args += ["--set", "web_open_browser=false", "--set", f"web_port={web_port}", "--set", "web_host=127.0.0.1"]
+        args += [
+            "--set",
+            "web_open_browser=false",
+            "--set",
+            f"web_port={web_port}",
+            "--set",
+            "web_host=127.0.0.1",
+        ]
         if not any(s.startswith("web_password=") for s in set_ or ()):
             args += ["--set", f"web_password={secrets.token_urlsafe(18)}"]
     else:

@@ -14,7 +14,7 @@ class DecodeError(ValueError):
     """The bytes are not what the encoding says, or decode to too much."""
 
 
-class UnknownEncoding(ValueError):  # noqa: N818 - names the fact, not a failure of ours
+class UnknownEncoding(ValueError):
     """No decoder for this content-encoding."""
 
 
@@ -72,7 +72,7 @@ class _Wrapped:
     def feed(self, data: bytes) -> bytes:
         try:
             out: bytes = self._decode(data)
-        except Exception as e:  # noqa: BLE001 - each library has its own errors; all mean the same
+        except Exception as e:
             raise DecodeError(f"corrupt data: {type(e).__name__}") from e
         self._left -= len(out)
         if self._left < 0:

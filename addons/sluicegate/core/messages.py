@@ -43,9 +43,10 @@ def read_request(body: bytes) -> RequestFacts | None:
     try:
         head = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        head = _lenient(body)
-        if head is None:
+        lenient = _lenient(body)
+        if lenient is None:
             return None
+        head = lenient
     user_id = head.metadata.get("user_id") if isinstance(head.metadata, dict) else None
     user_id = user_id if isinstance(user_id, str) else None
     return RequestFacts(

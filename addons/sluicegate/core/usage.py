@@ -79,7 +79,13 @@ class Usage:
             self.iterations = total
 
 
-_COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+_COUNTS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
 
 
 def _count(v: object) -> int | None:
@@ -96,7 +102,10 @@ def _read_counts(u: Usage, raw: Mapping[str, Any]) -> None:
     split = raw.get("cache_creation")
     short = long = None
     if isinstance(split, dict):
-        short, long = _count(split.get("ephemeral_5m_input_tokens")), _count(split.get("ephemeral_1h_input_tokens"))
+        short, long = (
+            _count(split.get("ephemeral_5m_input_tokens")),
+            _count(split.get("ephemeral_1h_input_tokens")),
+        )
     if short is not None or long is not None:
         u.cache_write_5m_tokens, u.cache_write_1h_tokens = short or 0, long or 0
     elif (n := _count(raw.get("cache_creation_input_tokens"))) is not None:

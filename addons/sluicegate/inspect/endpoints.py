@@ -148,7 +148,11 @@ def _hostname(authority: str) -> str:
 
 def _json(value: Any, status: int = 200) -> Answer:
     body = msgspec.json.encode(value)
-    headers = {"content-type": "application/json", "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {
+        "content-type": "application/json",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
     return http.Response.make(status, body, headers), None
 
 

@@ -30,7 +30,10 @@ class Monitor:
 
     def publish(self, record: dict[str, Any]) -> None:
         self.seq += 1
-        frame = b"id: %d\nevent: call\ndata: %s\n\n" % (self.seq, msgspec.json.encode({"seq": self.seq, **record}))
+        frame = b"id: %d\nevent: call\ndata: %s\n\n" % (
+            self.seq,
+            msgspec.json.encode({"seq": self.seq, **record}),
+        )
         self._recent.append((self.seq, frame))
         for source in tuple(self._listeners):
             source.write(frame)

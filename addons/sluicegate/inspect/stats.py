@@ -57,7 +57,13 @@ class Stats:
         row["requests"] += 1
         if usage is None or not usage.known:
             return
-        for name in ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"):
+        for name in (
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_5m_tokens",
+            "cache_write_1h_tokens",
+        ):
             n = getattr(usage, name)
             row[name] += n
             self.tokens[name] += n
@@ -81,7 +87,5 @@ class Stats:
             "unpriced_requests": self.unpriced,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
-            "models": {
-                m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()
-            },
+            "models": {m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()},
         }

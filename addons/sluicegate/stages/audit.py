@@ -46,9 +46,9 @@ class Audit(Stage):
         super().__init__(settings, services)
         self.prices = services.prices_for(settings)
         self.sink: Sink | None = services.sinks.get(settings.audit.log)
-        render = line_of if settings.audit.format == "line" else _json
+        render: Any = line_of if settings.audit.format == "line" else _json
         self.log = structlog.wrap_logger(
-            cast(Any, self.sink), processors=[render], wrapper_class=_Records, cache_logger_on_first_use=True
+            cast("Any", self.sink), processors=[render], wrapper_class=_Records, cache_logger_on_first_use=True
         )
         self.failing = False
 
@@ -170,5 +170,3 @@ def _ms(start: float, end: float | None) -> float | None:
 
 def _iso(t: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(t)) + f".{int(t % 1 * 1000):03d}Z"
-
-

@@ -62,7 +62,7 @@ class Router(Stage):
         self.general = next((r.place for r in self.rules), default)
         self.by_host = {p.origin.host.lower(): p for p in reversed(list(places.values())) if p.origin}
         if not places:
-            self.by_host = {host: default for host in anthropic.HOSTS}
+            self.by_host = dict.fromkeys(anthropic.HOSTS, default)
         for host in anthropic.HOSTS:
             self.by_host.setdefault(host, Place("anthropic", origin_of(anthropic.BASE_URL), (), via=services.via))
 
@@ -122,7 +122,9 @@ class Router(Stage):
             return
         call.first_byte, call.status = time.monotonic(), response.status_code
         call.reader = reader = ResponseReader(
-            response.headers.get("content-type", ""), response.headers.get("content-encoding", ""), response.status_code
+            response.headers.get("content-type", ""),
+            response.headers.get("content-encoding", ""),
+            response.status_code,
         )
         if x.surface in ("messages", "count_tokens") or response.status_code >= 400:
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")

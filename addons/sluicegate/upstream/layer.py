@@ -60,7 +60,8 @@ class GateLayer(HttpLayer):
             alpn = self.context.client.alpn
             if alpn != b"h2" and not is_h3_alpn(alpn) and self.context.client not in self.connections:
                 self.connections[self.context.client] = GateHttp1Server(self.context.fork())
-        return super()._handle_event(event)
+        stock: layer.CommandGenerator[None] = super()._handle_event(event)
+        return stock
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self.streams[stream_id] = GateStream(self.context.fork(), stream_id)
@@ -128,4 +129,3 @@ def adopt(nextlayer: layer.NextLayer) -> None:
         if type(chosen) is HttpLayer:
             chosen.__class__ = GateLayer
         chosen = getattr(chosen, "child_layer", None)
-

@@ -30,7 +30,11 @@ def native_response(
 ) -> http.Response:
     """Our own answer with a native error body."""
     body = error_body(status, message, kind=kind, request_id=exchange_id)
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *(fields or ())]
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        *(fields or ()),
+    ]
     if exchange_id:
         headers.append((b"x-sluicegate-id", exchange_id.encode()))
     if close:

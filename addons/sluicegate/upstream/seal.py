@@ -70,9 +70,9 @@ def seal(request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream
     skip = _dropped(d.headers.fields) | CREDENTIAL_HEADERS | {k.lower() for k, _ in secret} | {b"host"}
     keep = [f for f in d.headers.fields if f[0].lower() not in skip]
     body = d.content or b""
-    if not any(k.lower() == b"content-length" for k, _ in keep):
-        if body or any(k.lower() == b"transfer-encoding" for k, _ in d.headers.fields):
-            keep.append((b"content-length", b"%d" % len(body)))
+    sized = any(k.lower() == b"content-length" for k, _ in keep)
+    if not sized and (body or any(k.lower() == b"transfer-encoding" for k, _ in d.headers.fields)):
+        keep.append((b"content-length", b"%d" % len(body)))
     if release.upgrade:
         keep += [f for f in d.headers.fields if f[0].lower() in (b"connection", b"upgrade")]
     fields = ((b"host", host), *keep, *secret) if h1_upstream or not request.is_http2 else (*keep, *secret)
@@ -84,9 +84,7 @@ def seal(request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream
     return _request(d, host=target.host, port=target.port, authority=authority, fields=fields, tls=target.tls)
 
 
-def _request(
-    d: http.RequestData, *, host: str, port: int, authority: bytes, fields: Fields, tls: bool
-) -> http.Request:
+def _request(d: http.RequestData, *, host: str, port: int, authority: bytes, fields: Fields, tls: bool) -> http.Request:
     # http.Request(...) checks the type of every field, 33 µs a time; what comes in here is typed already
     headers = http.Headers.__new__(http.Headers)
     headers.fields = fields

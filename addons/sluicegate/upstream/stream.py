@@ -76,7 +76,8 @@ class GateStream(HttpStream):
     # -- the request
     def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
         setattr(event.request, CLIENT_HOST, event.request.host_header or "")
-        return super().state_wait_for_request_headers(event)
+        stock: layer.CommandGenerator[None] = super().state_wait_for_request_headers(event)
+        return stock
 
     def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
         """Stock streams large bodies past the `request` hook; here a request is collected whole, or refused."""
@@ -91,9 +92,7 @@ class GateStream(HttpStream):
         self.flow.error = mflow.Error(message)
         exchange.outcome, exchange.own_error = "refused", True
         yield HttpErrorHook(self.flow)
-        yield SendHttp(
-            ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client
-        )
+        yield SendHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client)
         # what is still on its way is read and forgotten, so that the client gets to read our answer
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
@@ -108,7 +107,8 @@ class GateStream(HttpStream):
     def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         if type(event) is RequestEndOfMessage:
             return self._request_complete()
-        return super().state_consume_request_body(event)
+        stock: layer.CommandGenerator[None] = super().state_consume_request_body(event)
+        return stock
 
     def _request_complete(self) -> layer.CommandGenerator[None]:
         """The stages' turn; then what they decided is done."""
@@ -196,7 +196,9 @@ class GateStream(HttpStream):
     def start_response_stream(self) -> layer.CommandGenerator[None]:
         if (yield from self._aborted()):
             return
-        yield SendHttp(ResponseHeaders(self.stream_id, self.flow.response, end_stream=False), self.context.client)
+        response = self.flow.response
+        assert response
+        yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
         self.started = True
         self.server_state = self.state_stream_response_body
 
@@ -219,7 +221,7 @@ class GateStream(HttpStream):
             yield from super().state_stream_response_body(event)
             return
         end = isinstance(event, ResponseEndOfMessage)
-        for chunk in self._tapped(exchange, b"" if end else event.data):
+        for chunk in self._tapped(exchange, b"" if isinstance(event, ResponseEndOfMessage) else event.data):
             yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
         if exchange.taps.broken:
             where = exchange.taps.broken[0]
@@ -233,7 +235,7 @@ class GateStream(HttpStream):
 
     def _tapped(self, exchange: Exchange, data: bytes) -> Sequence[bytes]:
         chunks = exchange.taps(data)
-        other = self.flow.response.stream
+        other = self.flow.response.stream if self.flow.response else None
         if other is exchange.taps or not callable(other):
             return chunks
         out: list[bytes] = []  # another addon's callable, outside ours
@@ -250,9 +252,7 @@ class GateStream(HttpStream):
         server = self.context.server
         if cancel and server in self.parent.connections:
             yield SendHttp(RequestProtocolError(self.stream_id, reason, ErrorCode.CANCEL), server)
-        yield from self.handle_protocol_error(
-            ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR)
-        )
+        yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR))
 
     def last_words(self, event: ResponseProtocolError) -> tuple[list[HttpEvent], bool]:
         """What the client is told before an error ends its stream, and whether the error itself must follow."""

@@ -74,4 +74,3 @@ class ConnectTimeouts:
 
 def _handler(client_id: str) -> Any:
     return ctx.master.addons.get("proxyserver").connections.get(client_id)
-
