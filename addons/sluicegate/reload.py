@@ -18,7 +18,7 @@ from sluicegate.errors import StoreError
 from sluicegate.inspect import whereabouts
 from sluicegate.policy import Policy
 from sluicegate.services import log, state_folder
-from sluicegate.settings import ConfigError, Settings, load, refuse_unavailable
+from sluicegate.settings import ConfigError, Settings, load_usable
 
 if TYPE_CHECKING:
     from sluicegate.chain import Chain
@@ -85,18 +85,16 @@ class Reloader:
     def _first_load(self) -> None:
         try:
             self._apply(self._read())
-        except (ConfigError, StoreError, ValueError, OSError) as e:
+        except (StoreError, ValueError, OSError) as e:
             if self.chain.policy is None:
-                raise exceptions.OptionsError(f"sluicegate: {e}") from e
+                raise exceptions.OptionsError(f"sluicegate: {in_full(e)}") from e
             self._keep_old(e)
 
     def _read(self) -> Settings:
         if self.path:
             stat = self.path.stat()
             self._stamp = stat.st_mtime_ns, stat.st_size
-        settings = load(self.path, self.chain.services.environ)
-        refuse_unavailable(settings, self.path, self.chain.services.environ)
-        return settings
+        return load_usable(self.path, self.chain.services.environ)
 
     def _apply(self, settings: Settings) -> None:
         chain = self.chain
@@ -147,17 +145,22 @@ class Reloader:
         try:
             self._apply(self._read())
             log.info("config.reloaded", file=str(self.path))
-        except (ConfigError, StoreError, ValueError, OSError) as e:
+        except (StoreError, ValueError, OSError) as e:
             self._keep_old(e)
 
     def _keep_old(self, e: BaseException) -> None:
-        self.chain.services.alarm("config.rejected", why=str(e), kept="the policy in force before")
+        self.chain.services.alarm("config.rejected", why=in_full(e), kept="the policy in force before")
 
     async def done(self) -> None:
         if self._task:
             self._task.cancel()
         if self._where:
             self._where.unlink(missing_ok=True)
+
+
+def in_full(e: BaseException) -> str:
+    """All that is wrong, not only the first of it."""
+    return e.report() if isinstance(e, ConfigError) else str(e)
 
 
 def _with_auth(mode: str, auth: str) -> str:

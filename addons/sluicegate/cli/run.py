@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from sluicegate.cli.places import certs_dir, fail
-from sluicegate.settings import ConfigError, Settings, load, refuse_unavailable
+from sluicegate.settings import ConfigError, Settings, load_usable
 
 __all__ = ["run"]
 
@@ -42,12 +42,9 @@ def run(
 
     path = config or (Path(os.environ["SLUICEGATE_CONFIG"]) if os.environ.get("SLUICEGATE_CONFIG") else None)
     try:
-        settings = load(path, os.environ)
-        refuse_unavailable(settings, path, os.environ)
+        settings = load_usable(path, os.environ)
     except ConfigError as e:
-        fail(str(e))
-    except OSError as e:
-        fail(f"cannot read {path}: {e.strerror}")
+        fail(e.report())
     if reverse is None and regular is None:
         reverse, regular = 4000, 8080
     for port, flag in (
@@ -96,7 +93,7 @@ def run(
 def _reverse_target(settings: Settings) -> str:
     """What the reverse door points at for mitmproxy; the routes decide where requests really go."""
     first = next(iter(settings.providers.values()), None)
-    base = (first.base_url if first else None) or "https://api.anthropic.com"
+    base = first.resolved_base_url if first else "https://api.anthropic.com"
     scheme, _, rest = base.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}"
 

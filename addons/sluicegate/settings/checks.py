@@ -1,0 +1,174 @@
+"""What no single value shows: the rules between keys, and inside URLs, patterns and addresses."""
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import Problem
+from .provider import PRESETS, Provider
+from .tree import Settings
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")
+
+# Framing and routing are the gate's; credentials belong under `keys`, `token` or `credentials`.
+_OWN_HEADERS: Final = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie"})
+
+
+def check(settings: Settings) -> Iterator[Problem]:
+    """Everything that is wrong with settings of the right types."""
+    for name, provider in settings.providers.items():
+        for path, message in _provider(provider, settings, name):
+            yield ("providers", name, *path), message
+    yield from _routes(settings)
+    yield from _identity(settings)
+    backoff = settings.retry.backoff
+    if backoff.start_s > backoff.max_s:
+        yield ("retry", "backoff", "start_s"), f"is longer than max_s, {backoff.max_s:g} s"
+    if settings.connections.keepalive > settings.connections.max:
+        yield ("connections", "keepalive"), f"is more than max, {settings.connections.max}"
+    for part in ("system", "messages"):
+        for index, pattern in enumerate(getattr(settings.cache.strip, part)):
+            fault = _regex_fault(pattern)
+            if fault is not None:
+                yield ("cache", "strip", part, index), f"not a regular expression: {fault}"
+    for key, url in (("store", settings.store), ("audit", settings.audit.ledger)):
+        if "://" in url and not url.startswith("sqlite:") and (fault := _url_fault(url, None)):
+            yield (("store",) if key == "store" else ("audit", "ledger")), fault
+
+
+def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Problem]:
+    if (provider.kind is None) == (provider.provider is None):
+        yield (), "expected one of kind (such as anthropic) and provider (such as groq)"
+        return
+    if provider.provider is not None and provider.provider not in PRESETS:
+        yield ("provider",), f"no such preset; known are {', '.join(PRESETS)}"
+        return
+    if provider.base_url is not None and (fault := _base_url_fault(provider.base_url)):
+        yield ("base_url",), fault
+    if provider.proxy not in ("inherit", "none") and (fault := _url_fault(provider.proxy, ("http", "https"))):
+        yield ("proxy",), f"expected inherit, none or a URL; {fault}"
+    yield from _required(provider, name, settings)
+    yield from _headers(provider)
+    own = settings.connections_for(name)
+    if own.keepalive > own.max and settings.connections.keepalive <= settings.connections.max:
+        yield ("connections",), f"keepalive, {own.keepalive}, is more than max, {own.max}"
+
+
+def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Problem]:
+    needed = {"bedrock": ("region",), "vertex": ("project", "location")}
+    for key in needed.get(provider.resolved_kind, ()):
+        value = getattr(provider, key)
+        if value is None:
+            yield (key,), f"kind {provider.kind} needs it"
+        elif not re.fullmatch(r"[a-z0-9][a-z0-9:.-]*", value):
+            yield (key,), "expected lower-case letters, digits and dashes"
+    if provider.resolved_kind == "copilot":
+        if not provider.consent:
+            yield (
+                ("consent",),
+                "kind copilot uses unofficial endpoints, which may breach GitHub's terms; "
+                "true says that you take the risk, for your own account",
+            )
+        if provider.base_url is not None:
+            yield ("base_url",), "kind copilot takes none: its token goes to GitHub's own hosts only"
+    given = provider.credentials
+    if (given.access_key is None) != (given.secret_key is None):
+        missing = "access_key" if given.access_key is None else "secret_key"
+        yield ("credentials", missing), "access_key and secret_key come together"
+    if given.session_token is not None and given.access_key is None:
+        yield ("credentials", "session_token"), "it belongs to an access_key"
+    if given.profile is not None and given.access_key is not None:
+        yield ("credentials", "profile"), "expected either a profile or an access_key"
+
+
+def _headers(provider: Provider) -> Iterator[Problem]:
+    for header, value in provider.headers.items():
+        path = ("headers", header)
+        if not _TOKEN.fullmatch(header):
+            yield path, "not the name of a header"
+        elif header.lower() in _OWN_HEADERS:
+            yield path, "the gate sets this header itself"
+        elif header.lower() in _CREDENTIAL_HEADERS:
+            yield path, "credentials belong under keys, token or credentials"
+        elif _FORBIDDEN_IN_VALUE.search(value) or not value.isascii():
+            yield path, "the value has characters that no header may have"
+
+
+def _routes(settings: Settings) -> Iterator[Problem]:
+    for index, route in enumerate(settings.routes):
+        for place, target in enumerate(route.targets):
+            if target.provider in settings.providers:
+                continue
+            known = ", ".join(settings.providers) or "none"
+            path = ("routes", index, "targets", place, "provider")
+            yield path, f'no provider "{target.provider[:64]}"; configured: {known}'
+
+
+def _identity(settings: Settings) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, entry in enumerate(settings.identity.keys):
+        before = first.setdefault(entry.key.reference, index)
+        if before != index:
+            yield ("identity", "keys", index, "key"), f"the same key as identity.keys[{before}]"
+    header = settings.identity.trusted_header
+    for index, peer in enumerate(header.peers if header else ()):
+        try:
+            ipaddress.ip_network(peer)
+        except ValueError:
+            yield ("identity", "trusted_header", "peers", index), "expected an address or network such as 10.0.0.0/8"
+
+
+def _regex_fault(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as error:
+        return str(error)
+    return None
+
+
+def _base_url_fault(url: str) -> str | None:
+    """None, or why the URL is none to send requests to; without quoting it, as it may hold a password."""
+    fault = _url_fault(url, ("http", "https"))
+    if fault is not None:
+        return fault
+    parts = urlsplit(url)
+    if "@" in parts.netloc:
+        return "expected a URL without credentials; they belong under keys"
+    if "?" in url or "#" in url:
+        return "expected a URL without query or fragment"
+    return None
+
+
+def _url_fault(url: str, schemes: tuple[str, ...] | None) -> str | None:
+    if _NOT_IN_URLS.search(url):
+        return "expected a URL without spaces, backslashes or control characters"
+    try:
+        parts: SplitResult = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "expected a URL with a valid host and port"
+    if schemes is not None and parts.scheme not in schemes:
+        return f"expected a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}"
+    if not parts.hostname:
+        return "expected a URL with a host"
+    return "expected a port from 1 to 65535" if port == 0 else None

@@ -1,0 +1,76 @@
+"""What happens to the contents of calls: hiding, caching, translating, recording."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from .scalars import Bytes, Count, Ledger, LogTarget, PricePerMillion, Ruleset, Seconds, Section
+from .secret import Secret
+
+Regex = Annotated[str, Meta(min_length=1, max_length=1000, description="a regular expression")]
+
+
+class Restore(Section, frozen=True, kw_only=True):
+    """Tool inputs in which the model's placeholders become values again; `*` in a name stands for any part."""
+
+    tools: dict[str, bool | Literal["no-egress"]] = field(default_factory=dict)
+
+
+class Scrub(Section, frozen=True, kw_only=True):
+    mode: Literal["off", "detect", "pseudonymize", "block"] = "off"
+    key: Secret | None = None
+    rules: Annotated[tuple[Ruleset, ...], Meta(min_length=1)] = ("basic",)
+    style: Literal["angle", "plain"] = "angle"
+    numbering: Literal["ranked", "hmac"] = "ranked"
+    max_body: Bytes = 32_000_000  # a larger one is refused, not passed on unread
+    restore: Restore = field(default_factory=Restore)
+    pii: Annotated[tuple[Literal["email", "phone", "iban", "card", "ip"], ...], Meta(min_length=1)] = (
+        "email",
+        "phone",
+        "iban",
+        "card",
+    )  # what the rule set `pii` looks for
+
+
+class Strip(Section, frozen=True, kw_only=True):
+    """Text that is left out of the cache key."""
+
+    system: tuple[Regex, ...] = ()
+    messages: tuple[Regex, ...] = ()
+
+
+class PromptCache(Section, frozen=True, kw_only=True):
+    inject: Literal["off", "auto", "always"] = "off"
+    ttl: Literal["5m", "1h"] = "5m"
+
+
+class Cache(Section, frozen=True, kw_only=True):
+    mode: Literal["off", "exact", "normalized", "suffix"] = "off"
+    ttl: Seconds = 604_800.0
+    max_entries: Count = 10_000
+    max_bytes: Bytes = 1_000_000_000
+    strip: Strip = field(default_factory=Strip)
+    suffix_messages: Count = 3
+    coalesce: bool = True
+    prompt_cache: PromptCache = field(default_factory=PromptCache)
+
+
+class Translate(Section, frozen=True, kw_only=True):
+    unsupported: Literal["refuse", "drop"] = "refuse"
+
+
+class Audit(Section, frozen=True, kw_only=True):
+    log: LogTarget = "stdout"
+    format: Literal["json", "line"] = "json"
+    ledger: Ledger = "sqlite"
+    strict: bool = False  # true: no call without its record
+
+
+class Price(Section, frozen=True, kw_only=True):
+    """US dollars per million tokens; a cache price that is not given is derived from `input`."""
+
+    input: PricePerMillion
+    output: PricePerMillion
+    cache_read: PricePerMillion | None = None
+    cache_write_5m: PricePerMillion | None = None
+    cache_write_1h: PricePerMillion | None = None

@@ -1,0 +1,79 @@
+"""Who may call, and how much."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from .scalars import Count, Dollars, Name, Pattern, SecondsOrNone, Section, Text
+from .secret import Secret
+
+Patterns = Annotated[tuple[Pattern, ...], Meta(min_length=1)]
+Instant = Annotated[datetime, Meta(tz=True, description='a time such as "2027-01-31T00:00:00Z"')]
+
+
+class VirtualKey(Section, frozen=True, kw_only=True):
+    """A key that clients present to the gate; it never goes upstream."""
+
+    key: Secret
+    team: Name | None = None
+    user: Name | None = None
+    project: Name | None = None
+    tags: dict[Name, str] = field(default_factory=dict)
+    models: Patterns = ()  # none: all of them
+    expires: Instant | None = None
+
+
+class TrustedHeader(Section, frozen=True, kw_only=True):
+    """A header in which a proxy in front of the gate names the caller; believed from its addresses only."""
+
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]+$", description="the name of a header")]
+    peers: Annotated[tuple[Text, ...], Meta(min_length=1)]  # addresses or networks
+    means: Literal["user", "team", "project"] = "user"
+
+
+class Identity(Section, frozen=True, kw_only=True):
+    mode: Literal["open", "keys", "passthrough"] = "open"
+    admin_token: Secret | None = None
+    keys: tuple[VirtualKey, ...] = ()
+    trusted_header: TrustedHeader | None = None
+
+
+class DollarBudget(Section, frozen=True, kw_only=True):
+    hour: Dollars | None = None
+    day: Dollars | None = None
+    week: Dollars | None = None
+    month: Dollars | None = None
+
+
+class TokenBudget(Section, frozen=True, kw_only=True):
+    hour: Count | None = None
+    day: Count | None = None
+    week: Count | None = None
+    month: Count | None = None
+
+
+class Limit(Section, frozen=True, kw_only=True):
+    """What is not given is not limited. rpm: requests a minute; tpm: tokens a minute."""
+
+    rpm: Count | None = None
+    input_tpm: Count | None = None
+    output_tpm: Count | None = None
+    tpm: Count | None = None
+    burst: Count | None = None
+    concurrency: Count | None = None
+    budget_usd: DollarBudget = field(default_factory=DollarBudget)
+    budget_tokens: TokenBudget = field(default_factory=TokenBudget)
+    models: Patterns = ()  # none: all of them
+
+
+class Limits(Section, frozen=True, kw_only=True):
+    default: Limit = field(default_factory=Limit)
+    teams: dict[Name, Limit] = field(default_factory=dict)
+    keys: dict[Name, Limit] = field(default_factory=dict)
+    users: dict[Name, Limit] = field(default_factory=dict)
+    models: dict[Pattern, Limit] = field(default_factory=dict)
+    providers: dict[Name, Limit] = field(default_factory=dict)
+    when_store_down: Literal["open", "closed"] = "open"
+    strict: bool = False
+    queue_s: SecondsOrNone = 0.0  # how long a call may wait for its turn

@@ -1,0 +1,85 @@
+"""Providers: where requests can go, and with which credentials."""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, field
+
+from .scalars import Section, Text
+from .secret import Secret
+from .sending import ProviderConnections, ProviderTimeouts
+
+Kind = Literal["anthropic", "bedrock", "vertex", "openai", "copilot"]
+
+# `provider: NAME` stands for a kind and a base URL. Where an endpoint speaks the Messages API, that one is taken.
+PRESETS: Final[dict[str, tuple[Kind, str]]] = {
+    "cerebras": ("openai", "https://api.cerebras.ai/v1"),
+    "deepseek": ("anthropic", "https://api.deepseek.com/anthropic"),
+    "fireworks": ("openai", "https://api.fireworks.ai/inference/v1"),
+    "groq": ("openai", "https://api.groq.com/openai/v1"),
+    "llamacpp": ("anthropic", "http://127.0.0.1:8080"),
+    "lmstudio": ("anthropic", "http://127.0.0.1:1234"),
+    "minimax": ("anthropic", "https://api.minimax.io/anthropic"),
+    "mistral": ("openai", "https://api.mistral.ai/v1"),
+    "moonshot": ("anthropic", "https://api.moonshot.ai/anthropic"),
+    "ollama": ("anthropic", "http://127.0.0.1:11434"),
+    "openrouter": ("anthropic", "https://openrouter.ai/api"),
+    "together": ("openai", "https://api.together.xyz/v1"),
+    "vllm": ("anthropic", "http://127.0.0.1:8000"),
+    "xai": ("openai", "https://api.x.ai/v1"),
+    "zai": ("anthropic", "https://api.z.ai/api/anthropic"),
+}
+
+
+class Credentials(Section, frozen=True, kw_only=True):
+    """AWS credentials: an access key with its secret key, or the name of a profile."""
+
+    access_key: Secret | None = None
+    secret_key: Secret | None = None
+    session_token: Secret | None = None
+    profile: Text | None = None
+
+
+class Provider(Section, frozen=True, kw_only=True):
+    """One upstream. Without keys or other credentials the client's own credential passes through."""
+
+    kind: Kind | None = None
+    provider: Text | None = None  # a preset, in place of kind
+    base_url: Text | None = None
+    keys: Annotated[tuple[Secret, ...], Meta(min_length=1)] = ()
+    proxy: Text = "inherit"  # inherit | none | URL
+    region: Text | None = None
+    project: Text | None = None
+    location: Text | None = None
+    token: Secret | None = None
+    credentials: Credentials = field(default_factory=Credentials)
+    headers: dict[str, str] = field(default_factory=dict)  # added to every request
+    timeouts: ProviderTimeouts = field(default_factory=ProviderTimeouts)
+    connections: ProviderConnections = field(default_factory=ProviderConnections)
+    consent: bool = False  # copilot: yes, to unofficial endpoints at one's own risk
+
+    @property
+    def resolved_kind(self) -> Kind:
+        """The kind, given or the preset's."""
+        if self.kind is not None:
+            return self.kind
+        return PRESETS[self.provider][0] if self.provider in PRESETS else "anthropic"
+
+    @property
+    def resolved_base_url(self) -> str:
+        """The base URL, given, the preset's or the vendor's, without a slash at its end."""
+        if self.base_url is not None:
+            return self.base_url.rstrip("/")
+        if self.provider in PRESETS:
+            return PRESETS[self.provider][1]
+        match self.resolved_kind:
+            case "anthropic":
+                return "https://api.anthropic.com"
+            case "openai":
+                return "https://api.openai.com/v1"
+            case "copilot":
+                return "https://api.githubcopilot.com"
+            case "bedrock":
+                return f"https://bedrock-runtime.{self.region}.amazonaws.com"
+            case "vertex":
+                prefix = "" if self.location == "global" else f"{self.location}-"
+                return f"https://{prefix}aiplatform.googleapis.com"
