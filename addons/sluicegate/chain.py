@@ -22,7 +22,7 @@ from mitmproxy.proxy import layer, server_hooks
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, Snapshot, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect.endpoints import Endpoints
 from sluicegate.playback import adopt_playback
 from sluicegate.policy import MAGIC_HOST, Policy
@@ -164,6 +164,7 @@ class Chain:
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
+        flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
         attach(flow, x)
         if not x.own:
             self._open.setdefault(flow.client_conn.id, {})[x.id] = x
@@ -185,9 +186,11 @@ class Chain:
             if flow.response is None:  # the seal would stop it as well; say it in the first place
                 flow.response = native_response(500, "the request never entered the gate; nothing was sent upstream")
             return None
-        if flow.intercepted:
-            return self._descend_when_resumed(x)
-        return self._start_descent(x)
+        try:
+            return self._descend_when_resumed(x) if flow.intercepted else self._start_descent(x)
+        except BaseException as e:  # noqa: BLE001
+            self._bug(x, "chain", e)
+            return None
 
     async def _descend_when_resumed(self, x: Exchange) -> None:
         """Somebody edits the request in the user interface: the stages see what comes out of it."""
@@ -206,6 +209,8 @@ class Chain:
             x.flow.response, x.source = self.endpoints.answer(x)
             return None
         if x.answer is None:
+            d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
+            x.surface = surface(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
             if x.websocket and not self._may_upgrade(x):
                 return None
             x.session_id = session_of(x.request.headers, x.facts)
@@ -229,14 +234,16 @@ class Chain:
         for i in range(start, len(stages)):
             if x.answer is not None:
                 break
-            waiting = self._request_step(x, stages[i])
+            if stages[i] in x.aside:
+                continue
+            before = snapshot(x.request) if stages[i].fate == "aside" else None
+            waiting = self._request_step(x, stages[i], before)
             if waiting is not None:
-                return self._descend_later(x, i, waiting)
+                return self._descend_later(x, i, waiting, before)
         self._land(x)
         return None
 
-    def _request_step(self, x: Exchange, stage: Stage) -> Awaitable[None] | None:
-        before = snapshot(x.request) if stage.fate == "aside" else None
+    def _request_step(self, x: Exchange, stage: Stage, before: Snapshot | None) -> Awaitable[None] | None:
         try:
             waiting = stage.request(x)
         except BaseException as e:  # noqa: BLE001
@@ -248,9 +255,8 @@ class Chain:
             x.entered.append(stage)
         return None
 
-    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None]) -> None:
+    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None], before: Snapshot | None) -> None:
         stage = x.policy.stages[i]
-        before = snapshot(x.request) if stage.fate == "aside" else None
         try:
             await waiting
             if stage not in x.entered:
@@ -264,16 +270,18 @@ class Chain:
 
     def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
         """One synchronous method of one stage. False: the descent is over."""
+        before = snapshot(x.request) if stage.fate == "aside" else None
         try:
             method(x)
         except BaseException as e:  # noqa: BLE001
-            self._stage_raised(x, stage, e, None)
+            self._stage_raised(x, stage, e, before)
+            x.aside.append(stage)
             return x.answer is None
         if stage not in x.entered:
             x.entered.append(stage)
         return True
 
-    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Any) -> None:
+    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
         if isinstance(e, Refused):
             self._refuse(x, e)
         elif stage.fate == "aside":
@@ -310,6 +318,9 @@ class Chain:
             if x.target is None:  # no router runs: the request goes where the client meant it to go
                 x.target = own_target(x, self.services.via)
             x.release = Release(x.target, snapshot(x.request), upgrade=x.websocket)
+        except Refused as e:
+            self._refuse(x, e)
+            x.flow.response = x.answer
         except BaseException as e:  # noqa: BLE001
             self._bug(x, "chain", e)
 
@@ -353,12 +364,16 @@ class Chain:
 
     def _frame(self, x: Exchange, response: http.Response) -> None:
         """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
+        if x.request.method == "HEAD" or response.status_code in (204, 304):
+            return  # there is no body to frame
         response.stream = x.taps
         headers = response.headers
         if x.taps.changes:
             headers.pop("content-length", None)
             headers.pop("content-encoding", None)
         h1_client = x.flow.client_conn.alpn != b"h2"
+        if response.status_code in (204, 304):
+            return  # they have no body (RFC 9110, 6.4.1): the end mark of a chunked one would be read as the next answer
         if h1_client and "content-length" not in headers and x.request.http_version != "HTTP/1.0":
             headers["transfer-encoding"] = "chunked"
 
@@ -393,7 +408,8 @@ class Chain:
             outcome = "client_abort"
         else:
             outcome = "truncated" if x.status is not None else "failed"
-            x.own_error = x.status is None
+        if x.status is None and not x.gone:
+            x.status, x.own_error = x.status_of(502), True
         self._finish(x, outcome, message)
 
     def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:

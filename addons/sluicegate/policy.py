@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAGIC_HOST", "Policy"]
 
+_OWN_BODY = 64 * 1024
 MAGIC_HOST = "sluicegate.local"
 """Through the regular door, the gate's own endpoints live on this host."""
 
@@ -41,11 +42,8 @@ class Policy:
 
     def body_limit(self, x: Exchange) -> tuple[int, str]:
         """The most bytes of a request body, and the config key that says so."""
+        if x.own:
+            return _OWN_BODY, "none"
         if x.inference:
             return int(self.settings.max_body), "max_body"
         return int(self.settings.max_upload), "max_upload"
-
-    def close(self) -> None:
-        """No exchange uses this policy any more."""
-        for stage in self.stages:
-            stage.close()

@@ -99,11 +99,9 @@ class Reloader:
     def _apply(self, settings: Settings) -> None:
         chain = self.chain
         policy = Policy(settings, chain.stages, chain.services)
-        self.settings, old, chain.policy = settings, chain.policy, policy
+        self.settings, chain.policy = settings, policy
         chain.timeouts.connect_s = float(settings.timeouts.connect_s)
         chain.timeouts.tls_s = float(settings.timeouts.tls_s)
-        if old:
-            old.close()
 
     def rebuild(self) -> None:
         """The set of stages has changed."""

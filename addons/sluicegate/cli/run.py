@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,8 +80,6 @@ def run(
             "--set",
             "web_host=127.0.0.1",
         ]
-        if not any(s.startswith("web_password=") for s in set_ or ()):
-            args += ["--set", f"web_password={secrets.token_urlsafe(18)}"]
     else:
         args += ["--set", "flow_detail=0"]
     for option in set_ or ():

@@ -1,17 +1,33 @@
-"""Content encodings, decoded incrementally: gzip, deflate, br, zstd, and stacks of them (RFC 9110, 8.4)."""
+"""Content encodings, decoded incrementally: gzip, deflate, br, zstd, and stacks of them (RFC 9110, 8.4).
+
+However the bytes are cut, the same comes out. Output is taken in pieces, so that a bomb is noticed before it is held whole.
+"""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
-__all__ = ["DecodeError", "Decoder", "UnknownEncoding", "decoder"]
+__all__ = ["MAX_OUTPUT", "DecodeError", "Decoder", "Truncated", "UnknownEncoding", "decoder"]
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
+"""Bytes that one body may decode to."""
+
+_PIECE: Final = 1 << 20
+_ZSTD_SLICE: Final = 1024
+"""A block of a few bytes may stand for 128 KiB, and the library gives all output at once: 1 KiB is at most ~40 MiB."""
+_ZSTD_WINDOW: Final = 8 * 1024 * 1024
+"""RFC 9659: the largest window that a sender may use for this content coding."""
+_MAX_STACKED: Final = 5
 
 
 class DecodeError(ValueError):
     """The bytes are not what the encoding says, or decode to too much."""
+
+
+class Truncated(DecodeError):
+    """The body is over before its encoding is."""
 
 
 class UnknownEncoding(ValueError):
@@ -19,67 +35,142 @@ class UnknownEncoding(ValueError):
 
 
 class Decoder(Protocol):
-    def feed(self, data: bytes) -> bytes: ...
+    def feed(self, data: bytes) -> bytes:
+        """What these bytes decode to. DecodeError where they do not."""
+        ...
 
-    def end(self) -> bytes: ...
+    def end(self) -> bytes:
+        """The body is over: what was held back. Truncated where more had to come."""
+        ...
 
 
 class _Zlib:
-    """gzip, zlib-wrapped or raw deflate. Output is taken in pieces, so a bomb is noticed before it is held whole."""
+    """gzip (several members, zero padding), zlib-wrapped or raw deflate."""
 
-    def __init__(self, wbits: int, limit: int) -> None:
-        self._d = zlib.decompressobj(wbits)
-        self._raw = wbits == zlib.MAX_WBITS
+    def __init__(self, limit: int, *, gzip: bool) -> None:
+        self._gzip = gzip
+        self._d = zlib.decompressobj(zlib.MAX_WBITS | 16) if gzip else None
+        self._held = b""
         self._left = limit
         self._any = False
 
     def feed(self, data: bytes) -> bytes:
-        out: list[bytes] = []
-        while data:
-            if self._d.eof:
-                if not self._d.unused_data and not data.strip(b"\0"):
-                    break
-                self._d = zlib.decompressobj(zlib.MAX_WBITS | 16)  # another gzip member follows
+        if not data:
+            return b""
+        self._any = True
+        if self._d is None:  # "deflate" is zlib's wrapping by the book, and raw deflate with some servers
+            data = self._held + data
+            if len(data) < 2:
+                self._held = data
+                return b""
+            self._held = b""
+            self._d = zlib.decompressobj(zlib.MAX_WBITS if _is_zlib(data) else -zlib.MAX_WBITS)
+        return b"".join(self._pieces(data))
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        d = self._d
+        assert d is not None
+        while True:
+            if d.eof:
+                data = data.lstrip(b"\0") if self._gzip else data
+                if not data:
+                    return
+                if not self._gzip:
+                    raise DecodeError("there is something behind the deflate data")
+                self._d = d = zlib.decompressobj(zlib.MAX_WBITS | 16)  # another member follows
             try:
-                piece = self._d.decompress(data, min(self._left, 1 << 20) + 1)
+                piece = d.decompress(data, _PIECE)
             except zlib.error as e:
-                if self._raw and not self._any:
-                    self._d, self._raw = zlib.decompressobj(-zlib.MAX_WBITS), False
-                    continue
-                raise DecodeError(f"corrupt deflate data: {e}") from e
-            self._any = True
+                raise DecodeError(f"corrupt {'gzip' if self._gzip else 'deflate'} data") from e
             self._left -= len(piece)
             if self._left < 0:
                 raise DecodeError("the body decodes to too much")
-            out.append(piece)
-            data = self._d.unconsumed_tail or (self._d.unused_data if self._d.eof else b"")
+            yield piece
+            data = d.unused_data if d.eof else d.unconsumed_tail
+            if not data and (d.eof or len(piece) < _PIECE):
+                return
+
+    def end(self) -> bytes:
+        if self._any and not (self._d and self._d.eof):
+            raise Truncated("the compressed body ends too early")
+        return b""
+
+
+def _is_zlib(data: bytes) -> bool:
+    """RFC 1950, 2.2: method 8, a check value over both bytes."""
+    return data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
+
+
+class _Brotli:
+    def __init__(self, limit: int) -> None:
+        import brotli
+
+        self._d: Any = brotli.Decompressor()
+        self._bounded = hasattr(self._d, "can_accept_more_data")  # brotli 1.2
+        self._error: type[Exception] = brotli.error
+        self._left = limit
+        self._any = False
+
+    def feed(self, data: bytes) -> bytes:
+        if not data:
+            return b""
+        self._any = True
+        out: list[bytes] = []
+        try:
+            while True:
+                piece = self._d.process(data, output_buffer_limit=_PIECE) if self._bounded else self._d.process(data)
+                self._left -= len(piece)
+                if self._left < 0:
+                    raise DecodeError("the body decodes to too much")
+                out.append(piece)
+                if not self._bounded or self._d.is_finished() or self._d.can_accept_more_data():
+                    break
+                data = b""
+        except self._error as e:
+            raise DecodeError("corrupt br data") from e
         return b"".join(out)
 
     def end(self) -> bytes:
-        try:
-            return self._d.flush() if not self._d.eof else b""
-        except zlib.error as e:
-            raise DecodeError(f"corrupt deflate data: {e}") from e
+        if self._any and not self._d.is_finished():
+            raise Truncated("the compressed body ends too early")
+        return b""
 
 
-class _Wrapped:
-    """brotli and zstd: the libraries give all output at once, so the limit is checked after each feed."""
+class _Zstd:
+    """Frames, one after the other (RFC 8878, 3.1)."""
 
-    def __init__(self, decode: Any, limit: int) -> None:
-        self._decode = decode
+    def __init__(self, limit: int) -> None:
+        import zstandard
+
+        self._make = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
+        self._error: type[Exception] = zstandard.ZstdError
+        self._d: Any = self._make()
         self._left = limit
+        self._clean = True
+        """At the start or between frames."""
 
     def feed(self, data: bytes) -> bytes:
-        try:
-            out: bytes = self._decode(data)
-        except Exception as e:
-            raise DecodeError(f"corrupt data: {type(e).__name__}") from e
-        self._left -= len(out)
-        if self._left < 0:
-            raise DecodeError("the body decodes to too much")
-        return out
+        return b"".join(p for i in range(0, len(data), _ZSTD_SLICE) for p in self._pieces(data[i : i + _ZSTD_SLICE]))
+
+    def _pieces(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            self._clean = False
+            try:
+                piece: bytes = self._d.decompress(data)
+            except self._error as e:
+                raise DecodeError("corrupt zstd data") from e
+            self._left -= len(piece)
+            if self._left < 0:
+                raise DecodeError("the body decodes to too much")
+            yield piece
+            if not self._d.eof:
+                return
+            data = self._d.unused_data
+            self._d, self._clean = self._make(), True
 
     def end(self) -> bytes:
+        if not self._clean:
+            raise Truncated("the compressed body ends too early")
         return b""
 
 
@@ -108,25 +199,29 @@ class _Identity:
 
 
 def decoder(content_encoding: str, max_output: int = MAX_OUTPUT) -> Decoder:
-    """A decoder for a Content-Encoding header. UnknownEncoding where there is none."""
-    names = [n.strip().lower() for n in content_encoding.split(",") if n.strip()]
-    found = [_one(n, max_output) for n in reversed(names) if n != "identity"]
+    """A decoder for a Content-Encoding header, which names the codings in the order they were applied.
+
+    UnknownEncoding where there is none.
+    """
+    names = [n.strip().lower() for n in content_encoding.split(",")]
+    applied = [n for n in names if n and n != "identity"]
+    if len(applied) > _MAX_STACKED:
+        raise UnknownEncoding(f"more than {_MAX_STACKED} content-encodings on top of each other")
+    found = [_one(n, max_output) for n in reversed(applied)]
     if not found:
         return _Identity()
     return found[0] if len(found) == 1 else _Stack(found)
 
 
 def _one(name: str, limit: int) -> Decoder:
-    if name in ("gzip", "x-gzip"):
-        return _Zlib(zlib.MAX_WBITS | 16, limit)
-    if name == "deflate":
-        return _Zlib(zlib.MAX_WBITS, limit)
-    if name == "br":
-        import brotli
-
-        return _Wrapped(brotli.Decompressor().process, limit)
-    if name == "zstd":
-        import zstandard
-
-        return _Wrapped(zstandard.ZstdDecompressor().decompressobj(read_across_frames=True).decompress, limit)
-    raise UnknownEncoding(f"no decoder for content-encoding {name[:40]!r}")
+    match name:
+        case "gzip" | "x-gzip":
+            return _Zlib(limit, gzip=True)
+        case "deflate":
+            return _Zlib(limit, gzip=False)
+        case "br":
+            return _Brotli(limit)
+        case "zstd":
+            return _Zstd(limit)
+        case _:
+            raise UnknownEncoding(f"no decoder for content-encoding {name[:40]!r}")

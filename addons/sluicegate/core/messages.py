@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Protocol
 from urllib.parse import unquote
@@ -36,10 +36,14 @@ class _Head(msgspec.Struct):
 
 _DECODER: Final = msgspec.json.Decoder(_Head)
 _OLD_USER_ID: Final = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
+_MAX_MODEL: Final = 256
 
 
 def read_request(body: bytes) -> RequestFacts | None:
-    """Read a request body; None where it is no JSON object. Of duplicate keys the last counts."""
+    """Read a request body; None where it is no JSON object. Of duplicate keys the last counts.
+
+    Reads what a lenient server would read, too: lone surrogates, stray bytes, NaN, any depth, a byte order mark.
+    """
     try:
         head = _DECODER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -47,10 +51,10 @@ def read_request(body: bytes) -> RequestFacts | None:
         if lenient is None:
             return None
         head = lenient
-    user_id = head.metadata.get("user_id") if isinstance(head.metadata, dict) else None
-    user_id = user_id if isinstance(user_id, str) else None
+    user_id = _text(head.metadata.get("user_id")) if isinstance(head.metadata, dict) else None
+    model = _text(head.model)
     return RequestFacts(
-        model=head.model if isinstance(head.model, str) else None,
+        model=model[:_MAX_MODEL] if model is not None else None,
         stream=head.stream is True,
         max_tokens=head.max_tokens if type(head.max_tokens) is int else None,
         user_id=user_id,
@@ -58,14 +62,75 @@ def read_request(body: bytes) -> RequestFacts | None:
     )
 
 
+def _text(value: object) -> str | None:
+    """Text fit to be written down: lone surrogates, which no encoder takes, become question marks."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
 def _lenient(body: bytes) -> _Head | None:
+    body = _utf8(body)
+    members = _members(body)
+    if members is None:
+        return None
+    spans = {key: (start, end) for key, start, end in members}
+    return _Head(*(_loads(body[slice(*spans[k])]) if k in spans else None for k in _Head.__struct_fields__))
+
+
+def _loads(data: bytes) -> Any:
     try:
-        value = json.loads(body.decode("utf-8", "surrogatepass"))
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(value, dict):
+
+
+def _utf8(body: bytes) -> bytes:
+    """UTF-16 and UTF-32 (told by their zero bytes, RFC 4627, 3) as UTF-8, without a byte order mark."""
+    if b"\0" in body[:4]:
+        body = body.decode(json.detect_encoding(body), "replace").encode()
+    return body.removeprefix(b"\xef\xbb\xbf")
+
+
+_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s"{}\[\],:]+|"', re.DOTALL)
+
+
+def _members(body: bytes) -> list[tuple[str, int, int]] | None:
+    """The members of a JSON object: key, and where its value starts and ends. None where the body is no object.
+
+    Looks at strings and brackets only, in linear time and without recursion.
+    """
+    tokens = _TOKEN.finditer(body)
+    found: list[tuple[str, int, int]] = []
+    try:
+        token = next(tokens)
+        if token[0] != b"{":
+            return None
+        while (token := next(tokens))[0] != b"}":
+            if token[0] == b"," and found:
+                token = next(tokens)
+            key = _loads(token[0])
+            colon, first = next(tokens)[0], next(tokens)
+            if not isinstance(key, str) or colon != b":":
+                return None
+            found.append((key, first.start(), _end_of_value(first, tokens)))
+    except (StopIteration, ValueError):
         return None
-    return _Head(*(value.get(k) for k in _Head.__struct_fields__))
+    return found if next(tokens, None) is None else None
+
+
+def _end_of_value(token: re.Match[bytes], tokens: Iterator[re.Match[bytes]]) -> int:
+    if token[0] in (b",", b":", b"]", b"}"):
+        raise ValueError("a value is missing")
+    depth = 0
+    while True:
+        if token[0] in (b"{", b"["):
+            depth += 1
+        elif token[0] in (b"}", b"]"):
+            depth -= 1
+        elif token[0] == b'"':
+            raise ValueError("a string does not end")
+        if depth == 0:
+            return token.end()
+        token = next(tokens)
 
 
 def _session(user_id: str) -> str | None:
@@ -87,10 +152,23 @@ def rename_model(body: bytes, model: str) -> bytes:
     """
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError) as e:
-        raise ValueError("the body is no JSON object") from e
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _rename_lenient(_utf8(body), msgspec.json.encode(model))
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(fields)
+
+
+def _rename_lenient(body: bytes, model: bytes) -> bytes:
+    members = _members(body)
+    if members is None:
+        raise ValueError("the body is no JSON object")
+    spans = [(start, end) for key, start, end in members if key == "model"]
+    if not spans:
+        at = body.index(b"{") + 1
+        return body[:at] + b'"model":' + model + (b"," if members else b"") + body[at:]
+    for start, end in reversed(spans):
+        body = body[:start] + model + body[end:]
+    return body
 
 
 class _Headers(Protocol):
@@ -126,8 +204,8 @@ _PLAIN: Final[dict[str, Surface]] = {"/v1/messages": "messages", "/v1/messages/c
 def surface(method: str, path: str) -> Surface:
     """Which surface a request belongs to.
 
-    Told from the normalised path (percent-decoded, slashes and dot segments collapsed, any prefix before /v1 ignored), so
-    that no spelling of an inference call that a lenient server would accept passes as `other`.
+    Told from the normalised path (percent-decoded, slashes and dot segments collapsed, any case, any prefix before /v1
+    ignored), so that no spelling of an inference call that a lenient server would accept passes as `other`.
     """
     bare = path.partition("?")[0]
     found = _PLAIN.get(bare) or _classify(bare)
@@ -137,21 +215,32 @@ def surface(method: str, path: str) -> Surface:
 
 
 def _classify(bare: str) -> Surface:
-    for _ in range(3):
+    for _ in range(4):
         decoded = unquote(bare)
         if decoded == bare:
             break
         bare = decoded
+    bare = bare.replace("\\", "/")
+    # servers differ in what ends a path once it is decoded, and in whether `;` ends it or a segment only
+    readings = dict.fromkeys((bare, _PATH_END.split(bare, maxsplit=1)[0], bare.partition(";")[0]))
+    found = {_named(reading) for reading in readings}
+    return next((s for s in _STRICTEST if s in found), "other")
+
+
+_PATH_END: Final = re.compile(r"[?#\0]")
+_SEGMENT_END: Final = re.compile(r"[?#\0;]")
+_STRICTEST: Final[tuple[Surface, ...]] = ("messages", "count_tokens", "models")
+
+
+def _named(path: str) -> Surface:
     parts: list[str] = []
-    for part in bare.partition("#")[0].partition(";")[0].replace("\\", "/").split("/"):
+    for raw in path.split("/"):
+        part = _SEGMENT_END.split(raw, maxsplit=1)[0].strip().lower()
         if part == "..":
             del parts[-1:]
         elif part not in ("", "."):
-            parts.append(part.strip())
-    lowered = [p.lower() for p in parts]
-    for start, part in enumerate(lowered):
-        if part == "v1" and (found := _SURFACES.get(tuple(lowered[start:]))):
+            parts.append(part)
+    for depth in (2, 3):
+        if found := _SURFACES.get(tuple(parts[-depth:])):
             return found
-    if lowered[-3:-1] == ["v1", "models"]:
-        return "models"
-    return "other"
+    return "models" if parts[-3:-1] == ["v1", "models"] else "other"

@@ -15,6 +15,8 @@ __all__ = ["ModelPrice", "Prices"]
 _MTOK: Final = 1_000_000
 _US_ONLY: Final = 1.1
 """`inference_geo: us` costs ×1.1 (docs.anthropic.com, "Data residency")."""
+_WEB_SEARCH: Final = 0.01
+"""One search (docs.anthropic.com, "Web search tool": $10 per 1,000)."""
 _MAX_CACHED: Final = 500
 
 
@@ -80,15 +82,23 @@ class Prices:
 
     def cost_usd(self, usage: Usage, model: str, kind: str = "anthropic", when: datetime | None = None) -> float | None:
         """The cost of a call in USD; None where the model's price is not known. `kind`: the provider's kind."""
-        u = usage.billable()
+        if usage.speed == "fast":
+            return None  # a faster tier at prices that no table has
+        parts = [(model, usage), *((m or model, u) for m, u in usage.iterations)]
+        costs = [self._tokens_usd(u, m, kind, when) for m, u in parts]
+        if any(c is None for c in costs):
+            return None
         geo = _US_ONLY if (usage.inference_geo or "").lower() == "us" else 1.0
+        return sum(c for c in costs if c) * geo + usage.web_search_requests * _WEB_SEARCH
+
+    def _tokens_usd(self, u: Usage, model: str, kind: str, when: datetime | None) -> float | None:
         for pattern, price in self.overrides.items():
             if fnmatchcase(model, pattern):
-                return price.cost(u) * geo
+                return price.cost(u)
         rates = self._rates(model, kind, when)
         if rates is None:
             return None
-        total_input = u.total() - u.output_tokens
+        total_input = u.total_input()
         cost = 0.0
         for name, key in _KEYS.items():
             if not (n := getattr(u, name)):
@@ -100,9 +110,7 @@ class Prices:
                 return None  # the table does not know this kind of token: no number beats a wrong one
             else:
                 cost += n * rate.at(total_input) / _MTOK
-        if u.web_search_requests and (search := rates.get("web_searches_kcount")):
-            cost += u.web_search_requests * search.base / 1000
-        return cost * geo
+        return cost
 
     def _rates(self, model: str, kind: str, when: datetime | None) -> dict[str, _Rate] | None:
         day = when.toordinal() if when else 0

@@ -91,7 +91,7 @@ class SSEParser:
         if value[:1] == b" ":
             value = value[1:]
         if name == b"data":
-            self._data_size += len(value)
+            self._data_size += len(value) + 1  # the line feed between two of them
             if self._data_size > self.max_event:
                 self._dropping = True
                 self._data.clear()

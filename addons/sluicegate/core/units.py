@@ -47,7 +47,7 @@ def size_bytes(written: object) -> int:
         if factor is None:
             raise ValueError(f"unknown unit of size {unit!r}; known are B, KB, MB, GB, TB, KiB, MiB, GiB, TiB")
         whole, _, fraction = number.partition(".")
-        scaled, rest = divmod(int(whole + fraction) * factor, 10 ** len(fraction))
+        scaled, rest = divmod(int(whole + fraction) * factor, int(10 ** len(fraction)))
         if rest:
             raise ValueError("expected a whole number of bytes")
         return scaled

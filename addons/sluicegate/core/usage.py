@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
-from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
+from sluicegate.core.encoding import DecodeError, Decoder, Truncated, UnknownEncoding, decoder
 from sluicegate.core.sse import SSEEvent, SSEParser
 
 __all__ = ["ResponseFacts", "ResponseReader", "Usage"]
@@ -17,8 +17,9 @@ __all__ = ["ResponseFacts", "ResponseReader", "Usage"]
 _MAX_TOKENS: Final = 10**10
 _MAX_JSON: Final = 32 * 1024 * 1024
 _MAX_TOOLS: Final = 100
-_DELTA: Final = b"event: content_block_delta\n"
-_PING: Final = b"event: ping\n"
+_MAX_ITERATIONS: Final = 1000
+_SILENT: Final = (b"event: content_block_delta\ndata:", b"event: ping\ndata:")
+"""How an event begins that says nothing about usage."""
 
 
 @dataclass(slots=True)
@@ -33,9 +34,18 @@ class Usage:
     web_search_requests: int = 0
     inference_geo: str | None = None
     service_tier: str | None = None
+    speed: str | None = None
     known: bool = False
-    iterations: Usage | None = None
-    """The sum of `usage.iterations[]`: work that is billed and not in the top level."""
+    iterations: list[tuple[str | None, Usage]] = field(default_factory=list)
+    """Work that is billed besides the top level, with its model where that is another one.
+
+    `usage.iterations[]` lists all work. Those of type `message` are what the top level is the sum of; the others
+    (compaction, an advisor's messages) are not in it (docs.anthropic.com, "Compaction", "Advisor tool").
+    """
+
+    def total_input(self) -> int:
+        """All tokens read, from the cache or not."""
+        return self.total() - self.output_tokens
 
     def total(self) -> int:
         """All tokens of the top level."""
@@ -47,15 +57,6 @@ class Usage:
             + self.cache_write_1h_tokens
         )
 
-    def billable(self) -> Usage:
-        """The top level and the iterations together."""
-        if self.iterations is None:
-            return self
-        out = replace(self, iterations=None)
-        for name in _COUNTS:
-            setattr(out, name, getattr(self, name) + getattr(self.iterations, name))
-        return out
-
     def take(self, raw: object) -> None:
         """Take over what a `usage` object says. Later values replace earlier ones; nonsense is ignored."""
         if not isinstance(raw, dict):
@@ -65,27 +66,20 @@ class Usage:
         tools = raw.get("server_tool_use")
         if isinstance(tools, dict) and (n := _count(tools.get("web_search_requests"))) is not None:
             self.web_search_requests = n
-        for name in ("inference_geo", "service_tier"):
-            if isinstance(v := raw.get(name), str):
-                setattr(self, name, v[:40])
-        if isinstance(rounds := raw.get("iterations"), list) and rounds:
-            total = Usage()
-            for one in rounds[:1000]:
-                if isinstance(one, dict):
-                    part = Usage()
-                    _read_counts(part, one)
-                    for name in _COUNTS:
-                        setattr(total, name, getattr(total, name) + getattr(part, name))
-            self.iterations = total
+        for name in ("inference_geo", "service_tier", "speed"):
+            if v := _text(raw.get(name), 40):
+                setattr(self, name, v)
+        if isinstance(rounds := raw.get("iterations"), list):
+            self.iterations = [found for one in rounds[:_MAX_ITERATIONS] if (found := _extra(one))]
 
 
-_COUNTS: Final = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-)
+def _extra(raw: object) -> tuple[str | None, Usage] | None:
+    """An iteration's model and usage; None where the top level has it already, or where it says nothing."""
+    if not isinstance(raw, dict) or raw.get("type") == "message":
+        return None
+    usage = Usage()
+    _read_counts(usage, raw)
+    return (_text(raw.get("model")), usage) if usage.total() else None
 
 
 def _count(v: object) -> int | None:
@@ -147,19 +141,18 @@ class ResponseReader:
         self._ended = False
         self._decoder: Decoder | None = None
         try:
-            if content_encoding and content_encoding.lower() != "identity":
+            if content_encoding and content_encoding.strip().lower() != "identity":
                 self._decoder = decoder(content_encoding)
         except UnknownEncoding as e:
             self._give_up(str(e))
         self._plain = self._decoder is None
 
     def feed(self, data: bytes) -> None:
-        sse = self._sse
-        if sse is not None and self._plain and data[-2:] == b"\n\n" and sse.idle and data.count(b"\n\n") == 1:
-            if data.startswith((_DELTA, _PING)):  # nearly all events of a stream: one whole event, nothing to learn
-                self.facts.events += 1
-                return
         if self._ended:
+            return
+        sse = self._sse
+        if sse is not None and self._plain and sse.idle and data.startswith(_SILENT) and _is_one_event(data):
+            self.facts.events += 1  # nearly all that a stream is made of
             return
         try:
             if self._decoder is not None:
@@ -180,6 +173,9 @@ class ResponseReader:
                 self._take(self._decoder.end())
             if self._body is not None:
                 self._read_json(b"".join(self._body))
+        except Truncated as e:
+            if self._body is not None:  # what a stream lacks shows in its events
+                self.facts.note = str(e)
         except Exception as e:  # noqa: BLE001
             self.facts.note = f"{type(e).__name__} while reading the answer"
         self._body = None
@@ -269,16 +265,22 @@ class ResponseReader:
             self.facts.error_type = "api_error"
 
 
+def _is_one_event(data: bytes) -> bool:
+    """Two lines and an empty one, ended by line feeds alone."""
+    return data[-2:] == b"\n\n" and data.count(b"\n") == 3 and b"\r" not in data
+
+
 def _text(v: object, limit: int = 200) -> str | None:
-    return v[:limit] if isinstance(v, str) else None
+    """Text fit to be written down: lone surrogates, which no encoder takes, become question marks."""
+    return v[:limit].encode("utf-8", "replace").decode() if isinstance(v, str) else None
 
 
 def _loads(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass
-    try:  # a lone surrogate, NaN and the like: the standard library is more lenient
-        return json.loads(data.decode("utf-8", "surrogatepass"))
+    try:  # a lone surrogate, NaN, a stray byte: the standard library is more lenient
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError):
         return None

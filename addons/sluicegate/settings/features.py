@@ -83,7 +83,7 @@ def unavailable(settings: Settings) -> Iterator[Problem]:
     """Path and message for every key that asks for what this version cannot do."""
     for missing in MISSING:
         for path, value in missing.asked(settings):
-            shown = "" if value is None else f"{_shown(value)} "
+            shown = _shown(value)
             yield path, f"{shown}needs {missing.feature}, which this version does not have; {missing.instead}"
 
 
@@ -96,9 +96,9 @@ def refuse_unavailable(settings: Settings, origins: Origins | None = None) -> No
 def _shown(value: object) -> str:
     match value:
         case bool():
-            return str(value).lower()
+            return f"{str(value).lower()} "
         case str():
-            return f'"{value}"'
+            return f'"{value}" '
         case int() | float():
-            return f"{value:g}"
-    return "this"
+            return f"{value:g} "
+    return ""

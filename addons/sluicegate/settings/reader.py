@@ -181,7 +181,8 @@ def _fits(text: str, kind: inspect.Type) -> bool:
 
 def _wanted(kind: inspect.Type, meta: inspect.Metadata | None) -> str:
     while isinstance(kind, inspect.Metadata):
-        kind, meta = kind.type, kind
+        meta = kind
+        kind = kind.type
     described: Any = ((meta.extra_json_schema if meta else None) or {}).get("description")
     if described:
         return str(described)

@@ -46,11 +46,14 @@ class Audit(Stage):
         super().__init__(settings, services)
         self.prices = services.prices_for(settings)
         self.sink: Sink | None = services.sinks.get(settings.audit.log)
-        render: Any = line_of if settings.audit.format == "line" else _json
-        self.log = structlog.wrap_logger(
+        self.log = self._logger()
+        self.failing = False
+
+    def _logger(self) -> Any:
+        render: Any = line_of if self.settings.audit.format == "line" else _json
+        return structlog.wrap_logger(
             cast("Any", self.sink), processors=[render], wrapper_class=_Records, cache_logger_on_first_use=True
         )
-        self.failing = False
 
     def head(self, x: Exchange) -> None:
         if self.failing and self.settings.audit.strict:
@@ -60,6 +63,7 @@ class Audit(Stage):
     def _probe(self) -> None:
         try:
             self.sink = self.services.sinks.reopen(self.settings.audit.log)
+            self.log = self._logger()
             self.failing = False
         except StoreError as e:
             raise Refused(503, "the audit log can not be written, and audit.strict is on", kind="api_error") from e
@@ -92,6 +96,11 @@ class Audit(Stage):
                 self.failing = True
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
 
+    def _kind(self, provider: str) -> str:
+        """A provider's kind: its name is the operator's choice and says nothing about prices."""
+        configured = self.settings.providers.get(provider)
+        return configured.resolved_kind if configured else provider or "anthropic"
+
     def _record(self, x: Exchange, fields: AuditFields) -> dict[str, Any]:
         now = time.monotonic()
         request, call, d = x.facts, x.call, x.request.data
@@ -101,7 +110,8 @@ class Audit(Stage):
         cost = None
         provider = x.target.provider if x.target else ""
         if usage.known and x.surface == "messages":
-            cost = self.prices.cost_usd(usage, served or (request.model if request else None) or "", provider)
+            model = served or (request.model if request else None) or ""
+            cost = self.prices.cost_usd(usage, model, self._kind(provider))
         peer = x.flow.client_conn.peername
         known = usage.known
         return {
@@ -117,7 +127,7 @@ class Audit(Stage):
             "model": request.model if request else None,
             "model_served": served,
             "stream": facts.stream if call and call.reader else bool(request and request.stream),
-            "status": x.status if x.status is not None else (502 if x.outcome == "failed" else None),
+            "status": x.status,
             "outcome": x.outcome,
             "cache": x.label,
             "input_tokens": usage.input_tokens if known else None,

@@ -99,9 +99,14 @@ class Router(Stage):
 
     def _target(self, x: Exchange, place: Place, model: str | None) -> Target:
         request = x.flow.request
+        ours = _our_key(x, place)  # before the path changes: it depends on the client's
         if place.origin:
             tls, host, port = place.origin.tls, place.origin.host, place.origin.port
-            if place.origin.path and (x.door == "reverse" or x.inference):
+            if known := _PATHS.get(x.surface):
+                # one spelling for every provider: the client's may have another host's prefix, or ours from before a replay
+                _, mark, query = request.path.partition("?")
+                request.path = place.origin.path + known + mark + query
+            elif place.origin.path and x.door == "reverse":
                 request.path = place.origin.path + request.path
         else:
             tls, host, port = x.origin
@@ -112,7 +117,8 @@ class Router(Stage):
         d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
         for k, v in place.headers:
             request.headers[k.decode()] = v.decode()
-        credential = _our_key(x, place) or anthropic.forwarded(x.presented, host)
+        presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
+        credential = ours or anthropic.forwarded(presented, host)
         return Target(tls, host, port, place.name, model, place.via, lambda _: credential)
 
     # -- the answer
@@ -134,6 +140,9 @@ class Router(Stage):
             x.call.settle()
 
 
+_PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
+
+
 def _our_key(x: Exchange, place: Place) -> Credential:
     """Our own key for this request; () where the client's own credential goes.
 
@@ -147,7 +156,8 @@ def _our_key(x: Exchange, place: Place) -> Credential:
 def own_target(x: Exchange, via: Via | None) -> Target:
     """Where the request goes by itself, with the client's own credential, which is bound to that host."""
     tls, host, port = x.origin
-    credential = anthropic.forwarded(x.presented, host)
+    anthropic.forwarded(x.presented, host)  # may refuse
+    credential = tuple(f for f in x.presented if f[0].lower() not in (b"proxy-authorization", b"x-sluicegate-admin"))
     d = x.request.data
     d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
     return Target(tls, host, port, via=via, credential=lambda _: credential)

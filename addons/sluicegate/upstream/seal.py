@@ -70,9 +70,12 @@ def seal(request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream
     skip = _dropped(d.headers.fields) | CREDENTIAL_HEADERS | {k.lower() for k, _ in secret} | {b"host"}
     keep = [f for f in d.headers.fields if f[0].lower() not in skip]
     body = d.content or b""
-    sized = any(k.lower() == b"content-length" for k, _ in keep)
-    if not sized and (body or any(k.lower() == b"transfer-encoding" for k, _ in d.headers.fields)):
-        keep.append((b"content-length", b"%d" % len(body)))
+    size = b"%d" % len(body)
+    stated = [v for k, v in keep if k.lower() == b"content-length"]
+    if stated and stated != [size]:  # a stage changed the body: a wrong length would let it be read as two requests
+        keep = [f for f in keep if f[0].lower() != b"content-length"]
+    if stated != [size] and (body or stated or any(k.lower() == b"transfer-encoding" for k, _ in d.headers.fields)):
+        keep.append((b"content-length", size))
     if release.upgrade:
         keep += [f for f in d.headers.fields if f[0].lower() in (b"connection", b"upgrade")]
     fields = ((b"host", host), *keep, *secret) if h1_upstream or not request.is_http2 else (*keep, *secret)

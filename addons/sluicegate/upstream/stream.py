@@ -90,7 +90,7 @@ class GateStream(HttpStream):
         message = TOO_LARGE.format(limit=limit, key=key)
         self.request_body_buf.clear()
         self.flow.error = mflow.Error(message)
-        exchange.outcome, exchange.own_error = "refused", True
+        exchange.outcome, exchange.status, exchange.own_error = "refused", 413, True
         yield HttpErrorHook(self.flow)
         yield SendHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client)
         # what is still on its way is read and forgotten, so that the client gets to read our answer
@@ -121,6 +121,8 @@ class GateStream(HttpStream):
         if (yield from self.check_killed(True)):
             return
         if flow.response:
+            if flow.request.method.upper() == "HEAD":
+                flow.response.data.content = b""  # RFC 9110, 9.3.2: what came now would be read as the next answer
             flow.response.timestamp_start = time.time()
             yield HttpResponseHeadersHook(flow)
             if (yield from self.check_killed(True)):
@@ -273,9 +275,10 @@ class GateStream(HttpStream):
         )
         self.started = True
         sid = self.stream_id
+        body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""
         return [
             ResponseHeaders(sid, response, end_stream=False),
-            ResponseData(sid, response.content or b""),
+            ResponseData(sid, body),
             ResponseEndOfMessage(sid),
         ], False
 
