@@ -1,1 +1,7 @@
-"""A Messages API stand-in with faults and a bill."""
+"""A Messages API stand-in with faults and a bill, for tests, benchmarks and the demo."""
+
+from .behaviour import Behaviour, BehaviourError
+from .calls import Call
+from .server import Simulator, simulator
+
+__all__ = ["Behaviour", "BehaviourError", "Call", "Simulator", "simulator"]

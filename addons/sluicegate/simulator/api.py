@@ -1,0 +1,249 @@
+"""The endpoints: which request gets which reply."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote
+
+import msgspec
+
+from . import models, wire
+from .answers import answer
+from .behaviour import Behaviour, BehaviourError, base_model, behaviour, header_knobs, model_knobs
+from .bill import Bill
+from .calls import Call, CallLog
+from .connection import Plan
+from .control import Control
+from .errors import NativeError, invalid
+from .events import events
+from .prompt import prompt_blocks
+from .prompt_cache import PromptCache
+from .ratelimits import RateLimits
+from .script import Asked, Script
+from .steps import Upgrade
+from .thinking import Signer
+from .transmit import Reply, Transmission
+from .validation import check, decode
+from .websocket import EchoStream, accept_key
+
+ORGANIZATION_ID = "51a7e000-0000-4000-8000-000000000001"
+JSON = [("content-type", "application/json")]
+EVENT_STREAM = [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
+
+type Endpoint = Literal["messages", "count_tokens", "models", "hello", "echo", "ws", "unknown"]
+
+
+@dataclass(slots=True)
+class Api:
+    """All the state of one simulator, and `handle`, which a connection calls for every request."""
+
+    clock: Callable[[], float]
+    require_auth: bool
+    signer: Signer
+    log: CallLog = field(default_factory=CallLog)
+    bill: Bill = field(default_factory=Bill)
+    script: Script = field(default_factory=Script)
+    cache: PromptCache = field(init=False)
+    limits: RateLimits = field(init=False)
+    control: Control = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.cache = PromptCache(self.clock)
+        self.limits = RateLimits(self.clock)
+        self.control = Control(self.log, self.bill, self.script)
+
+    def handle(self, request: wire.Request) -> Plan:
+        """The steps of the answer; whatever the request, there is one."""
+        controlled = self.control.plan(request)
+        if controlled is not None:
+            return controlled
+        credential = credential_of(request.fields)
+        call = self.log.open(request, credential, self.clock())
+        request_id = f"req_sim{call.number:017d}"
+        knobs = Behaviour()
+        try:
+            endpoint = endpoint_of(request)
+            body = _lenient(request.body) if endpoint in ("messages", "count_tokens") else {}
+            call.model = str(body.get("model") or "")
+            knobs = self._knobs(request, call, bool(body.get("stream")))
+            reply = self._scripted(knobs, bool(body.get("stream")), call, request_id)
+            if reply is None:
+                reply = self._reply(endpoint, request, call, knobs)
+        except NativeError as error:
+            reply = Reply(error.status, list(JSON), error.body(request_id))
+        headers = [*reply.headers, *self._native_headers(request_id, credential)]
+        headers += knobs.headers.items()
+        reply = Reply(reply.status, headers, reply.body, reply.events, reply.upgrade)
+        keep_alive = request.keep_alive and not knobs.close
+        if request.http_1_0 and reply.events is not None:
+            keep_alive = False
+        return Plan(Transmission(reply, knobs, request, call, request_id).steps(), keep_alive, call)
+
+    def settle(self, call: Call, outcome: str) -> None:
+        """The call has ended: charge what was sent and close its record."""
+        tokens = call.tokens
+        if tokens is not None and call.answered:
+            call.input_tokens = tokens.total
+            call.cost_usd = self.bill.charge(call.model, call.credential, tokens, call.output_tokens)
+            self.limits.count(call.credential, tokens.total, call.output_tokens)
+        else:
+            call.output_tokens = 0
+        self.log.close(call, outcome, self.clock())
+
+    def _knobs(self, request: wire.Request, call: Call, stream: bool) -> Behaviour:
+        """The script outranks the header, the header the model's name."""
+        layers: list[Mapping[str, Any]] = []
+        scripted = self.script.take(Asked(request.method, request.path, call.model, call.credential, stream))
+        try:
+            if "+" in call.model:
+                layers.append(model_knobs(call.model))
+                call.model = base_model(call.model)
+            if header := request.fields.get("x-sim"):
+                layers.append(header_knobs(header))
+            if scripted is not None:
+                layers.append(scripted)
+            merged: dict[str, Any] = {}
+            for layer in layers:
+                merged.update(layer)
+            return behaviour(merged)
+        except BehaviourError as error:
+            raise invalid(f"simulator: {error}") from None
+
+    def _scripted(self, knobs: Behaviour, stream: bool, call: Call, request_id: str) -> Reply | None:
+        """The reply of a call that is to fail before anything else is looked at."""
+        status = knobs.status
+        if status is None and knobs.fault == "error" and not stream:
+            status = 529
+        if status is None:
+            return None
+        call.fault = "fault:status"
+        if knobs.body is not None:
+            return Reply(status, [("content-type", knobs.content_type)], knobs.body.encode())
+        error = NativeError(status, knobs.error_message, knobs.error_type)
+        return Reply(status, list(JSON), error.body(request_id))
+
+    def _reply(self, endpoint: Endpoint, request: wire.Request, call: Call, knobs: Behaviour) -> Reply:
+        if request.too_large:
+            raise NativeError(413, "Request exceeds the maximum size")
+        match endpoint:
+            case "messages":
+                self._authenticate(call.credential)
+                return self._messages(request, call, knobs)
+            case "count_tokens":
+                self._authenticate(call.credential)
+                body = decode(request.body)
+                check(body, needs_max_tokens=False)
+                count = sum(block.tokens for block in prompt_blocks(body))
+                return _json({"input_tokens": knobs.usage.get("input_tokens", count)})
+            case "models":
+                self._authenticate(call.credential)
+                return _models(request)
+            case "hello":
+                return Reply(200, [("content-type", "text/plain")])
+            case "echo":
+                return _echo(request)
+            case "ws":
+                return _websocket(request)
+            case "unknown":
+                raise NativeError(404, "Not Found")
+
+    def _messages(self, request: wire.Request, call: Call, knobs: Behaviour) -> Reply:
+        body = decode(request.body)
+        check(body)
+        self.signer.check(body)
+        tokens = self.cache.account(call.credential, call.model, prompt_blocks(body))
+        digest = hashlib.sha256(request.body).hexdigest()
+        message = answer(body, digest, tokens, knobs, self.signer)
+        call.tokens = message.tokens
+        if body.get("stream"):
+            return Reply(200, list(EVENT_STREAM), events=events(message, knobs.events, knobs.pings))
+        call.output_tokens = message.output_tokens
+        return _json(message.message())
+
+    def _authenticate(self, credential: str) -> None:
+        if credential == "invalid":
+            raise NativeError(401, "invalid x-api-key")
+        if not credential and self.require_auth:
+            raise NativeError(401, "x-api-key header is required")
+
+    def _native_headers(self, request_id: str, credential: str) -> list[tuple[str, str]]:
+        identity = [("request-id", request_id), ("anthropic-organization-id", ORGANIZATION_ID)]
+        return identity + self.limits.headers(credential)
+
+
+def credential_of(fields: Mapping[str, str]) -> str:
+    """The key or token presented; x-api-key wins; empty where there is none."""
+    key = fields.get("x-api-key")
+    if key:
+        return key
+    scheme, _, token = fields.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def endpoint_of(request: wire.Request) -> Endpoint:
+    """By method and the path's end, so that a base URL may have a path of its own."""
+    path = request.path
+    if request.method == "POST":
+        if path.endswith("/v1/messages"):
+            return "messages"
+        if path.endswith("/v1/messages/count_tokens"):
+            return "count_tokens"
+    if path.endswith("/_sim/echo"):
+        return "echo"
+    if request.method in ("GET", "HEAD"):
+        if path.endswith("/v1/models") or "/v1/models/" in path:
+            return "models"
+        if path.endswith("/_sim/ws"):
+            return "ws"
+        if path.endswith("/api/hello") or (path == "/" and request.method == "HEAD"):
+            return "hello"
+    return "unknown"
+
+
+def _lenient(body: bytes) -> dict[str, Any]:
+    """The body for the script and the knobs; what is wrong with it is said later."""
+    with suppress(NativeError):
+        return decode(body)
+    return {}
+
+
+def _json(value: Any) -> Reply:
+    return Reply(200, list(JSON), msgspec.json.encode(value))
+
+
+def _models(request: wire.Request) -> Reply:
+    _, _, model_id = request.path.partition("/v1/models/")
+    if model_id:
+        for row in models.MODELS:
+            if row[0] == unquote(model_id):
+                return _json(models.entry(row))
+        raise NativeError(404, f"model: {unquote(model_id)}")
+    limit = parse_qs(request.query).get("limit", ["20"])[0]
+    if not limit.isdigit() or not 1 <= int(limit) <= 1000:
+        raise invalid("limit: Input should be between 1 and 1000")
+    return _json(models.listing(int(limit)))
+
+
+def _echo(request: wire.Request) -> Reply:
+    return _json(
+        {
+            "method": request.method,
+            "path": request.path,
+            "query": request.query,
+            "headers": request.headers,
+            "body_bytes": len(request.body),
+            "body_sha256": hashlib.sha256(request.body).hexdigest(),
+        }
+    )
+
+
+def _websocket(request: wire.Request) -> Reply:
+    key = request.fields.get("sec-websocket-key")
+    if not key or request.fields.get("upgrade", "").lower() != "websocket":
+        raise NativeError(426, "a WebSocket upgrade is expected here")
+    headers = [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", accept_key(key))]
+    return Reply(101, headers, upgrade=Upgrade(EchoStream()))

@@ -1,0 +1,88 @@
+"""Content codings of answers; a stream is flushed after every event."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any, Literal, Protocol
+
+type Coding = Literal["identity", "gzip", "br", "zstd"]
+
+
+class Encoder(Protocol):
+    """Bytes in, encoded bytes out; `feed` flushes, so that a reader can decode all it got."""
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def finish(self) -> bytes: ...
+
+
+class Gzip:
+    def __init__(self) -> None:
+        self._codec = zlib.compressobj(6, zlib.DEFLATED, 31)
+
+    def feed(self, data: bytes) -> bytes:
+        return self._codec.compress(data) + self._codec.flush(zlib.Z_SYNC_FLUSH)
+
+    def finish(self) -> bytes:
+        return self._codec.flush()
+
+
+class Brotli:
+    def __init__(self) -> None:
+        import brotli
+
+        self._codec: Any = brotli.Compressor(quality=4)
+
+    def feed(self, data: bytes) -> bytes:
+        return bytes(self._codec.process(data) + self._codec.flush())
+
+    def finish(self) -> bytes:
+        return bytes(self._codec.finish())
+
+
+class Zstd:
+    def __init__(self) -> None:
+        import zstandard
+
+        self._codec: Any = zstandard.ZstdCompressor().compressobj()
+        self._flush_block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
+
+    def feed(self, data: bytes) -> bytes:
+        return bytes(self._codec.compress(data) + self._codec.flush(self._flush_block))
+
+    def finish(self) -> bytes:
+        return bytes(self._codec.flush())
+
+
+class Identity:
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def finish(self) -> bytes:
+        return b""
+
+
+def encoder(coding: Coding) -> Encoder:
+    match coding:
+        case "identity":
+            return Identity()
+        case "gzip":
+            return Gzip()
+        case "br":
+            return Brotli()
+        case "zstd":
+            return Zstd()
+
+
+def negotiate(wanted: Coding | Literal["auto"], accept_encoding: str) -> Coding:
+    """The coding to use; `auto` takes the first one that the client accepts and we know."""
+    if wanted != "auto":
+        return wanted
+    known: dict[str, Coding] = {"gzip": "gzip", "br": "br", "zstd": "zstd"}
+    for offer in accept_encoding.split(","):
+        name, _, parameters = offer.partition(";")
+        if parameters.replace(" ", "") in ("q=0", "q=0.0"):
+            continue
+        if (coding := known.get(name.strip().lower())) is not None:
+            return coding
+    return "identity"

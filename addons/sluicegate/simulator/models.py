@@ -1,0 +1,70 @@
+"""The simulator's models: what /v1/models lists, the least cacheable prefix, and the simulator's own prices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+MODELS: tuple[tuple[str, str, str], ...] = (
+    ("claude-opus-4-5-20251101", "Claude Opus 4.5", "2025-11-24T00:00:00Z"),
+    ("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15T00:00:00Z"),
+    ("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
+    ("claude-opus-4-1-20250805", "Claude Opus 4.1", "2025-08-05T00:00:00Z"),
+    ("claude-sonnet-4-20250514", "Claude Sonnet 4", "2025-05-22T00:00:00Z"),
+    ("claude-3-5-haiku-20241022", "Claude Haiku 3.5", "2024-10-22T00:00:00Z"),
+)
+"""id, display name, created at; newest first, as the API lists them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One row for every model whose name contains `part`; prices in USD per million tokens."""
+
+    part: str
+    min_cache_tokens: int
+    input_usd: float
+    output_usd: float
+
+    def cost_usd(self, *, fresh: int, read: int, write_5m: int, write_1h: int, output: int) -> float:
+        weighted = fresh + read * 0.1 + write_5m * 1.25 + write_1h * 2
+        return (weighted * self.input_usd + output * self.output_usd) / 1_000_000
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("opus-4-5", 4096, 5, 25),
+    Family("opus-4-6", 4096, 5, 25),
+    Family("haiku-4-5", 4096, 1, 5),
+    Family("haiku-3", 2048, 0.8, 4),
+    Family("3-5-haiku", 2048, 0.8, 4),
+    Family("3-haiku", 2048, 0.25, 1.25),
+    Family("opus", 1024, 15, 75),
+    Family("haiku", 1024, 1, 5),
+    Family("", 1024, 3, 15),
+)
+"""First match wins. A stand-in's table: fixed, so that tests can count on it; not a price list."""
+
+
+def family(model: str) -> Family:
+    name = model.replace(".", "-")
+    return next(row for row in FAMILIES if row.part in name)
+
+
+def known(model: str) -> bool:
+    """Whether a call for this model is answered at all."""
+    return "claude" in model
+
+
+def entry(row: tuple[str, str, str]) -> dict[str, Any]:
+    model_id, display_name, created_at = row
+    return {"type": "model", "id": model_id, "display_name": display_name, "created_at": created_at}
+
+
+def listing(limit: int) -> dict[str, Any]:
+    """The answer of GET /v1/models."""
+    rows = MODELS[:limit]
+    return {
+        "data": [entry(row) for row in rows],
+        "has_more": len(rows) < len(MODELS),
+        "first_id": rows[0][0] if rows else None,
+        "last_id": rows[-1][0] if rows else None,
+    }
