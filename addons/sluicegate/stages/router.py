@@ -87,7 +87,8 @@ class Router(Stage):
         if x.door != "reverse" and named is None:
             return None, None  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
-            return (self.general if x.door == "reverse" else named), None
+            # the list of models is the gate's own affair on every door: it must match what the routes serve
+            return (self.general if x.door == "reverse" or x.surface == "models" else named), None
         if x.facts is None:
             return self.general, None  # no JSON object: the provider says what is wrong with it
         model = x.facts.model or ""
