@@ -372,8 +372,6 @@ class Chain:
             headers.pop("content-length", None)
             headers.pop("content-encoding", None)
         h1_client = x.flow.client_conn.alpn != b"h2"
-        if response.status_code in (204, 304):
-            return  # they have no body (RFC 9110, 6.4.1): the end mark of a chunked one would be read as the next answer
         if h1_client and "content-length" not in headers and x.request.http_version != "HTTP/1.0":
             headers["transfer-encoding"] = "chunked"
 

@@ -183,6 +183,7 @@ class KeptBody:
             self._chunks.append(data)
         else:
             self._left = -1
+            self._chunks.clear()
 
     @property
     def body(self) -> bytes | None:
@@ -261,6 +262,8 @@ class Exchange:
     taps: Taps = field(default_factory=Taps)
     entered: list[Stage] = field(default_factory=list)
     """Stages whose work on the request is complete and has not been unwound."""
+    aside: list[Stage] = field(default_factory=list)
+    """Stages that stepped aside while the request's headers were looked at: they are not asked again."""
     first_byte: float | None = None
     """Monotonic seconds when the client's first byte of an answer was ready."""
     status: int | None = None
@@ -342,7 +345,11 @@ class Exchange:
         if not self._gone:
             waiter = asyncio.get_running_loop().create_future()
             self._gone_waiters.append(waiter)
-            await waiter
+            try:
+                await waiter
+            finally:  # a long-lived answer waits here again and again
+                if waiter in self._gone_waiters:
+                    self._gone_waiters.remove(waiter)
 
 
 def new_id() -> str:

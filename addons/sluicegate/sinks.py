@@ -39,8 +39,8 @@ class _File:
         self._open()
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as e:
             raise StoreError(f"cannot open {self.path} for writing: {e.strerror}") from e
@@ -59,8 +59,13 @@ class _File:
         except FileNotFoundError:
             moved = True
         if moved:
-            os.close(self._fd)
-            self._open()
+            old = self._fd
+            self._open()  # first: were the old one closed and this to fail, its number might become a client's socket
+            os.close(old)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        os.close(fd)
 
 
 class Sinks:
@@ -88,10 +93,13 @@ class Sinks:
 
     def reopen(self, name: str) -> Sink | None:
         """Try again to write there. Raises StoreError where it still does not work."""
-        self._sinks.pop(name, None)
-        sink = self.get(name)
+        old = self._sinks.get(name)
+        sink = None if name == "off" else self._make(name)
         if sink:
             sink.write(b"")
+            self._sinks[name] = sink
+        if isinstance(old, _File):
+            old.close()
         return sink
 
     def follow_rotation(self) -> None:

@@ -123,9 +123,11 @@ class _Brotli:
                 if self._left < 0:
                     raise DecodeError("the body decodes to too much")
                 out.append(piece)
-                if not self._bounded or self._d.is_finished() or self._d.can_accept_more_data():
+                if not self._bounded or self._d.is_finished():
                     break
-                data = b""
+                if len(piece) < _PIECE and self._d.can_accept_more_data():
+                    break
+                data = b""  # it has taken all of it and holds output back
         except self._error as e:
             raise DecodeError("corrupt br data") from e
         return b"".join(out)

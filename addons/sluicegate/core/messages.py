@@ -105,8 +105,12 @@ def _members(body: bytes) -> list[tuple[str, int, int]] | None:
         if token[0] != b"{":
             return None
         while (token := next(tokens))[0] != b"}":
-            if token[0] == b"," and found:
+            if found:
+                if token[0] != b",":
+                    return None
                 token = next(tokens)
+                if token[0] == b"}":
+                    break
             key = _loads(token[0])
             colon, first = next(tokens)[0], next(tokens)
             if not isinstance(key, str) or colon != b":":

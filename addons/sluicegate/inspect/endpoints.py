@@ -117,7 +117,9 @@ class Endpoints:
             return _error(503, "too many listen to /monitor already")
         source = ByteSource()
         last = x.request.headers.get("last-event-id", "")
-        self.chain.services.monitor.listen(source, int(last) if last.isdigit() else None)
+        self.chain.services.monitor.listen(
+            source, int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None
+        )
         response = http.Response.make(200, b"", {"content-type": "text/event-stream", "cache-control": "no-store"})
         response.headers.pop("content-length", None)
         if x.flow.client_conn.alpn != b"h2":

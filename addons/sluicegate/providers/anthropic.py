@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sluicegate.errors import Refused
-from sluicegate.providers.base import Credential, bearer_token, is_loopback
+from sluicegate.providers.base import Credential, is_loopback
 
 __all__ = ["BASE_URL", "HOSTS", "credential_of", "forwarded"]
 
@@ -31,8 +31,8 @@ def forwarded(presented: Credential, host: str) -> Credential:
     machine; Refused otherwise, with nothing sent.
     """
     kept = tuple(f for f in presented if f[0].lower() in _FORWARDED)
-    token = bearer_token(kept) or next((v for k, v in kept if k.lower() == b"x-api-key"), b"")
-    if token.startswith(b"sk-ant-oat") and not _anthropics_own(host) and not is_loopback(host):
+    subscription = any(b"sk-ant-oat" in value for _, value in kept)
+    if subscription and not _anthropics_own(host) and not is_loopback(host):
         raise Refused(
             401,
             f"a subscription login is only passed on to Anthropic's own hosts, not to {host}; "

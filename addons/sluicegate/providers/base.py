@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ Credential = tuple[tuple[bytes, bytes], ...]
 """Header fields that authenticate a request at one provider."""
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+"""The usual spellings, told without parsing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,12 @@ def origin_of(base_url: str) -> Origin:
 
 def is_loopback(host: str) -> bool:
     """Whether a host name or address can only be this machine."""
-    return host.lower() in LOOPBACK or host.startswith("127.")
+    if host.lower() in LOOPBACK:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback  # an address, and not a name such as 127.example.com
+    except ValueError:
+        return False
 
 
 def bearer_token(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:

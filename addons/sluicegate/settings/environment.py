@@ -58,7 +58,7 @@ class _Expander:
     def _text(self, written: str, path: KeyPath) -> str | None:
         faults: list[str] = []
         expanded = _REFERENCE.sub(lambda match: self._reference(match, faults), written)
-        self.problems.extend((path, fault) for fault in faults)
+        self.problems.extend((path, fault) for fault in faults[:1])
         return None if faults else expanded
 
     def _reference(self, match: re.Match[str], faults: list[str]) -> str:
@@ -85,7 +85,7 @@ def override(root: Node, environ: Mapping[str, str]) -> tuple[Node, list[ConfigE
     names = [name for name in environ if name.upper().startswith(PREFIX)]
     for name in sorted(names, key=lambda name: (name.count("__"), name)):  # a section before its parts
         steps = name[len(PREFIX) :].split("__")
-        path = dotted(tuple(step.lower() for step in steps))
+        path = dotted(tuple(step.lower() for step in steps if step))
         try:
             root = _put(root, steps, _parsed(environ[name], name), name)
         except Malformed as error:

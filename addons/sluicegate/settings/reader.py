@@ -6,19 +6,17 @@ types goes on, knows the lines, and reads the notations (`7d`, `32MB`, `${N}` wh
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
-from typing import Any, Final
+from typing import Final
 
 from msgspec import convert, inspect
 
 from ..core.units import duration_s, size_bytes
 from .errors import KeyPath, Problem
 from .node import Node
-from .scalars import MAX_COUNT
+from .wording import shown, sort, suggestion, wanted
 from .yaml_tree import plain_scalar
 
 _NOTATIONS: Final[dict[str, Callable[[object], float]]] = {"duration": duration_s, "size": size_bytes}
-_MAX_SHOWN: Final = 40
 _UNREADABLE: Final = object()
 
 
@@ -52,13 +50,13 @@ class Reader:
     def _struct(self, node: Node, kind: inspect.StructType, path: KeyPath) -> object:
         value = {} if node.value is None else node.value  # a section whose keys are all commented out
         if not isinstance(value, dict):
-            return self._fault(path, f"expected a mapping, got {_sort(node)}")
+            return self._fault(path, f"expected a mapping, got {sort(node)}")
         fields = {field.name: field for field in kind.fields}
         read = {}
         for key, item in value.items():
             field = fields.get(key)
             if field is None:
-                self._fault((*path, key), f"unknown key{_suggestion(key, list(fields))}")
+                self._fault((*path, key), f"unknown key{suggestion(key, list(fields))}")
             else:
                 read[key] = self.read(item, field.type, (*path, key))
         for name, field in fields.items():
@@ -69,15 +67,15 @@ class Reader:
     def _dict(self, node: Node, kind: inspect.DictType, path: KeyPath) -> object:
         value = {} if node.value is None else node.value
         if not isinstance(value, dict):
-            return self._fault(path, f"expected a mapping, got {_sort(node)}")
+            return self._fault(path, f"expected a mapping, got {sort(node)}")
         for key in value:
             if not _fits(key, kind.key_type):
-                self._fault((*path, key), f"expected {_wanted(kind.key_type, None)} as the key")
+                self._fault((*path, key), f"expected {wanted(kind.key_type, None)} as the key")
         return {key: self.read(item, kind.value_type, (*path, key)) for key, item in value.items()}
 
     def _list(self, node: Node, kind: inspect.VarTupleType, path: KeyPath) -> object:
         if not isinstance(node.value, list):
-            return self._fault(path, f"expected a list, got {_sort(node)}")
+            return self._fault(path, f"expected a list, got {sort(node)}")
         if len(node.value) < (kind.min_length or 0):
             return self._fault(path, "expected at least one entry; leave the key out for none")
         return [self.read(item, kind.item_type, (*path, i)) for i, item in enumerate(node.value)]
@@ -93,11 +91,11 @@ class Reader:
             value = attempt.read(node, member, path)
             if not attempt.problems:
                 return value
-        wanted = " or ".join(_wanted(member, None) for member in kinds)
-        return self._fault(path, f"expected {wanted}, got {_shown(node)}")
+        choices = " or ".join(wanted(member, None) for member in kinds)
+        return self._fault(path, f"expected {choices}, got {shown(node)}")
 
     def _own_type(self, node: Node, kind: inspect.CustomType, path: KeyPath) -> object:
-        written = _sort(node) if isinstance(node.value, list | dict) else node.value
+        written = sort(node) if isinstance(node.value, list | dict) else node.value
         try:
             self._custom(kind.cls, written)
         except ValueError as error:
@@ -116,11 +114,11 @@ class Reader:
                 value = None
         whole = isinstance(kind, inspect.IntType)
         if isinstance(value, bool) or not isinstance(value, int | float):
-            return self._fault(path, f"expected {_wanted(kind, meta)}, got {_shown(node)}")
+            return self._fault(path, f"expected {wanted(kind, meta)}, got {shown(node)}")
         if whole and isinstance(value, float):
-            return self._fault(path, f"expected {_wanted(kind, meta).replace('number', 'whole number')}, got {value}")
+            return self._fault(path, f"expected {wanted(kind, meta).replace('number', 'whole number')}, got {value}")
         if not _in_range(value, kind):
-            return self._fault(path, f"expected {_wanted(kind, meta)}, got {_shown(node)}")
+            return self._fault(path, f"expected {wanted(kind, meta)}, got {shown(node)}")
         return value if whole else float(value)
 
     def _word(self, node: Node, kind: inspect.Type, path: KeyPath, meta: inspect.Metadata | None) -> object:
@@ -130,18 +128,18 @@ class Reader:
             fits = isinstance(value, bool)
         elif isinstance(kind, inspect.StrType):
             if isinstance(value, int | float):
-                return self._fault(path, f"expected {_wanted(kind, meta)}, got {_sort(node)}: put it in quotes")
+                return self._fault(path, f"expected {wanted(kind, meta)}, got {sort(node)}: put it in quotes")
             if not isinstance(value, str):
-                return self._fault(path, f"expected {_wanted(kind, meta)}, got {_sort(node)}")
+                return self._fault(path, f"expected {wanted(kind, meta)}, got {sort(node)}")
             if not _fits(value, kind):  # never quoted: it may be a URL with a password
                 empty = " that is not empty" if not value and meta is None else ""
-                return self._fault(path, f"expected {_wanted(kind, meta)}{empty or ', got something else'}")
+                return self._fault(path, f"expected {wanted(kind, meta)}{empty or ', got something else'}")
             return value
         elif isinstance(kind, inspect.LiteralType):
             fits = isinstance(value, str) and value in kind.values
         else:
             return self._converted(node, kind, path, meta)
-        return value if fits else self._fault(path, f"expected {_wanted(kind, meta)}, got {_shown(node)}")
+        return value if fits else self._fault(path, f"expected {wanted(kind, meta)}, got {shown(node)}")
 
     def _converted(self, node: Node, kind: inspect.Type, path: KeyPath, meta: inspect.Metadata | None) -> object:
         assert isinstance(kind, inspect.DateTimeType), kind
@@ -150,7 +148,7 @@ class Reader:
         try:
             convert(node.value if isinstance(node.value, str) else None, type=Instant)
         except ValueError:
-            return self._fault(path, f"expected {_wanted(kind, meta)}, got {_shown(node)}")
+            return self._fault(path, f"expected {wanted(kind, meta)}, got {shown(node)}")
         return node.value
 
     def _fault(self, path: KeyPath, message: str) -> object:
@@ -177,55 +175,3 @@ def _fits(text: str, kind: inspect.Type) -> bool:
         and (kind.max_length is None or len(text) <= kind.max_length)
         and (kind.pattern is None or re.search(kind.pattern.removesuffix("$") + r"\Z", text) is not None)
     )
-
-
-def _wanted(kind: inspect.Type, meta: inspect.Metadata | None) -> str:
-    while isinstance(kind, inspect.Metadata):
-        meta = kind
-        kind = kind.type
-    described: Any = ((meta.extra_json_schema if meta else None) or {}).get("description")
-    if described:
-        return str(described)
-    match kind:
-        case inspect.BoolType():
-            return "true or false"
-        case inspect.LiteralType(values=values):
-            return " or ".join(filter(None, (", ".join(map(str, values[:-1])), str(values[-1]))))
-        case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high):
-            bounded = high is not None and high < MAX_COUNT
-            return f"a number from {low} to {high}" if bounded else f"a number ≥ {low}"
-    return "text"
-
-
-def _sort(node: Node) -> str:
-    match node.value:
-        case None:
-            return "nothing"
-        case bool():
-            return "true" if node.value else "false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-    return "a mapping"
-
-
-def _shown(node: Node) -> str:
-    """The value, if it is short and did not come out of the environment."""
-    if node.expanded:
-        return "the value of a ${…} reference"
-    match node.value:
-        case str(text):
-            return f'"{text}"' if len(text) <= _MAX_SHOWN and node.variable is None else "some text"
-        case int() | float() if not isinstance(node.value, bool):
-            return str(node.value)
-    return _sort(node)
-
-
-def _suggestion(key: str, known: list[str]) -> str:
-    close = get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known are {', '.join(known)}"

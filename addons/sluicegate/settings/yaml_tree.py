@@ -59,7 +59,8 @@ def compose(text: str, variable: str | None = None) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
-        raise Malformed(mark.line + 1 if mark else None, f"not valid YAML: {what}") from None
+        last = text.count("\n") + 1  # libyaml puts the end of the text on a line after it
+        raise Malformed(min(mark.line + 1, last) if mark else None, f"not valid YAML: {what}") from None
     except yaml.YAMLError as error:
         # A character that YAML does not allow: libyaml gives a position in bytes, and no line.
         position = getattr(error, "position", None)

@@ -122,7 +122,7 @@ def _result_text(content: Any) -> str:
 
 def _wanted_tool(body: dict[str, Any], turn: _Turn, knobs: Behaviour) -> str | None:
     """The name of the tool to call, or None for a text reply."""
-    names = [tool["name"] for tool in body.get("tools") or ()]
+    names: list[str] = [tool["name"] for tool in body.get("tools") or ()]
     choice = body.get("tool_choice") or {}
     if choice.get("type") == "none":
         return None

@@ -46,8 +46,8 @@ def events(answer: Answer, text_events: int | None, pings: int = 0) -> Iterator[
         yield event("content_block_stop", {"index": index}), spent
     usage = answer.usage(answer.output_tokens)
     del usage["cache_creation"], usage["service_tier"]
-    delta = {"stop_reason": answer.stop_reason, "stop_sequence": answer.stop_sequence}
-    yield event("message_delta", {"delta": delta, "usage": usage}), answer.output_tokens
+    end = {"stop_reason": answer.stop_reason, "stop_sequence": answer.stop_sequence}
+    yield event("message_delta", {"delta": end, "usage": usage}), answer.output_tokens
     yield event("message_stop", {}), answer.output_tokens
 
 

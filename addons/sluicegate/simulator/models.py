@@ -31,14 +31,14 @@ class Family:
 
 
 FAMILIES: tuple[Family, ...] = (
-    Family("opus-4-5", 4096, 5, 25),
-    Family("opus-4-6", 4096, 5, 25),
-    Family("haiku-4-5", 4096, 1, 5),
+    Family("opus-4-1", 1024, 15, 75),
+    Family("opus-4-2", 1024, 15, 75),  # opus-4-20250514
+    Family("3-opus", 1024, 15, 75),
+    Family("opus", 4096, 5, 25),
     Family("haiku-3", 2048, 0.8, 4),
     Family("3-5-haiku", 2048, 0.8, 4),
     Family("3-haiku", 2048, 0.25, 1.25),
-    Family("opus", 1024, 15, 75),
-    Family("haiku", 1024, 1, 5),
+    Family("haiku", 4096, 1, 5),
     Family("", 1024, 3, 15),
 )
 """First match wins. A stand-in's table: fixed, so that tests can count on it; not a price list."""

@@ -117,8 +117,7 @@ class Transmission:
         yield wire.head(self.reply.status, headers)
         place = self._place
         delay = Pause(self.knobs.delay_ms / 1000) if self.knobs.delay_ms else None
-        number = 0
-        for event, spent in events:
+        for number, (event, spent) in enumerate(events):
             encoded = coder.feed(event) if coder else event
             if number == place:
                 yield from self._fault(chunked, encoded, coder)
@@ -127,8 +126,7 @@ class Transmission:
                 place = None
             if number and delay:
                 yield delay
-            number += 1
-            self.call.events = number
+            self.call.events = number + 1
             self.call.output_tokens = spent
             yield wire.chunk(encoded) if chunked else encoded
         if place is not None:  # the stream was shorter than the place: fail at its end

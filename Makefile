@@ -1,0 +1,77 @@
+# Everyday commands. `make` alone lists them. Options for the program behind a target go into ARGS.
+#   make run CONFIG=my.yaml            make test ARGS='-k cache'            PYTHON=/path/to/python3 make setup
+
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check
+CONFIG ?=
+ARGS   ?=
+
+# A stamp holds the folder it was made for. Where that differs (the tree was moved or copied) or Python is gone, it is made anew.
+current = $(shell test -x $(PY) && test "`cat $(1) 2>/dev/null`" = "$(CURDIR)" && echo yes)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup run demo test check lint format bench test-clients clean FORCE
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.dev-ready ## Make .venv with everything needed to work on the code
+	@echo "Ready: $(VENV) ($$($(PY) --version))"
+
+run: $(VENV)/.run-ready ## Start the gate: base URL on 4000, HTTPS proxy on 8080, mitmweb
+	@exec $(VENV)/bin/sluicegate run --reverse 4000 --regular 8080 --web $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
+
+demo: $(VENV)/.run-ready ## See it work against a built-in stand-in, with no account and no network
+	@exec $(VENV)/bin/sluicegate demo $(ARGS)
+
+test: $(VENV)/.dev-ready ## Run the tests that need no outside program (unit and end-to-end)
+	@$(PY) -m pytest -n 2 -m "not clients" $(ARGS)
+
+check: lint test ## Everything a change must pass: format, lint, types, imports, tests
+
+lint: $(VENV)/.dev-ready ## Format, lint, types and import rules, without the tests
+	@$(PY) -m ruff format --check .
+	@$(PY) -m ruff check .
+	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports
+
+format: $(VENV)/.dev-ready ## Reformat the code and fix what ruff can fix
+	@$(PY) -m ruff format .
+	@$(PY) -m ruff check --fix .
+
+bench: $(VENV)/.dev-ready ## Measure the promises on this machine
+	@$(PY) -m bench $(ARGS)
+
+test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs node and npm) through the gate
+	@sh scripts/install-clients || test -z "$$CI"
+	@$(PY) -m pytest -n 2 -m clients $(ARGS)
+
+clean: ## Remove .venv, caches and builds (keys and state stay)
+	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	@find addons tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.run-ready: pyproject.toml constraints.txt $(if $(call current,$(VENV)/.run-ready),,FORCE)
+	@$(venv)
+	@echo "Installing what the gate needs ..."
+	@$(PIP) install -q -e . -c constraints.txt
+	@echo "$(CURDIR)" > $@
+
+$(VENV)/.dev-ready: pyproject.toml constraints.txt $(if $(call current,$(VENV)/.dev-ready),,FORCE)
+	@$(venv)
+	@echo "Installing what the gate and its tests need ..."
+	@$(PIP) install -q -e . --group dev -c constraints.txt
+	@echo "$(CURDIR)" > $(VENV)/.run-ready
+	@echo "$(CURDIR)" > $@
+
+# Keeps a working .venv of this folder; makes it anew otherwise. pip 25.1 is the first that knows --group.
+define venv
+set -e; \
+if ! { $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && grep -qF "$(CURDIR)/$(VENV)" $(VENV)/bin/pip; }; then \
+  python=$$(sh scripts/find-python); \
+  echo "Making $(VENV) with $$python ..."; \
+  "$$python" -m venv --clear $(VENV); \
+fi; \
+$(PIP) install -q --upgrade 'pip>=25.1'
+endef
