@@ -62,6 +62,14 @@ class GateHttp1Server(Http1Server):
                 command = commands.SendData(self.conn, http1.assemble_response(response))
             yield command
 
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        for command in super().read_body(event):
+            unreadable = type(command) is commands.CloseConnection and isinstance(event, events.DataReceived)
+            if unreadable and self.response is None:  # stock hangs up without a word
+                response = native_response(400, UNREADABLE, close=True)
+                yield commands.SendData(self.conn, http1.assemble_response(response))
+            yield command
+
     def _head_is_complete(self) -> bool:
         return b"\r\n\r\n" in bytes(self.buf)[: MAX_HEAD + 4]
 

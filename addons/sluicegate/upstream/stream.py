@@ -11,6 +11,7 @@ Stock HttpStream as a state machine, with these differences:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 
@@ -291,7 +292,7 @@ class GateStream(HttpStream):
             or "content-length" in response.headers
         ):
             return []
-        words = error_event(error_type(502), f"sluicegate: {readable(event.message)}")
+        words = b"\n\n" + error_event(error_type(502), f"sluicegate: {readable(event.message)}")
         return [ResponseData(self.stream_id, words)]
 
 
@@ -304,7 +305,12 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
     return ResponseProtocolError(stream.stream_id, message, ErrorCode.CONNECT_FAILED)
 
 
+_QUOTED = re.compile(r":? b['\"]")
+
+
 def readable(message: str) -> str:
     """The proxy core's message for a client: without the raw bytes that some of them quote."""
     head, quoted, _ = message.partition("unexpected server response")
-    return f"{head}the upstream's answer can not be read" if quoted else message[:500]
+    if quoted:
+        return f"{head}the upstream's answer can not be read"
+    return _QUOTED.split(message, maxsplit=1)[0][:500]
