@@ -1,10 +1,10 @@
 """Fakes for tests of stages and of the Chain: flows, exchanges, planted stages, and hooks called as mitmproxy calls them.
 
-    with chain_of(planted("a", log), planted("b", log, raises={"request": KeyError()})) as chain:
-        flow = make_flow(body={"model": "claude-haiku-4-5"})
-        await descend(chain, flow)
-        send_answer(chain, flow, [b"{}"])
-    assert log == ["a.head", …]
+with chain_of(planted("a", log), planted("b", log, raises={"request": KeyError()})) as chain:
+    flow = make_flow(body={"model": "claude-haiku-4-5"})
+    await descend(chain, flow)
+    send_answer(chain, flow, [b"{}"])
+assert log == ["a.head", …]
 """
 
 from __future__ import annotations

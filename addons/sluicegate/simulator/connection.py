@@ -30,7 +30,10 @@ type Closer = Callable[[Call, str], None]  # told how each call ended
 
 
 class Connection(asyncio.Protocol):
-    """Answers one request after another; pipelined requests wait in the parser."""
+    """Answers one request after another; pipelined requests wait in the parser.
+
+    A client that closes its sending side counts as gone: a proxy's abort looks no different at first.
+    """
 
     def __init__(self, handler: Handler, closer: Closer, open_connections: set[Connection]) -> None:
         self._handler = handler

@@ -45,7 +45,7 @@ class Transmission:
     def _steps(self) -> Steps:
         if self.knobs.first_byte_ms:
             yield Pause(self.knobs.first_byte_ms / 1000)
-        if self.knobs.fault and self.knobs.place == "start":
+        if self._fails_at_start:
             yield from self._fault()
             if self.knobs.fault != "stall":
                 return
@@ -60,11 +60,17 @@ class Transmission:
             yield from self._whole()
 
     @property
+    def _fails_at_start(self) -> bool:
+        return self.knobs.place == "start" and self.knobs.fault in ("reset", "eof", "stall", "garbage")
+
+    @property
     def _place(self) -> int | None:
-        """The number of events before the fault; None where there is no fault any more."""
-        if self.knobs.fault is None or self.knobs.place == "start":
+        """The number of events before the fault; None where there is no fault (any more)."""
+        if self.knobs.fault is None or self._fails_at_start:
             return None
-        return 0 if self.knobs.place == "headers" else self.knobs.place
+        if self.knobs.fault == "error" and self.reply.events is None:  # there the status says it all
+            return None
+        return self.knobs.place if isinstance(self.knobs.place, int) else 0
 
     def _encoder(self, headers: list[tuple[str, str]]) -> Encoder | None:
         if self.knobs.encoding == "identity":
@@ -94,8 +100,8 @@ class Transmission:
         if (coder := self._encoder(headers)) is not None:
             body = coder.feed(body) + coder.finish()
         place = self._place
-        clean_or_cut = place is not None and self.knobs.fault in ("truncate", "cut", "error")
-        chunked = self._frame_headers(headers, None if clean_or_cut else len(body))
+        needs_chunks = place is not None and self.knobs.fault in ("truncate", "cut")
+        chunked = self._frame_headers(headers, None if needs_chunks else len(body))
         head = wire.head(self.reply.status, headers)
         if self.request.method == "HEAD":
             body = b""

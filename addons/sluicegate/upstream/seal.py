@@ -65,8 +65,8 @@ def _dropped(fields: Fields) -> frozenset[bytes]:
 def seal(request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream: bool) -> http.Request:
     """The request as it goes on the wire to the release's target. Raises ValueError where that can not be."""
     d, target = request.data, release.target
-    name = f"[{target.host}]" if ":" in target.host else target.host  # RFC 3986, 3.2.2: an IPv6 address
-    host = url.hostport("https" if target.tls else "http", name, target.port).encode("idna")
+    bare = f"[{target.host}]" if ":" in target.host else target.host  # RFC 3986, 3.2.2: an IPv6 address
+    host = url.hostport("https" if target.tls else "http", bare, target.port).encode("idna")
     secret = tuple(release.target.credential(request))
     skip = _dropped(d.headers.fields) | CREDENTIAL_HEADERS | {k.lower() for k, _ in secret} | {b"host"}
     keep = [f for f in d.headers.fields if f[0].lower() not in skip]

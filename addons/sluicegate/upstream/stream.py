@@ -243,8 +243,12 @@ class GateStream(HttpStream):
             return chunks
         out: list[bytes] = []  # another addon's callable, outside ours
         for chunk in chunks if data else (*chunks, b""):
-            more = other(chunk)
-            out.extend(c for c in ([more] if isinstance(more, bytes) else more) if c)
+            try:
+                more = other(chunk)
+                out.extend(c for c in ([more] if isinstance(more, bytes) else more) if c)
+            except BaseException as e:  # noqa: BLE001 - an exception here would hang the client
+                exchange.taps.broken = ("another addon", e)
+                return ()
         return out
 
     def break_off(self, reason: str, *, cancel: bool = False) -> layer.CommandGenerator[None]:
@@ -301,16 +305,16 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
     flow = getattr(stream, "flow", None)
     if flow is not None and (exchange := exchange_of(flow)):
         exchange.outcome = "denied"
+        exchange.release = None  # now: the events that follow come before the error hook has run
     message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
     return ResponseProtocolError(stream.stream_id, message, ErrorCode.CONNECT_FAILED)
 
 
+_UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)
 _QUOTED = re.compile(r":? b['\"]")
 
 
 def readable(message: str) -> str:
     """The proxy core's message for a client: without the raw bytes that some of them quote."""
-    head, quoted, _ = message.partition("unexpected server response")
-    if quoted:
-        return f"{head}the upstream's answer can not be read"
+    message = _UNREADABLE.sub("the upstream's answer can not be read", message)
     return _QUOTED.split(message, maxsplit=1)[0][:500]

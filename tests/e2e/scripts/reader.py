@@ -1,0 +1,12 @@
+"""A stage that has to read all that passes, as a scrubber does."""
+
+from sluicegate.install import install
+from sluicegate.stages import Stage
+
+
+class Reading(Stage):
+    name = "reading"
+    reads_websockets = True
+
+
+install(Reading)

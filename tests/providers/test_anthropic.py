@@ -1,0 +1,94 @@
+"""Credentials: which header, and which host they may go to."""
+
+import pytest
+
+from sluicegate.errors import Refused
+from sluicegate.providers.anthropic import credential_of, forwarded
+from sluicegate.providers.base import bearer_token, is_loopback, origin_of
+
+OAT = b"sk-ant-oat01-x"
+
+
+def test_our_keys() -> None:
+    """An API key goes as x-api-key, a subscription's token as Bearer."""
+    assert credential_of("sk-ant-api03-x") == ((b"x-api-key", b"sk-ant-api03-x"),)
+    assert credential_of("sk-ant-oat01-x") == ((b"authorization", b"Bearer sk-ant-oat01-x"),)
+
+
+@pytest.mark.parametrize(
+    "presented",
+    [
+        ((b"authorization", b"Bearer " + OAT),),
+        ((b"Authorization", b"bearer  " + OAT),),
+        ((b"authorization", OAT),),
+        ((b"x-api-key", OAT),),
+        ((b"authorization", b"Bearer sk-ant-api03-x"), (b"x-api-key", OAT)),
+        ((b"authorization", b"Basic eDp5"), (b"authorization", b"Bearer " + OAT)),
+        ((b"cookie", b"token=" + OAT),),
+    ],
+)
+@pytest.mark.parametrize(
+    ("host", "may"),
+    [
+        ("api.anthropic.com", True),
+        ("API.Anthropic.com.", True),
+        ("claude.ai", True),
+        ("localhost", True),
+        ("127.0.0.2", True),
+        ("::1", True),
+        ("evil-anthropic.com", False),
+        ("anthropic.com.evil.example", False),
+        ("127.evil.example", False),
+        ("127.0.0.1.evil.example", False),
+        ("api.deepseek.com", False),
+        ("", False),
+    ],
+)
+def test_a_subscription_goes_to_anthropics_own_hosts_only(presented, host: str, may: bool) -> None:  # type: ignore[no-untyped-def]
+    """Told by the token, wherever in the headers it is; else refused without quoting it."""
+    if may:
+        assert forwarded(presented, host) == presented
+    else:
+        with pytest.raises(Refused) as caught:
+            forwarded(presented, host)
+        assert caught.value.status == 401
+        assert "oat01-x" not in str(caught.value)
+
+
+def test_an_api_key_is_passed_on() -> None:
+    """With what belongs to it; the proxy's and the gate's own credentials are not."""
+    key = (b"x-api-key", b"sk-ant-api03-x")
+    assert forwarded((key, (b"proxy-authorization", b"p"), (b"x-sluicegate-admin", b"a")), "api.deepseek.com") == (key,)
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://h.test", (True, "h.test", 443, "")),
+        ("http://h.test:81/a/b/", (False, "h.test", 81, "/a/b")),
+        ("http://[::1]:8080", (False, "::1", 8080, "")),
+    ],
+)
+def test_origins(url: str, origin: tuple[bool, str, int, str]) -> None:
+    """Scheme, host, port and path of a base URL."""
+    o = origin_of(url)
+    assert (o.tls, o.host, o.port, o.path) == origin
+
+
+@pytest.mark.parametrize("url", ["", "h.test", "ftp://h", "https://", "https://h:port", "https://h:99999"])
+def test_what_is_no_origin(url: str) -> None:
+    """ValueError, told at the start."""
+    with pytest.raises(ValueError):
+        origin_of(url)
+
+
+def test_loopback_names() -> None:
+    """Names and addresses that can only be this machine; a name that looks like an address is not."""
+    assert all(map(is_loopback, ["localhost", "LOCALHOST", "127.0.0.1", "127.1.2.3", "::1", "[::1]"]))
+    assert not any(map(is_loopback, ["", "127.evil.example", "127.0.0.1.nip.io", "10.0.0.1", "localhost.evil", "0.0.0.0"]))
+
+
+def test_bearer_tokens() -> None:
+    """The scheme in any case."""
+    assert bearer_token([(b"a", b"b"), (b"Authorization", b"BEARER  x ")]) == b"x"
+    assert bearer_token([(b"authorization", b"Basic x")]) is None

@@ -1,0 +1,106 @@
+"""The rules between keys, and inside URLs, patterns and addresses."""
+
+from collections.abc import Callable
+
+import pytest
+
+from sluicegate.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("http://h", None),
+        ("https://[::1]:8443/v1/", None),
+        ("ftp://h", "begins with http:// or https://"),
+        ("h:80", "begins with http:// or https://"),
+        ("https://", "with a host"),
+        ("https:///v1", "with a host"),
+        ("https://u:p@h", "without credentials"),
+        ("https://@h", "without credentials"),
+        ("https://h?x=1", "without query or fragment"),
+        ("https://h/#", "without query or fragment"),
+        ("https://h:99999", "valid host and port"),
+        ("https://h:0", "a port from 1 to 65535"),
+        ("https://[::1", "valid host and port"),
+        ("https://h /v1", "without spaces"),
+        ("https://a\\\\b", "without spaces"),
+    ],
+)
+def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str]], url: str, message: str | None) -> None:
+    """A base URL is http(s) with a host, and nothing that a request could not keep."""
+    text = f'providers:\n  a:\n    kind: anthropic\n    base_url: "{url}"'
+    if message is None:
+        assert read(text).providers["a"].resolved_base_url == url.rstrip("/")
+    else:
+        (line,) = refused(text)
+        assert line.startswith("gate.yaml:4: providers.a.base_url: ")
+        assert message in line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("providers: {a: {}}", "providers.a: expected one of kind"),
+        ("providers: {a: {kind: openai, provider: groq}}", "providers.a: expected one of kind"),
+        ("providers: {a: {provider: grok}}", "providers.a.provider: no such preset; known are cerebras"),
+        ("providers: {a: {kind: bedrock}}", "providers.a.region: kind bedrock needs it"),
+        ("providers: {a: {kind: bedrock, region: evil.com/x}}", "providers.a.region: expected lower-case letters"),
+        (
+            "providers: {a: {kind: bedrock, region: r, credentials: {access_key: env:A}}}",
+            "providers.a.credentials.secret_key: access_key and secret_key come together",
+        ),
+        ("providers: {a: {kind: copilot}}", "providers.a.consent: kind copilot uses unofficial endpoints"),
+        (
+            "providers: {a: {kind: copilot, consent: true, base_url: 'http://h'}}",
+            "providers.a.base_url: kind copilot takes none",
+        ),
+        ("providers: {a: {kind: anthropic, proxy: maybe}}", "providers.a.proxy: expected inherit, none or a URL"),
+        ("providers: {a: {kind: anthropic, headers: {Host: h}}}", "providers.a.headers.Host: the gate sets this header"),
+        ("providers: {a: {kind: anthropic, headers: {'a b': h}}}", 'providers.a.headers["a b"]: not the name'),
+        ('providers: {a: {kind: anthropic, headers: {a: "x\\r\\ny: z"}}}', "providers.a.headers.a: the value has"),
+        ("connections: {max: 5, keepalive: 6}", "connections.keepalive: is more than max, 5"),
+        ("retry: {backoff: {start_s: 9}}", "retry.backoff.start_s: is longer than max_s, 8 s"),
+        ("cache: {strip: {messages: ['ok', '(']}}", "cache.strip.messages[1]: not a regular expression: missing )"),
+        ("identity: {keys: [{key: env:A}, {key: env:A}]}", "identity.keys[1].key: the same key as identity.keys[0]"),
+        (
+            "identity: {trusted_header: {name: x-user, peers: [everyone]}}",
+            "identity.trusted_header.peers[0]: expected an address",
+        ),
+        ("store: 'redis://h:99999'", "store: expected a URL with a valid host and port"),
+        ("regular: {decrypt: ['https://h']}", "regular.decrypt[0]: expected a host name without scheme"),
+    ],
+)
+def test_cross_checks(refused: Callable[..., list[str]], text: str, message: str) -> None:
+    """What no single value shows is told at its key."""
+    (line,) = refused(text)
+    assert line.startswith(f"gate.yaml:1: {message}")
+
+
+def test_provider_overrides(read: Callable[..., Settings]) -> None:
+    """A provider's own time limits and connection numbers go before the general ones."""
+    settings = read(
+        "timeouts: {idle_s: 9}\nconnections: {max: 50, pool_s: 4}\n"
+        "providers: {a: {kind: anthropic, timeouts: {idle_s: 1m}, connections: {max: 20}}, b: {kind: anthropic}}"
+    )
+    assert settings.timeouts_for("a").idle_s == 60.0
+    assert settings.timeouts_for("b").idle_s == 9.0
+    assert settings.timeouts_for("b").pool_s == 4.0
+    assert (settings.connections_for("a").max, settings.connections_for("b").max) == (20, 50)
+
+
+def test_vendor_urls(read: Callable[..., Settings]) -> None:
+    """Without a base URL the vendor's own is used."""
+    providers = read(
+        "providers: {a: {kind: anthropic}, b: {kind: bedrock, region: us-east-1}, "
+        " g: {kind: vertex, project: p, location: global}, "
+        " v: {kind: vertex, project: p, location: us-east5}, q: {provider: groq}}"
+    ).providers
+    assert {name: provider.resolved_base_url for name, provider in providers.items()} == {
+        "a": "https://api.anthropic.com",
+        "b": "https://bedrock-runtime.us-east-1.amazonaws.com",
+        "g": "https://aiplatform.googleapis.com",
+        "v": "https://us-east5-aiplatform.googleapis.com",
+        "q": "https://api.groq.com/openai/v1",
+    }
+    assert providers["q"].resolved_kind == "openai"
