@@ -201,8 +201,10 @@ class Chain:
         """Somebody edits the request in the user interface: the stages see what comes out of it."""
         try:
             # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
-            while x.flow.intercepted and not x.gone:
-                await asyncio.sleep(_LOOK_S)
+            gone = asyncio.ensure_future(x.until_gone())
+            while x.flow.intercepted and not gone.done():
+                await asyncio.wait({gone}, timeout=_LOOK_S)
+            gone.cancel()
             if x.gone or not x.flow.live:
                 return
             x.presented = (*x.presented, *take_credentials(x.request.headers))

@@ -1,7 +1,6 @@
 """Where a client's credential goes, and everywhere that it does not."""
 
 import base64
-import json
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -117,7 +116,6 @@ def test_a_clients_credential_reaches_the_upstream_and_nothing_else(start: Start
     found = [(where, trace) for where, text in kept.items() for trace in TRACES if trace in text]
     assert found == []
     assert not any(asked.all("proxy-authorization") for asked in upstream.requests)
-    assert b"PROXY" not in base64.b64decode(b"") + upstream.received
     assert SECRETS["proxy-authorization"].encode() not in upstream.received
 
     gate.stop()
@@ -302,4 +300,3 @@ def test_no_listener_is_left_behind(start: Start) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", port))
-    assert json.dumps(MESSAGE)

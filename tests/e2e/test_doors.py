@@ -3,9 +3,7 @@
 import gzip
 import json
 import os
-import select
 import socket
-import ssl
 import subprocess
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -212,24 +210,40 @@ def open_company(start: Start) -> Gate:
     return start("company", bare=True, modes=(), regular=True, options={"flow_detail": "1"})
 
 
-def company_saw(company: Gate, text: str) -> None:
-    company.wait_for_output(text)
+class UpstreamDoor(Gate):
+    """The regular door's port, in mitmproxy's upstream mode."""
+
+    company_url = ""
+
+    def command(self) -> list[str]:
+        return [part.replace("regular@", f"upstream:{self.company_url}@") for part in super().command()]
 
 
-def test_the_upstream_mode_goes_through_the_companys_proxy(start: Start, open_company: Gate, upstream: Upstream) -> None:
+@pytest.fixture
+def start_upstream_door(tmp_path: Path, upstream: Upstream) -> Iterator[Callable[..., UpstreamDoor]]:
+    with ExitStack() as running:
+
+        def begin(company: Gate, **options: str) -> UpstreamDoor:
+            gate = UpstreamDoor(tmp_path / "gate", upstream=upstream.url, modes=(), regular=True, options=options)
+            gate.company_url = company.proxy_url
+            return running.enter_context(gate)
+
+        yield begin
+
+
+def test_the_upstream_mode_goes_through_the_companys_proxy(
+    start_upstream_door: Callable[..., UpstreamDoor], open_company: Gate, upstream: Upstream
+) -> None:
     """mitmdump --mode upstream: a client's proxy request, staged here, reaches the provider through the company's proxy."""
-    gate = start(modes=(f"upstream:{open_company.proxy_url}@127.0.0.1:{{port}}",))
-    gate.proxy_port = gate.port
-    before = settled(gate) if gate.health().status == 200 else 0
-    got = exchange(gate.port, post(f"{upstream.url}/v1/messages", ASK, {"x-api-key": KEY}))
+    gate = start_upstream_door(open_company)
+    got = exchange(gate.proxy_port, post(f"{upstream.url}/v1/messages", ASK, {"x-api-key": KEY}))
     assert got.json() == MESSAGE
-    company_saw(open_company, f"{upstream.url}/v1/messages")
+    open_company.wait_for_output(f"{upstream.url}/v1/messages")
     got = through_tls(gate, "api.anthropic.com", post("/v1/messages", ASK, {"host": "api.anthropic.com"}))
     assert got.json() == MESSAGE
     wait_until(lambda: open_company.output().count("/v1/messages") >= 2, "both at the company's proxy")
-    assert len(upstream.requests) == 2
-    records = gate.audit_records(count=before + 2)
-    assert {record["door"] for record in records[before:]} == {"upstream"}
+    assert [asked.target for asked in upstream.requests] == ["/v1/messages"] * 2
+    assert {record["door"] for record in gate.audit_records(count=2)} == {"upstream"}
 
 
 def test_run_with_a_company_proxy_and_its_password(start: Start, company: Gate, upstream: Upstream) -> None:
@@ -280,17 +294,22 @@ def test_a_wrong_password_for_the_companys_proxy_is_a_native_error(start: Start,
     assert upstream.received == b""
 
 
-def test_upstream_auth_of_mitmproxy_reaches_the_proxy_only(start: Start, company: Gate, upstream: Upstream) -> None:
+def test_upstream_auth_of_mitmproxy_reaches_the_proxy_only(
+    start_upstream_door: Callable[..., UpstreamDoor], company: Gate, upstream: Upstream
+) -> None:
     """mitmdump --mode upstream with --upstream-auth: the company's proxy lets it pass, the provider does not see it."""
-    gate = start(
-        modes=(f"upstream:{company.proxy_url}@127.0.0.1:{{port}}",), options={"upstream_auth": PROXY_PLAIN}
-    )
-    gate.proxy_port = gate.port
-    assert exchange(gate.port, post(f"{upstream.url}/v1/messages", ASK)).json() == MESSAGE
+    gate = start_upstream_door(company, upstream_auth=PROXY_PLAIN)
+    assert exchange(gate.proxy_port, post(f"{upstream.url}/v1/messages", ASK)).json() == MESSAGE
     got = through_tls(gate, "api.anthropic.com", post("/v1/messages", ASK, {"host": "api.anthropic.com"}))
     assert got.json() == MESSAGE
-    assert b"proxy-authorization" not in upstream.received.lower()
+    assert len(upstream.requests) == 2
     assert b"authorization" not in upstream.received.lower()
+
+
+def test_upstream_auth_is_refused_beside_a_reverse_door(tmp_path: Path) -> None:
+    """There mitmproxy would send the company's password to the provider."""
+    with pytest.raises(AssertionError, match="upstream_auth would reach the provider"):
+        Gate(tmp_path, options={"upstream_auth": PROXY_PLAIN}).start()
 
 
 def test_a_provider_may_go_around_the_companys_proxy(start: Start, company: Gate, upstream: Upstream) -> None:
@@ -704,13 +723,3 @@ def test_a_confdir_with_everything_in_it(tmp_path: Path, upstream: Upstream) -> 
         log = running.workdir / "state" / "audit.jsonl"
         wait_until(lambda: log.exists() and b'"outcome":"ok"' in log.read_bytes(), "the record")
     assert len(upstream.requests) == 1
-
-
-def test_no_byte_is_read_from_a_stranger_twice() -> None:
-    """The test's own tools: a closed socket is ready to read and gives nothing."""
-    left, right = socket.socketpair()
-    right.close()
-    assert select.select([left], [], [], 1)[0]
-    assert left.recv(1) == b""
-    left.close()
-    assert ssl.HAS_ALPN

@@ -11,7 +11,7 @@ from typing import assert_never, cast
 
 from . import wire
 from .calls import Call
-from .steps import Cut, Pause, Steps, Stream, Upgrade
+from .steps import Cut, Last, Pause, Steps, Stream, Upgrade
 
 BURST = 256  # steps played before other connections get their turn
 
@@ -127,6 +127,12 @@ class Connection(asyncio.Protocol):
                         return
                 case Pause(seconds):
                     self._timer = loop.call_later(seconds, self._resume)
+                    return
+                case Last(data):
+                    self._end("complete")
+                    self._write(data)
+                    if not plan.keep_alive:
+                        self._close()
                     return
                 case Cut(how):
                     self._end("complete")

@@ -13,6 +13,13 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True)
+class Last:
+    """The answer's last bytes: the call is settled before they go, so that who has read them finds the bill."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Cut:
     """End the connection here: `eof` closes after what was written, `reset` sends a TCP RST."""
 
@@ -32,5 +39,5 @@ class Upgrade:
     stream: Stream
 
 
-type Step = bytes | Pause | Cut | Upgrade
+type Step = bytes | Last | Pause | Cut | Upgrade
 type Steps = Iterator[Step]

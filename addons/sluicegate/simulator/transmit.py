@@ -11,9 +11,10 @@ from .calls import Call
 from .encodings import Encoder, encoder, negotiate
 from .errors import NativeError
 from .events import error_event
-from .steps import Cut, Pause, Step, Steps, Upgrade
+from .steps import Cut, Last, Pause, Step, Steps, Upgrade
 
 GARBAGE = b"\x16\x03\x01\x02\x00\x01\xfe\x7fnot an answer\n\x00\x00\xff\r\n\r\n"
+MAX_LAST_BYTES = 32 * 1024  # more may wait for a slow reader, who may yet leave: not settled beforehand
 SETTLE_S = 0.02  # lets written bytes reach the peer before a reset discards what is unsent
 
 
@@ -106,7 +107,7 @@ class Transmission:
         if self.request.method == "HEAD":
             body = b""
         if place is None:
-            yield head + body
+            yield _last(head + body)
             return
         yield head
         half = body[: len(body) // 2] if place else b""
@@ -114,7 +115,7 @@ class Transmission:
             yield wire.chunk(half) if chunked else half
         yield from self._fault(chunked, body[len(half) :])
         if self.knobs.fault == "stall":
-            yield body[len(half) :]
+            yield _last(body[len(half) :])
 
     def _stream(self, events: Iterator[tuple[bytes, int]]) -> Steps:
         headers = list(self.reply.headers)
@@ -151,7 +152,7 @@ class Transmission:
         match fault:
             case "truncate":
                 if chunked:
-                    yield wire.LAST_CHUNK
+                    yield Last(wire.LAST_CHUNK)
                 else:
                     yield Cut("eof")
             case "error":
@@ -179,15 +180,21 @@ def _finish(chunked: bool, coder: Encoder | None) -> Steps:
     if tail:
         yield wire.chunk(tail) if chunked else tail
     if chunked:
-        yield wire.LAST_CHUNK
+        yield Last(wire.LAST_CHUNK)
+
+
+def _last(data: bytes) -> Step:
+    return Last(data) if len(data) <= MAX_LAST_BYTES else data
 
 
 def _in_pieces(steps: Steps, size: int) -> Iterator[Step]:
     """The same steps, every write cut into pieces of `size` bytes."""
     for step in steps:
-        if not isinstance(step, bytes):
+        if not isinstance(step, bytes | Last):
             yield step
             continue
-        for start in range(0, len(step), size):
-            yield step[start : start + size]
+        data = step if isinstance(step, bytes) else step.data
+        for start in range(0, len(data), size):
+            piece = data[start : start + size]
+            yield Last(piece) if isinstance(step, Last) and start + size >= len(data) else piece
             yield Pause(0)
