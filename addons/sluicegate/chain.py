@@ -22,6 +22,7 @@ from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
+from sluicegate.dispatch import adopt_dispatch
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, Snapshot, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect.endpoints import Endpoints
@@ -71,6 +72,7 @@ class Chain:
     def load(self, loader: Loader) -> None:
         self.reloader.add_options(loader)
         adopt_playback()
+        adopt_dispatch(self.services.environ)
 
     def configure(self, updated: set[str]) -> None:
         self.reloader.configure(updated)

@@ -6,7 +6,7 @@ The law, in the order in which it is applied:
     a stale keep-alive connection           the same target at once, once per attempt, not counted
     the attempts are used up                give up
     the provider said x-should-retry: false give up on this target; another may still serve
-    429 / 529 / 503 with retry-after        that target rests for as long; others go first, else wait, but not past the limit
+    429 / 529 / 503 with retry-after        that target rests so long; others go first, else wait, but not past the limit
     anything else retryable                 the next target at once; the same target after a backoff
 
 Targets rest (`Health`) across requests: a target that answered 429 or 529 is passed over until its time is up, then one
@@ -25,6 +25,9 @@ Cause = Literal["connect", "tls", "reset", "stale", "first_byte", "status", "fir
 
 LONGEST_WAIT_S: Final = 59.0
 """Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
+
+PROBE_S: Final = 30.0
+"""How long a probe may take before another one is let through."""
 
 _RESTING: Final = frozenset({429, 503, 529})
 
@@ -76,24 +79,30 @@ class Health:
     """How long targets rest, by name, over all requests of one gate."""
 
     resting: dict[str, float] = field(default_factory=dict)
-    probing: set[str] = field(default_factory=set)
+    probing: dict[str, float] = field(default_factory=dict)
+    """Until when somebody else's probe of a target is waited for."""
 
     def rest(self, name: str, until: float) -> None:
         """Let a target rest until a time; a longer rest is not cut short."""
         self.resting[name] = max(until, self.resting.get(name, 0.0))
-        self.probing.discard(name)
+        self.probing.pop(name, None)
 
     def well(self, name: str) -> None:
         """A target answered."""
         self.resting.pop(name, None)
-        self.probing.discard(name)
+        self.probing.pop(name, None)
 
     def is_resting(self, name: str, now: float) -> bool:
         """Whether to pass a target over. The first to ask after its rest probes it; others still pass it over."""
         until = self.resting.get(name)
         if until is None:
             return False
-        return now < until or name in self.probing
+        return now < until or now < self.probing.get(name, 0.0)
+
+    def probe(self, name: str, now: float) -> None:
+        """A request is about to try a target whose rest is over."""
+        if name in self.resting:
+            self.probing[name] = now + PROBE_S
 
     def wakes_at(self, name: str) -> float:
         return self.resting.get(name, 0.0)
@@ -117,7 +126,7 @@ class Plan:
 
     def first(self, health: Health, now: float) -> Send:
         """Where the first attempt goes: the best target that does not rest, else the one that wakes first."""
-        return Send(self._best(health, now, avoid=frozenset()))
+        return Send(self._best(health, now))
 
     def after(self, history: Sequence[Failed], health: Health, now: float, chance: float) -> Send | GiveUp:
         """What to do after the last failure in `history`."""
@@ -125,6 +134,7 @@ class Plan:
         if last.cause == "stale" and sum(1 for f in history if f.cause == "stale") == 1:
             return Send(last.target)
         name = self.targets[last.target]
+        health.probing.pop(name, None)
         if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
             health.rest(name, now + (self.cooldown_s if last.retry_after_s is None else last.retry_after_s))
         counted = [f for f in history if f.cause != "stale"] or list(history)
@@ -155,12 +165,10 @@ class Plan:
     def _allowed(self) -> range:
         return range(1 if self.pinned else len(self.targets))
 
-    def _best(self, health: Health, now: float, avoid: frozenset[int]) -> int:
-        allowed = [i for i in self._allowed() if i not in avoid]
+    def _best(self, health: Health, now: float) -> int:
+        allowed = self._allowed()
         for i in allowed:
             if not health.is_resting(self.targets[i], now):
-                if self.targets[i] in health.resting:
-                    health.probing.add(self.targets[i])
                 return i
         return min(allowed, key=lambda i: (health.wakes_at(self.targets[i]), i))
 

@@ -1,7 +1,7 @@
 """One request's attempts: which target comes next, and the request as that target gets it.
 
-Decides with core/attempts.py and does what is decided: waits (watching for the client), points the request at the next target,
-puts the target's key on it.
+Decides with core/attempts.py and does what is decided: waits (watching for the client), and points the request at the next
+target.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Attempts:
         d = x.request.data
         d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = self._base
         self._began = time.monotonic()
+        self.health.probe(self.choices[self.current].name, self._began)
         return self.choices[self.current].point(x)
 
     def retryable(self, response: http.Response) -> bool:

@@ -124,7 +124,6 @@ class Router(Stage):
 
     def _target(self, x: Exchange, place: Place, model: str | None, key: Credential | None) -> Target:
         request = x.flow.request
-        ours = _our_key(x, place)  # before the path changes: it depends on the client's
         if place.origin:
             tls, host, port = place.origin.tls, place.origin.host, place.origin.port
             if known := _PATHS.get(x.surface):
@@ -143,7 +142,7 @@ class Router(Stage):
         for k, v in place.headers:
             request.headers[k.decode()] = v.decode()
         presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
-        credential = ours or anthropic.forwarded(presented, host)
+        credential = key or anthropic.forwarded(presented, host)
         return Target(tls, host, port, place.name, model, place.via, lambda _: credential)
 
     # -- the answer

@@ -25,7 +25,7 @@ import asyncio
 import itertools
 import json
 import time
-from typing import Final
+from typing import ClassVar, Final
 
 from mitmproxy import ctx, http
 from mitmproxy.proxy import commands, events, layer
@@ -45,7 +45,7 @@ from sluicegate.core.encoding import DecodeError, UnknownEncoding, decoder
 from sluicegate.core.sse import PING, SSEParser
 from sluicegate.exchange import Exchange, Failure
 from sluicegate.upstream.hooks import SluicegateFailedHook
-from sluicegate.upstream.stream import GateStream, denied
+from sluicegate.upstream.stream import GateStream, denied, readable
 
 __all__ = ["RetryingStream"]
 
@@ -67,17 +67,17 @@ class RetryingStream(GateStream):
     """The client was committed to a stream by a ping; the provider's own headers are not sent any more."""
     ended: bool = False
     """The attempt's answer is complete."""
-    _timer: asyncio.TimerHandle | None = None
-    _timer_wake: commands.RequestWakeup | None = None
-    _ping_timer: asyncio.TimerHandle | None = None
-    _ping_wake: commands.RequestWakeup | None = None
+    _timer: Alarm | None = None
+    _pinger: Alarm | None = None
     _heard: float = 0.0
     _at_boundary: bool = True
     _reused: bool = False
+    _final: bool = False
+    """The answer that is collected goes to the client in any case."""
 
     # -- events
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if type(event) is events.Wakeup and event.command is self._ping_wake:
+        if type(event) is events.Wakeup and self._pinger and event.command is self._pinger.wake:
             return self._ping()  # even while a hook is waited for: that is when pings are needed
         return super().handle_event(event)
 
@@ -85,8 +85,8 @@ class RetryingStream(GateStream):
         kind = type(event)
         if kind in _FROM_UPSTREAM and event.stream_id != self.upstream_id:  # type: ignore[attr-defined]
             return _nothing()
-        if kind is events.Wakeup:
-            return self._timed_out() if event.command is self._timer_wake else _nothing()  # type: ignore[attr-defined]
+        if isinstance(event, events.Wakeup):
+            return self._timed_out() if self._timer and event.command is self._timer.wake else _nothing()
         stock: layer.CommandGenerator[None] = super()._handle_event(event)
         return stock
 
@@ -133,7 +133,9 @@ class RetryingStream(GateStream):
             yield from super().state_wait_for_response_headers(event)
             return
         response = event.response
-        if x.attempts.retryable(response) and not event.end_stream:
+        again = x.attempts.retryable(response)
+        if (again or (self.pinged and response.status_code >= 300)) and not event.end_stream:
+            self._final = not again
             self.flow.response = response
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
@@ -163,6 +165,9 @@ class RetryingStream(GateStream):
             self.ended = True
             assert self.flow.response
             status = self.flow.response.status_code
+            if self._final:
+                yield from self._commit(False)
+                return
             if (yield from self._ask("status", f"HTTP {status}", status)):
                 yield from self.send_upstream()
 
@@ -282,7 +287,7 @@ class RetryingStream(GateStream):
             yield SendHttp(RequestProtocolError(self.upstream_id, message, ErrorCode.CANCEL), server)
         self._new_attempt()
         response, held = self.flow.response, bytes(self.response_body_buf)
-        x.failed = Failure(cause, message, status, response.headers if response else None)
+        x.failed = Failure(cause, readable(message), status, response.headers if response else None)
         yield SluicegateFailedHook(self.flow)
         if (yield from self.check_killed(True)):
             self._stop_pings()
@@ -312,7 +317,7 @@ class RetryingStream(GateStream):
 
     # -- time
     def _timed_out(self) -> layer.CommandGenerator[None]:
-        self._timer_wake = None
+        self._timer = None
         x = self.exchange
         if x is None:
             return
@@ -335,28 +340,12 @@ class RetryingStream(GateStream):
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
-        self._timer, self._timer_wake = self._wake_later(delay_s)
+        self._timer = Alarm(self, delay_s)
 
     def _disarm(self) -> None:
         if self._timer:
             self._timer.cancel()
-            self.parent.command_sources.pop(self._timer_wake, None)  # type: ignore[arg-type]
-            self._timer = self._timer_wake = None
-
-    def _wake_later(self, delay_s: float) -> tuple[asyncio.TimerHandle, commands.RequestWakeup]:
-        """A timer that can be cancelled. mitmproxy's own wakeups are tasks that sleep to their end, five minutes each."""
-        wake = commands.RequestWakeup(delay_s)
-        parent, client_id = self.parent, self.context.client.id
-        parent.command_sources[wake] = self
-        loop = asyncio.get_running_loop()
-
-        def fire() -> None:
-            handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
-            if handler is not None and wake in parent.command_sources:
-                _tasks.add(task := loop.create_task(handler.server_event(events.Wakeup(wake))))
-                task.add_done_callback(_tasks.discard)
-
-        return loop.call_later(delay_s, fire), wake
+            self._timer = None
 
     # -- pings
     def _may_ping(self) -> bool:
@@ -371,16 +360,15 @@ class RetryingStream(GateStream):
 
     def _arm_ping(self, delay_s: float) -> None:
         self._stop_pings()
-        self._ping_timer, self._ping_wake = self._wake_later(delay_s)
+        self._pinger = Alarm(self, delay_s)
 
     def _stop_pings(self) -> None:
-        if self._ping_timer:
-            self._ping_timer.cancel()
-            self.parent.command_sources.pop(self._ping_wake, None)  # type: ignore[arg-type]
-            self._ping_timer = self._ping_wake = None
+        if self._pinger:
+            self._pinger.cancel()
+            self._pinger = None
 
     def _ping(self) -> layer.CommandGenerator[None]:
-        self._ping_timer = self._ping_wake = None
+        self._pinger = None
         x = self.exchange
         over = (self.state_done, self.state_errored)
         if x is None or x.gone or x.closed or self.server_state in over or self.client_state in over[1:]:
@@ -403,7 +391,34 @@ class RetryingStream(GateStream):
         self._arm_ping(x.ping_s)
 
 
-_tasks: set[asyncio.Task[None]] = set()
+class Alarm:
+    """Wakes a stream up after a while, and can be cancelled.
+
+    mitmproxy's own wakeups are tasks that sleep to their end, which for these delays would be five minutes each.
+    """
+
+    __slots__ = ("_fired", "_sources", "_timer", "wake")
+    _tasks: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def __init__(self, stream: RetryingStream, delay_s: float) -> None:
+        self.wake = commands.RequestWakeup(delay_s)
+        self._sources = stream.parent.command_sources
+        self._sources[self.wake] = stream
+        self._fired = False
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client.id)
+
+    def _fire(self, client_id: str) -> None:
+        handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
+        if handler is not None:
+            self._fired = True
+            task = asyncio.get_running_loop().create_task(handler.server_event(events.Wakeup(self.wake)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+        if not self._fired:  # else the event is on its way, and HttpLayer needs the entry to route it
+            self._sources.pop(self.wake, None)
 
 
 def _nothing() -> layer.CommandGenerator[None]:

@@ -165,8 +165,9 @@ class GateStream(HttpStream):
             why = "it was never released" if release is None else "it was changed after its release"
             yield from self.handle_protocol_error(denied(self, why))
             return False
-        if why := (yield from self.dial(release.target)):
-            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, why, ErrorCode.CONNECT_FAILED))
+        why_not = yield from self.dial(release.target)
+        if why_not:
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, why_not, ErrorCode.CONNECT_FAILED))
             return False
         return True
 
