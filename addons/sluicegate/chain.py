@@ -204,7 +204,7 @@ class Chain:
         try:
             # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
             while x.flow.intercepted and not x.gone:
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_LOOK_S)  # noqa: ASYNC110 - a flow has no event that a kill sets, too
             if x.gone or not x.flow.live:
                 return
             x.presented = (*x.presented, *take_credentials(x.request.headers))

@@ -37,7 +37,6 @@ from rawserver import (
     head,
     post,
     post_chunked,
-    reply,
     self_signed,
     settled,
     stream,
@@ -145,7 +144,9 @@ def test_plain_http_through_the_regular_door(gate: Gate, upstream: Upstream) -> 
 def test_plain_http_to_any_other_host_passes(gate: Gate, upstream: Upstream) -> None:
     """A host that is no provider's gets what the client sent, byte for byte."""
     before = settled(gate)
-    got = exchange(gate.proxy_port, post(f"http://localhost:{upstream.port}/anything?x=1", b"\x00\x01", {"host": "localhost"}))
+    got = exchange(
+        gate.proxy_port, post(f"http://localhost:{upstream.port}/anything?x=1", b"\x00\x01", {"host": "localhost"})
+    )
     assert got.status == 200
     assert (upstream.requests[0].target, upstream.requests[0].body) == ("/anything?x=1", b"\x00\x01")
     assert gate.audit_records(count=before + 1)[before]["surface"] not in ("messages", "count_tokens")
@@ -185,7 +186,7 @@ def test_an_https_base_url_is_spoken_to_over_tls(start: Start, tmp_path: Path) -
             options={"ssl_verify_upstream_trusted_ca": str(tmp_path / "tls" / "own.pem")},
         )
         assert exchange(gate.port, post("/v1/messages", ASK)).json() == MESSAGE
-        absolute = post(f"http://api.anthropic.com/v1/messages", ASK, {"host": "api.anthropic.com"})
+        absolute = post("http://api.anthropic.com/v1/messages", ASK, {"host": "api.anthropic.com"})
         assert exchange(gate.proxy_port, absolute).json() == MESSAGE
         for asked in secure.requests:
             assert asked.target == "/v1/messages"
@@ -282,9 +283,7 @@ def test_a_wrong_password_for_the_companys_proxy_is_a_native_error(start: Start,
 
 def test_upstream_auth_of_mitmproxy_reaches_the_proxy_only(start: Start, company: Gate, upstream: Upstream) -> None:
     """mitmdump --mode upstream with --upstream-auth: the company's proxy lets it pass, the provider does not see it."""
-    gate = start(
-        modes=(f"upstream:{company.proxy_url}@127.0.0.1:{{port}}",), options={"upstream_auth": PROXY_PLAIN}
-    )
+    gate = start(modes=(f"upstream:{company.proxy_url}@127.0.0.1:{{port}}",), options={"upstream_auth": PROXY_PLAIN})
     gate.proxy_port = gate.port
     assert exchange(gate.port, post(f"{upstream.url}/v1/messages", ASK)).json() == MESSAGE
     got = through_tls(gate, "api.anthropic.com", post("/v1/messages", ASK, {"host": "api.anthropic.com"}))
@@ -486,7 +485,9 @@ def test_a_request_passes_byte_for_byte(gate: Gate, upstream: Upstream, body: by
 @pytest.mark.parametrize("status", [204, 304])
 def test_answers_without_a_body(gate: Gate, upstream: Upstream, status: int) -> None:
     """204, 304 and answers to HEAD carry no body and no framing of a body; the connection goes on."""
-    upstream.say(answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()), answering(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"))
+    upstream.say(
+        answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()), answering(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+    )
     with Client(gate.port) as client:
         client.send(head("DELETE", "/v1/files/x"))
         assert client.head()[0] == status
@@ -601,7 +602,12 @@ def test_an_admin_token_opens_the_pages_and_nothing_else_does(start: Start) -> N
     config = PASS_THROUGH + "identity: {admin_token: 'env:ADMIN'}\n"
     gate = start(config=config, env={"ADMIN": token})
     for page in ("/stats", "/debug"):
-        for fields in ({}, {"authorization": "Bearer wrong"}, {"x-sluicegate-admin": ""}, {"x-sluicegate-admin": token[:-1]}):
+        for fields in (
+            {},
+            {"authorization": "Bearer wrong"},
+            {"x-sluicegate-admin": ""},
+            {"x-sluicegate-admin": token[:-1]},
+        ):
             assert exchange(gate.port, head("GET", page, {**LOCAL, **fields})).status == 403
         for fields in (
             {"authorization": f"Bearer {token}"},
