@@ -22,6 +22,7 @@ from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
+from sluicegate.dispatch import adopt_dispatch
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, Snapshot, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect.endpoints import Endpoints
@@ -71,6 +72,7 @@ class Chain:
     def load(self, loader: Loader) -> None:
         self.reloader.add_options(loader)
         adopt_playback()
+        adopt_dispatch(self.services.environ)
 
     def configure(self, updated: set[str]) -> None:
         self.reloader.configure(updated)
@@ -372,6 +374,8 @@ class Chain:
         if x.answer is None or x.source:
             self._frame(x, response)
         response.headers["x-sluicegate-id"] = x.id
+        if x.tries:
+            response.headers["x-sluicegate-attempts"] = str(len(x.tries) + 1)
 
     def _frame(self, x: Exchange, response: http.Response) -> None:
         """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
@@ -385,6 +389,25 @@ class Chain:
         h1_client = x.flow.client_conn.alpn != b"h2"
         if h1_client and "content-length" not in headers and x.request.http_version != "HTTP/1.0":
             headers["transfer-encoding"] = "chunked"
+
+    async def sluicegate_failed(self, flow: http.HTTPFlow) -> None:
+        """An attempt failed: decide, wait, and release the request anew for the next target."""
+        x = exchange_of(flow)
+        if x is None or x.failed is None:
+            return
+        x.again, x.release = False, None
+        if x.attempts is None or x.closed:
+            return
+        try:
+            again = await x.attempts.again(x, x.failed)
+            x.tries = x.attempts.told
+            if again and x.target and not x.gone:
+                x.release = Release(x.target, snapshot(x.request))
+                if x.call:
+                    x.call.target = x.target
+                x.again = True
+        except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
+            self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
 
     async def sluicegate_pull(self, flow: http.HTTPFlow) -> None:
         """A body that arrives over time: wait for its next bytes, and for the client's buffers to drain."""

@@ -22,13 +22,17 @@ from sluicegate.core.usage import ResponseFacts, ResponseReader
 from sluicegate.taps import Taps
 
 if TYPE_CHECKING:
+    from sluicegate.core.attempts import Cause
     from sluicegate.policy import Policy
+    from sluicegate.settings.sending import Timeouts
+    from sluicegate.stages.attempts import Attempts
     from sluicegate.stages.base import Stage
 
 __all__ = [
     "ByteSource",
     "Call",
     "Exchange",
+    "Failure",
     "Fields",
     "KeptBody",
     "Outcome",
@@ -168,6 +172,17 @@ class ByteSource:
         return out, self.closed
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An attempt that failed before the client saw a byte of its answer."""
+
+    cause: Cause
+    message: str
+    status: int | None = None
+    headers: http.Headers | None = None
+    """Of the provider's answer, if there was one."""
+
+
 class KeptBody:
     """The provider's bytes, kept for those who look at flows: as they came, so before any secret is restored."""
 
@@ -253,6 +268,12 @@ class Exchange:
     """Set by a stage that answers by itself: ends the descent."""
     source: ByteSource | None = None
     """Set together with `answer` when its body arrives over time."""
+    attempts: Attempts | None = None
+    """Set by Router while a failed attempt may still be followed by another."""
+    tries: list[dict[str, Any]] = field(default_factory=list)
+    """The attempts that failed, as the audit record tells them."""
+    failed: Failure | None = None
+    again: bool = False
     label: str | None = None
     """The cache's word: HIT, MISS, …; None where no cache runs."""
 
@@ -286,6 +307,16 @@ class Exchange:
     @property
     def request(self) -> http.Request:
         return self.flow.request
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """The time limits that hold for this request."""
+        return self.policy.settings.timeouts
+
+    @property
+    def ping_s(self) -> float:
+        """Seconds of silence after which a streaming client gets a ping; 0 for never."""
+        return self.policy.settings.ping_s
 
     @property
     def inference(self) -> bool:

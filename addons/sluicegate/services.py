@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import itertools
 import logging
 import os
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
+from sluicegate.core.attempts import Health
 from sluicegate.core.pricing import ModelPrice, Prices
 from sluicegate.inspect.monitor import Monitor
 from sluicegate.inspect.stats import Stats
@@ -52,6 +55,8 @@ class Services:
         self._via_auth: dict[tuple[str, int], bytes] = {}
         self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
         self.draining = False
+        self.health = Health()
+        self._turn = itertools.count()
         self._prices: Prices | None = None
 
     def alarm(self, kind: str, **facts: object) -> None:
@@ -71,6 +76,10 @@ class Services:
         if self._prices is None or self._prices.overrides != overrides:
             self._prices = Prices(overrides)
         return self._prices
+
+    def turn(self, session: str | None, n: int) -> int:
+        """Which of n keys comes first: a session's own, so that its prompt cache stays warm; else each in turn."""
+        return zlib.crc32(session.encode()) % n if session else next(self._turn) % n
 
     # -- proxies between us and the providers
     def use_upstream(self, url: str) -> None:

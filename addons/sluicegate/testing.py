@@ -27,6 +27,7 @@ from sluicegate.policy import Policy
 from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.content import Audit as AuditSettings
+from sluicegate.settings.sending import Retry
 from sluicegate.stages.base import Stage
 from sluicegate.taps import Fate
 
@@ -48,8 +49,8 @@ HOOKS = ("head", "request", "answer", "settle")
 
 
 def quiet(**fields: Any) -> Settings:
-    """Settings that write no records anywhere."""
-    return Settings(**{"audit": AuditSettings(log="off"), **fields})
+    """Settings that write no records anywhere, and try once."""
+    return Settings(**{"audit": AuditSettings(log="off"), "retry": Retry(attempts=1), **fields})
 
 
 class MemorySink:

@@ -61,17 +61,19 @@ def start(tmp_path: Path, upstream: Upstream) -> Iterator[Start]:
 def everything_kept(gate: Gate, saved: Path) -> dict[str, bytes]:
     """All that the gate has written or shows, by where it is."""
     web = Web(gate.web_port)
-    shown = {
-        name: web.call("GET", name).body for name in ("/flows", "/flows/dump", "/events", "/state", "/options")
-    }
+    shown = {name: web.call("GET", name).body for name in ("/flows", "/flows/dump", "/events", "/state", "/options")}
     own = {page: gate.get(page).body for page in ("/debug", "/stats")}
-    files = {str(file): file.read_bytes() for file in gate.workdir.rglob("*") if file.is_file() and file.parent != gate.confdir}
+    files = {
+        str(file): file.read_bytes() for file in gate.workdir.rglob("*") if file.is_file() and file.parent != gate.confdir
+    }
     assert str(saved) in files
     assert str(gate.log) in files
     return {**shown, **own, **files}
 
 
-def test_a_clients_credential_reaches_the_upstream_and_nothing_else(start: Start, upstream: Upstream, tmp_path: Path) -> None:
+def test_a_clients_credential_reaches_the_upstream_and_nothing_else(
+    start: Start, upstream: Upstream, tmp_path: Path
+) -> None:
     """Served, refused, failed, aborted, by both doors: it is in no saved flow, page of mitmweb, record, log or answer."""
     saved = tmp_path / "gate" / "saved.flows"
     gate = start(
@@ -230,9 +232,7 @@ def edit(gate: Gate, text: str) -> None:
     ],
     ids=["wrong value", "unknown key", "wrong type", "no YAML", "a pasted key"],
 )
-def test_a_bad_edit_keeps_the_old_policy_and_says_where(
-    start: Start, upstream: Upstream, bad: str, where: str
-) -> None:
+def test_a_bad_edit_keeps_the_old_policy_and_says_where(start: Start, upstream: Upstream, bad: str, where: str) -> None:
     """The log names file and line; requests go on under the old policy; a repair is taken."""
     gate = start(config=PASS_THROUGH + "max_body: 2000\n")
     large = {**ASK, "pad": "x" * 3000}

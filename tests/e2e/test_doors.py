@@ -143,7 +143,9 @@ def test_plain_http_through_the_regular_door(gate: Gate, upstream: Upstream) -> 
 def test_plain_http_to_any_other_host_passes(gate: Gate, upstream: Upstream) -> None:
     """A host that is no provider's gets what the client sent, byte for byte."""
     before = settled(gate)
-    got = exchange(gate.proxy_port, post(f"http://localhost:{upstream.port}/anything?x=1", b"\x00\x01", {"host": "localhost"}))
+    got = exchange(
+        gate.proxy_port, post(f"http://localhost:{upstream.port}/anything?x=1", b"\x00\x01", {"host": "localhost"})
+    )
     assert got.status == 200
     assert (upstream.requests[0].target, upstream.requests[0].body) == ("/anything?x=1", b"\x00\x01")
     assert gate.audit_records(count=before + 1)[before]["surface"] not in ("messages", "count_tokens")
@@ -505,7 +507,9 @@ def test_a_request_passes_byte_for_byte(gate: Gate, upstream: Upstream, body: by
 @pytest.mark.parametrize("status", [204, 304])
 def test_answers_without_a_body(gate: Gate, upstream: Upstream, status: int) -> None:
     """204, 304 and answers to HEAD carry no body and no framing of a body; the connection goes on."""
-    upstream.say(answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()), answering(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n"))
+    upstream.say(
+        answering(f"HTTP/1.1 {status} X\r\n\r\n".encode()), answering(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n")
+    )
     with Client(gate.port) as client:
         client.send(head("DELETE", "/v1/files/x"))
         assert client.head()[0] == status
@@ -620,7 +624,12 @@ def test_an_admin_token_opens_the_pages_and_nothing_else_does(start: Start) -> N
     config = PASS_THROUGH + "identity: {admin_token: 'env:ADMIN'}\n"
     gate = start(config=config, env={"ADMIN": token})
     for page in ("/stats", "/debug"):
-        for fields in ({}, {"authorization": "Bearer wrong"}, {"x-sluicegate-admin": ""}, {"x-sluicegate-admin": token[:-1]}):
+        for fields in (
+            {},
+            {"authorization": "Bearer wrong"},
+            {"x-sluicegate-admin": ""},
+            {"x-sluicegate-admin": token[:-1]},
+        ):
             assert exchange(gate.port, head("GET", page, {**LOCAL, **fields})).status == 403
         for fields in (
             {"authorization": f"Bearer {token}"},

@@ -76,11 +76,20 @@ class Playbook:
         if not self._started:
             self._started = True
             await self._event(events.Start())
-        queue = list(self.layer.handle_event(event))
+        queue = self._commands(event)
         while queue:
             reply = await self._act(queue.pop(0))
             if reply is not None:
-                queue = [*self.layer.handle_event(reply), *queue]
+                queue = [*self._commands(reply), *queue]
+
+    def _commands(self, event: events.Event) -> list[commands.Command]:
+        """What the layer does; a connection that it closes is closed at once, as in the real thing."""
+        out = []
+        for command in self.layer.handle_event(event):
+            if type(command) is commands.CloseConnection:
+                command.connection.state = ConnectionState.CLOSED
+            out.append(command)
+        return out
 
     async def _act(self, command: Any) -> events.Event | None:
         match command:

@@ -22,14 +22,14 @@ class Route(Section, frozen=True, kw_only=True):
 
 
 class Backoff(Section, frozen=True, kw_only=True):
-    start_s: SecondsOrNone = 0.5
+    start_s: SecondsOrNone = 1.0
     factor: Factor = 2.0
     max_s: SecondsOrNone = 8.0
-    jitter: bool = True
+    jitter: bool = False
 
 
 class Retry(Section, frozen=True, kw_only=True):
-    attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # over all targets, the first one counted
+    attempts: Annotated[int, Meta(ge=1, le=100)] = 4  # over all targets, the first one counted
     backoff: Backoff = field(default_factory=Backoff)
     cooldown_s: SecondsOrNone = 10.0
     status: tuple[Status, ...] = (408, 429, 500, 502, 503, 504, 529)

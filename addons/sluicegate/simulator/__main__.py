@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 import signal
 import ssl
+from collections.abc import Sequence
 
 from .server import Simulator
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m sluicegate.simulator", description="A Messages API stand-in.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one (the default)")
@@ -19,7 +20,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tls-key", help="PEM file with the key; default: in --tls-cert")
     parser.add_argument("--require-auth", action="store_true", help="401 without a credential")
     parser.add_argument("--bind-thinking", action="store_true", help="thinking signatures cover the whole prefix")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     if arguments.tls_key and not arguments.tls_cert:
         parser.error("--tls-key needs --tls-cert")
     return arguments
@@ -42,6 +43,11 @@ async def _serve(arguments: argparse.Namespace) -> None:
     await simulator.stop()
 
 
-if __name__ == "__main__":
+def main(argv: Sequence[str] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT."""
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(_arguments()))
+        asyncio.run(_serve(_arguments(argv)))
+
+
+if __name__ == "__main__":
+    main()

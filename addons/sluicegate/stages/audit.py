@@ -144,6 +144,7 @@ class Audit(Stage):
             "agent": x.agent_id,
             "stop_reason": facts.stop_reason,
             "tools": facts.tools,
+            "attempts": x.tries,
             "error": x.error or facts.error_type,
         }
 

@@ -7,10 +7,11 @@ to the first Anthropic provider among the routes (reverse door).
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar, Literal
 
+from sluicegate.core.attempts import Backoff, Plan
 from sluicegate.core.messages import rename_model
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
@@ -19,6 +20,7 @@ from sluicegate.providers import anthropic
 from sluicegate.providers.base import Credential, Origin, origin_of
 from sluicegate.services import Services
 from sluicegate.settings import Settings
+from sluicegate.stages.attempts import Attempts, Choice
 from sluicegate.stages.base import Stage
 
 __all__ = ["Router"]
@@ -40,11 +42,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One route: a model pattern and the place that serves it."""
+    """One route: a model pattern, and the places that serve it with the model that each is asked for."""
 
     pattern: str
-    place: Place
-    model: str | None
+    places: tuple[tuple[Place, str | None], ...]
 
 
 class Router(Stage):
@@ -55,11 +56,16 @@ class Router(Stage):
         places = {name: self._place(name) for name in settings.providers}
         default = next(iter(places.values()), Place(services.default_provider, None, (), via=services.via))
         self.rules = [
-            Rule(route.model, places[route.targets[0].provider], route.targets[0].model) for route in settings.routes
-        ]
-        if not settings.routes:
-            self.rules = [Rule("*", default, None)]
-        self.general = next((r.place for r in self.rules), default)
+            Rule(route.model, tuple((places[t.provider], t.model) for t in route.targets)) for route in settings.routes
+        ] or [Rule("*", ((default, None),))]
+        self.general = self.rules[0].places[0][0]
+        self.plan = Plan(
+            (),
+            settings.retry.attempts,
+            Backoff(**{f: getattr(settings.retry.backoff, f) for f in ("start_s", "factor", "max_s", "jitter")}),
+            frozenset(settings.retry.status),
+            settings.retry.cooldown_s,
+        )
         self.by_host = {p.origin.host.lower(): p for p in reversed(list(places.values())) if p.origin}
         if not places:
             self.by_host = dict.fromkeys(anthropic.HOSTS, default)
@@ -75,32 +81,49 @@ class Router(Stage):
 
     # -- the request
     def request(self, x: Exchange) -> None:
-        place, model = self._choose(x)
-        if place is None:
+        places = self._choose(x)
+        if not places:
             x.target = own_target(x, self.services.via)
         else:
-            x.target = self._target(x, place, model)
+            choices = [c for place, model in places for c in self._choices(x, place, model)]
+            plan = replace(self.plan, targets=[c.name for c in choices], pinned=is_pinned(x))
+            x.attempts = Attempts(x, plan, choices, self.services.health, self.services.alarm)
+            x.target = x.attempts.start(x)
         x.call = Call(x.target, time.monotonic())
 
-    def _choose(self, x: Exchange) -> tuple[Place | None, str | None]:
+    def _choices(self, x: Exchange, place: Place, model: str | None) -> list[Choice]:
+        """A place with several keys is as many targets; a session begins with the same key while that is healthy."""
+        keys = _our_keys(x, place)
+        if not keys:
+            return [Choice(place.name, lambda x: self._target(x, place, model, None))]
+        first = self.services.turn(x.session_id, len(keys))
+        order = [(first + i) % len(keys) for i in range(len(keys))]
+
+        def choice(i: int) -> Choice:
+            name = f"{place.name}#{i + 1}" if len(keys) > 1 else place.name
+            return Choice(name, lambda x: self._target(x, place, model, keys[i]), own_key=True)
+
+        return [choice(i) for i in order]
+
+    def _choose(self, x: Exchange) -> tuple[tuple[Place, str | None], ...]:
         named = self.by_host.get(x.origin[1].lower())
         if x.door != "reverse" and named is None:
-            return None, None  # a plain-HTTP request to a host that is no provider's
+            return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
             # the list of models is the gate's own affair on every door: it must match what the routes serve
-            return (self.general if x.door == "reverse" or x.surface == "models" else named), None
+            place = self.general if x.door == "reverse" or x.surface == "models" else named
+            return ((place, None),) if place else ()
         if x.facts is None:
-            return self.general, None  # no JSON object: the provider says what is wrong with it
+            return ((self.general, None),)  # no JSON object: the provider says what is wrong with it
         model = x.facts.model or ""
         for rule in self.rules:
             if fnmatchcase(model, rule.pattern):
-                return rule.place, rule.model
+                return rule.places
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
 
-    def _target(self, x: Exchange, place: Place, model: str | None) -> Target:
+    def _target(self, x: Exchange, place: Place, model: str | None, key: Credential | None) -> Target:
         request = x.flow.request
-        ours = _our_key(x, place)  # before the path changes: it depends on the client's
         if place.origin:
             tls, host, port = place.origin.tls, place.origin.host, place.origin.port
             if known := _PATHS.get(x.surface):
@@ -119,7 +142,7 @@ class Router(Stage):
         for k, v in place.headers:
             request.headers[k.decode()] = v.decode()
         presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
-        credential = ours or anthropic.forwarded(presented, host)
+        credential = key or anthropic.forwarded(presented, host)
         return Target(tls, host, port, place.name, model, place.via, lambda _: credential)
 
     # -- the answer
@@ -144,14 +167,22 @@ class Router(Stage):
 _PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
 
-def _our_key(x: Exchange, place: Place) -> Credential:
-    """Our own key for this request; () where the client's own credential goes.
+def _our_keys(x: Exchange, place: Place) -> tuple[Credential, ...]:
+    """Our own keys for this request; () where the client's own credential goes.
 
     Through the regular door, what is no API call (telemetry, account pages) stays the client's own affair.
     """
-    if not place.keys or (x.door != "reverse" and not x.request.path.startswith("/v1/")):
+    if x.door != "reverse" and not x.request.path.startswith("/v1/"):
         return ()
-    return place.keys[0]
+    return place.keys
+
+
+def is_pinned(x: Exchange) -> bool:
+    """Whether a request names things that exist in one place only: another target, or key, would not know them."""
+    if not x.inference:
+        return True
+    body = x.request.data.content or b""
+    return any(mark in body for mark in (b'"file_id"', b'"container"', b'"compaction"', b'"encrypted_content"'))
 
 
 def own_target(x: Exchange, via: Via | None) -> Target:

@@ -9,6 +9,16 @@ from mitmproxy.proxy import commands
 
 
 @dataclass
+class SluicegateFailedHook(commands.StartHook):
+    """An attempt failed, and the client has not seen a byte of an answer: `exchange.failed` says how.
+
+    Returns when it is decided, and waited for, whether to send again: `exchange.again`.
+    """
+
+    flow: http.HTTPFlow
+
+
+@dataclass
 class SluicegatePullHook(commands.StartHook):
     """A body that arrives over time needs its next bytes. Returns when there are some, or when the client has gone."""
 

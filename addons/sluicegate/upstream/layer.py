@@ -29,6 +29,7 @@ from mitmproxy.proxy.layers.http import (
 
 from sluicegate.exchange import exchange_of
 from sluicegate.upstream.native import GateHttp1Server
+from sluicegate.upstream.retrying import RetryingStream
 from sluicegate.upstream.seal import seal
 from sluicegate.upstream.stream import GateStream, denied
 
@@ -64,7 +65,7 @@ class GateLayer(HttpLayer):
         return stock
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = GateStream(self.context.fork(), stream_id)
+        self.streams[stream_id] = RetryingStream(self.context.fork(), stream_id)
         return self.event_to_child(self.streams[stream_id], events.Start())
 
     def event_to_child(self, child: layer.Layer, event: events.Event) -> Commands:

@@ -19,6 +19,7 @@ from mitmproxy import flow as mflow
 from mitmproxy.connection import Server
 from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
     GetHttpConnection,
@@ -41,7 +42,7 @@ from mitmproxy.proxy.layers.http import (
 
 from sluicegate.core.sse import error_event
 from sluicegate.errors import error_type
-from sluicegate.exchange import ByteSource, Exchange, exchange_of
+from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
 from sluicegate.upstream.hooks import SluicegatePullHook
 from sluicegate.upstream.native import native_response
 
@@ -56,6 +57,14 @@ TOO_LARGE = "the request body is larger than the {limit:,} bytes that are allowe
 class GateStream(HttpStream):
     started: bool = False
     """Response headers were sent to the client."""
+    committed_to_stream: bool = False
+    """… as an event stream, without an answer from upstream."""
+    upstream_id: int
+    """The stream's id towards the server: its own, or one per attempt."""
+
+    def __init__(self, context: Context, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self.upstream_id = stream_id
 
     @property
     def exchange(self) -> Exchange | None:
@@ -132,17 +141,22 @@ class GateStream(HttpStream):
                 yield from self._stream_source(exchange, exchange.source)
             else:
                 yield from self.send_response()
-        elif (yield from self.make_server_connection()):
-            yield from self._send()
+        else:
+            yield from self.send_upstream()
 
     # -- sending
-    def _send(self) -> layer.CommandGenerator[None]:
-        request, server = self.flow.request, self.context.server
+    def send_upstream(self) -> layer.CommandGenerator[None]:
+        """Dial, and send the released request."""
+        if (yield from self.make_server_connection()):
+            yield from self.send_request()
+
+    def send_request(self) -> layer.CommandGenerator[None]:
+        request, server, sid = self.flow.request, self.context.server, self.upstream_id
         content = request.raw_content
-        yield SendHttp(RequestHeaders(self.stream_id, request, not content), server)
+        yield SendHttp(RequestHeaders(sid, request, not content), server)
         if content:
-            yield SendHttp(RequestData(self.stream_id, content), server)
-        yield SendHttp(RequestEndOfMessage(self.stream_id), server)
+            yield SendHttp(RequestData(sid, content), server)
+        yield SendHttp(RequestEndOfMessage(sid), server)
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         exchange = self.exchange
@@ -151,18 +165,20 @@ class GateStream(HttpStream):
             why = "it was never released" if release is None else "it was changed after its release"
             yield from self.handle_protocol_error(denied(self, why))
             return False
-        target = release.target
-        self._forget_failed_connections()
-        connection, err = yield GetHttpConnection(
-            (target.host, target.port), target.tls, target.via, self.flow.server_conn.transport_protocol
-        )
-        if err:
-            yield from self.handle_protocol_error(
-                ResponseProtocolError(self.stream_id, f"cannot connect to {target}: {err}", ErrorCode.CONNECT_FAILED)
-            )
+        why_not = yield from self.dial(release.target)
+        if why_not:
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, why_not, ErrorCode.CONNECT_FAILED))
             return False
-        self.context.server = self.flow.server_conn = connection
         return True
+
+    def dial(self, target: Target) -> layer.CommandGenerator[str | None]:
+        """Get a connection to a target. Returns why there is none, or None."""
+        self._forget_failed_connections()
+        connection, err = yield GetHttpConnection((target.host, target.port), target.tls, target.via, "tcp")
+        if err:
+            return f"cannot connect to {target}: {err}"
+        self.context.server = self.flow.server_conn = connection
+        return None
 
     def _forget_failed_connections(self) -> None:
         """A failed connect is remembered by HttpLayer for as long as the client stays: forget it, it may work now."""
@@ -258,7 +274,7 @@ class GateStream(HttpStream):
         """
         server = self.context.server
         if cancel and server in self.parent.connections:
-            yield SendHttp(RequestProtocolError(self.stream_id, reason, ErrorCode.CANCEL), server)
+            yield SendHttp(RequestProtocolError(self.upstream_id, reason, ErrorCode.CANCEL), server)
         yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR))
 
     def last_words(self, event: ResponseProtocolError) -> tuple[list[HttpEvent], bool]:
@@ -289,6 +305,8 @@ class GateStream(HttpStream):
 
     def _stream_error(self, event: ResponseProtocolError) -> list[HttpEvent]:
         response = self.flow.response
+        if response is None and self.committed_to_stream:
+            return [ResponseData(self.stream_id, error_event(error_type(502), f"sluicegate: {readable(event.message)}"))]
         if (
             response is None
             or self.server_state == self.state_done
@@ -307,7 +325,7 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
         exchange.outcome = "denied"
         exchange.release = None  # now: the events that follow come before the error hook has run
     message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
-    return ResponseProtocolError(stream.stream_id, message, ErrorCode.CONNECT_FAILED)
+    return ResponseProtocolError(getattr(stream, "upstream_id", stream.stream_id), message, ErrorCode.CONNECT_FAILED)
 
 
 _UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)

@@ -1,0 +1,441 @@
+"""RetryingStream: attempts inside mitmproxy's core, as a state machine.
+
+    dial ──error──────────────┐
+      │                       │
+    wait for response headers ┤ reset, EOF, first-byte timeout
+      │  status to be retried │
+      ├──► collect failure ───┤ the error's body, at most 64 KB and 3 s
+      │  200 text/event-stream│
+      ├──► first event ───────┤ `event: error`, an empty or a silent stream
+      │                       ▼
+      │                  ask the Chain ──send again──► dial (another stream id, maybe another target)
+      │                       └──give up──► the failure goes to the client
+      ▼
+    commit: from here on nothing is retried. What breaks now breaks visibly.
+
+While an answer is waited for, a client that asked for a stream gets a ping now and then; the first one commits it to
+`200 text/event-stream`, and a final failure then becomes `event: error`.
+
+Each attempt has a stream id of its own towards the server: late events of an abandoned attempt are told by it and dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import time
+from typing import ClassVar, Final
+
+from mitmproxy import ctx, http
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import (
+    ErrorCode,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    ResponseTrailers,
+    SendHttp,
+)
+
+from sluicegate.core.attempts import Cause
+from sluicegate.core.encoding import DecodeError, UnknownEncoding, decoder
+from sluicegate.core.sse import PING, SSEParser
+from sluicegate.exchange import Exchange, Failure
+from sluicegate.upstream.hooks import SluicegateFailedHook
+from sluicegate.upstream.stream import GateStream, denied, readable
+
+__all__ = ["RetryingStream"]
+
+MAX_HELD: Final = 64 * 1024
+"""Bytes of an answer that are held back before it is passed on or thrown away."""
+COLLECT_S: Final = 3.0
+
+_FROM_UPSTREAM: Final = frozenset(
+    {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError}
+)
+_ERROR_STATUS: Final = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
+_USED: Final = "sluicegate_used"
+
+
+class RetryingStream(GateStream):
+    _ids = itertools.count(1 << 40)
+
+    pinged: bool = False
+    """The client was committed to a stream by a ping; the provider's own headers are not sent any more."""
+    ended: bool = False
+    """The attempt's answer is complete."""
+    _timer: Alarm | None = None
+    _pinger: Alarm | None = None
+    _heard: float = 0.0
+    _at_boundary: bool = True
+    _reused: bool = False
+    _final: bool = False
+    """The answer that is collected goes to the client in any case."""
+
+    # -- events
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if type(event) is events.Wakeup and self._pinger and event.command is self._pinger.wake:
+            return self._ping()  # even while a hook is waited for: that is when pings are needed
+        return super().handle_event(event)
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        kind = type(event)
+        if kind in _FROM_UPSTREAM and event.stream_id != self.upstream_id:  # type: ignore[attr-defined]
+            return _nothing()
+        if isinstance(event, events.Wakeup):
+            return self._timed_out() if self._timer and event.command is self._timer.wake else _nothing()
+        stock: layer.CommandGenerator[None] = super()._handle_event(event)
+        return stock
+
+    @property
+    def attempting(self) -> Exchange | None:
+        """The exchange, as long as its attempts may be repeated."""
+        x = self.exchange
+        if x is None or x.attempts is None or x.abort or x.outcome or self.client_state != self.state_done:
+            return None
+        return x
+
+    # -- sending
+    def send_upstream(self) -> layer.CommandGenerator[None]:
+        x = self.attempting
+        if x is None:
+            yield from super().send_upstream()
+            return
+        if x.ping_s and x.facts and x.facts.stream:
+            self._arm_ping(x.ping_s)
+        while True:
+            release = x.release
+            if release is None or not release.covers(self.flow.request):
+                why = "it was never released" if release is None else "it was changed after its release"
+                yield from self.handle_protocol_error(denied(self, why))
+                return
+            why_not = yield from self.dial(release.target)
+            if why_not is None:
+                break
+            if not (yield from self._ask("connect", why_not)):
+                return
+        server = self.context.server
+        self._reused = bool(getattr(server, _USED, False))
+        setattr(server, _USED, True)
+        self.ended = False
+        yield from self.send_request()
+        if self.server_state == self.state_wait_for_response_headers:
+            streaming = bool(x.facts and x.facts.stream)
+            self._arm(x.timeouts.first_byte_s if streaming else x.timeouts.total_s)
+
+    # -- the answer's first bytes
+    def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
+        x = self.attempting
+        if x is None or x.attempts is None:
+            yield from super().state_wait_for_response_headers(event)
+            return
+        response = event.response
+        again = x.attempts.retryable(response)
+        if (again or (self.pinged and response.status_code >= 300)) and not event.end_stream:
+            self._final = not again
+            self.flow.response = response
+            self.server_state = self.state_collect_failure
+            self._arm(COLLECT_S)
+        elif self._gates(x, response) and not event.end_stream:
+            self.flow.response = response
+            self.server_state = self.state_first_event
+        else:
+            x.attempts.answered()
+            self.flow.response = response
+            yield from self._commit(event.end_stream)
+
+    def _gates(self, x: Exchange, response: http.Response) -> bool:
+        return (
+            x.surface == "messages"
+            and response.status_code == 200
+            and response.headers.get("content-type", "").startswith("text/event-stream")
+            and x.attempts is not None
+            and x.attempts.left
+        )
+
+    def state_collect_failure(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseData):
+            self.response_body_buf += event.data
+            if len(self.response_body_buf) > MAX_HELD:  # no error looks like this: it is the client's affair
+                yield from self._commit(False)
+        elif isinstance(event, ResponseEndOfMessage):
+            self.ended = True
+            assert self.flow.response
+            status = self.flow.response.status_code
+            if self._final:
+                yield from self._commit(False)
+                return
+            if (yield from self._ask("status", f"HTTP {status}", status)):
+                yield from self.send_upstream()
+
+    def state_first_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """A 200 is held back until its first event: overloads are reported as `event: error` after it."""
+        self.ended = isinstance(event, ResponseEndOfMessage)
+        if isinstance(event, ResponseData):
+            self.response_body_buf += event.data
+        verdict = self._look_at_first_event()
+        if verdict is None and not self.ended and len(self.response_body_buf) <= MAX_HELD:
+            return
+        if verdict is None and self.ended and not self.response_body_buf:
+            verdict = ("the stream ended before its first event", 500)
+        if isinstance(verdict, tuple):
+            message, status = verdict
+            if (yield from self._ask("first_event", message, status)):
+                yield from self.send_upstream()
+            return
+        if (x := self.exchange) and x.attempts:
+            x.attempts.answered()
+        yield from self._commit(False)
+
+    def _look_at_first_event(self) -> tuple[str, int] | bool | None:
+        """A failure and what status it amounts to; True: a good beginning; None: not to be told yet."""
+        response, held = self.flow.response, bytes(self.response_body_buf)
+        assert response
+        try:
+            coding = decoder(response.headers.get("content-encoding", ""), 16 * MAX_HELD)
+            found = SSEParser(16 * MAX_HELD).feed(coding.feed(held))
+        except (UnknownEncoding, DecodeError):
+            return True
+        for event in found:
+            if event.event == b"error":
+                kind = _error_type(event.data)
+                return (f"event: error ({kind})", _ERROR_STATUS[kind]) if kind in _ERROR_STATUS else True
+            if event.event != b"ping":
+                return True
+        return None
+
+    def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
+        """The answer in `flow.response` goes to the client, what was held back of it first."""
+        self._disarm()
+        if self.exchange:
+            self.exchange.attempts = None
+        response = self.flow.response
+        assert response
+        held = bytes(self.response_body_buf)
+        self.response_body_buf.clear()
+        ended = self.ended
+        if self.pinged and (response.status_code != 200 or "event-stream" not in response.headers.get("content-type", "")):
+            self.flow.response = None
+            yield from self.break_off(_reason(response, held), cancel=not ended)
+            return
+        self._stop_pings()
+        yield from super().state_wait_for_response_headers(ResponseHeaders(self.upstream_id, response, end_stream))
+        if self.server_state in (self.state_stream_response_body, self.state_consume_response_body):
+            if held:
+                yield from self.server_state(ResponseData(self.upstream_id, held))
+            if ended and self.server_state != self.state_errored:
+                yield from self.server_state(ResponseEndOfMessage(self.upstream_id))
+
+    def start_response_stream(self) -> layer.CommandGenerator[None]:
+        if self.pinged:
+            if not (yield from self._aborted()):
+                self.server_state = self.state_stream_response_body
+        else:
+            yield from super().start_response_stream()
+        x = self.exchange
+        if x and x.call and not x.source:
+            self._heard = time.monotonic()
+            self._arm(x.timeouts.idle_s)
+            if x.ping_s and x.surface == "messages" and self._may_ping():
+                self._arm_ping(x.ping_s)
+
+    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        self._heard = time.monotonic()
+        if type(event) is ResponseData:
+            self._at_boundary = event.data.endswith((b"\n\n", b"\r\n\r\n"))
+        else:
+            self._disarm()
+            self._stop_pings()
+        return super().state_stream_response_body(event)
+
+    # -- failing
+    def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> layer.CommandGenerator[None]:
+        if isinstance(event, ResponseProtocolError):
+            early = (self.state_wait_for_response_headers, self.state_collect_failure, self.state_first_event)
+            if self.attempting and self.server_state in early:
+                stale = self._reused and self.server_state == self.state_wait_for_response_headers
+                self.flow.response = None
+                self.response_body_buf.clear()
+                if (yield from self._ask("stale" if stale else "reset", event.message)):
+                    yield from self.send_upstream()
+                return
+            event = ResponseProtocolError(self.stream_id, event.message, event.code)
+        else:
+            event = RequestProtocolError(self.upstream_id, event.message, event.code)
+        self._disarm()
+        self._stop_pings()
+        yield from super().handle_protocol_error(event)
+        self.parent.streams.pop(self.upstream_id, None)
+
+    def flow_done(self) -> layer.CommandGenerator[None]:
+        self._disarm()
+        self._stop_pings()
+        if self.upstream_id != self.stream_id and self.flow.response and self.flow.response.status_code != 101:
+            self.parent.streams.pop(self.upstream_id, None)
+        yield from super().flow_done()
+
+    def _ask(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[bool]:
+        """An attempt has failed. True: send again. False: the exchange is over, and the client has been told."""
+        self._disarm()
+        x = self.exchange
+        assert x
+        server = self.context.server
+        if not self.ended and cause in ("status", "first_byte", "first_event") and server in self.parent.connections:
+            yield SendHttp(RequestProtocolError(self.upstream_id, message, ErrorCode.CANCEL), server)
+        self._new_attempt()
+        response, held = self.flow.response, bytes(self.response_body_buf)
+        x.failed = Failure(cause, readable(message), status, response.headers if response else None)
+        yield SluicegateFailedHook(self.flow)
+        if (yield from self.check_killed(True)):
+            self._stop_pings()
+            return False
+        if x.again:
+            self.flow.response = self.flow.error = None
+            self.response_body_buf.clear()
+            self.server_state = self.state_wait_for_response_headers
+            return True
+        x.attempts = None  # what happens from here on is final
+        if response is not None and (cause == "status" or (cause == "first_event" and held)):
+            self.ended = True
+            yield from self._commit(False)
+        else:
+            self.flow.response = None
+            self.server_state = self.state_wait_for_response_headers
+            code = ErrorCode.CONNECT_FAILED if cause == "connect" else ErrorCode.GENERIC_SERVER_ERROR
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, message, code))
+        return False
+
+    def _new_attempt(self) -> None:
+        """The next attempt gets a stream id of its own; whatever still comes for the old one is dropped."""
+        if self.upstream_id != self.stream_id:
+            self.parent.streams.pop(self.upstream_id, None)
+        self.upstream_id = next(self._ids)
+        self.parent.streams[self.upstream_id] = self
+
+    # -- time
+    def _timed_out(self) -> layer.CommandGenerator[None]:
+        self._timer = None
+        x = self.exchange
+        if x is None:
+            return
+        if self.server_state == self.state_stream_response_body:
+            silent = time.monotonic() - self._heard
+            if silent < x.timeouts.idle_s:
+                self._arm(x.timeouts.idle_s - silent)
+                return
+            yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
+        elif self.server_state == self.state_collect_failure:
+            assert self.flow.response
+            status = self.flow.response.status_code
+            if (yield from self._ask("status", f"HTTP {status}, its body too slow", status)):
+                yield from self.send_upstream()
+        elif self.server_state in (self.state_wait_for_response_headers, self.state_first_event) and self.attempting:
+            self.flow.response = None
+            self.response_body_buf.clear()
+            if (yield from self._ask("first_byte", f"no answer from {x.target} in time")):
+                yield from self.send_upstream()
+
+    def _arm(self, delay_s: float) -> None:
+        self._disarm()
+        self._timer = Alarm(self, delay_s)
+
+    def _disarm(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+
+    # -- pings
+    def _may_ping(self) -> bool:
+        """A ping can be put between two events only where we know where events end."""
+        response = self.flow.response
+        return (
+            response is not None
+            and "event-stream" in response.headers.get("content-type", "")
+            and "content-encoding" not in response.headers
+            and "content-length" not in response.headers
+        )
+
+    def _arm_ping(self, delay_s: float) -> None:
+        self._stop_pings()
+        self._pinger = Alarm(self, delay_s)
+
+    def _stop_pings(self) -> None:
+        if self._pinger:
+            self._pinger.cancel()
+            self._pinger = None
+
+    def _ping(self) -> layer.CommandGenerator[None]:
+        self._pinger = None
+        x = self.exchange
+        over = (self.state_done, self.state_errored)
+        if x is None or x.gone or x.closed or self.server_state in over or self.client_state in over[1:]:
+            return
+        streaming = self.server_state == self.state_stream_response_body
+        quiet = time.monotonic() - self._heard
+        if streaming and quiet < x.ping_s:
+            self._arm_ping(x.ping_s - quiet)
+            return
+        if not self.started:
+            self.started = self.pinged = self.committed_to_stream = True
+            headers = http.Headers(content_type="text/event-stream", cache_control="no-cache")
+            if self.context.client.alpn != b"h2":
+                headers["transfer-encoding"] = "chunked"
+            headers["x-sluicegate-id"] = x.id
+            response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
+            yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
+        if not streaming or self._at_boundary:
+            yield SendHttp(ResponseData(self.stream_id, PING), self.context.client)
+        self._arm_ping(x.ping_s)
+
+
+class Alarm:
+    """Wakes a stream up after a while, and can be cancelled.
+
+    mitmproxy's own wakeups are tasks that sleep to their end, which for these delays would be five minutes each.
+    """
+
+    __slots__ = ("_fired", "_sources", "_timer", "wake")
+    _tasks: ClassVar[set[asyncio.Task[None]]] = set()
+
+    def __init__(self, stream: RetryingStream, delay_s: float) -> None:
+        self.wake = commands.RequestWakeup(delay_s)
+        self._sources = stream.parent.command_sources
+        self._sources[self.wake] = stream
+        self._fired = False
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client.id)
+
+    def _fire(self, client_id: str) -> None:
+        handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
+        if handler is not None:
+            self._fired = True
+            task = asyncio.get_running_loop().create_task(handler.server_event(events.Wakeup(self.wake)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def cancel(self) -> None:
+        self._timer.cancel()
+        if not self._fired:  # else the event is on its way, and HttpLayer needs the entry to route it
+            self._sources.pop(self.wake, None)
+
+
+def _nothing() -> layer.CommandGenerator[None]:
+    yield from ()
+
+
+def _error_type(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["error"]["type"])
+    except (ValueError, KeyError, TypeError):
+        return "api_error"
+
+
+def _reason(response: http.Response, body: bytes) -> str:
+    """The upstream's own words, for a client that was already committed to a stream."""
+    try:
+        said = json.loads(decoder(response.headers.get("content-encoding", "")).feed(body))["error"]["message"]
+        return f"HTTP {response.status_code}: {str(said)[:300]}"
+    except (ValueError, KeyError, TypeError):
+        return f"the upstream answered HTTP {response.status_code}"
