@@ -38,6 +38,17 @@ def test_a_stale_connection_is_replaced_at_once_and_not_counted() -> None:
     assert isinstance(plan.after([failed(0, "stale", None), failed(0, "stale", None)], Health(), 0, 0), GiveUp)
 
 
+def test_what_must_not_happen_twice_is_sent_again_only_when_it_was_turned_away() -> None:
+    """A batch whose answer was lost may exist already; one that was never received, or was refused, does not."""
+    plan = Plan(("only",), repeatable=False)
+    for cause in ("reset", "stale", "first_byte"):
+        assert isinstance(plan.after([failed(0, cause, None)], Health(), 0, 0), GiveUp)
+    assert isinstance(plan.after([failed(0, status=500)], Health(), 0, 0), GiveUp)
+    assert not plan.retryable(500, None)
+    assert plan.after([failed(0, "connect", None)], Health(), 0, 0) == Send(0, 1)
+    assert plan.after([failed(0, status=429)], Health(), 0, 0) == Send(0, 1)
+
+
 def test_a_pinned_request_stays_where_it_is() -> None:
     """Files and containers exist in one place: another target is never asked."""
     decision = Plan(TWO, pinned=True).after([failed(0)], Health(), 0, 0)

@@ -29,6 +29,7 @@ LONGEST_WAIT_S: Final = 59.0
 PROBE_S: Final = 30.0
 """How long a probe may take before another one is let through."""
 
+_TURNED_AWAY: Final = frozenset({429, 529})
 _RESTING: Final = frozenset({429, 503, 529})
 
 
@@ -117,11 +118,16 @@ class Plan:
     backoff: Backoff = Backoff()
     statuses: frozenset[int] = frozenset({408, 429, 500, 502, 503, 504, 529})
     cooldown_s: float = 10.0
+    repeatable: bool = True
+    """The request does the same when it arrives twice, or a second time does no harm. Else it is sent again only where the
+    provider can not have acted on it: no connection, or an answer that says it was turned away."""
     pinned: bool = False
     """The request must stay where it is (file ids, containers, batches): only its first target, no other."""
 
     def retryable(self, status: int, should_retry: bool | None) -> bool:
         """Whether an answer with this status is a failed attempt rather than the client's answer."""
+        if not self.repeatable and status not in _TURNED_AWAY:
+            return False
         return status in self.statuses and should_retry is not False
 
     def first(self, health: Health, now: float) -> Send:
@@ -131,6 +137,8 @@ class Plan:
     def after(self, history: Sequence[Failed], health: Health, now: float, chance: float) -> Send | GiveUp:
         """What to do after the last failure in `history`."""
         last = history[-1]
+        if not self.repeatable and last.cause != "connect" and last.status not in _TURNED_AWAY:
+            return GiveUp("the provider may have acted on it already")
         if last.cause == "stale" and sum(1 for f in history if f.cause == "stale") == 1:
             return Send(last.target)
         name = self.targets[last.target]

@@ -58,7 +58,7 @@ class Router(Stage):
         self.rules = [
             Rule(route.model, tuple((places[t.provider], t.model) for t in route.targets)) for route in settings.routes
         ] or [Rule("*", ((default, None),))]
-        self.general = self.rules[0].places[0][0]
+        self.general = next((r for r in self.rules if r.pattern == "*"), self.rules[0]).places[0][0]
         self.plan = Plan(
             (),
             settings.retry.attempts,
@@ -76,6 +76,8 @@ class Router(Stage):
         p = self.settings.providers[name]
         keys = tuple(anthropic.credential_of(k.resolve(self.services.environ)) for k in p.keys)
         headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
+        if any(c in k + v for k, v in p.headers.items() for c in "\r\n\0"):
+            raise ValueError(f"providers.{name}.headers: a header can not hold a line break")
         origin = origin_of(p.resolved_base_url)
         return Place(name, origin, keys, headers, self.services.via_of(p.proxy))
 
@@ -86,7 +88,7 @@ class Router(Stage):
             x.target = own_target(x, self.services.via)
         else:
             choices = [c for place, model in places for c in self._choices(x, place, model)]
-            plan = replace(self.plan, targets=[c.name for c in choices], pinned=is_pinned(x))
+            plan = replace(self.plan, targets=[c.name for c in choices], pinned=is_pinned(x), repeatable=is_repeatable(x))
             x.attempts = Attempts(x, plan, choices, self.services.health, self.services.alarm)
             x.target = x.attempts.start(x)
         x.call = Call(x.target, time.monotonic())
@@ -175,6 +177,11 @@ def _our_keys(x: Exchange, place: Place) -> tuple[Credential, ...]:
     if x.door != "reverse" and not x.request.path.startswith("/v1/"):
         return ()
     return place.keys
+
+
+def is_repeatable(x: Exchange) -> bool:
+    """Whether a request may be sent again though the provider may have acted on it: an upload or a new batch may not."""
+    return x.inference or x.request.method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 
 
 def is_pinned(x: Exchange) -> bool:
