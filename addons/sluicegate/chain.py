@@ -387,7 +387,11 @@ class Chain:
             headers.pop("content-length", None)
             headers.pop("content-encoding", None)
         h1_client = x.flow.client_conn.alpn != b"h2"
-        if h1_client and "content-length" not in headers and x.request.http_version != "HTTP/1.0":
+        if not h1_client or "content-length" in headers:
+            return
+        if x.request.http_version == "HTTP/1.0":
+            headers.pop("transfer-encoding", None)  # it ends with the connection
+        else:
             headers["transfer-encoding"] = "chunked"
 
     async def sluicegate_failed(self, flow: http.HTTPFlow) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -223,3 +225,29 @@ def test_a_waiting_stream_gets_pings(upstreams: tuple[Simulator, Simulator], tmp
         assert b"event: error" in getattr(broken.value, "partial", b"event: error")
         json_answer = ask(gate)
         assert json_answer.status == 429
+
+
+def test_timers_work_inside_a_tunnel(upstreams: tuple[Simulator, Simulator], tmp_path: Path) -> None:
+    """Through the regular door a request is two HTTP layers deep: pings, first-byte and idle timeouts hold there, too."""
+    first, second = upstreams
+    config = CONFIG.format(first=first.url, second=second.url, ping_s=0.2)
+    with Gate(tmp_path / "tunnel", upstream=first.url, config=config, env=KEYS, regular=True) as gate:
+        trusted = ssl.create_default_context(cafile=gate.ca_cert)
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({"https": gate.proxy_url}), urllib.request.HTTPSHandler(context=trusted)
+        )
+        body = b'{"model":"claude-haiku-4-5","max_tokens":50,"stream":true,"messages":[{"role":"user","content":"hi"}]}'
+
+        def post() -> bytes:
+            asked = urllib.request.Request("https://api.anthropic.com/v1/messages", body)
+            with opener.open(asked, timeout=20) as answer:
+                return bytes(answer.read())
+
+        first.script([{"times": 1, "first_byte_ms": 700}])
+        assert post().startswith(b"event: ping")
+        first.script([{"times": 1, "fault": "stall", "stall_s": 20}])
+        assert b"message_stop" in post()
+        first.script([{"times": 2, "fault": "stall", "at": 4, "stall_s": 20}])
+        with pytest.raises((http.client.IncompleteRead, ConnectionError, ssl.SSLError)):
+            post()
+        assert "crashed" not in gate.output()

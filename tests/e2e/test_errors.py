@@ -336,7 +336,7 @@ BROKEN_STREAMS = {
 
 @pytest.mark.parametrize("kind", BROKEN_STREAMS)
 def test_a_stream_that_breaks_ends_with_an_error_event_and_an_abort(gate: Gate, upstream: Upstream, kind: str) -> None:
-    """The client gets what came, then `event: error`, then an unterminated body; never what looks like a complete answer."""
+    """The client gets what came, then `event: error`, then an unterminated body: never what looks complete."""
     upstream.say(BROKEN_STREAMS[kind])
     before = settled(gate)
     got = exchange(gate.port, post("/v1/messages", ASK_STREAM))

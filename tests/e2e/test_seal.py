@@ -112,7 +112,7 @@ def planted(keep: Start) -> Gate:
 def test_a_stage_that_raises_before_sending_sends_nothing(
     planted: Gate, upstream: Upstream, trouble: str, body: object
 ) -> None:
-    """A bug in a stage, in whatever hook and of whatever kind: native 500, no byte upstream, and the next request is served."""
+    """A bug in a stage, in whatever hook and of whatever kind: native 500, no byte upstream; the next request is served."""
     with Client(planted.port) as client:
         client.send(post("/v1/messages", body, {"x-trouble": trouble, "x-api-key": KEY}))
         got = client.answer()
@@ -174,7 +174,7 @@ def test_a_stage_that_raises_at_the_answers_headers_breaks_it_off(
 def test_a_tap_that_raises_ends_a_stream_with_an_error_event_and_an_abort(
     planted: Gate, upstream: Upstream, trouble: str
 ) -> None:
-    """A failed tap: the client sees `event: error`, then the stream breaks off unterminated; nothing after it is passed on."""
+    """A failed tap: the client sees `event: error`, then the stream breaks off unterminated; nothing more is passed on."""
     upstream.say(stream)
     before = settled(planted)
     got = exchange(planted.port, post("/v1/messages", ASK_STREAM, {"x-trouble": trouble}))
@@ -352,19 +352,44 @@ def test_an_intercepted_request_that_a_stage_refuses_is_not_sent(webbed: Gate, w
     assert upstream.received == b""
 
 
-def test_an_edit_after_the_release_sends_nothing(webbed: Gate, web: Web, upstream: Upstream) -> None:
-    """While a stage waits, mitmweb edits the request: the Chain releases what it then is, or the seal stops it; no mixture."""
+def test_an_edit_while_a_stage_waits_is_no_mixture(webbed: Gate, web: Web, upstream: Upstream) -> None:
+    """The request is edited in the middle of its descent: what is sent is what the audit saw, or nothing is."""
     with Client(webbed.port) as client:
         client.send(post("/v1/messages", ASK, {"x-trouble": "wait-blindly"}))
         flow = web.flow(lambda f: f["request"]["path"] == "/v1/messages")
         web.call("PUT", f"/flows/{flow['id']}", {"request": {"content": '{"model":"edited-late"}'}})
         got = client.answer()
-    if got.status == 200:  # the edit came before the release: then it is what the audit saw
+    if got.status == 200:
         assert upstream.requests[0].body == b'{"model":"edited-late"}'
         assert record_of(webbed, got)["model"] == "edited-late"
     else:
         error_of(got)
         assert upstream.received == b""
+
+
+@pytest.mark.parametrize("what", EDITS)
+def test_an_edit_after_the_release_is_denied(own: Start, upstream: Upstream, tmp_path: Path, what: str) -> None:
+    """Intercepted, resumed, released, and edited while the upstream is dialled: native 500, no byte upstream."""
+    go = tmp_path / "go"
+    gate = own(
+        program="mitmweb",
+        scripts=[GATE_SCRIPT, SCRIPTS / "meddler.py"],
+        arguments=["--set", f"meddle_hold={go}"],
+    )
+    web = Web(gate.web_port)
+    with web.intercepting("~q & ~u /v1/messages"), Client(gate.port) as client:
+        client.send(post("/v1/messages", ASK, {"x-api-key": KEY}))
+        flow = web.flow(lambda f: f["intercepted"])
+        web.call("POST", f"/flows/{flow['id']}/resume")
+        wait_until((tmp_path / "go.held").exists, "the dialling")
+        web.call("PUT", f"/flows/{flow['id']}", {"request": EDITS[what][0]})
+        go.touch()
+        got = client.answer()
+    assert got.status == 500
+    assert "changed after its release" in error_of(got)["message"]
+    assert upstream.received == b""
+    assert record_of(gate, got)["outcome"] == "denied"
+    serves(gate, upstream)
 
 
 def test_a_killed_intercepted_request_sends_nothing(webbed: Gate, web: Web, upstream: Upstream) -> None:
@@ -463,7 +488,7 @@ def meddled(keep: Start) -> Gate:
 
 @pytest.mark.parametrize("what", ["body", "path", "method", "host", "port", "scheme", "header", "credential", "replace"])
 def test_an_edit_after_the_stages_is_denied(meddled: Gate, upstream: Upstream, what: str) -> None:
-    """Another addon changes the released request: native 500, no byte upstream, an alarm, and the next request is served."""
+    """Another addon changes the released request: native 500, no byte upstream, an alarm; the next request is served."""
     with Upstream() as other:
         fields = {"x-meddle": what, "x-meddle-port": str(other.port), "x-api-key": KEY}
         got = exchange(meddled.port, post("/v1/messages", ASK, fields))

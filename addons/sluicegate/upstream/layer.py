@@ -101,7 +101,7 @@ class GateLayer(HttpLayer):
                 return "it was changed after its release"
             if isinstance(event, RequestHeaders):
                 h1 = server.alpn != b"h2" and not is_h3_alpn(server.alpn)
-                request = seal(flow.request, release, self.mode, h1_upstream=h1)
+                request = seal(flow.request, release, self.mode, h1_upstream=h1, proxy_auth=_proxy_auth(server.via))
                 return RequestHeaders(event.stream_id, request, event.end_stream)
             if isinstance(event, RequestData):
                 return event if event.data == flow.request.data.content else "its body is not the released one"
@@ -119,6 +119,11 @@ class GateLayer(HttpLayer):
             yield from super().event_to_child(child, word)
         if error_follows:
             yield from super().event_to_child(child, event)
+
+
+def _proxy_auth(via: Any) -> bytes | None:
+    """Our credential for the company's proxy, which reads plain HTTP itself; a CONNECT carries it elsewhere."""
+    return ctx.master.addons.get("sluicegate").services.via_auth(via[1]) if via else None
 
 
 def adopt(nextlayer: layer.NextLayer) -> None:

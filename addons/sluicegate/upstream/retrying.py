@@ -31,6 +31,8 @@ from mitmproxy import ctx, http
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
+    HttpLayer,
+    HttpStream,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
@@ -399,12 +401,17 @@ class Alarm:
 
     __slots__ = ("_fired", "_sources", "_timer", "wake")
     _tasks: ClassVar[set[asyncio.Task[None]]] = set()
+    _sources: list[dict[commands.Command, layer.Layer]]
 
     def __init__(self, stream: RetryingStream, delay_s: float) -> None:
         self.wake = commands.RequestWakeup(delay_s)
-        self._sources = stream.parent.command_sources
-        self._sources[self.wake] = stream
+        self._sources = []
         self._fired = False
+        layers = stream.context.layers
+        for i, outer in enumerate(layers):  # each HTTP layer on the way (a CONNECT tunnel is one) looks up where to pass it
+            if isinstance(outer, HttpLayer):
+                outer.command_sources[self.wake] = next(x for x in layers[i + 1 :] if isinstance(x, HttpStream))
+                self._sources.append(outer.command_sources)
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client.id)
 
     def _fire(self, client_id: str) -> None:
@@ -418,7 +425,8 @@ class Alarm:
     def cancel(self) -> None:
         self._timer.cancel()
         if not self._fired:  # else the event is on its way, and HttpLayer needs the entry to route it
-            self._sources.pop(self.wake, None)
+            for sources in self._sources:
+                sources.pop(self.wake, None)
 
 
 def _nothing() -> layer.CommandGenerator[None]:

@@ -62,7 +62,9 @@ def _dropped(fields: Fields) -> frozenset[bytes]:
     return HOP_BY_HOP | {t.strip().lower() for v in named for t in v.split(b",")}
 
 
-def seal(request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream: bool) -> http.Request:
+def seal(
+    request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream: bool, proxy_auth: bytes | None = None
+) -> http.Request:
     """The request as it goes on the wire to the release's target. Raises ValueError where that can not be."""
     d, target = request.data, release.target
     bare = f"[{target.host}]" if ":" in target.host else target.host  # RFC 3986, 3.2.2: an IPv6 address
@@ -84,6 +86,8 @@ def seal(request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream
         if b"\n" in value or b"\r" in value or b"\0" in value or not name:
             raise ValueError("the credential holds characters that a header can not carry")
     absolute = mode is HTTPMode.upstream and not target.tls and target.via is not None
+    if absolute and proxy_auth:
+        fields = (*fields, (b"proxy-authorization", proxy_auth))
     authority = host if absolute or request.is_http2 else b""
     return _request(d, host=target.host, port=target.port, authority=authority, fields=fields, tls=target.tls)
 

@@ -15,6 +15,7 @@ import re
 import time
 from collections.abc import Sequence
 
+from mitmproxy import ctx
 from mitmproxy import flow as mflow
 from mitmproxy.connection import Server
 from mitmproxy.net.http.http1 import expected_http_body_size
@@ -82,6 +83,16 @@ class GateStream(HttpStream):
         if type(event) is RequestProtocolError and (exchange := self.exchange):
             exchange.client_gone()
         return super().handle_event(event)
+
+    def handle_connect_regular(self) -> layer.CommandGenerator[None]:
+        """With a company's proxy, what is tunnelled undecrypted leaves through it as well."""
+        via = ctx.master.addons.get("sluicegate").services.via
+        if via is not None:
+            self.context.server.via = via
+        stock: layer.CommandGenerator[None] = (
+            super().handle_connect_regular() if via is None else self.handle_connect_upstream()  # type: ignore[no-untyped-call]
+        )
+        return stock
 
     # -- the request
     def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:

@@ -1,0 +1,124 @@
+"""The sluicegate command, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gatekit import BIN, ROOT, Gate, Simulator, clean_env
+
+pytestmark = pytest.mark.e2e
+
+
+def sluicegate(*arguments: str, state: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    environment = clean_env({"SLUICEGATE_STATE_DIR": str(state), "NO_COLOR": "1", "COLUMNS": "80", **env})
+    return subprocess.run(
+        [str(BIN / "sluicegate"), *arguments], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> object:
+    folder = tmp_path_factory.mktemp("cli")
+    with Simulator(folder / "sim") as sim:
+        config = f"providers: {{anthropic: {{kind: anthropic, base_url: '{sim.url}'}}}}\naudit: {{log: 'off'}}\n"
+        with Gate(folder / "gate", upstream=sim.url, program="sluicegate", regular=True, config=config) as gate:
+            yield gate
+
+
+def test_run_says_where_its_doors_are(gate: Gate) -> None:
+    """The reverse door as a base URL, the regular door as the command that uses it."""
+    gate.wait_for_output("sluicegate is open")
+    assert f"ANTHROPIC_BASE_URL=http://127.0.0.1:{gate.port}" in gate.output()
+    assert f"http://127.0.0.1:{gate.proxy_port}" in gate.output()
+
+
+def test_env_is_for_a_shell(gate: Gate) -> None:
+    """It names the running gate's door and CA, and takes ALL_PROXY away: with it, calls would go past the gate."""
+    printed = sluicegate("env", state=gate.state_dir).stdout
+    assert f"export HTTPS_PROXY=http://127.0.0.1:{gate.proxy_port}\n" in printed
+    assert "unset ALL_PROXY all_proxy" in printed
+    assert f"export NODE_EXTRA_CA_CERTS={gate.ca_cert}" in printed
+    assert "export ALL_PROXY" not in printed
+
+
+def test_env_as_settings_of_claude_code(gate: Gate) -> None:
+    """The same as the env block of a settings.json."""
+    block = json.loads(sluicegate("env", "--settings", state=gate.state_dir).stdout)["env"]
+    assert block["HTTPS_PROXY"] == f"http://127.0.0.1:{gate.proxy_port}"
+    assert block["NODE_USE_ENV_PROXY"] == "1"
+
+
+def test_exec_sends_an_unmodified_client_through_the_gate(gate: Gate) -> None:
+    """A Python client that knows nothing of the gate: its call to api.anthropic.com is served by the provider."""
+    client = (
+        "import json, os, urllib.request as u\n"
+        "assert 'ALL_PROXY' not in os.environ\n"
+        "body = {'model': 'claude-haiku-4-5', 'max_tokens': 9, 'messages': [{'role': 'user', 'content': 'hi'}]}\n"
+        "r = u.Request('https://api.anthropic.com/v1/messages', json.dumps(body).encode(), {'x-api-key': 'k'})\n"
+        "print(json.load(u.urlopen(r, timeout=20))['type'])\n"
+    )
+    done = sluicegate("exec", "--", sys.executable, "-c", client, state=gate.state_dir, ALL_PROXY="socks5://127.0.0.1:1")
+    assert (done.returncode, done.stdout.strip()) == (0, "message"), done.stderr
+
+
+def test_exec_gives_the_commands_exit_code_and_arguments(gate: Gate) -> None:
+    """Options after -- are the command's own."""
+    code = "import sys; print(sys.argv[1:]); sys.exit(7)"
+    done = sluicegate("exec", "--", sys.executable, "-c", code, "--proxy", "-h", state=gate.state_dir)
+    assert (done.returncode, done.stdout.strip()) == (7, "['--proxy', '-h']")
+
+
+def test_without_a_gate_env_says_what_to_do(tmp_path: Path) -> None:
+    """One line, and an exit code."""
+    done = sluicegate("env", state=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "sluicegate run" in done.stderr
+
+
+def test_run_refuses_a_taken_port(tmp_path: Path) -> None:
+    """It names the port and the option that changes it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = sluicegate("run", "--reverse", port, state=tmp_path)
+    assert done.returncode == 2
+    assert port in done.stderr
+    assert "--reverse" in done.stderr
+
+
+def test_run_and_check_refuse_a_bad_configuration_with_its_place(tmp_path: Path) -> None:
+    """File, line, key and what is wrong; nothing is started."""
+    file = tmp_path / "bad.yaml"
+    file.write_text("audit:\n  log: stdout\n  formt: line\n")
+    for command in (["run", "--reverse", "0", "--config"], ["check"]):
+        done = sluicegate(*command, str(file), state=tmp_path)
+        assert done.returncode == 2
+        assert f"{file}:3: audit.formt: unknown key; did you mean format?" in done.stderr
+
+
+def test_check_passes_the_shipped_files(tmp_path: Path) -> None:
+    """The configuration that comes with the project is a good one."""
+    done = sluicegate("check", str(ROOT / "config" / "sluicegate.yaml"), state=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_schema_is_the_published_one(tmp_path: Path) -> None:
+    """`sluicegate schema` prints config/sluicegate.schema.json."""
+    printed = sluicegate("schema", state=tmp_path).stdout
+    assert json.loads(printed) == json.loads((ROOT / "config" / "sluicegate.schema.json").read_text())
+
+
+def test_help_fits_eighty_columns_without_colour(tmp_path: Path) -> None:
+    """Every command is listed."""
+    printed = sluicegate("--help", state=tmp_path).stdout
+    assert all(len(line) <= 80 for line in printed.splitlines())
+    assert "\x1b" not in printed
+    for command in ("run", "exec", "env", "check", "schema", "demo", "simulate"):
+        assert f" {command} " in printed
