@@ -50,7 +50,7 @@ test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs n
 
 clean: ## Remove .venv, caches and builds (keys and state stay)
 	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
-	@find addons tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find addons bench tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.run-ready: pyproject.toml constraints.txt $(if $(call current,$(VENV)/.run-ready),,FORCE)
 	@$(venv)

@@ -13,6 +13,7 @@ from sluicegate.testing import quiet
 def test_an_alarm_is_counted_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
     """A listener that fails disturbs neither the others nor the caller; hostile facts stay on one line."""
     services, told = Services({}), []
+    services.started = True
 
     def bad(kind: str, facts: Any) -> None:
         raise RuntimeError

@@ -7,6 +7,7 @@ re-classed, in place, to one that puts it there.
 from __future__ import annotations
 
 import logging
+import uuid
 
 from mitmproxy import ctx
 from mitmproxy.addons import clientplayback
@@ -25,6 +26,16 @@ class GateReplayHandler(clientplayback.ReplayHandler):
     def __init__(self, flow: HTTPFlow, options: Options) -> None:
         super().__init__(flow, options)
         self.layer.__class__ = GateLayer
+        # a connection of its own: the flow's client may still be there, and timers find handlers by the client's id
+        self.client.id = str(uuid.uuid4())
+
+    async def replay(self) -> None:
+        connections = ctx.master.addons.get("proxyserver").connections
+        connections[self.client.id] = self
+        try:
+            await super().replay()
+        finally:
+            connections.pop(self.client.id, None)
 
 
 class GatePlayback(clientplayback.ClientPlayback):

@@ -10,9 +10,11 @@ import asyncio
 import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import mode_specs
 
 from sluicegate.errors import StoreError
 from sluicegate.inspect import whereabouts
@@ -61,10 +63,9 @@ class Reloader:
         if options.connection_strategy != "lazy":
             # eager drops the client when the upstream is down, and dials for answers that need no upstream
             options.update(connection_strategy="lazy")
-        if options.upstream_auth:
-            for mode in options.mode:
-                if mode.startswith("upstream:"):
-                    self.chain.services.use_upstream(_with_auth(mode, options.upstream_auth))
+        for mode in options.mode:
+            if mode.startswith("upstream:"):
+                self.chain.services.use_upstream(_proxy_url(mode, options.upstream_auth))
         if "sluicegate_config" in updated or self.settings is None:
             path = self._find(options.sluicegate_config or self.chain.services.environ.get("SLUICEGATE_CONFIG", ""))
             if path != self.path or self.settings is None:
@@ -120,6 +121,7 @@ class Reloader:
         while True:
             await asyncio.sleep(_POLL_S)
             ticks += 1
+            self.chain.services.started = True
             try:
                 self._look()
                 self.chain.services.sinks.follow_rotation()
@@ -161,7 +163,11 @@ def in_full(e: BaseException) -> str:
     return e.report() if isinstance(e, ConfigError) else str(e)
 
 
-def _with_auth(mode: str, auth: str) -> str:
-    url = mode.removeprefix("upstream:").rpartition("@")[0] or mode.removeprefix("upstream:")
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{auth}@{rest}" if rest else f"http://{auth}@{scheme}"
+def _proxy_url(mode: str, auth: str | None) -> str:
+    """The proxy of mitmproxy's `--mode upstream:URL`, with the credentials of its `--upstream-auth`."""
+    spec = mode_specs.ProxyMode.parse(mode)
+    assert isinstance(spec, mode_specs.UpstreamMode)
+    host, port = spec.address[:2]
+    user, colon, password = (auth or "").partition(":")
+    pair = f"{quote(user, safe='')}:{quote(password, safe='')}@" if colon else ""
+    return f"{spec.scheme}://{pair}{f'[{host}]' if ':' in host else host}:{port}"

@@ -55,6 +55,7 @@ class Services:
         self._via_auth: dict[tuple[str, int], bytes] = {}
         self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
         self.draining = False
+        self.started = False
         self.health = Health()
         self._turn = itertools.count()
         self._prices: Prices | None = None
@@ -62,7 +63,8 @@ class Services:
     def alarm(self, kind: str, **facts: object) -> None:
         """Something an operator must see: a counter, an error event, and whoever listens."""
         self.alarms[kind] += 1
-        log.error("alarm", kind=kind, **facts)
+        # an error in the log ends mitmproxy as long as it starts, and it does not say when that is over
+        (log.error if self.started else log.warning)("alarm", kind=kind, **facts)
         for fn in self.on_alarm:
             with contextlib.suppress(Exception):
                 fn(kind, facts)

@@ -232,7 +232,6 @@ def start_upstream_door(tmp_path: Path, upstream: Upstream) -> Iterator[Callable
         yield begin
 
 
-@pytest.mark.xfail(strict=True, reason="without upstream_auth, the mode's proxy is not taken as the way to providers")
 def test_the_upstream_mode_goes_through_the_companys_proxy(
     start_upstream_door: Callable[..., UpstreamDoor], open_company: Gate, upstream: Upstream
 ) -> None:

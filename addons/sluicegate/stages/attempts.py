@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mitmproxy import http
@@ -38,7 +38,13 @@ class Attempts:
     """The attempts of one request."""
 
     def __init__(
-        self, x: Exchange, plan: Plan, choices: Sequence[Choice], health: Health, report: Callable[..., None]
+        self,
+        x: Exchange,
+        plan: Plan,
+        choices: Sequence[Choice],
+        health: Health,
+        report: Callable[..., None],
+        is_pinned: Callable[[Exchange], bool],
     ) -> None:
         self.plan = plan
         self.choices = choices
@@ -49,7 +55,15 @@ class Attempts:
         self._base: Snapshot = snapshot(x.request)
         self._report = report
         self._began = time.monotonic()
-        self.current = plan.first(health, self._began).target
+        self._is_pinned = is_pinned
+        if health.is_resting(choices[0].name, self._began):
+            self._look_whether_pinned(x)
+        self.current = self.plan.first(health, self._began).target
+
+    def _look_whether_pinned(self, x: Exchange) -> None:
+        """Only now, when it matters: it means to search the whole body."""
+        if len(self.choices) > 1 and not self.plan.pinned:
+            self.plan = replace(self.plan, pinned=self._is_pinned(x))
 
     @property
     def left(self) -> bool:
@@ -101,6 +115,7 @@ class Attempts:
             _retry_after(headers) if headers is not None else None,
             None if should is None else should == "true",
         )
+        self._look_whether_pinned(x)
         self.history.append(failed)
         self.told.append(
             {

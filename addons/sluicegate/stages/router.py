@@ -6,10 +6,11 @@ to the first Anthropic provider among the routes (reverse door).
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from sluicegate.core.attempts import Backoff, Plan
 from sluicegate.core.messages import rename_model
@@ -88,8 +89,8 @@ class Router(Stage):
             x.target = own_target(x, self.services.via)
         else:
             choices = [c for place, model in places for c in self._choices(x, place, model)]
-            plan = replace(self.plan, targets=[c.name for c in choices], pinned=is_pinned(x), repeatable=is_repeatable(x))
-            x.attempts = Attempts(x, plan, choices, self.services.health, self.services.alarm)
+            plan = replace(self.plan, targets=[c.name for c in choices], repeatable=is_repeatable(x))
+            x.attempts = Attempts(x, plan, choices, self.services.health, self.services.alarm, is_pinned)
             x.target = x.attempts.start(x)
         x.call = Call(x.target, time.monotonic())
 
@@ -184,12 +185,14 @@ def is_repeatable(x: Exchange) -> bool:
     return x.inference or x.request.method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 
 
+_PINNING: Final = re.compile(rb'"(?:file_id|container|compaction|encrypted_content)"')
+
+
 def is_pinned(x: Exchange) -> bool:
     """Whether a request names things that exist in one place only: another target, or key, would not know them."""
     if not x.inference:
         return True
-    body = x.request.data.content or b""
-    return any(mark in body for mark in (b'"file_id"', b'"container"', b'"compaction"', b'"encrypted_content"'))
+    return _PINNING.search(x.request.data.content or b"") is not None
 
 
 def own_target(x: Exchange, via: Via | None) -> Target:
