@@ -27,7 +27,9 @@ class GateReplayHandler(clientplayback.ReplayHandler):
         super().__init__(flow, options)
         self.layer.__class__ = GateLayer
         # a connection of its own: the flow's client may still be there, and timers find handlers by the client's id
+        (replayed,) = self.layer.connections.values()
         self.client.id = str(uuid.uuid4())
+        self.layer.connections = {self.client: replayed}  # keyed by the id
 
     async def replay(self) -> None:
         connections = ctx.master.addons.get("proxyserver").connections

@@ -28,6 +28,7 @@ import time
 from typing import ClassVar, Final
 
 from mitmproxy import ctx, http
+from mitmproxy.connection import Client
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
@@ -412,11 +413,11 @@ class Alarm:
             if isinstance(outer, HttpLayer):
                 outer.command_sources[self.wake] = next(x for x in layers[i + 1 :] if isinstance(x, HttpStream))
                 self._sources.append(outer.command_sources)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client.id)
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client)
 
-    def _fire(self, client_id: str) -> None:
-        handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
-        if handler is not None:
+    def _fire(self, client: Client) -> None:
+        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        if handler is not None and handler.client is client:
             self._fired = True
             task = asyncio.get_running_loop().create_task(handler.server_event(events.Wakeup(self.wake)))
             self._tasks.add(task)
