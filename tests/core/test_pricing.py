@@ -1,13 +1,21 @@
 """Prices: numbers worked out by hand from the published list prices."""
 
-from datetime import UTC, datetime
+import random
+import subprocess
+import sys
+from datetime import UTC, datetime, tzinfo
+from typing import Any
 
+import genai_prices
+import genai_prices.types
 import pytest
+from genai_prices.data_snapshot import get_snapshot
 
 from sluicegate.core.pricing import ModelPrice, Prices
 from sluicegate.core.usage import Usage
 
 M = 1_000_000
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +85,74 @@ def test_what_is_not_known_has_no_price(prices: Prices, model: str, kind: str) -
 
 
 def test_a_faster_tier_is_not_priced_as_the_standard_one(prices: Prices) -> None:
-    """`speed: fast` costs a multiple that the table does not know."""
+    """`speed: fast` costs what the table says for it, and where it says nothing, nobody knows."""
     assert prices.cost_usd(Usage(1, 1, speed="fast"), "claude-opus-4-6") is None
     assert prices.cost_usd(Usage(1, 1, speed="standard"), "claude-opus-4-6") is not None
+    assert prices.cost_usd(Usage(M, speed="standard"), "claude-opus-5", when=NOW) == pytest.approx(5)
+    assert prices.cost_usd(Usage(M, speed="fast"), "claude-opus-5", when=NOW) == pytest.approx(10)
+    assert prices.cost_usd(Usage(M, speed="fast"), "claude-opus-5") == pytest.approx(10)
+    assert prices.cost_usd(Usage(M, speed="turbo"), "claude-opus-5", when=NOW) is None
+    assert prices.cost_usd(Usage(M, speed="fast", service_tier="batch"), "claude-opus-5", when=NOW) is None
+    assert Prices({"*": ModelPrice(1, 1)}).cost_usd(Usage(M, speed="fast"), "claude-opus-5") is None
+
+
+def test_batches_cost_half(prices: Prices) -> None:
+    """From the day on that the table knows of it."""
+    usage = Usage(M, service_tier="batch")
+    assert prices.cost_usd(usage, "claude-haiku-4-5", when=NOW) == pytest.approx(0.5)
+    assert prices.cost_usd(usage, "claude-haiku-4-5", when=datetime(2026, 1, 1, tzinfo=UTC)) is None
+
+
+def claude_models() -> list[tuple[str, str]]:
+    kinds = {"anthropic": "anthropic", "aws": "bedrock", "google": "vertex", "openrouter": "openrouter"}
+    providers = get_snapshot().providers
+    return [(kinds[p.id], m.id) for p in providers if p.id in kinds for m in p.models if "claude" in m.id]
+
+
+@pytest.mark.parametrize(("kind", "model"), claude_models())
+@pytest.mark.parametrize("when", [datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)], ids=str)
+def test_costs_equal_those_of_the_table(prices: Prices, kind: str, model: str, when: datetime) -> None:
+    """The short cut computes what genai-prices computes, tiers, dated prices and missing cache prices included."""
+    rng = random.Random(model)
+    for size in (100, 20_000, 60_000, 300_000):
+        u = Usage(*(rng.randrange(size) for _ in range(4)))
+        theirs = genai_prices.Usage(
+            input_tokens=u.total_input(),
+            output_tokens=u.output_tokens,
+            cache_read_tokens=u.cache_read_tokens,
+            cache_write_tokens=u.cache_write_5m_tokens,
+        )
+        provider = {"bedrock": "aws", "vertex": "google"}.get(kind, kind)
+        try:
+            found = genai_prices.calc_price(theirs, model, provider_id=provider, genai_request_timestamp=when)
+        except LookupError:  # some names of the table are not found by its own matching
+            assert prices.cost_usd(u, model, kind, when) is None
+        else:
+            assert prices.cost_usd(u, model, kind, when) == pytest.approx(float(found.total_price), rel=1e-12)
+
+
+def test_a_model_that_charges_no_cache_counts_its_tokens_as_input(prices: Prices) -> None:
+    """claude-2: $8 in, and no word of caching."""
+    assert prices.cost_usd(Usage(M, 0, M, M, M), "claude-2") == pytest.approx(32)
+
+
+def test_a_model_without_any_price_has_none(prices: Prices) -> None:
+    """The table lists it; that it is free it does not say."""
+    for usage in (Usage(), Usage(5, 5, known=True)):
+        assert prices.cost_usd(usage, "phi-4-reasoning:free", "azure") is None
+
+
+def test_rounds_do_not_add_up_to_a_long_prompt(prices: Prices) -> None:
+    """Two of 150k stay below the tier of 200k; a fallback's round costs what its own model costs."""
+    usage = Usage()
+    usage.take({"input_tokens": 300_000, "iterations": [{"type": "message", "input_tokens": 150_000}] * 2})
+    assert prices.cost_usd(usage, "claude-sonnet-4-5") == pytest.approx(0.9)
+    usage.take({"iterations": [{"type": "message", "input_tokens": 250_000}]})  # 50k are not accounted for
+    assert prices.cost_usd(usage, "claude-sonnet-4-5") == pytest.approx(1.5 + 0.15)
+    usage = Usage()
+    spent = {"input_tokens": 1000, "output_tokens": 10}
+    usage.take({**spent, "iterations": [{"type": "fallback_message", "model": "claude-opus-4-5", **spent}]})
+    assert prices.cost_usd(usage, "claude-sonnet-4-5") == pytest.approx(0.00525)
 
 
 def test_overrides_win() -> None:
@@ -102,10 +175,49 @@ def test_the_memory_of_prices_is_bounded() -> None:
     prices = Prices()
     for i in range(1200):
         prices.cost_usd(Usage(1, 1), f"model-{i}")
-    assert len(prices._cache) <= 500
+    assert len(prices._known) <= 500
+
+
+def test_the_table_keeps_no_names() -> None:
+    """What genai-prices remembers does not grow with what requests name."""
+    held: Any = get_snapshot()
+
+    def size() -> int:
+        return len(held._lookup_cache) + len(held._provider_cache) + len(held._provider_misses)
+
+    before, prices = size(), Prices()
+    for i in range(1000):
+        prices.cost_usd(Usage(1), f"claude-2-{i}")
+        prices.cost_usd(Usage(1), f"zz-{i}", f"p{i}")
+    assert size() == before
 
 
 def test_prices_at_a_time(prices: Prices) -> None:
-    """A date may be given."""
-    when = datetime(2026, 1, 1, tzinfo=UTC)
-    assert prices.cost_usd(Usage(M, 0), "claude-haiku-4-5", when=when) == pytest.approx(1)
+    """A dated price is that of the given day, in any order of days."""
+    for when, usd in [(datetime(2026, 3, 12, tzinfo=UTC), 10), (NOW, 5), (datetime(2026, 1, 1, tzinfo=UTC), 10)]:
+        assert prices.cost_usd(Usage(M, 0), "claude-opus-4-6", when=when) == pytest.approx(usd)
+        assert prices.cost_usd(Usage(M, 0), "claude-haiku-4-5", when=when) == pytest.approx(1)
+
+
+def test_without_a_time_a_dated_price_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gate that runs for months does not keep the price of its first day."""
+
+    class Clock(datetime):
+        today = datetime(2026, 3, 12, 23, 59, tzinfo=UTC)
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return cls.today
+
+    monkeypatch.setattr(genai_prices.types, "datetime", Clock)
+    prices = Prices()
+    assert prices.cost_usd(Usage(M, 0), "claude-opus-4-6") == pytest.approx(10)
+    Clock.today = datetime(2026, 3, 13, tzinfo=UTC)
+    assert prices.cost_usd(Usage(M, 0), "claude-opus-4-6") == pytest.approx(5)
+
+
+def test_the_table_is_not_imported_with_the_module() -> None:
+    """Nor for prices of the operator's own."""
+    code = "import sys, sluicegate.core.pricing as p; p.Prices({'*': p.ModelPrice(1, 1)}).cost_usd(p.Usage(1), 'x');"
+    code += "assert 'genai_prices' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,7 +1,10 @@
 """SSE: the WHATWG rules, any chunking, hostile input."""
 
 import time
+import tracemalloc
+from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,8 +103,8 @@ def test_an_event_that_is_too_large_is_dropped(flood: list[bytes]) -> None:
     parser = SSEParser(max_event=1000)
     for chunk in flood:
         assert parser.feed(chunk) == []
-        held = sum(map(len, parser._parts)) + sum(len(d) + 1 for d in parser._data)
-        assert held <= 1000 + 100
+        assert len(parser._line) + len(parser._data or b"") <= 1000 + 100
+    assert parser.overflowed == 1
     assert parser.feed(b"event: e\ndata: a\n\n") == [SSEEvent(b"e", b"a")]
     assert parser.idle
 
@@ -111,6 +114,62 @@ def test_overflow_is_counted() -> None:
     parser = SSEParser(max_event=10)
     parser.feed(b"data: 0123456789012345\n\n" * 3)
     assert parser.overflowed == 3
+
+
+FLOOD = (
+    b"data: x\n" * 50
+    + b"data: x\n\nevent: ok\ndata: 1\n\n"
+    + b"junk" * 60
+    + b"\n\ndata: 2\n\ndata: "
+    + b"x" * 200
+    + b"\n\ndata: 3\n\ndata: 4\n\n"
+)
+
+
+@pytest.mark.parametrize("step", [1, 7, 64, 10_000])
+def test_what_overflows_does_not_depend_on_the_chunks(step: int) -> None:
+    """Short lines, junk and one long line: each counts, and the events in between are read."""
+    parser = SSEParser(max_event=100)
+    events = [e.data for i in range(0, len(FLOOD), step) for e in parser.feed(FLOOD[i : i + step])]
+    assert (events, parser.overflowed) == ([b"1", b"2", b"3", b"4"], 3)
+
+
+@given(st.lists(PIECES, max_size=30), st.integers(1, 40), st.lists(st.integers(0, 200), max_size=10))
+def test_no_cut_changes_what_overflows(pieces: list[bytes], limit: int, cuts: list[int]) -> None:
+    """Neither the events nor the count."""
+    stream = b"".join(pieces)
+    whole, cut = SSEParser(limit), SSEParser(limit)
+    places = [0, *sorted(min(c, len(stream)) for c in cuts), len(stream)]
+    events = [e for a, b in pairwise(places) for e in cut.feed(stream[a:b])]
+    assert (events, cut.overflowed) == (whole.feed(stream), whole.overflowed)
+
+
+@given(st.lists(PIECES, max_size=30), st.lists(st.integers(0, 200), max_size=10))
+def test_idle_promises_that_an_event_reads_as_by_a_new_parser(pieces: list[bytes], cuts: list[int]) -> None:
+    """A reader may skip a whole event there."""
+    stream, parser = b"".join(pieces), SSEParser()
+    places = [0, *sorted(min(c, len(stream)) for c in cuts), len(stream)]
+    for a, b in pairwise(places):
+        parser.feed(stream[a:b])
+        if parser.idle:
+            assert parser.feed(PING) == [SSEEvent(b"ping", b'{"type": "ping"}')]
+            assert parser.idle
+
+
+def test_tiny_chunks_take_no_more_memory_than_their_bytes() -> None:
+    """A line that comes byte by byte is held once, not as an object for each of its bytes."""
+    parser = SSEParser()
+    tracemalloc.start()
+    for _ in range(100_000):
+        parser.feed(b"x")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 300_000
+
+
+def test_a_large_chunk_is_read_whole() -> None:
+    """Several slices' worth, cut within lines."""
+    assert len(parse(b"event: x\ndata: %s\n\n" % (b"y" * 1000) * 3000)) == 3000
 
 
 @pytest.mark.parametrize("unit", [b"x", b"\r", b"\n", b"data:", b"data: \r", b":", b"event: a\n"])
@@ -153,3 +212,9 @@ def test_our_own_events_are_well_formed() -> None:
     ((name, data),) = parse(error_event("api_error", 'a "quoted"\nmessage\r\n\n'))
     assert name == b"error"
     assert b'"api_error"' in data
+
+
+def test_an_error_may_hold_any_text() -> None:
+    """A lone surrogate, as in a message made of stray bytes, becomes a question mark."""
+    ((_, data),) = parse(error_event("api_\udfff", "a \ud800 b"))
+    assert msgspec.json.decode(data) == {"type": "error", "error": {"type": "api_?", "message": "a ? b"}}

@@ -196,6 +196,41 @@ def test_nonsense_counts_for_nothing(value: object) -> None:
     assert [(m, i.total()) for m, i in u.iterations] == [(None, 3)]
 
 
+def test_cache_writes_may_be_taken_back() -> None:
+    """message_delta gives the sum of both kinds alone: 1h writes hold as far as the sum allows."""
+    u = Usage()
+    split = {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 60}
+    u.take({"cache_creation_input_tokens": 100, "cache_creation": split})
+    for total, expected in [(100, (40, 60)), (90, (30, 60)), (50, (0, 50)), (0, (0, 0)), (7, (7, 0))]:
+        u.take({"cache_creation_input_tokens": total})
+        assert (u.cache_write_5m_tokens, u.cache_write_1h_tokens) == expected
+    u.take({"cache_creation_input_tokens": 30, "cache_creation": {"ephemeral_1h_input_tokens": 20}})
+    assert (u.cache_write_5m_tokens, u.cache_write_1h_tokens) == (10, 20)
+
+
+def test_the_parts_of_a_call() -> None:
+    """Rounds of the answer, what they leave of the top level, and what comes on top."""
+    u = Usage()
+    u.take({"input_tokens": 100, "output_tokens": 10})
+    assert u.parts() == [(None, u)]
+    u.take(
+        {
+            "iterations": [
+                {"type": "message", "input_tokens": 60},
+                {"type": "fallback_message", "model": "b", "input_tokens": 30, "output_tokens": 10},
+                {"type": "compaction", "input_tokens": 5},
+                {"type": "advisor_message", "model": "c", "output_tokens": 6},
+                {"type": ["message"], "output_tokens": 7},
+            ]
+        }
+    )
+    assert u.rounds == [(None, Usage(60)), ("b", Usage(30, 10))]
+    assert u.iterations == [(None, Usage(5)), ("c", Usage(0, 6)), (None, Usage(0, 7))]
+    assert u.parts() == [*u.rounds, (None, Usage(10)), *u.iterations]
+    u.take({"iterations": []})
+    assert u.parts() == [(None, u)]
+
+
 def test_zero_is_known() -> None:
     """A usage of 0 is a usage; no usage is none."""
     u = Usage()

@@ -206,44 +206,72 @@ _PLAIN: Final[dict[str, Surface]] = {"/v1/messages": "messages", "/v1/messages/c
 
 
 def surface(method: str, path: str) -> Surface:
-    """Which surface a request belongs to.
+    """Which surface a request belongs to, by its method and its path (the query does not count).
 
-    Told from the normalised path (percent-decoded, slashes and dot segments collapsed, any case, any prefix before /v1
-    ignored), so that no spelling of an inference call that a lenient server would accept passes as `other`.
+    Servers differ in how they read an odd path: percent-decoding (once, more often, before or after the split into
+    segments), dot segments, empty segments, `;parameters`, backslashes, case, a prefix before `/v1`. The path is read in
+    all these ways, and the strictest surface of them holds: no spelling of an inference call that some server would
+    accept passes as `other`.
     """
     bare = path.partition("?")[0]
-    found = _PLAIN.get(bare) or _classify(bare)
+    found = _PLAIN.get(bare) or _widest(bare)
     if found in ("messages", "count_tokens"):
         return found if method.upper() == "POST" else "other"
     return found
 
 
-def _classify(bare: str) -> Surface:
-    for _ in range(4):
-        decoded = unquote(bare)
-        if decoded == bare:
-            break
-        bare = decoded
-    bare = bare.replace("\\", "/")
-    # servers differ in what ends a path once it is decoded, and in whether `;` ends it or a segment only
-    readings = dict.fromkeys((bare, _PATH_END.split(bare, maxsplit=1)[0], bare.partition(";")[0]))
-    found = {_named(reading) for reading in readings}
-    return next((s for s in _STRICTEST if s in found), "other")
-
-
+_STRICTEST: Final[tuple[Surface, ...]] = ("messages", "count_tokens", "models", "other")
+_MAX_PATH: Final = 2048
+_MAX_SEGMENTS: Final = 32
+_MAX_DECODINGS: Final = 4
 _PATH_END: Final = re.compile(r"[?#\0]")
 _SEGMENT_END: Final = re.compile(r"[?#\0;]")
-_STRICTEST: Final[tuple[Surface, ...]] = ("messages", "count_tokens", "models")
 
 
-def _named(path: str) -> Surface:
-    parts: list[str] = []
-    for raw in path.split("/"):
-        part = _SEGMENT_END.split(raw, maxsplit=1)[0].strip().lower()
-        if part == "..":
-            del parts[-1:]
-        elif part not in ("", "."):
-            parts.append(part)
+def _widest(path: str) -> Surface:
+    if len(path) > _MAX_PATH:  # longer than any real path: what may be a hidden call is taken for one
+        return "messages" if "%" in path or "messages" in path.lower() else "other"
+    texts = [path]
+    while len(texts) <= _MAX_DECODINGS and (decoded := unquote(texts[-1])) != texts[-1]:
+        texts.append(decoded)
+    if len(texts) > _MAX_DECODINGS and unquote(texts[-1]) != texts[-1]:
+        return "messages"  # encoded more often than any real path
+    last = texts[-1].lower()
+    if "messages" not in last and "models" not in last:
+        return "other"
+    if last.count("/") + last.count("\\") > _MAX_SEGMENTS:
+        return "messages"  # more segments than any real path has: too many ways to read it
+    found = {_named(parts) for segments in _splits(texts) for parts in _resolved(segments)}
+    return next(s for s in _STRICTEST if s in found)
+
+
+def _splits(texts: list[str]) -> set[tuple[str, ...]]:
+    """A path's segments, in each way that a server may split them. `texts`: the path, decoded ever further."""
+    found: set[tuple[str, ...]] = set()
+    for text in texts:
+        for cut in {text, _PATH_END.split(text, maxsplit=1)[0], text.partition(";")[0]}:
+            for slashed in {cut, cut.replace("\\", "/")}:
+                segments = tuple(slashed.split("/"))
+                found.add(segments)
+                if "%" in slashed:  # decoded after the split: %2F makes no segment
+                    found.add(tuple(unquote(s) for s in segments))
+    found |= {tuple(_SEGMENT_END.split(s, maxsplit=1)[0] for s in segments) for segments in found}
+    return {tuple(s.strip().lower() for s in segments) for segments in found}
+
+
+def _resolved(segments: tuple[str, ...]) -> Iterator[list[str]]:
+    """Without dot segments: where `..` takes an empty segment (RFC 3986, 5.2.4), and where slashes collapse first."""
+    for collapse in (False, True):
+        parts: list[str] = []
+        for part in segments:
+            if part == "..":
+                del parts[-1:]
+            elif part != "." and (part or not collapse):
+                parts.append(part)
+        yield [p for p in parts if p]
+
+
+def _named(parts: list[str]) -> Surface:
     for depth in (2, 3):
         if found := _SURFACES.get(tuple(parts[-depth:])):
             return found

@@ -18,6 +18,15 @@ _MAX_TOKENS: Final = 10**10
 _MAX_JSON: Final = 32 * 1024 * 1024
 _MAX_TOOLS: Final = 100
 _MAX_ITERATIONS: Final = 1000
+_COUNTS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
+_SAMPLED: Final = ("message", "fallback_message")
+"""The types of iterations whose tokens the top level has already."""
 _SILENT: Final = (b"event: content_block_delta\ndata:", b"event: ping\ndata:")
 """How an event begins that says nothing about usage."""
 
@@ -39,9 +48,18 @@ class Usage:
     iterations: list[tuple[str | None, Usage]] = field(default_factory=list)
     """Work that is billed besides the top level, with its model where that is another one.
 
-    `usage.iterations[]` lists all work. Those of type `message` are what the top level is the sum of; the others
+    `usage.iterations[]` lists all work. Those that sample the answer are what the top level is the sum of; the others
     (compaction, an advisor's messages) are not in it (docs.anthropic.com, "Compaction", "Advisor tool").
     """
+    rounds: list[tuple[str | None, Usage]] = field(default_factory=list)
+    """The inferences that the top level is the sum of, with their models where those are others (a fallback's)."""
+
+    def parts(self) -> list[tuple[str | None, Usage]]:
+        """All that is billed, inference by inference. What the rounds do not account for is a part of its own."""
+        if not self.rounds:
+            return [(None, self), *self.iterations]
+        left = Usage(*(max(0, getattr(self, name) - sum(getattr(u, name) for _, u in self.rounds)) for name in _COUNTS))
+        return [*self.rounds, *([(None, left)] if left.total() else []), *self.iterations]
 
     def total_input(self) -> int:
         """All tokens read, from the cache or not."""
@@ -69,17 +87,18 @@ class Usage:
         for name in ("inference_geo", "service_tier", "speed"):
             if v := _text(raw.get(name), 40):
                 setattr(self, name, v)
-        if isinstance(rounds := raw.get("iterations"), list):
-            self.iterations = [found for one in rounds[:_MAX_ITERATIONS] if (found := _extra(one))]
+        if isinstance(listed := raw.get("iterations"), list):
+            self.iterations, self.rounds = [], []
+            for one in listed[:_MAX_ITERATIONS]:
+                if isinstance(one, dict) and (usage := _counts_of(one)).total():
+                    found = self.rounds if one.get("type") in _SAMPLED else self.iterations
+                    found.append((_text(one.get("model")), usage))
 
 
-def _extra(raw: object) -> tuple[str | None, Usage] | None:
-    """An iteration's model and usage; None where the top level has it already, or where it says nothing."""
-    if not isinstance(raw, dict) or raw.get("type") == "message":
-        return None
+def _counts_of(raw: Mapping[str, Any]) -> Usage:
     usage = Usage()
     _read_counts(usage, raw)
-    return (_text(raw.get("model")), usage) if usage.total() else None
+    return usage
 
 
 def _count(v: object) -> int | None:
@@ -94,16 +113,15 @@ def _read_counts(u: Usage, raw: Mapping[str, Any]) -> None:
     if (n := _count(raw.get("cache_read_input_tokens"))) is not None:
         u.cache_read_tokens = n
     split = raw.get("cache_creation")
-    short = long = None
     if isinstance(split, dict):
-        short, long = (
-            _count(split.get("ephemeral_5m_input_tokens")),
-            _count(split.get("ephemeral_1h_input_tokens")),
-        )
-    if short is not None or long is not None:
-        u.cache_write_5m_tokens, u.cache_write_1h_tokens = short or 0, long or 0
-    elif (n := _count(raw.get("cache_creation_input_tokens"))) is not None:
-        u.cache_write_5m_tokens = max(0, n - u.cache_write_1h_tokens)
+        if (n := _count(split.get("ephemeral_5m_input_tokens"))) is not None:
+            u.cache_write_5m_tokens = n
+        if (n := _count(split.get("ephemeral_1h_input_tokens"))) is not None:
+            u.cache_write_1h_tokens = n
+    if (written := _count(raw.get("cache_creation_input_tokens"))) is not None:
+        # The sum of both. message_delta gives it without the split: what message_start said of 1h still holds.
+        u.cache_write_1h_tokens = min(u.cache_write_1h_tokens, written)
+        u.cache_write_5m_tokens = written - u.cache_write_1h_tokens
 
 
 @dataclass(slots=True)

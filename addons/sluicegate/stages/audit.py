@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 import msgspec
@@ -111,7 +112,8 @@ class Audit(Stage):
         provider = x.target.provider if x.target else ""
         if usage.known and x.surface == "messages":
             model = served or (request.model if request else None) or ""
-            cost = self.prices.cost_usd(usage, model, self._kind(provider))
+            when = datetime.fromtimestamp(x.started_at, UTC)
+            cost = self.prices.cost_usd(usage, model, self._kind(provider), when)
         peer = x.flow.client_conn.peername
         known = usage.known
         return {

@@ -1,0 +1,99 @@
+"""The play: a table of calls, and what has to come back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["SCENES", "Json", "Scene", "Turn"]
+
+HAIKU, SONNET, OPUS = "claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"
+WEATHER = {
+    "name": "weather",
+    "description": "Tell the weather of a city.",
+    "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+}
+
+THINKING = {"type": "enabled", "budget_tokens": 1024}
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One call and its answer, for a scene that goes on from there."""
+
+    body: Json
+    status: int
+    answer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One call: what is sent, and what has to come back."""
+
+    title: str
+    body: Json | Callable[[Turn], Json]
+    """A function makes it from the scene before."""
+    status: int = 200
+    holds: bytes = b'"type":"message"'
+    """Has to be in the answer."""
+    path: str = "/v1/messages"
+    fault: Mapping[str, Any] | None = None
+    """What the simulator does with this scene's calls, in the words of its script."""
+
+
+def ask(model: str, text: str, **more: Any) -> Json:
+    return {"model": model, "max_tokens": 256, "messages": [{"role": "user", "content": text}], **more}
+
+
+def with_tool_result(before: Turn) -> Json:
+    """The conversation so far, the model's tool call, and what the tool said."""
+    content = json.loads(before.answer)["content"]
+    call_id = next(block["id"] for block in content if block["type"] == "tool_use")
+    result = {"type": "tool_result", "tool_use_id": call_id, "content": "11 degrees, rain"}
+    said = [{"role": "assistant", "content": content}, {"role": "user", "content": [result]}]
+    return {**before.body, "messages": [*before.body["messages"], *said]}
+
+
+SCENES = (
+    Scene("a plain answer", ask(HAIKU, "Good morning!")),
+    Scene("a streamed answer", ask(HAIKU, "Tell me a story.", stream=True), holds=b"event: message_stop"),
+    Scene(
+        "the model calls a tool",
+        ask(SONNET, "Run the tool: how is the weather in Lisbon?", tools=[WEATHER]),
+        holds=b'"type":"tool_use"',
+    ),
+    Scene("... and gets the tool's result", with_tool_result, holds=b"11 degrees, rain"),
+    Scene(
+        "thinking, streamed",
+        ask(OPUS, "Why is the sky blue?", stream=True, max_tokens=2048, thinking=THINKING),
+        holds=b'"thinking_delta"',
+    ),
+    Scene(
+        "counting tokens",
+        {"model": HAIKU, "messages": [{"role": "user", "content": "How long is this?"}]},
+        holds=b'"input_tokens"',
+        path="/v1/messages/count_tokens",
+    ),
+    Scene(
+        "overloaded once: tried again",
+        ask(SONNET, "Are you there?"),
+        fault={"status": 529},
+    ),
+    Scene(
+        "overloaded for good",
+        ask(SONNET, "Are you there?"),
+        status=529,
+        holds=b"overloaded_error",
+        fault={"status": 529, "times": -1},
+    ),
+    Scene(
+        "a client forgets max_tokens",
+        {"model": HAIKU, "messages": [{"role": "user", "content": "Oops."}]},
+        status=400,
+        holds=b"max_tokens: Field required",
+    ),
+)
