@@ -336,12 +336,15 @@ class Exchange:
         """The HTTP status of our own error answer, where the proxy core would say `default`."""
         return 500 if self.outcome in ("denied", "internal") else default
 
-    def cut_short(self) -> str | None:
-        """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell."""
+    def cut_short(self, *, empty: bool) -> str | None:
+        """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell.
+
+        `empty`: not a byte of it came. Bytes without a single event are no stream that we can judge: they pass.
+        """
         facts = self.call.facts if self.call else None
         if facts is None or self.surface != "messages" or self.status != 200 or not facts.stream:
             return None
-        if facts.complete or facts.error_type or facts.note:
+        if facts.complete or facts.error_type or facts.note or (not facts.events and not empty):
             return None
         return "the upstream ended the stream before message_stop"
 

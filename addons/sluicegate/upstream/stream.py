@@ -58,6 +58,8 @@ TOO_LARGE = "the request body is larger than the {limit:,} bytes that are allowe
 class GateStream(HttpStream):
     started: bool = False
     """Response headers were sent to the client."""
+    passed: bool = False
+    """Some byte of the answer's body came."""
     committed_to_stream: bool = False
     """… as an event stream, without an answer from upstream."""
     upstream_id: int
@@ -251,13 +253,14 @@ class GateStream(HttpStream):
             yield from super().state_stream_response_body(event)
             return
         end = isinstance(event, ResponseEndOfMessage)
+        self.passed = self.passed or not end
         for chunk in self._tapped(exchange, b"" if isinstance(event, ResponseEndOfMessage) else event.data):
             yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
         if exchange.taps.broken:
             where = exchange.taps.broken[0]
             exchange.outcome = "internal"
             yield from self.break_off(f"the answer was broken off by an internal error ({where})", cancel=not end)
-        elif end and (reason := exchange.cut_short()):
+        elif end and (reason := exchange.cut_short(empty=not self.passed)):
             exchange.outcome = "truncated"
             yield from self.break_off(reason)
         elif end:

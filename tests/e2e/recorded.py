@@ -15,10 +15,13 @@ class Recording:
     headers: dict[str, str]
     body: bytes
     request: bytes
+    method: str
+    target: str
+    """Path and query."""
 
 
-def recordings(kind: str) -> list[Recording]:
-    """All of a kind (anthropic-sse, anthropic-json…); none where the folder is not there."""
+def recordings(kind: str = "") -> list[Recording]:
+    """All of a kind (anthropic-sse, anthropic-json…), or all; none where the folder is not there."""
     manifest = FOLDER / "MANIFEST.json"
     if not manifest.exists():
         return []
@@ -36,6 +39,8 @@ def recordings(kind: str) -> list[Recording]:
                 {k.lower(): v for k, v in head["headers"]},
                 Path(f"{base}.response.bin").read_bytes(),
                 Path(f"{base}.request.json").read_bytes(),
+                entry["method"],
+                "/" + entry["uri"].split("/", 3)[3],
             )
         )
     return found
