@@ -470,7 +470,7 @@ class Chain:
         if x.kept and x.flow.response is not None:
             x.flow.response.data.content = x.kept.body
         x.flow.metadata["sluicegate"] = {**x.summary(), **x.flow.metadata.get("sluicegate", {})}
-        x.presented = ()
+        x.presented, x.attempts = (), None
         if x.status != 101:
             x.release = None
             x.target = None

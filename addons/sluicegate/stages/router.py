@@ -92,6 +92,8 @@ class Router(Stage):
             plan = replace(self.plan, targets=[c.name for c in choices], repeatable=is_repeatable(x))
             x.attempts = Attempts(x, plan, choices, self.services.health, self.services.alarm, is_pinned)
             x.target = x.attempts.start(x)
+            if x.websocket:
+                x.attempts = None  # after an upgrade the stream's own id is the only one towards the server
         x.call = Call(x.target, time.monotonic())
 
     def _choices(self, x: Exchange, place: Place, model: str | None) -> list[Choice]:
