@@ -11,9 +11,8 @@ mitmproxy goes on when a hook raises; so nothing here raises. A hook that goes w
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx, http, tls
@@ -24,8 +23,9 @@ from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
 from sluicegate.dispatch import adopt_dispatch
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, Snapshot, attach, exchange_of, new_id, snapshot
+from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect.endpoints import Endpoints
+from sluicegate.onion import Onion, describe
 from sluicegate.playback import adopt_playback
 from sluicegate.policy import MAGIC_HOST, Policy
 from sluicegate.providers import anthropic
@@ -33,7 +33,6 @@ from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
 from sluicegate.stages import ORDER
 from sluicegate.stages.base import Stage
-from sluicegate.stages.router import own_target
 from sluicegate.upstream.native import native_response
 from sluicegate.upstream.seal import take_credentials
 from sluicegate.upstream.stream import CLIENT_HOST, readable
@@ -54,6 +53,7 @@ class Chain:
     def __init__(self, services: Services | None = None) -> None:
         self.services = services or Services()
         self.stages: tuple[type[Stage], ...] = ()
+        self.onion = Onion(self.services)
         self.policy: Policy | None = None
         self.timeouts = ConnectTimeouts()
         self.endpoints = Endpoints(self)
@@ -146,9 +146,7 @@ class Chain:
             return
         if x.own:
             return
-        for stage in x.policy.heads:
-            if x.answer or not self._step(x, stage, stage.head):
-                return
+        self.onion.heads(x)
 
     def _enter(self, flow: http.HTTPFlow, policy: Policy, presented: Any) -> Exchange:
         request = flow.request
@@ -196,7 +194,7 @@ class Chain:
         try:
             return self._descend_when_resumed(x) if flow.intercepted else self._start_descent(x)
         except BaseException as e:  # noqa: BLE001
-            self._bug(x, "chain", e)
+            self.onion.bug(x, "chain", e)
             return None
 
     async def _descend_when_resumed(self, x: Exchange) -> None:
@@ -213,7 +211,7 @@ class Chain:
             if rest := self._start_descent(x):
                 await rest
         except BaseException as e:  # noqa: BLE001
-            self._bug(x, "chain", e)
+            self.onion.bug(x, "chain", e)
 
     def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         if x.flow.response is not None and x.answer is None:
@@ -228,7 +226,7 @@ class Chain:
                 return None
             x.session_id = session_of(x.request.headers, x.facts)
             x.agent_id = agent_of(x.request.headers)
-        return self._descend(x, 0)
+        return self.onion.descend(x)
 
     def _may_upgrade(self, x: Exchange) -> bool:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
@@ -238,104 +236,9 @@ class Chain:
         if x.policy.relays_websockets and not inference:
             return True
         status, why = (426, "inference") if inference else (403, "a stage that must read what passes")
-        self._refuse(x, Refused(status, f"WebSockets are not relayed here ({why})", kind="invalid_request_error"))
-        self._land(x)
+        self.onion.refuse(x, Refused(status, f"WebSockets are not relayed here ({why})", kind="invalid_request_error"))
+        self.onion.land(x)
         return False
-
-    def _descend(self, x: Exchange, start: int) -> Coroutine[Any, Any, None] | None:
-        stages = x.policy.stages
-        for i in range(start, len(stages)):
-            if x.answer is not None:
-                break
-            if stages[i] in x.aside:
-                continue
-            before = snapshot(x.request) if stages[i].fate == "aside" else None
-            waiting = self._request_step(x, stages[i], before)
-            if waiting is not None:
-                return self._descend_later(x, i, waiting, before)
-        self._land(x)
-        return None
-
-    def _request_step(self, x: Exchange, stage: Stage, before: Snapshot | None) -> Awaitable[None] | None:
-        try:
-            waiting = stage.request(x)
-        except BaseException as e:  # noqa: BLE001
-            self._stage_raised(x, stage, e, before)
-            return None
-        if waiting is not None and inspect.isawaitable(waiting):
-            return waiting
-        if stage not in x.entered:
-            x.entered.append(stage)
-        return None
-
-    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None], before: Snapshot | None) -> None:
-        stage = x.policy.stages[i]
-        try:
-            await waiting
-            if stage not in x.entered:
-                x.entered.append(stage)
-        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
-            self._stage_raised(x, stage, e, before)
-        if x.gone:
-            return  # the proxy core tells the rest through the error hook
-        if rest := self._descend(x, i + 1):
-            await rest
-
-    def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
-        """One synchronous method of one stage. False: the descent is over."""
-        before = snapshot(x.request) if stage.fate == "aside" else None
-        try:
-            method(x)
-        except BaseException as e:  # noqa: BLE001
-            self._stage_raised(x, stage, e, before)
-            x.aside.append(stage)
-            return x.answer is None
-        if stage not in x.entered:
-            x.entered.append(stage)
-        return True
-
-    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
-        if isinstance(e, Refused):
-            self._refuse(x, e)
-        elif stage.fate == "aside":
-            self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
-            if before is not None:
-                d = x.request.data
-                d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
-            x.answer = x.source = None
-        else:
-            self._bug(x, stage.name, e)
-
-    def _refuse(self, x: Exchange, refused: Refused) -> None:
-        x.answer = native_response(
-            refused.status, refused.message, kind=refused.kind, exchange_id=x.id, fields=refused.headers()
-        )
-        x.outcome, x.own_error, x.error = "refused", True, refused.message
-
-    def _bug(self, x: Exchange, where: str, e: BaseException) -> None:
-        """Fail closed: nothing goes upstream, the client gets a native 500."""
-        self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
-        x.release = None
-        x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
-        x.answer = native_response(
-            500, f"an internal error in the gate ({where}); nothing was sent upstream", exchange_id=x.id
-        )
-        x.flow.response = x.answer
-
-    def _land(self, x: Exchange) -> None:
-        """The end of the descent: an answer of ours, or the release."""
-        try:
-            if x.answer is not None:
-                x.flow.response = x.answer
-                return
-            if x.target is None:  # no router runs: the request goes where the client meant it to go
-                x.target = own_target(x, self.services.via)
-            x.release = Release(x.target, snapshot(x.request), upgrade=x.websocket)
-        except Refused as e:
-            self._refuse(x, e)
-            x.flow.response = x.answer
-        except BaseException as e:  # noqa: BLE001
-            self._bug(x, "chain", e)
 
     # -- the answer
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -360,17 +263,8 @@ class Chain:
         if self.keeps_bodies and x.answer is None:
             x.kept = KeptBody()
             x.taps.observe(x.kept.add, name="kept body", fate="aside")
-        for stage in reversed(x.entered):
-            taps = len(x.taps)
-            try:
-                stage.answer(x)
-            except BaseException as e:  # noqa: BLE001
-                if stage.fate != "aside":
-                    self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
-                    x.outcome, x.abort = "internal", f"an internal error in the gate ({stage.name})"
-                    return
-                self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
-                x.taps.truncate(taps)
+        if not self.onion.answer(x):
+            return
         if x.answer is None or x.source:
             self._frame(x, response)
         response.headers["x-sluicegate-id"] = x.id
@@ -461,12 +355,7 @@ class Chain:
             self.services.alarm("tap.aside", tap=name, exchange=x.id, error=describe(e))
         if x.taps.broken:
             self.services.alarm("tap.bug", tap=x.taps.broken[0], exchange=x.id, error=describe(x.taps.broken[1]))
-        while x.entered:
-            stage = x.entered.pop()
-            try:
-                stage.settle(x)
-            except BaseException as e:  # noqa: BLE001 - the others still settle
-                self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+        self.onion.settle(x)
         if x.kept and x.flow.response is not None:
             x.flow.response.data.content = x.kept.body
         x.flow.metadata["sluicegate"] = {**x.summary(), **x.flow.metadata.get("sluicegate", {})}
@@ -488,12 +377,3 @@ class Chain:
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         attach(flow, None)
-
-
-def describe(e: BaseException) -> str:
-    """A bug in words fit for a log: its type and where, never its text (it may quote a body)."""
-    tb = e.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
-    return f"{type(e).__name__}{where}"

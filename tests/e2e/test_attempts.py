@@ -85,12 +85,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("stream", [False, True], ids=["json", "stream"])
-@pytest.mark.parametrize("fault", FAULTS)
+# the first-byte timeout holds for streams; JSON answers, which come in one go, have the total one
+CASES = [(fault, stream) for fault in FAULTS for stream in (False, True) if stream or fault != "silent"]
+
+
+@pytest.mark.parametrize(("fault", "stream"), CASES)
 def test_one_failure_is_not_seen_by_the_client(gate: Gate, script: Callable[..., None], fault: str, stream: bool) -> None:
     """Another target, or key, serves the request; the header and the record tell how many attempts it took."""
-    if fault == "silent" and not stream:
-        pytest.skip("the first-byte timeout holds for streams; JSON answers have the total one")
     script({"times": 1, **FAULTS[fault]})
     answer = ask(gate, stream=stream)
     assert answer.status == 200

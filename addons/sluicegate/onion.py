@@ -1,0 +1,165 @@
+"""The onion: requests descend through the stages, answers and ends unwind those that completed, in reverse.
+
+A stage that raises does what its fate says: `closed` ends the exchange with a 500 and sends nothing, `aside` goes on with
+the request as the stage before left it. Refused is no fault but an answer. Nothing that a stage does gets out of here as
+an exception: in a hook of mitmproxy it would let the request pass, or hang the client.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+from sluicegate.errors import Refused
+from sluicegate.exchange import Exchange, Release, Snapshot, snapshot
+from sluicegate.services import Services
+from sluicegate.stages.base import Stage
+from sluicegate.stages.router import own_target
+from sluicegate.upstream.native import native_response
+
+__all__ = ["Onion", "describe"]
+
+
+class Onion:
+    """Runs the stages of an exchange's policy."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    # -- down
+    def heads(self, x: Exchange) -> None:
+        """The stages that look at a request's headers before its body is there."""
+        for stage in x.policy.heads:
+            if x.answer or not self._step(x, stage, stage.head):
+                return
+
+    def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
+        """Through the stages from `start` on, to an answer or a release; a coroutine for the rest where one waits."""
+        stages = x.policy.stages
+        for i in range(start, len(stages)):
+            if x.answer is not None:
+                break
+            if stages[i] in x.aside:
+                continue
+            before = snapshot(x.request) if stages[i].fate == "aside" else None
+            waiting = self._request_step(x, stages[i], before)
+            if waiting is not None:
+                return self._descend_later(x, i, waiting, before)
+        self.land(x)
+        return None
+
+    def _request_step(self, x: Exchange, stage: Stage, before: Snapshot | None) -> Awaitable[None] | None:
+        try:
+            waiting = stage.request(x)
+        except BaseException as e:  # noqa: BLE001
+            self._stage_raised(x, stage, e, before)
+            return None
+        if waiting is not None and inspect.isawaitable(waiting):
+            return waiting
+        if stage not in x.entered:
+            x.entered.append(stage)
+        return None
+
+    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None], before: Snapshot | None) -> None:
+        stage = x.policy.stages[i]
+        try:
+            await waiting
+            if stage not in x.entered:
+                x.entered.append(stage)
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
+            self._stage_raised(x, stage, e, before)
+        if x.gone:
+            return  # the proxy core tells the rest through the error hook
+        if rest := self.descend(x, i + 1):
+            await rest
+
+    def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
+        """One synchronous method of one stage. False: the descent is over."""
+        before = snapshot(x.request) if stage.fate == "aside" else None
+        try:
+            method(x)
+        except BaseException as e:  # noqa: BLE001
+            self._stage_raised(x, stage, e, before)
+            x.aside.append(stage)
+            return x.answer is None
+        if stage not in x.entered:
+            x.entered.append(stage)
+        return True
+
+    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
+        if isinstance(e, Refused):
+            self.refuse(x, e)
+        elif stage.fate == "aside":
+            self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+            if before is not None:
+                d = x.request.data
+                d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
+            x.answer = x.source = None
+        else:
+            self.bug(x, stage.name, e)
+
+    def refuse(self, x: Exchange, refused: Refused) -> None:
+        x.answer = native_response(
+            refused.status, refused.message, kind=refused.kind, exchange_id=x.id, fields=refused.headers()
+        )
+        x.outcome, x.own_error, x.error = "refused", True, refused.message
+
+    def bug(self, x: Exchange, where: str, e: BaseException) -> None:
+        """Fail closed: nothing goes upstream, the client gets a native 500."""
+        self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
+        x.release = None
+        x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
+        x.answer = native_response(
+            500, f"an internal error in the gate ({where}); nothing was sent upstream", exchange_id=x.id
+        )
+        x.flow.response = x.answer
+
+    def land(self, x: Exchange) -> None:
+        """The end of the descent: an answer of ours, or the release."""
+        try:
+            if x.answer is not None:
+                x.flow.response = x.answer
+                return
+            if x.target is None:  # no router runs: the request goes where the client meant it to go
+                x.target = own_target(x, self.services.via)
+            x.release = Release(x.target, snapshot(x.request), upgrade=x.websocket)
+        except Refused as e:
+            self.refuse(x, e)
+            x.flow.response = x.answer
+        except BaseException as e:  # noqa: BLE001
+            self.bug(x, "chain", e)
+
+    # -- up
+    def answer(self, x: Exchange) -> bool:
+        """The answer's headers are there: stages add their taps, innermost first. False: it must not be passed on."""
+        for stage in reversed(x.entered):
+            taps = len(x.taps)
+            try:
+                stage.answer(x)
+            except BaseException as e:  # noqa: BLE001
+                if stage.fate != "aside":
+                    self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
+                    x.outcome, x.abort = "internal", f"an internal error in the gate ({stage.name})"
+                    return False
+                self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+                x.taps.truncate(taps)
+        return True
+
+    def settle(self, x: Exchange) -> None:
+        """The end: each stage that completed, in reverse, exactly once."""
+        while x.entered:
+            stage = x.entered.pop()
+            try:
+                stage.settle(x)
+            except BaseException as e:  # noqa: BLE001 - the others still settle
+                self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+
+
+def describe(e: BaseException) -> str:
+    """A bug in words fit for a log: its type and where, never its text (it may quote a body)."""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
+    return f"{type(e).__name__}{where}"
