@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from gatekit import BIN, ROOT, Gate, Simulator, clean_env
+from gatekit import BIN, ROOT, Gate, Simulator, clean_env, free_port, request
 
 pytestmark = pytest.mark.e2e
 
@@ -122,3 +124,24 @@ def test_help_fits_eighty_columns_without_colour(tmp_path: Path) -> None:
     assert "\x1b" not in printed
     for command in ("run", "exec", "env", "check", "schema", "demo", "simulate"):
         assert f" {command} " in printed
+
+
+def test_on_a_terminal_records_are_lines_for_people(tmp_path: Path) -> None:
+    """Without a configuration and with somebody watching, a call is one short line; in a pipe it is JSON."""
+    port = free_port()
+    terminal, its_end = pty.openpty()
+    environment = clean_env({"SLUICEGATE_STATE_DIR": str(tmp_path / "state"), "SLUICEGATE_CERTS": str(tmp_path / "certs")})
+    command = [str(BIN / "sluicegate"), "run", "--reverse", str(port)]
+    with subprocess.Popen(command, stdout=its_end, stderr=its_end, env=environment) as gate:
+        os.close(its_end)
+        try:
+            shown = b""
+            while b"is open" not in shown:
+                shown += os.read(terminal, 4096)
+            request("POST", f"http://127.0.0.1:{port}/v1/messages", body=b"x" * 33_000_000)  # refused here: over max_body
+            while b"POST /v1/messages" not in shown and b"REFUSED" not in shown:
+                shown += os.read(terminal, 4096)
+        finally:
+            gate.terminate()
+            os.close(terminal)
+    assert b"REFUSED POST /v1/messages 413" in shown

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,11 +40,12 @@ def run(
     set_: Annotated[list[str] | None, typer.Option("--set", help="A mitmproxy option: name=value.")] = None,
 ) -> None:
     """Run the gate. Without --reverse and --regular: the reverse door on 4000 and the regular door on 8080."""
-    import os
-
     path = config or (Path(os.environ["SLUICEGATE_CONFIG"]) if os.environ.get("SLUICEGATE_CONFIG") else None)
+    environ = dict(os.environ)
+    if path is None and sys.stdout.isatty():
+        environ.setdefault("SLUICEGATE__AUDIT__FORMAT", "line")  # somebody watches: records as lines for people
     try:
-        settings = load_usable(path, os.environ)
+        settings = load_usable(path, environ)
     except ConfigError as e:
         fail(e.report())
     if reverse is None and regular is None:
@@ -84,7 +88,7 @@ def run(
         args += ["--set", "flow_detail=0"]
     for option in set_ or ():
         args += ["--set", option]
-    _serve(args, web=web, upstream=upstream, target=target)
+    _serve(args, environ, web=web, upstream=upstream, target=target)
 
 
 def _reverse_target(settings: Settings) -> str:
@@ -106,7 +110,7 @@ def _must_be_free(host: str, port: int | None, flag: str) -> None:
             fail(f"cannot listen on {host}:{port}: {e.strerror}. Choose another port with {flag}.")
 
 
-def _serve(args: list[str], *, web: bool, upstream: str | None, target: str) -> None:
+def _serve(args: list[str], environ: Mapping[str, str], *, web: bool, upstream: str | None, target: str) -> None:
     from mitmproxy.options import Options
     from mitmproxy.tools import cmdline, main
     from mitmproxy.tools.dump import DumpMaster
@@ -117,7 +121,7 @@ def _serve(args: list[str], *, web: bool, upstream: str | None, target: str) -> 
     from sluicegate.services import Services
     from sluicegate.stages import ORDER
 
-    services = Services()
+    services = Services(environ)
     if upstream:
         try:
             services.use_upstream(upstream)
