@@ -92,6 +92,8 @@ class Chain:
     def client_connected(self, client: connection.Client) -> None:
         if doors.keep_out_strangers(client, self.policy):
             log.warning("client.refused", peer=str(client.peername), why="not on loopback, and identity.mode is open")
+        elif self.policy:
+            doors.allow_connections(client, self.policy.settings.connections.max)
 
     def client_disconnected(self, client: connection.Client) -> None:
         for x in tuple(self._open.get(client.id, {}).values()):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from typing import Any
 
-from mitmproxy import connection, tls
+from mitmproxy import connection, ctx, tls
 from mitmproxy.proxy import layer, mode_specs
 from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
@@ -14,7 +15,7 @@ from sluicegate.exchange import Door
 from sluicegate.policy import Policy
 from sluicegate.upstream.layer import GateLayer, adopt
 
-__all__ = ["door_of", "is_local", "keep_out_strangers", "next_layer", "opens_tls"]
+__all__ = ["allow_connections", "door_of", "is_local", "keep_out_strangers", "next_layer", "opens_tls"]
 
 
 def door_of(client: connection.Client, *, replay: bool = False) -> Door:
@@ -48,6 +49,16 @@ def keep_out_strangers(client: connection.Client, policy: Policy | None) -> bool
         "bind to 127.0.0.1 (--listen-host) to stop offering the port"
     )
     return True
+
+
+def allow_connections(client: connection.Client, most: int) -> None:
+    """How many connections a client's requests may hold open to one address at a time.
+
+    mitmproxy's own five would make the sixth of many concurrent HTTP/2 streams wait for another one to end.
+    """
+    handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+    if handler is not None:
+        handler.max_conns.default_factory = lambda: asyncio.Semaphore(most)
 
 
 def opens_tls(data: tls.ClientHelloData, policy: Policy | None) -> bool:

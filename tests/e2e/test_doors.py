@@ -5,6 +5,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -25,14 +26,17 @@ from rawserver import (
     LAST_EVENTS,
     MESSAGE,
     SSE_HEAD,
+    Asked,
     Client,
     Got,
+    Peer,
     Upstream,
     answering,
     chunk,
     error_of,
     exchange,
     head,
+    message,
     post,
     post_chunked,
     self_signed,
@@ -400,6 +404,19 @@ def h2_client(gate: Gate) -> Iterator[H2Client]:
         tls = client.start_tls("api.anthropic.com", gate.ca_cert, alpn=["h2", "http/1.1"])
         assert tls.selected_alpn_protocol() == "h2"
         yield H2Client(tls)
+
+
+def test_many_streams_of_one_http2_client_run_at_once(h2_client: H2Client, upstream: Upstream) -> None:
+    """More than mitmproxy's five connections: no answer is given until all twelve requests are with the upstream."""
+    all_there = threading.Barrier(12, timeout=20)
+
+    def wait_for_the_others(peer: Peer, asked: Asked) -> None:
+        all_there.wait()
+        message(peer, asked)
+
+    upstream.say(*[wait_for_the_others] * 12)
+    streams = [h2_client.send("api.anthropic.com", "/v1/messages", json.dumps(ASK).encode()) for _ in range(12)]
+    assert [got.json() for got in h2_client.answers(*streams).values()] == [MESSAGE] * 12
 
 
 def test_http2_clients(h2_client: H2Client, upstream: Upstream) -> None:
