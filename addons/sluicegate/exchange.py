@@ -260,6 +260,8 @@ class Exchange:
     """A request for one of the gate's own endpoints."""
     websocket: bool = False
 
+    model: str | None = None
+    """The model that the client asked for; a target may be asked for another one."""
     session_id: str | None = None
     agent_id: str | None = None
     target: Target | None = None

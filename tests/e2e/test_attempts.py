@@ -135,6 +135,8 @@ def test_a_dead_provider_is_passed_over_and_the_model_renamed(gate: Gate, upstre
     assert answer.status == 200
     assert answer.json()["model"] == "claude-sonnet-4-5"
     assert keys_used(upstreams[1]) == ["key-b"]
+    record = gate.audit_records()[-1]
+    assert (record["model"], record["model_served"]) == ("claude-opus-4-1", "claude-sonnet-4-5")
 
 
 def test_when_all_fail_the_client_gets_a_native_error(gate: Gate) -> None:

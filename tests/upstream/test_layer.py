@@ -10,8 +10,10 @@ from playbook import Playbook
 from sluicegate.chain import Chain
 from sluicegate.core.sse import SSEParser
 from sluicegate.exchange import ByteSource, Target, exchange_of
+from sluicegate.settings.sending import Backoff, Retry
 from sluicegate.stages import Router
 from sluicegate.testing import chain_of, planted, quiet
+from sluicegate.upstream.retrying import RetryingStream
 
 KEY = b"sk-ant-api03-client"
 BODY = b'{"model":"claude-haiku-4-5"}'
@@ -265,6 +267,39 @@ async def test_a_server_that_can_not_be_reached(chain: Chain) -> None:
     await book.client(request())
     await book.server(answer(b"{}"))
     assert book.to_client.endswith(b"{}")
+
+
+SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def test_a_bug_in_the_stream_does_not_hang_the_client(log: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """mitmproxy would log a crash and leave the client waiting: native 500, the upstream connection is closed."""
+
+    def bug(*_: object) -> None:
+        raise RuntimeError("sk-ant-secret")
+
+    monkeypatch.setattr(RetryingStream, "_look_at_first_event", bug)
+    with chain_of(Router, settings=quiet(retry=Retry(attempts=2))) as chain:
+        book = Playbook(chain)
+        await book.client(request())
+        await book.server(SSE + b"5\r\ndata:\r\n")
+        assert book.to_client.startswith(b"HTTP/1.1 500")
+        assert b"sk-ant-secret" not in book.to_client
+        assert book.closed
+
+
+async def test_a_first_event_that_nests_for_ever_passes_as_an_error(log: list[str]) -> None:
+    """Ten thousand brackets where an error is expected: no crash; cut into single bytes it is read once, not anew each."""
+    nested = b"event: error\ndata: " + b"[" * 20_000 + b"\n\n"
+    with chain_of(Router, settings=quiet(retry=Retry(attempts=2, backoff=Backoff(start_s=0.01)))) as chain:
+        for cut in (1, len(nested)):
+            book = Playbook(chain)
+            await book.client(request())
+            await book.server(SSE)
+            for at in range(0, len(nested), cut):
+                piece = nested[at : at + cut]
+                await book.server(b"%x\r\n%s\r\n" % (len(piece), piece))
+            assert len(book.sent) == 2  # taken for a failure of the provider's: asked again
 
 
 async def test_a_server_that_answers_nonsense(chain: Chain) -> None:

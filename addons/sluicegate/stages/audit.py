@@ -111,7 +111,7 @@ class Audit(Stage):
         cost = None
         provider = x.target.provider if x.target else ""
         if usage.known and x.surface == "messages":
-            model = served or (request.model if request else None) or ""
+            model = served or (request.model if request else None) or ""  # what was sent, where no answer names one
             when = datetime.fromtimestamp(x.started_at, UTC)
             cost = self.prices.cost_usd(usage, model, self._kind(provider), when)
         peer = x.flow.client_conn.peername
@@ -126,7 +126,7 @@ class Audit(Stage):
             "surface": x.surface,
             "provider": provider or None,
             "target": str(x.target) if x.target else None,
-            "model": request.model if request else None,
+            "model": x.model or (request.model if request else None),
             "model_served": served,
             "stream": facts.stream if call and call.reader else bool(request and request.stream),
             "status": x.status,

@@ -44,7 +44,7 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from sluicegate.core.attempts import Cause
-from sluicegate.core.encoding import DecodeError, UnknownEncoding, decoder
+from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.sse import PING, SSEParser
 from sluicegate.exchange import Exchange, Failure
 from sluicegate.upstream.hooks import SluicegateFailedHook
@@ -75,6 +75,8 @@ class RetryingStream(GateStream):
     _heard: float = 0.0
     _at_boundary: bool = True
     _reused: bool = False
+    _first: tuple[Decoder, SSEParser] | None = None
+    """What reads the first event, byte by byte if it must be."""
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
@@ -144,6 +146,7 @@ class RetryingStream(GateStream):
             self._arm(COLLECT_S)
         elif self._gates(x, response) and not event.end_stream:
             self.flow.response = response
+            self._first = None
             self.server_state = self.state_first_event
         else:
             x.attempts.answered()
@@ -177,9 +180,9 @@ class RetryingStream(GateStream):
     def state_first_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         """A 200 is held back until its first event: overloads are reported as `event: error` after it."""
         self.ended = isinstance(event, ResponseEndOfMessage)
-        if isinstance(event, ResponseData):
-            self.response_body_buf += event.data
-        verdict = self._look_at_first_event()
+        data = event.data if isinstance(event, ResponseData) else b""
+        self.response_body_buf += data
+        verdict = self._look_at_first_event(data)
         if verdict is None and not self.ended and len(self.response_body_buf) <= MAX_HELD:
             return
         if verdict is None and self.ended and not self.response_body_buf:
@@ -193,13 +196,15 @@ class RetryingStream(GateStream):
             x.attempts.answered()
         yield from self._commit(False)
 
-    def _look_at_first_event(self) -> tuple[str, int] | bool | None:
+    def _look_at_first_event(self, data: bytes) -> tuple[str, int] | bool | None:
         """A failure and what status it amounts to; True: a good beginning; None: not to be told yet."""
-        response, held = self.flow.response, bytes(self.response_body_buf)
+        response = self.flow.response
         assert response
         try:
-            coding = decoder(response.headers.get("content-encoding", ""), 16 * MAX_HELD)
-            found = SSEParser(16 * MAX_HELD).feed(coding.feed(held))
+            if self._first is None:
+                self._first = decoder(response.headers.get("content-encoding", ""), 16 * MAX_HELD), SSEParser(16 * MAX_HELD)
+            coding, parser = self._first
+            found = parser.feed(coding.feed(data))
         except (UnknownEncoding, DecodeError):
             return True
         for event in found:
@@ -437,7 +442,7 @@ def _nothing() -> layer.CommandGenerator[None]:
 def _error_type(data: bytes) -> str:
     try:
         return str(json.loads(data)["error"]["type"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "api_error"
 
 
@@ -446,5 +451,5 @@ def _reason(response: http.Response, body: bytes) -> str:
     try:
         said = json.loads(decoder(response.headers.get("content-encoding", "")).feed(body))["error"]["message"]
         return f"HTTP {response.status_code}: {str(said)[:300]}"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return f"the upstream answered HTTP {response.status_code}"

@@ -11,6 +11,7 @@ Stock HttpStream as a state machine, with these differences:
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
+    DropStream,
     ErrorCode,
     GetHttpConnection,
     HttpErrorHook,
@@ -46,6 +48,8 @@ from sluicegate.errors import error_type
 from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
 from sluicegate.upstream.hooks import SluicegatePullHook
 from sluicegate.upstream.native import native_response
+
+log = logging.getLogger(__name__)
 
 __all__ = ["CLIENT_HOST", "GateStream", "denied"]
 
@@ -84,7 +88,27 @@ class GateStream(HttpStream):
         # seen even while a hook is waited for: whoever waits there is told that the client has left
         if type(event) is RequestProtocolError and (exchange := self.exchange):
             exchange.client_gone()
-        return super().handle_event(event)
+        try:
+            yield from super().handle_event(event)
+        except Exception as e:  # noqa: BLE001 - mitmproxy would log a crash and let the client wait for ever
+            yield from self._crashed(e)
+
+    def _crashed(self, e: Exception) -> layer.CommandGenerator[None]:
+        """A bug in here: nothing more goes upstream, and the client is told, or sees its stream break."""
+        log.error("a stream failed: %s", type(e).__name__)  # not the text: it may quote a body
+        if exchange := self.exchange:
+            exchange.outcome, exchange.release, exchange.attempts = "internal", None, None
+        client_errored = self.client_state == self.state_errored
+        self.client_state = self.server_state = self.state_errored
+        server = self.context.server
+        if server in self.parent.connections:
+            yield SendHttp(RequestProtocolError(self.upstream_id, "internal error", ErrorCode.CANCEL), server)
+        if not client_errored:
+            message = "an internal error in the gate"
+            yield SendHttp(
+                ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR), self.context.client
+            )
+        yield DropStream(self.stream_id)
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:
         """With a company's proxy, what is tunnelled undecrypted leaves through it as well."""
