@@ -226,7 +226,6 @@ class Chain:
             x.surface = surface(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
             if x.websocket and not self._may_upgrade(x):
                 return None
-            x.model = x.facts.model if x.facts else None
             x.session_id = session_of(x.request.headers, x.facts)
             x.agent_id = agent_of(x.request.headers)
         return self.onion.descend(x)

@@ -84,6 +84,7 @@ class Router(Stage):
 
     # -- the request
     def request(self, x: Exchange) -> None:
+        x.model = x.facts.model if x.facts else None  # before a target's own name for it takes its place
         places = self._choose(x)
         if not places:
             x.target = own_target(x, self.services.via)
