@@ -261,7 +261,7 @@ class Exchange:
     websocket: bool = False
 
     model: str | None = None
-    """The model that the client asked for; a target may be asked for another one."""
+    """The model that the client asked for, where the target is asked for another one."""
     session_id: str | None = None
     agent_id: str | None = None
     target: Target | None = None

@@ -84,7 +84,6 @@ class Router(Stage):
 
     # -- the request
     def request(self, x: Exchange) -> None:
-        x.model = x.facts.model if x.facts else None  # before a target's own name for it takes its place
         places = self._choose(x)
         if not places:
             x.target = own_target(x, self.services.via)
@@ -141,6 +140,7 @@ class Router(Stage):
         else:
             tls, host, port = x.origin
         if model and x.facts and x.facts.model != model:
+            x.model = x.facts.model
             request.data.content = rename_model(request.data.content or b"", model)
             request.headers["content-length"] = str(len(request.data.content))
         d = request.data
