@@ -11,6 +11,7 @@ mitmproxy goes on when a hook raises; so nothing here raises. A hook that goes w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -18,12 +19,15 @@ from typing import Any
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
+from mitmproxy.proxy.layers.http import HttpLayer
 
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
 from sluicegate.dispatch import adopt_dispatch
+from sluicegate.drain import STOPPING, Drain
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.inspect.attempt_flows import show_failed_attempt
 from sluicegate.inspect.endpoints import Endpoints
 from sluicegate.onion import Onion, describe
 from sluicegate.playback import adopt_playback
@@ -31,9 +35,11 @@ from sluicegate.policy import MAGIC_HOST, Policy
 from sluicegate.providers import anthropic
 from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
+from sluicegate.settings.sending import Timeouts
 from sluicegate.stages import ORDER
 from sluicegate.stages.base import Stage
 from sluicegate.upstream.native import native_response
+from sluicegate.upstream.pool import Pool
 from sluicegate.upstream.seal import take_credentials
 from sluicegate.upstream.stream import CLIENT_HOST, readable
 from sluicegate.upstream.timeouts import ConnectTimeouts
@@ -56,8 +62,10 @@ class Chain:
         self.onion = Onion(self.services)
         self.policy: Policy | None = None
         self.timeouts = ConnectTimeouts()
+        self.pool = Pool()
         self.endpoints = Endpoints(self)
         self.reloader = Reloader(self)
+        self.drain = Drain(self)
         self._open: dict[str, dict[str, Exchange]] = {}
         """Exchanges under way, by client connection: the safety net under hooks that never come."""
 
@@ -79,6 +87,12 @@ class Chain:
 
     def running(self) -> None:
         self.reloader.running()
+        self.drain.install()
+
+    @property
+    def under_way(self) -> list[Exchange]:
+        """The exchanges that have not ended; those of our own endpoints do not count."""
+        return [x for mine in self._open.values() for x in mine.values()]
 
     @property
     def keeps_bodies(self) -> bool:
@@ -108,17 +122,43 @@ class Chain:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         doors.next_layer(nextlayer, self.policy)
 
-    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        self.timeouts.connecting(data)
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> Coroutine[Any, Any, None] | None:
+        address = data.server.address
+        if self.policy is None or address is None:
+            return None
+        reverse = doors.door_of(data.client) == "reverse"
+        timeouts, connections = self.policy.limits_at(address[:2], reverse=reverse)
+        if connections is None or self.pool.take(data, connections.max):
+            self.timeouts.connecting(data, timeouts)
+            return None
+        return self._connect_later(data, timeouts, connections.max)
+
+    async def _connect_later(self, data: server_hooks.ServerConnectionHookData, timeouts: Timeouts, most: int) -> None:
+        await self.pool.wait(data, most, timeouts.pool_s)
+        if data.server.error is None:
+            self.timeouts.connecting(data, timeouts)
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         self.timeouts.connected(data)
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
         self.timeouts.done(data.server)
+        self.pool.closed(data.server)
 
     async def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.pool.closed(data.server)
         await self.timeouts.disconnected(data)
+
+    def connection_used(self, server: connection.Server, parent: HttpLayer) -> None:
+        """A stream is about to send a request over a connection."""
+        self.pool.used(server, parent)
+
+    def connection_rests(self, server: connection.Server) -> None:
+        """A stream is done with a connection."""
+        if self.policy is not None and server.address is not None:
+            _, connections = self.policy.limits_at(server.address[:2], reverse=True)
+            if connections is not None:
+                self.pool.rest(server, connections.keepalive)
 
     def tls_established_server(self, data: tls.TlsData) -> None:
         self.timeouts.done(data.conn)
@@ -142,6 +182,9 @@ class Chain:
                 flow.response = native_response(503, NO_POLICY, kind="api_error")
                 return
             x = self._enter(flow, self.policy, presented)
+            if self.services.draining and not x.own:
+                self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=True))
+                return
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
             self.services.alarm("chain.requestheaders", error=type(e).__name__)
             flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
@@ -299,8 +342,9 @@ class Chain:
         if x.attempts is None or x.closed:
             return
         try:
+            show_failed_attempt(x, x.failed)
             again = await x.attempts.again(x, x.failed)
-            x.tries = x.attempts.told
+            x.tries = x.attempts.told if x.attempts else x.tries
             if again and x.target and not x.gone:
                 x.release = Release(x.target, snapshot(x.request))
                 if x.call:
@@ -308,6 +352,13 @@ class Chain:
                 x.again = True
         except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
             self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
+
+    async def sluicegate_turn(self, flow: http.HTTPFlow) -> None:
+        """The first target's time has not come yet."""
+        x = exchange_of(flow)
+        if x is not None and x.attempts is not None:
+            with contextlib.suppress(Exception):
+                await x.wait(x.attempts.delay_s)
 
     async def sluicegate_pull(self, flow: http.HTTPFlow) -> None:
         """A body that arrives over time: wait for its next bytes, and for the client's buffers to drain."""

@@ -58,6 +58,8 @@ class Refused(Exception):
     kind: str | None = None
     retry_after: float | None = None
     should_retry: bool | None = None
+    close: bool = False
+    """The connection is closed after it."""
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}"
@@ -69,6 +71,8 @@ class Refused(Exception):
             out.append((b"retry-after", b"%d" % max(0, round(self.retry_after))))
         if self.should_retry is not None:
             out.append((b"x-should-retry", b"true" if self.should_retry else b"false"))
+        if self.close:
+            out.append((b"connection", b"close"))
         return out
 
 

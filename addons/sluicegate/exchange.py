@@ -181,6 +181,8 @@ class Failure:
     status: int | None = None
     headers: http.Headers | None = None
     """Of the provider's answer, if there was one."""
+    body: bytes = field(default=b"", repr=False)
+    """Of it what came, its content encoding undone where that could be."""
 
 
 class KeptBody:
@@ -301,10 +303,18 @@ class Exchange:
     fields: dict[str, Any] = field(default_factory=dict)
     """Typed per-stage state, under the stage's name."""
 
+    error_status: int | None = None
+    """The HTTP status of our own error answer, where it is another than the proxy core would say."""
+    interrupted: str | None = None
+    """Why the gate itself ends the exchange before its time."""
+    stop_stream: Callable[[], None] | None = None
+    """Set by the stream that serves the exchange: makes it look at `interrupted`."""
+
     _facts: RequestFacts | None = None
     _facts_of: bytes | None = None
     _gone: bool = False
     _gone_waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    _over_waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
     def request(self) -> http.Request:
@@ -312,8 +322,13 @@ class Exchange:
 
     @property
     def timeouts(self) -> Timeouts:
-        """The time limits that hold for this request."""
-        return self.policy.settings.timeouts
+        """The time limits that hold for this request at its present target."""
+        return self.policy.timeouts_for(self.target.provider if self.target else "")
+
+    @property
+    def deadline(self) -> float:
+        """When the whole call must be over, in monotonic seconds."""
+        return self.started + self.timeouts.total_s
 
     @property
     def ping_s(self) -> float:
@@ -336,7 +351,7 @@ class Exchange:
 
     def status_of(self, default: int) -> int:
         """The HTTP status of our own error answer, where the proxy core would say `default`."""
-        return 500 if self.outcome in ("denied", "internal") else default
+        return 500 if self.outcome in ("denied", "internal") else self.error_status or default
 
     def cut_short(self, *, empty: bool) -> str | None:
         """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell.
@@ -371,21 +386,48 @@ class Exchange:
     def client_gone(self) -> None:
         """The proxy core saw the client leave."""
         self._gone = True
-        for waiter in self._gone_waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._gone_waiters.clear()
+        _wake(self._gone_waiters)
+        _wake(self._over_waiters)
 
     async def until_gone(self) -> None:
         """Return when the client has left: for stages that wait."""
         if not self._gone:
-            waiter = asyncio.get_running_loop().create_future()
-            self._gone_waiters.append(waiter)
-            try:
-                await waiter
-            finally:  # a long-lived answer waits here again and again
-                if waiter in self._gone_waiters:
-                    self._gone_waiters.remove(waiter)
+            await _woken(self._gone_waiters)
+
+    # -- being told to end
+    def interrupt(self, reason: str) -> None:
+        """End the exchange now, visibly: the client gets an error that says why."""
+        self.interrupted, self.attempts, self.error_status = reason, None, 503
+        _wake(self._over_waiters)
+        if self.stop_stream:
+            self.stop_stream()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait, unless the client leaves or the exchange is interrupted. True: the time is up."""
+        if self._gone or self.interrupted:
+            return False
+        try:
+            await asyncio.wait_for(_woken(self._over_waiters), seconds)
+        except TimeoutError:
+            return True
+        return False
+
+
+def _wake(waiters: list[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)
+    waiters.clear()
+
+
+async def _woken(waiters: list[asyncio.Future[None]]) -> None:
+    waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    waiters.append(waiter)
+    try:
+        await waiter
+    finally:  # a long-lived answer waits here again and again
+        if waiter in waiters:
+            waiters.remove(waiter)
 
 
 def new_id() -> str:

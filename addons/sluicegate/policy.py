@@ -9,6 +9,7 @@ from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.services import Services
 from sluicegate.settings import Settings
+from sluicegate.settings.sending import Connections, Timeouts
 from sluicegate.stages.base import Stage
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ class Policy:
         self.settings = settings
         self.stages = tuple(cls(settings, services) for cls in stages)
         self.heads = tuple(s for s in self.stages if type(s).head is not Stage.head)
+        self._timeouts = {name: settings.timeouts_for(name) for name in ("", *settings.providers)}
+        self._connections = {name: settings.connections_for(name) for name in ("", *settings.providers)}
+        self._provider_at = {
+            (o.host.lower(), o.port): name
+            for name, p in reversed(settings.providers.items())
+            for o in (origin_of(p.resolved_base_url),)
+        }
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
         self.open = settings.identity.mode == "open"
         self.decrypts = frozenset(
@@ -39,6 +47,20 @@ class Policy:
             }
         )
         """Hosts whose TLS the regular door opens."""
+
+    def timeouts_for(self, provider: str) -> Timeouts:
+        """The time limits that hold for a provider; the general ones for a name that is not configured."""
+        return self._timeouts.get(provider) or self._timeouts[""]
+
+    def limits_at(self, address: tuple[str, int], *, reverse: bool = False) -> tuple[Timeouts, Connections | None]:
+        """Time limits and connection numbers for a destination; None where it is no provider's.
+
+        `reverse`: the connection serves a reverse door, whose own target counts as a provider.
+        """
+        host = address[0].lower()
+        name = self._provider_at.get((host, address[1]), "")
+        pooled = name or reverse or host in self.decrypts
+        return self._timeouts[name], self._connections[name] if pooled else None
 
     def body_limit(self, x: Exchange) -> tuple[int, str]:
         """The most bytes of a request body, and the config key that says so."""

@@ -101,8 +101,6 @@ class Reloader:
         chain = self.chain
         policy = Policy(settings, chain.stages, chain.services)
         self.settings, chain.policy = settings, policy
-        chain.timeouts.connect_s = float(settings.timeouts.connect_s)
-        chain.timeouts.tls_s = float(settings.timeouts.tls_s)
 
     def rebuild(self) -> None:
         """The set of stages has changed."""
@@ -125,10 +123,22 @@ class Reloader:
             try:
                 self._look()
                 self.chain.services.sinks.follow_rotation()
+                await self._renew_keys()
                 if ticks % _BEAT_EVERY == 0:
                     self.chain.services.monitor.beat()
             except Exception as e:  # noqa: BLE001 - the watch must go on
                 self.chain.services.alarm("config.watch", error=type(e).__name__)
+
+    async def _renew_keys(self) -> None:
+        """Keys that their file or command gives anew: used from the next attempt on."""
+        services = self.chain.services
+        changed, failed = await services.keyring.refresh()
+        for key in changed:
+            log.info("key.renewed", key=key.name, reference=key.secret.reference)
+            for name in [n for n in services.health.resting if n == key.name or n.startswith(f"{key.name}/")]:
+                services.health.well(name)
+        for key, why in failed:
+            services.alarm("key.unreadable", key=key.name, why=why, kept="the key as it was")
 
     def _look(self) -> None:
         if self.path is None:

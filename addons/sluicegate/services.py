@@ -17,10 +17,12 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 
-from sluicegate.core.attempts import Health
+from sluicegate.core.health import Health
 from sluicegate.core.pricing import ModelPrice, Prices
+from sluicegate.core.quota import Quotas
 from sluicegate.inspect.monitor import Monitor
 from sluicegate.inspect.stats import Stats
+from sluicegate.keyring import Keyring
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sinks
 
@@ -57,6 +59,10 @@ class Services:
         self.draining = False
         self.started = False
         self.health = Health()
+        self.quotas = Quotas()
+        self.keyring = Keyring(self.environ)
+        self.queued = 0
+        """Requests that wait in the queue, the last rung of their routes."""
         self._turn = itertools.count()
         self._prices: Prices | None = None
 

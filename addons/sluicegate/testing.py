@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from mitmproxy import flow as mflow
 from mitmproxy import http
+from mitmproxy.addons.proxyserver import Proxyserver
 from mitmproxy.addons.save import Save
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
@@ -168,8 +169,9 @@ def chain_of(
     *stages: type[Stage], settings: Settings | None = None, services: Services | None = None
 ) -> Generator[Chain, None, None]:
     """A Chain with these stages in this order, inside a mitmproxy that does nothing."""
-    with taddons.context(Save(), loadcore=False) as running:
+    with taddons.context(Save(), Proxyserver(), loadcore=False) as running:
         chain = Chain(services or Services({}))
+        running.master.addons.lookup[chain.name] = chain
         chain.policy = Policy(settings or quiet(), stages, chain.services)
         try:
             yield chain

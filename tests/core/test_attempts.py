@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.attempts import LONGEST_WAIT_S, Backoff, Failed, GiveUp, Health, Plan, Send, retry_after_s
+from sluicegate.core.attempts import LONGEST_WAIT_S, Backoff, Failed, GiveUp, Plan, Send, retry_after_s
+from sluicegate.core.health import Health
 
 TWO = ("first", "second")
 

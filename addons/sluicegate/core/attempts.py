@@ -4,32 +4,34 @@ The law, in the order in which it is applied:
 
     bytes of an answer reached the client   nothing is ever retried; the stream ends visibly
     a stale keep-alive connection           the same target at once, once per attempt, not counted
-    the attempts are used up                give up
+    the attempts are used up                wait in the queue, where there is one; else give up
     the provider said x-should-retry: false give up on this target; another may still serve
+    429, to come back within a minute       pacing: a session waits for its own key, whose prompt cache is warm, and does
+                                            not stampede the next key; another provider of the route goes first
     429 / 529 / 503 with retry-after        that target rests so long; others go first, else wait, but not past the limit
     anything else retryable                 the next target at once; the same target after a backoff
 
-Targets rest (`Health`) across requests: a target that answered 429 or 529 is passed over until its time is up, then one
-request at a time probes it.
+Targets rest (core/health.py) across requests: a target that answered 429 or 529 is passed over until its time is up, then
+one request at a time probes it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Backoff", "Cause", "Failed", "GiveUp", "Health", "Plan", "Send", "retry_after_s"]
+from sluicegate.core.health import Health
 
-Cause = Literal["connect", "tls", "reset", "stale", "first_byte", "status", "first_event"]
+__all__ = ["Backoff", "Cause", "Failed", "GiveUp", "Plan", "Queue", "Send", "final_retry_after_s", "retry_after_s"]
+
+Cause = Literal["connect", "pool", "write", "reset", "stale", "first_byte", "status", "first_event"]
 
 LONGEST_WAIT_S: Final = 59.0
 """Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
 
-PROBE_S: Final = 30.0
-"""How long a probe may take before another one is let through."""
-
-_TURNED_AWAY: Final = frozenset({429, 529})
+_TURNED_AWAY: Final = frozenset({401, 402, 429, 529})
 _RESTING: Final = frozenset({429, 503, 529})
 
 
@@ -57,6 +59,24 @@ class Failed:
     status: int | None = None
     retry_after_s: float | None = None
     should_retry: bool | None = None
+    spent: bool = False
+    """The key's quota is used up: the key rests for `retry_after_s`, and waiting would not help."""
+
+    @property
+    def paced(self) -> bool:
+        """Turned away for the rest of a minute."""
+        soon = self.retry_after_s is not None and self.retry_after_s <= LONGEST_WAIT_S
+        return self.status == 429 and not self.spent and soon
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The last rung: wait longer and longer for any target, `for_s` seconds after the first attempt at most."""
+
+    size: int = 100
+    """How many requests may wait in it at one time."""
+    backoff: Backoff = Backoff(5.0, 2.0, 60.0, jitter=True)
+    for_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +85,8 @@ class Send:
 
     target: int
     after_s: float = 0.0
+    queued: bool = False
+    """The wait is one in the queue, which holds a bounded number of requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +95,6 @@ class GiveUp:
 
     why: str
     retry_after_s: float | None = None
-
-
-@dataclass(slots=True)
-class Health:
-    """How long targets rest, by name, over all requests of one gate."""
-
-    resting: dict[str, float] = field(default_factory=dict)
-    probing: dict[str, float] = field(default_factory=dict)
-    """Until when somebody else's probe of a target is waited for."""
-
-    def rest(self, name: str, until: float) -> None:
-        """Let a target rest until a time; a longer rest is not cut short."""
-        self.resting[name] = max(until, self.resting.get(name, 0.0))
-        self.probing.pop(name, None)
-
-    def well(self, name: str) -> None:
-        """A target answered."""
-        self.resting.pop(name, None)
-        self.probing.pop(name, None)
-
-    def is_resting(self, name: str, now: float) -> bool:
-        """Whether to pass a target over. The first to ask after its rest probes it; others still pass it over."""
-        until = self.resting.get(name)
-        if until is None:
-            return False
-        return now < until or now < self.probing.get(name, 0.0)
-
-    def probe(self, name: str, now: float) -> None:
-        """A request is about to try a target whose rest is over."""
-        if name in self.resting:
-            self.probing[name] = now + PROBE_S
-
-    def wakes_at(self, name: str) -> float:
-        return self.resting.get(name, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +111,13 @@ class Plan:
     provider can not have acted on it: no connection, or an answer that says it was turned away."""
     pinned: bool = False
     """The request must stay where it is (file ids, containers, batches): only its first target, no other."""
+    pools: Sequence[int] = ()
+    """Which targets are keys of one provider's account pool: equal numbers; () where each stands for itself."""
+    sticky: bool = False
+    """The request belongs to a session, whose prompt cache is warm at its own key."""
+    total_s: float = math.inf
+    """Nothing is begun any more so long after the first attempt."""
+    queue: Queue | None = None
 
     def retryable(self, status: int, should_retry: bool | None) -> bool:
         """Whether an answer with this status is a failed attempt rather than the client's answer."""
@@ -130,55 +125,133 @@ class Plan:
             return False
         return status in self.statuses and should_retry is not False
 
-    def first(self, health: Health, now: float) -> Send:
-        """Where the first attempt goes: the best target that does not rest, else the one that wakes first."""
-        return Send(self._best(health, now))
+    def first(self, health: Health, now: float, chance: float = 0.0) -> Send:
+        """Where the first attempt goes: the best target that does not rest, else the one that wakes first.
 
-    def after(self, history: Sequence[Failed], health: Health, now: float, chance: float) -> Send | GiveUp:
-        """What to do after the last failure in `history`."""
+        A session whose own key is paced waits for it, unless another provider of the route can serve at once.
+        """
+        allowed = self._allowed()
+        awake = [i for i in allowed if not health.is_resting(self.targets[i], now)]
+        if self.sticky and health.is_paced(self.targets[0], now):
+            elsewhere = [i for i in awake if self._pool(i) != self._pool(0)]
+            return Send(elsewhere[0]) if elsewhere else self._when_awake(0, health, now, chance)
+        if awake:
+            return Send(awake[0])
+        soonest = min(allowed, key=lambda i: (health.wakes_at(self.targets[i]), i))
+        if health.is_paced(self.targets[soonest], now):
+            return self._when_awake(soonest, health, now, chance)
+        return Send(soonest)
+
+    def _when_awake(self, target: int, health: Health, now: float, chance: float) -> Send:
+        return Send(target, self._spread(health.wakes_at(self.targets[target]) - now, chance))
+
+    def after(
+        self,
+        history: Sequence[Failed],
+        health: Health,
+        now: float,
+        chance: float,
+        *,
+        began: float | None = None,
+        room: bool = False,
+    ) -> Send | GiveUp:
+        """What to do after the last failure in `history`.
+
+        `began`: when the first attempt did. `room`: the queue has a free place.
+        """
         last = history[-1]
-        if not self.repeatable and last.cause != "connect" and last.status not in _TURNED_AWAY:
+        began = now if began is None else began
+        if not self.repeatable and last.cause not in ("connect", "pool") and last.status not in _TURNED_AWAY:
             return GiveUp("the provider may have acted on it already")
         if last.cause == "stale" and sum(1 for f in history if f.cause == "stale") == 1:
             return Send(last.target)
-        name = self.targets[last.target]
-        health.probing.pop(name, None)
-        if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
-            health.rest(name, now + (self.cooldown_s if last.retry_after_s is None else last.retry_after_s))
+        self.note(last, health, now)
         counted = [f for f in history if f.cause != "stale"] or list(history)
+        decision = self._next(history, counted, health, now, chance)
+        if isinstance(decision, GiveUp) and self.queue and room:
+            decision = self._queued(self.queue, history, len(counted), health, now, chance, began) or decision
+        if isinstance(decision, Send) and now + decision.after_s - began >= self.total_s:
+            return GiveUp("the time for the whole call would be over", last.retry_after_s)
+        return decision
+
+    def note(self, last: Failed, health: Health, now: float) -> None:
+        """Let a target rest that said so, or that is overloaded."""
+        name = self.targets[last.target]
+        health.probed(name)
+        if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
+            rest = self.cooldown_s if last.retry_after_s is None else last.retry_after_s
+            health.rest(name, now + rest, paced=last.paced)
+
+    def _next(
+        self, history: Sequence[Failed], counted: list[Failed], health: Health, now: float, chance: float
+    ) -> Send | GiveUp:
+        last = history[-1]
         if len(counted) >= self.attempts:
             return GiveUp("the attempts are used up", last.retry_after_s)
-        refused = frozenset(f.target for f in history if f.should_retry is False)
-        usable = [i for i in self._allowed() if i not in refused]
+        usable = self._usable(history)
         if not usable:
             return GiveUp("the provider said not to try again", last.retry_after_s)
         fresh = [i for i in usable if i != last.target and not health.is_resting(self.targets[i], now)]
+        if last.paced and self.sticky:
+            fresh = [i for i in fresh if self._pool(i) != self._pool(last.target)]
+            usable = [i for i in usable if i == last.target or self._pool(i) != self._pool(last.target)]
         untried = [i for i in fresh if all(f.target != i for f in history)]
         if untried or fresh:
             return Send((untried or fresh)[0])
         return self._same_again(usable, counted, health, now, chance)
 
+    def _usable(self, history: Sequence[Failed]) -> list[int]:
+        """The targets that may be asked at all: allowed, and not told to be left alone."""
+        refused = frozenset(f.target for f in history if f.should_retry is False or f.spent)
+        return [i for i in self._allowed() if i not in refused]
+
     def _same_again(
         self, usable: list[int], counted: list[Failed], health: Health, now: float, chance: float
     ) -> Send | GiveUp:
         soonest = min(usable, key=lambda i: (health.wakes_at(self.targets[i]), i))
-        times = sum(1 for f in counted if f.target == soonest)
-        told = next((f.retry_after_s for f in reversed(counted) if f.target == soonest), None)
-        wait = self.backoff.delay_s(max(0, times - 1), chance) if told is None else told
-        wait = max(wait, 0.0)
+        of_it = [f for f in counted if f.target == soonest]
+        told = next((f.retry_after_s for f in reversed(of_it)), None)
+        wait = self.backoff.delay_s(max(0, len(of_it) - 1), chance) if told is None else self._spread(told, chance)
         if wait > LONGEST_WAIT_S:
             return GiveUp("the provider asks to wait longer than a client would", told)
-        return Send(soonest, wait)
+        return Send(soonest, max(wait, 0.0))
+
+    def _queued(
+        self, queue: Queue, history: Sequence[Failed], tries: int, health: Health, now: float, chance: float, began: float
+    ) -> Send | None:
+        """A place in the queue; None where no target can serve before its time is over."""
+        usable = self._usable(history)
+        if not usable:
+            return None
+        soonest = min(usable, key=lambda i: (health.wakes_at(self.targets[i]), i))
+        wait = queue.backoff.delay_s(max(0, tries - self.attempts), chance)
+        wait = max(wait, health.wakes_at(self.targets[soonest]) - now)
+        return Send(soonest, wait, queued=True) if now + wait - began < queue.for_s else None
+
+    def soonest_s(self, health: Health, now: float) -> float:
+        """In how many seconds the first of the targets can be asked again."""
+        return max(0.0, min(health.wakes_at(self.targets[i]) for i in self._allowed()) - now)
+
+    def _spread(self, wait: float, chance: float) -> float:
+        """Those who wait for the same instant come back one by one: up to a tenth later, at most the longest wait."""
+        wait = max(0.0, wait)
+        return min(wait * (1 + chance / 10), max(wait, LONGEST_WAIT_S)) if self.backoff.jitter else wait
+
+    def _pool(self, target: int) -> int:
+        return self.pools[target] if self.pools else target
 
     def _allowed(self) -> range:
         return range(1 if self.pinned else len(self.targets))
 
-    def _best(self, health: Health, now: float) -> int:
-        allowed = self._allowed()
-        for i in allowed:
-            if not health.is_resting(self.targets[i], now):
-                return i
-        return min(allowed, key=lambda i: (health.wakes_at(self.targets[i]), i))
+
+def final_retry_after_s(told_s: float | None, soonest_s: float) -> int | None:
+    """The retry-after to put in place of the one that the last target gave; None leaves it as it is.
+
+    Above a minute clients give up at once: passed on only where no target can serve before that.
+    """
+    if told_s is None or told_s <= LONGEST_WAIT_S or soonest_s > LONGEST_WAIT_S:
+        return None
+    return max(1, math.ceil(soonest_s))
 
 
 def retry_after_s(retry_after: str | None, retry_after_ms: str | None = None) -> float | None:

@@ -104,6 +104,11 @@ class Prices:
         geo = _US_ONLY if (usage.inference_geo or "").lower() == "us" else 1.0
         return tokens * geo + usage.web_search_requests * _WEB_SEARCH
 
+    def context_window(self, model: str, kind: str = "anthropic") -> int | None:
+        """How many tokens a model takes, prompt and answer together; None where that is not known."""
+        found = self._find(model, kind)
+        return found.context_window if found else None
+
     def _price(
         self, model: str, kind: str, when: datetime | None, variant: Mapping[str, str]
     ) -> ModelPrice | _Rates | None:
@@ -148,6 +153,7 @@ class _Model:
 
     def __init__(self, info: Any, provider: Any) -> None:
         self._info = info
+        self.context_window: int | None = info.context_window
         self._provider = provider
         self._own = any(info is m for m in provider.models)  # variants of models lent by another provider do not apply
         dated = isinstance(info.prices, list)

@@ -46,6 +46,7 @@ class Provider(Section, frozen=True, kw_only=True):
     provider: Text | None = None  # a preset, in place of kind
     base_url: Text | None = None
     keys: Annotated[tuple[Secret, ...], Meta(min_length=1)] = ()
+    balance: Literal["least_loaded", "round_robin"] = "least_loaded"  # between keys; a session keeps its own
     proxy: Text = "inherit"  # inherit | none | URL
     region: Text | None = None
     project: Text | None = None

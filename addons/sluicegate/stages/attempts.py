@@ -6,22 +6,27 @@ target.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from mitmproxy import http
 
-from sluicegate.core.attempts import Failed, GiveUp, Health, Plan, Send, retry_after_s
+from sluicegate.core.attempts import Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
+from sluicegate.core.quota import refusal
 from sluicegate.exchange import Exchange, Failure, Snapshot, Target, snapshot
+from sluicegate.keyring import HeldKey
+from sluicegate.services import Services
 
 __all__ = ["Attempts", "Choice"]
 
-BENCHED_S = 3600.0
-"""How long a key that the provider does not accept (401) is not used."""
+BENCHED_S: Final = 3600.0
+"""How long a key that the provider does not accept (401) is not used, if it does not change before that."""
+
+_OF_THE_KEY: Final = {401: "key.refused", 402: "key.spent"}
+"""What a provider says of our key and not of the request, with the alarm that it raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +36,8 @@ class Choice:
     name: str
     point: Callable[[Exchange], Target]
     """Point the request at it; may raise Refused."""
-    own_key: bool = False
+    key: HeldKey | None = None
+    """Our own key that goes with it."""
 
 
 class Attempts:
@@ -42,23 +48,28 @@ class Attempts:
         x: Exchange,
         plan: Plan,
         choices: Sequence[Choice],
-        health: Health,
-        report: Callable[..., None],
+        services: Services,
         is_pinned: Callable[[Exchange], bool],
     ) -> None:
         self.plan = plan
         self.choices = choices
-        self.health = health
+        self.health = services.health
         self.history: list[Failed] = []
         self.told: list[dict[str, Any]] = []
         """The failed attempts, for the audit record."""
+        self._services = services
         self._base: Snapshot = snapshot(x.request)
-        self._report = report
-        self._began = time.monotonic()
+        self._began = self._first = time.monotonic()
         self._is_pinned = is_pinned
-        if health.is_resting(choices[0].name, self._began):
+        if self.health.is_resting(choices[0].name, self._began):
             self._look_whether_pinned(x)
-        self.current = self.plan.first(health, self._began).target
+        begin = plan.first(self.health, self._began) if not self.health.resting else self._turn()
+        self.current = begin.target
+        self.delay_s = begin.after_s
+        """How long to wait before the first attempt."""
+
+    def _turn(self) -> Send:
+        return self.plan.first(self.health, self._began, random.random())  # noqa: S311 - jitter
 
     def _look_whether_pinned(self, x: Exchange) -> None:
         """Only now, when it matters: it means to search the whole body."""
@@ -68,84 +79,133 @@ class Attempts:
     @property
     def left(self) -> bool:
         """Whether another attempt may follow this one."""
-        return len([f for f in self.history if f.cause != "stale"]) + 1 < self.plan.attempts
+        return bool(self.plan.queue) or sum(1 for f in self.history if f.cause != "stale") + 1 < self.plan.attempts
+
+    @property
+    def choice(self) -> Choice:
+        return self.choices[self.current]
 
     def start(self, x: Exchange) -> Target:
         """Point the request at the current choice."""
         d = x.request.data
         d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = self._base
         self._began = time.monotonic()
-        self.health.probe(self.choices[self.current].name, self._began)
-        return self.choices[self.current].point(x)
+        self.health.probe(self.choice.name, self._began)
+        return self.choice.point(x)
 
+    # -- what an answer says
     def retryable(self, response: http.Response) -> bool:
-        """Whether this answer is a failed attempt that another may follow."""
-        status, headers = response.status_code, response.headers
-        choice = self.choices[self.current]
-        if status == 401 and choice.own_key:
-            self.health.rest(choice.name, time.monotonic() + BENCHED_S)
-            self._report("key.refused", key=choice.name)
-            return self.left and len(self.choices) > 1
+        """Whether this answer is a failed attempt that another may follow. One that is not goes to the client."""
+        status, headers, key = response.status_code, response.headers, self.choice.key
+        if status < 400:
+            return False
+        if key is not None and status in _OF_THE_KEY:
+            if self.left and self._other_keys():
+                return True
+            self._bench(key, status)
+            return False
         if not self.plan.retryable(status, None):
             return False
-        if not self.left:
-            self._rest(Failed(self.current, "status", status, _retry_after(headers)))
-            return False
         others = len(self.choices) > 1 and not self.plan.pinned
-        return others or headers.get("x-should-retry") != "false"
+        if self.left and (others or self.plan.queue or headers.get("x-should-retry") != "false"):
+            return True
+        failed = self._failed(Failure("status", "", status, headers))
+        self.plan.note(failed, self.health, time.monotonic())
+        self.history.append(failed)
+        self._keep_the_law(headers)
+        return False
 
-    def answered(self) -> None:
+    def _other_keys(self) -> bool:
+        return len(self.choices) > 1 and not self.plan.pinned
+
+    def answered(self, response: http.Response) -> None:
         """The current target gave an answer that is passed on."""
-        self.health.well(self.choices[self.current].name)
+        choice = self.choice
+        if not self.plan.retryable(response.status_code, None):
+            self.health.well(choice.name)
+        if choice.key is not None and len(self.choices) > 1:
+            self._services.quotas.saw(choice.name, response.headers)
 
-    def _rest(self, failed: Failed) -> None:
-        if failed.status in (429, 529):
-            rest = self.plan.cooldown_s if failed.retry_after_s is None else failed.retry_after_s
-            self.health.rest(self.choices[failed.target].name, time.monotonic() + rest)
+    def _bench(self, key: HeldKey, status: int) -> None:
+        self.health.rest(self.choice.name, time.monotonic() + BENCHED_S)
+        key.ask_again()
+        self._services.alarm(_OF_THE_KEY[status], key=key.name, status=status)
 
+    def _failed(self, failure: Failure) -> Failed:
+        """A failure as the plan wants to know it."""
+        headers, status = failure.headers, failure.status
+        if headers is None:
+            return Failed(self.current, failure.cause, status)
+        should = headers.get("x-should-retry")
+        told, spent = _retry_after(headers), False
+        if status in (402, 429) and self.choice.key is not None:
+            self._services.quotas.saw(self.choice.name, headers)
+            why = refusal(status, headers, failure.body, time.time())
+            told, spent = why.for_s, why.spent
+        return Failed(self.current, failure.cause, status, told, None if should is None else should == "true", spent)
+
+    # -- after a failure
     async def again(self, x: Exchange, failure: Failure) -> bool:
-        """After a failure: wait if need be, and point the request at the next target. False: give up."""
+        """Wait if need be, and point the request at the next target. False: give up; the last answer says what is known."""
         now = time.monotonic()
-        headers = failure.headers
-        should = headers.get("x-should-retry") if headers is not None else None
-        failed = Failed(
-            self.current,
-            failure.cause,
-            failure.status,
-            _retry_after(headers) if headers is not None else None,
-            None if should is None else should == "true",
-        )
+        failed = self._failed(failure)
+        key = self.choice.key
+        if key is not None and failed.status in _OF_THE_KEY:
+            self._bench(key, failed.status)
+            failed = replace(failed, spent=True)
+        elif key is not None and failed.spent:
+            self._services.alarm("key.spent", key=key.name, for_s=round(failed.retry_after_s or 0))
         self._look_whether_pinned(x)
         self.history.append(failed)
         self.told.append(
             {
-                "target": self.choices[self.current].name,
+                "target": self.choice.name,
                 "cause": failure.cause,
                 "status": failure.status,
                 "error": failure.message[:200],
                 "ms": round((now - self._began) * 1000, 1),
             }
         )
-        decision = self.plan.after(self.history, self.health, now, random.random())  # noqa: S311 - jitter
+        decision = self.plan.after(
+            self.history,
+            self.health,
+            now,
+            random.random(),  # noqa: S311 - jitter
+            began=self._first,
+            room=self._has_room(),
+        )
         match decision:
             case GiveUp():
+                if failure.headers is not None:
+                    self._keep_the_law(failure.headers)
                 return False
-            case Send(target, after_s):
-                if after_s and not await _waited(x, after_s):
+            case Send(target, after_s, queued):
+                if after_s and not await self._waited(x, after_s, queued):
                     return False
                 self.current = target
                 x.target = self.start(x)
                 return True
 
+    def _has_room(self) -> bool:
+        return self.plan.queue is not None and self._services.queued < self.plan.queue.size
 
-async def _waited(x: Exchange, seconds: float) -> bool:
-    """Wait, unless the client leaves. True: the time is up and the client is still there."""
-    gone = asyncio.ensure_future(x.until_gone())
-    try:
-        done, _ = await asyncio.wait({gone}, timeout=seconds)
-    finally:
-        gone.cancel()
-    return not done
+    async def _waited(self, x: Exchange, seconds: float, queued: bool) -> bool:
+        self._services.queued += queued
+        try:
+            return await x.wait(seconds)
+        finally:
+            self._services.queued -= queued
+
+    def _keep_the_law(self, headers: http.Headers) -> None:
+        """A client never gives up sooner through us than it would by itself."""
+        now = time.monotonic()
+        told = _retry_after(headers)
+        instead = final_retry_after_s(told, self.plan.soonest_s(self.health, now))
+        if instead is not None:
+            headers.pop("retry-after-ms", None)
+            headers["retry-after"] = str(instead)
+        if headers.get("x-should-retry") == "false" and any(f.should_retry is not False for f in self.history):
+            headers.pop("x-should-retry")  # another target said otherwise
 
 
 def _retry_after(headers: http.Headers) -> float | None:

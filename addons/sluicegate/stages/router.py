@@ -6,21 +6,26 @@ to the first Anthropic provider among the routes (reverse door).
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final, Literal
 
-from sluicegate.core.attempts import Backoff, Plan
+from sluicegate.core.attempts import Backoff, Plan, Queue
 from sluicegate.core.messages import rename_model
+from sluicegate.core.prompt_size import fits
+from sluicegate.core.thinking import same_model, without_thinking
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Call, Exchange, Target
+from sluicegate.keyring import HeldKey
 from sluicegate.providers import anthropic
-from sluicegate.providers.base import Credential, Origin, origin_of
+from sluicegate.providers.base import Origin, origin_of
 from sluicegate.services import Services
 from sluicegate.settings import Settings
+from sluicegate.settings import sending as settings_of
 from sluicegate.stages.attempts import Attempts, Choice
 from sluicegate.stages.base import Stage
 
@@ -36,17 +41,30 @@ class Place:
     name: str
     origin: Origin | None
     """None: where the door points (no provider is configured)."""
-    keys: tuple[Credential, ...]
+    keys: tuple[HeldKey, ...]
     headers: tuple[tuple[bytes, bytes], ...] = ()
     via: Via | None = None
+    kind: str = "anthropic"
+    least_loaded: bool = True
+    """How a request without a session chooses among the keys; else each in turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One target of a route: a place, and the model that it is asked for (None: the client's own)."""
+
+    place: Place
+    model: str | None = None
+    context: int | None = None
+    """How many tokens that model takes, where the configuration says so."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One route: a model pattern, and the places that serve it with the model that each is asked for."""
+    """One route: a model pattern, and its targets, best first."""
 
     pattern: str
-    places: tuple[tuple[Place, str | None], ...]
+    rungs: tuple[Rung, ...]
 
 
 class Router(Stage):
@@ -57,16 +75,12 @@ class Router(Stage):
         places = {name: self._place(name) for name in settings.providers}
         default = next(iter(places.values()), Place(services.default_provider, None, (), via=services.via))
         self.rules = [
-            Rule(route.model, tuple((places[t.provider], t.model) for t in route.targets)) for route in settings.routes
-        ] or [Rule("*", ((default, None),))]
-        self.general = next((r for r in self.rules if r.pattern == "*"), self.rules[0]).places[0][0]
-        self.plan = Plan(
-            (),
-            settings.retry.attempts,
-            Backoff(**{f: getattr(settings.retry.backoff, f) for f in ("start_s", "factor", "max_s", "jitter")}),
-            frozenset(settings.retry.status),
-            settings.retry.cooldown_s,
-        )
+            Rule(route.model, tuple(Rung(places[t.provider], t.model, t.context) for t in route.targets))
+            for route in settings.routes
+        ] or [Rule("*", (Rung(default),))]
+        self.general = next((r for r in self.rules if r.pattern == "*"), self.rules[0]).rungs[0].place
+        self.prices = services.prices_for(settings)
+        self.plan = _plan(settings)
         self.by_host = {p.origin.host.lower(): p for p in reversed(list(places.values())) if p.origin}
         if not places:
             self.by_host = dict.fromkeys(anthropic.HOSTS, default)
@@ -75,60 +89,85 @@ class Router(Stage):
 
     def _place(self, name: str) -> Place:
         p = self.settings.providers[name]
-        keys = tuple(anthropic.credential_of(k.resolve(self.services.environ)) for k in p.keys)
+        many = len(p.keys) > 1
+        keys = tuple(self.services.keyring.hold(f"{name}#{i}" if many else name, k) for i, k in enumerate(p.keys, 1))
         headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
         if any(c in k + v for k, v in p.headers.items() for c in "\r\n\0"):
             raise ValueError(f"providers.{name}.headers: a header can not hold a line break")
         origin = origin_of(p.resolved_base_url)
-        return Place(name, origin, keys, headers, self.services.via_of(p.proxy))
+        via = self.services.via_of(p.proxy)
+        return Place(name, origin, keys, headers, via, p.resolved_kind, p.balance == "least_loaded")
 
     # -- the request
     def request(self, x: Exchange) -> None:
-        places = self._choose(x)
-        if not places:
+        rungs = self._fitting(x, self._choose(x))
+        if not rungs:
             x.target = own_target(x, self.services.via)
         else:
-            choices = [c for place, model in places for c in self._choices(x, place, model)]
-            plan = replace(self.plan, targets=[c.name for c in choices], repeatable=is_repeatable(x))
-            x.attempts = Attempts(x, plan, choices, self.services.health, self.services.alarm, is_pinned)
+            pools, choices = zip(*((n, c) for n, rung in enumerate(rungs) for c in self._choices(x, rung)), strict=True)
+            plan = replace(
+                self.plan,
+                targets=[c.name for c in choices],
+                pools=pools,
+                sticky=x.session_id is not None,
+                repeatable=is_repeatable(x),
+            )
+            x.attempts = Attempts(x, plan, choices, self.services, is_pinned)
             x.target = x.attempts.start(x)
             if x.websocket:
                 x.attempts = None  # after an upgrade the stream's own id is the only one towards the server
         x.call = Call(x.target, time.monotonic())
 
-    def _choices(self, x: Exchange, place: Place, model: str | None) -> list[Choice]:
+    def _fitting(self, x: Exchange, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+        """Without the fallbacks whose model the prompt would not fit: they would answer 400, which ends the ladder."""
+        if len(rungs) < 2 or x.facts is None:
+            return rungs
+        body, asked, most = x.request.data.content or b"", x.facts.model or "", x.facts.max_tokens
+
+        def may_serve(rung: Rung) -> bool:
+            if rung.model is None or rung.model == asked:
+                return True
+            window = rung.context or self.prices.context_window(rung.model, rung.place.kind)
+            return fits(body, most, window)
+
+        return (rungs[0], *(r for r in rungs[1:] if may_serve(r)))
+
+    def _choices(self, x: Exchange, rung: Rung) -> list[Choice]:
         """A place with several keys is as many targets; a session begins with the same key while that is healthy."""
+        place = rung.place
         keys = _our_keys(x, place)
         if not keys:
-            return [Choice(place.name, lambda x: self._target(x, place, model, None))]
-        first = self.services.turn(x.session_id, len(keys))
-        order = [(first + i) % len(keys) for i in range(len(keys))]
+            return [Choice(_called(place.name, rung), lambda x: self._target(x, rung, None))]
+        first = self.services.turn(x.session_id, len(keys)) if len(keys) > 1 else 0
+        ordered = (*keys[first:], *keys[:first])
+        if x.session_id is None and place.least_loaded and len(keys) > 1:
+            best = self.services.quotas.least_loaded_first([k.name for k in ordered], time.time())
+            ordered = tuple(ordered[i] for i in best)
 
-        def choice(i: int) -> Choice:
-            name = f"{place.name}#{i + 1}" if len(keys) > 1 else place.name
-            return Choice(name, lambda x: self._target(x, place, model, keys[i]), own_key=True)
+        def choice(key: HeldKey) -> Choice:
+            return Choice(_called(key.name, rung), lambda x: self._target(x, rung, key), key)
 
-        return [choice(i) for i in order]
+        return [choice(key) for key in ordered]
 
-    def _choose(self, x: Exchange) -> tuple[tuple[Place, str | None], ...]:
+    def _choose(self, x: Exchange) -> tuple[Rung, ...]:
         named = self.by_host.get(x.origin[1].lower())
         if x.door != "reverse" and named is None:
             return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
             # the list of models is the gate's own affair on every door: it must match what the routes serve
             place = self.general if x.door == "reverse" or x.surface == "models" else named
-            return ((place, None),) if place else ()
+            return (Rung(place),) if place else ()
         if x.facts is None:
-            return ((self.general, None),)  # no JSON object: the provider says what is wrong with it
+            return (Rung(self.general),)  # no JSON object: the provider says what is wrong with it
         model = x.facts.model or ""
         for rule in self.rules:
             if fnmatchcase(model, rule.pattern):
-                return rule.places
+                return rule.rungs
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
 
-    def _target(self, x: Exchange, place: Place, model: str | None, key: Credential | None) -> Target:
-        request = x.flow.request
+    def _target(self, x: Exchange, rung: Rung, key: HeldKey | None) -> Target:
+        request, place, model = x.flow.request, rung.place, rung.model
         if place.origin:
             tls, host, port = place.origin.tls, place.origin.host, place.origin.port
             if known := _PATHS.get(x.surface):
@@ -141,15 +180,17 @@ class Router(Stage):
             tls, host, port = x.origin
         if model and x.facts and x.facts.model != model:
             x.model = x.facts.model
-            request.data.content = rename_model(request.data.content or b"", model)
+            request.data.content = _for_another_model(request.data.content or b"", x.model or "", model)
             request.headers["content-length"] = str(len(request.data.content))
         d = request.data
         d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
         for k, v in place.headers:
             request.headers[k.decode()] = v.decode()
         presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
-        credential = key or anthropic.forwarded(presented, host)
-        return Target(tls, host, port, place.name, model, place.via, lambda _: credential)
+        if key is not None:
+            return Target(tls, host, port, place.name, model, place.via, lambda _: anthropic.credential_of(key.value))
+        forwarded = anthropic.forwarded(presented, host)
+        return Target(tls, host, port, place.name, model, place.via, lambda _: forwarded)
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -170,10 +211,42 @@ class Router(Stage):
             x.call.settle()
 
 
+def _called(name: str, rung: Rung) -> str:
+    """What health is kept under: limits and overloads are a model's own."""
+    return f"{name}/{rung.model}" if rung.model else name
+
+
+def _plan(settings: Settings) -> Plan:
+    """What the configuration says of attempts; the targets are each request's own."""
+    retry, queue = settings.retry, settings.retry.queue
+    back = retry.backoff
+    return Plan(
+        (),
+        retry.attempts,
+        Backoff(back.start_s, back.factor, back.max_s, back.jitter),
+        frozenset(retry.status),
+        retry.cooldown_s,
+        total_s=settings.timeouts.total_s,
+        queue=_queue(queue) if queue else None,
+    )
+
+
+def _queue(queue: settings_of.Queue) -> Queue:
+    return Queue(queue.size, Backoff(queue.start_s, queue.factor, queue.max_s, queue.jitter), queue.for_s)
+
+
+def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
+    """The request as another model gets it; thinking that the asked one signed means nothing to it."""
+    if not same_model(asked, model):
+        with contextlib.suppress(ValueError):  # no Messages request: the provider says what is wrong with it
+            body = without_thinking(body)
+    return rename_model(body, model)
+
+
 _PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
 
-def _our_keys(x: Exchange, place: Place) -> tuple[Credential, ...]:
+def _our_keys(x: Exchange, place: Place) -> tuple[HeldKey, ...]:
     """Our own keys for this request; () where the client's own credential goes.
 
     Through the regular door, what is no API call (telemetry, account pages) stays the client's own affair.

@@ -19,6 +19,13 @@ class SluicegateFailedHook(commands.StartHook):
 
 
 @dataclass
+class SluicegateTurnHook(commands.StartHook):
+    """The target is known, and its time has not come yet. Returns when it has, or when the client has gone."""
+
+    flow: http.HTTPFlow
+
+
+@dataclass
 class SluicegatePullHook(commands.StartHook):
     """A body that arrives over time needs its next bytes. Returns when there are some, or when the client has gone."""
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 from mitmproxy import ctx
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
+    GetHttpConnection,
+    GetHttpConnectionCompleted,
     HttpEvent,
     HttpLayer,
     HttpStream,
@@ -29,6 +31,7 @@ from mitmproxy.proxy.layers.http import (
 
 from sluicegate.exchange import exchange_of
 from sluicegate.upstream.native import GateHttp1Server
+from sluicegate.upstream.pool import is_idle
 from sluicegate.upstream.retrying import RetryingStream
 from sluicegate.upstream.seal import seal
 from sluicegate.upstream.stream import GateStream, denied
@@ -67,6 +70,16 @@ class GateLayer(HttpLayer):
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
         self.streams[stream_id] = RetryingStream(self.context.fork(), stream_id)
         return self.event_to_child(self.streams[stream_id], events.Start())
+
+    def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
+        """Stock opens a connection for each HTTP/2 stream towards an HTTP/1 server; one that is idle will do."""
+        if reuse and self.context.client.alpn == b"h2":
+            for server in self.connections:
+                if event.connection_spec_matches(server) and is_idle(server, self):
+                    stream = self.command_sources.pop(event)
+                    yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (server, None)))
+                    return
+        yield from super().get_connection(event, reuse=reuse)
 
     def event_to_child(self, child: layer.Layer, event: events.Event) -> Commands:
         if type(event) in _NEVER_UPSTREAM or isinstance(child, HttpStream) or not isinstance(event, HttpEvent):

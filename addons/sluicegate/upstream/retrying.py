@@ -2,7 +2,7 @@
 
     dial ──error──────────────┐
       │                       │
-    wait for response headers ┤ reset, EOF, first-byte timeout
+    wait for response headers ┤ reset, EOF, first-byte timeout, a request that the upstream does not read
       │  status to be retried │
       ├──► collect failure ───┤ the error's body, at most 64 KB and 3 s
       │  200 text/event-stream│
@@ -13,27 +13,27 @@
       ▼
     commit: from here on nothing is retried. What breaks now breaks visibly.
 
+Whatever it waits for: the whole call has a deadline, the client may leave, and the gate may be told to stop.
+
 While an answer is waited for, a client that asked for a stream gets a ping now and then; the first one commits it to
-`200 text/event-stream`, and a final failure then becomes `event: error`.
+`200 text/event-stream`, and a final failure then becomes `event: error`. No ping says that all is well while the upstream
+can not be reached.
 
 Each attempt has a stream id of its own towards the server: late events of an abandoned attempt are told by it and dropped.
 """
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 import time
-from typing import ClassVar, Final
+from typing import Any, Final
 
 from mitmproxy import ctx, http
-from mitmproxy.connection import Client
-from mitmproxy.proxy import commands, events, layer
+from mitmproxy.connection import Server
+from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
-    HttpLayer,
-    HttpStream,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
@@ -47,7 +47,9 @@ from sluicegate.core.attempts import Cause
 from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.sse import PING, SSEParser
 from sluicegate.exchange import Exchange, Failure
-from sluicegate.upstream.hooks import SluicegateFailedHook
+from sluicegate.upstream.alarm import Alarm
+from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
+from sluicegate.upstream.pool import FULL
 from sluicegate.upstream.stream import GateStream, denied, readable
 
 __all__ = ["RetryingStream"]
@@ -61,6 +63,8 @@ _FROM_UPSTREAM: Final = frozenset(
 )
 _ERROR_STATUS: Final = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
 _USED: Final = "sluicegate_used"
+_UNREACHED: Final = frozenset({"connect", "write", "reset"})
+"""Causes after which nobody knows whether the upstream lives."""
 
 
 class RetryingStream(GateStream):
@@ -72,7 +76,12 @@ class RetryingStream(GateStream):
     """The attempt's answer is complete."""
     _timer: Alarm | None = None
     _pinger: Alarm | None = None
+    _stopper: Alarm | None = None
     _heard: float = 0.0
+    _unsent: int = 0
+    """Bytes of the request that the upstream has not read yet; 0 when they are not watched any more."""
+    _unreached: bool = False
+    """The last attempt did not get through to its upstream, and the present one has not yet."""
     _at_boundary: bool = True
     _reused: bool = False
     _first: tuple[Decoder, SSEParser] | None = None
@@ -91,7 +100,7 @@ class RetryingStream(GateStream):
         if kind in _FROM_UPSTREAM and event.stream_id != self.upstream_id:  # type: ignore[attr-defined]
             return _nothing()
         if isinstance(event, events.Wakeup):
-            return self._timed_out() if self._timer and event.command is self._timer.wake else _nothing()
+            return self._woken(event)
         stock: layer.CommandGenerator[None] = super()._handle_event(event)
         return stock
 
@@ -103,6 +112,11 @@ class RetryingStream(GateStream):
             return None
         return x
 
+    def _request_complete(self) -> layer.CommandGenerator[None]:
+        if x := self.exchange:
+            x.stop_stream = self._stop
+        return super()._request_complete()
+
     # -- sending
     def send_upstream(self) -> layer.CommandGenerator[None]:
         x = self.attempting
@@ -111,6 +125,10 @@ class RetryingStream(GateStream):
             return
         if x.ping_s and x.facts and x.facts.stream:
             self._arm_ping(x.ping_s)
+        if x.attempts and x.attempts.delay_s:
+            yield SluicegateTurnHook(self.flow)
+            if (yield from self._ended_meanwhile(x)):
+                return
         while True:
             release = x.release
             if release is None or not release.covers(self.flow.request):
@@ -120,16 +138,47 @@ class RetryingStream(GateStream):
             why_not = yield from self.dial(release.target)
             if why_not is None:
                 break
-            if not (yield from self._ask("connect", why_not)):
+            if not (yield from self._ask("pool" if FULL in why_not else "connect", why_not)):
                 return
+        self._unreached = False
         server = self.context.server
         self._reused = bool(getattr(server, _USED, False))
         setattr(server, _USED, True)
         self.ended = False
         yield from self.send_request()
         if self.server_state == self.state_wait_for_response_headers:
-            streaming = bool(x.facts and x.facts.stream)
-            self._arm(x.timeouts.first_byte_s if streaming else x.timeouts.total_s)
+            self._sent = time.monotonic()
+            self._unsent = _unsent(self.context.client.id, server)
+            self._arm(x.timeouts.write_s if self._unsent else self._patience_s(x))
+
+    def _patience_s(self, x: Exchange) -> float:
+        """How much longer the beginning of an answer is waited for."""
+        now = time.monotonic()
+        left = x.deadline - now
+        if x.facts and x.facts.stream:
+            left = min(left, self._sent + x.timeouts.first_byte_s - now)
+        return max(left, 0.0)
+
+    def _ended_meanwhile(self, x: Exchange) -> layer.CommandGenerator[bool]:
+        """After a wait: whether there is nothing more to do. The client has been told then."""
+        if (yield from self.check_killed(True)):
+            self._stop_pings()
+            return True
+        if x.interrupted:
+            yield from self._give_up(x.interrupted)
+            return True
+        return False
+
+    def _give_up(self, message: str) -> layer.CommandGenerator[None]:
+        """No answer from upstream goes to the client: our own error does."""
+        if x := self.exchange:
+            x.attempts = None
+        self.flow.response = None
+        self.response_body_buf.clear()
+        self.server_state = self.state_wait_for_response_headers
+        yield from self.handle_protocol_error(
+            ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
+        )
 
     # -- the answer's first bytes
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
@@ -149,7 +198,7 @@ class RetryingStream(GateStream):
             self._first = None
             self.server_state = self.state_first_event
         else:
-            x.attempts.answered()
+            x.attempts.answered(response)
             self.flow.response = response
             yield from self._commit(event.end_stream)
 
@@ -192,8 +241,8 @@ class RetryingStream(GateStream):
             if (yield from self._ask("first_event", message, status)):
                 yield from self.send_upstream()
             return
-        if (x := self.exchange) and x.attempts:
-            x.attempts.answered()
+        if (x := self.exchange) and x.attempts and self.flow.response:
+            x.attempts.answered(self.flow.response)
         yield from self._commit(False)
 
     def _look_at_first_event(self, data: bytes) -> tuple[str, int] | bool | None:
@@ -246,7 +295,7 @@ class RetryingStream(GateStream):
         x = self.exchange
         if x and x.call and not x.source:
             self._heard = time.monotonic()
-            self._arm(x.timeouts.idle_s)
+            self._arm(max(0.0, min(x.timeouts.idle_s, x.deadline - self._heard)))
             if x.ping_s and x.surface == "messages" and self._may_ping():
                 self._arm_ping(x.ping_s)
 
@@ -277,6 +326,7 @@ class RetryingStream(GateStream):
         self._stop_pings()
         yield from super().handle_protocol_error(event)
         self.parent.streams.pop(self.upstream_id, None)
+        self._over()
 
     def flow_done(self) -> layer.CommandGenerator[None]:
         self._disarm()
@@ -284,6 +334,16 @@ class RetryingStream(GateStream):
         if self.upstream_id != self.stream_id and self.flow.response and self.flow.response.status_code != 101:
             self.parent.streams.pop(self.upstream_id, None)
         yield from super().flow_done()
+        self._over()
+
+    def _over(self) -> None:
+        """Nothing more will happen here: the server connection may rest, or make room."""
+        if self._stopper:
+            self._stopper.cancel()
+            self._stopper = None
+        server = self.context.server
+        if isinstance(server, Server) and server in self.parent.connections:
+            ctx.master.addons.get("sluicegate").connection_rests(server)
 
     def _ask(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[bool]:
         """An attempt has failed. True: send again. False: the exchange is over, and the client has been told."""
@@ -294,11 +354,12 @@ class RetryingStream(GateStream):
         if not self.ended and cause in ("status", "first_byte", "first_event") and server in self.parent.connections:
             yield SendHttp(RequestProtocolError(self.upstream_id, message, ErrorCode.CANCEL), server)
         self._new_attempt()
+        self._unreached = cause in _UNREACHED
         response, held = self.flow.response, bytes(self.response_body_buf)
-        x.failed = Failure(cause, readable(message), status, response.headers if response else None)
+        headers = response.headers if response else None
+        x.failed = Failure(cause, readable(message), status, headers, _plain(headers, held))
         yield SluicegateFailedHook(self.flow)
-        if (yield from self.check_killed(True)):
-            self._stop_pings()
+        if (yield from self._ended_meanwhile(x)):
             return False
         if x.again:
             self.flow.response = self.flow.error = None
@@ -306,6 +367,7 @@ class RetryingStream(GateStream):
             self.server_state = self.state_wait_for_response_headers
             return True
         x.attempts = None  # what happens from here on is final
+        x.error_status = {"first_byte": 504, "pool": 503}.get(cause)
         if response is not None and (cause == "status" or (cause == "first_event" and held)):
             self.ended = True
             yield from self._commit(False)
@@ -324,27 +386,74 @@ class RetryingStream(GateStream):
         self.parent.streams[self.upstream_id] = self
 
     # -- time
+    def _woken(self, event: events.Wakeup) -> layer.CommandGenerator[None]:
+        if self._timer and event.command is self._timer.wake:
+            self._timer = None
+            return self._timed_out()
+        if self._stopper and event.command is self._stopper.wake:
+            self._stopper = None
+            return self._stopped()
+        return _nothing()
+
     def _timed_out(self) -> layer.CommandGenerator[None]:
-        self._timer = None
         x = self.exchange
         if x is None:
             return
         if self.server_state == self.state_stream_response_body:
-            silent = time.monotonic() - self._heard
-            if silent < x.timeouts.idle_s:
-                self._arm(x.timeouts.idle_s - silent)
-                return
-            yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
+            yield from self._stream_timed_out(x)
         elif self.server_state == self.state_collect_failure:
             assert self.flow.response
             status = self.flow.response.status_code
             if (yield from self._ask("status", f"HTTP {status}, its body too slow", status)):
                 yield from self.send_upstream()
         elif self.server_state in (self.state_wait_for_response_headers, self.state_first_event) and self.attempting:
-            self.flow.response = None
-            self.response_body_buf.clear()
-            if (yield from self._ask("first_byte", f"no answer from {x.target} in time")):
-                yield from self.send_upstream()
+            yield from self._answer_timed_out(x)
+
+    def _stream_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
+        now = time.monotonic()
+        silent = now - self._heard
+        if now >= x.deadline:
+            why = f"not done within {x.timeouts.total_s:g} s (config key timeouts.total_s)"
+            yield from self.break_off(why, cancel=True)
+        elif silent < x.timeouts.idle_s:
+            self._arm(min(x.timeouts.idle_s - silent, x.deadline - now))
+        else:
+            yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
+
+    def _answer_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
+        cause: Cause = "first_byte"
+        if self._unsent:
+            unsent = _unsent(self.context.client.id, self.context.server)
+            if unsent < self._unsent:  # it reads, if slowly
+                self._unsent = unsent
+                self._arm(x.timeouts.write_s if unsent else self._patience_s(x))
+                return
+            cause = "write"
+        elif (left := self._patience_s(x)) > 0:
+            self._arm(left)
+            return
+        self.flow.response = None
+        self.response_body_buf.clear()
+        what = "the request was not read" if cause == "write" else "no answer"
+        if (yield from self._ask(cause, f"{what} in time by {x.target}")):
+            yield from self.send_upstream()
+
+    # -- being told to stop
+    def _stop(self) -> None:
+        if self.server_state not in (self.state_done, self.state_errored):
+            self._stopper = Alarm(self, 0)
+
+    def _stopped(self) -> layer.CommandGenerator[None]:
+        x = self.exchange
+        if x is None or x.closed or not x.interrupted or self.server_state in (self.state_done, self.state_errored):
+            return
+        server = self.context.server
+        if self.started and not self.pinged:
+            yield from self.break_off(x.interrupted, cancel=True)
+            return
+        if server in self.parent.connections and not self.ended:
+            yield SendHttp(RequestProtocolError(self.upstream_id, x.interrupted, ErrorCode.CANCEL), server)
+        yield from self._give_up(x.interrupted)
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
@@ -386,6 +495,9 @@ class RetryingStream(GateStream):
         if streaming and quiet < x.ping_s:
             self._arm_ping(x.ping_s - quiet)
             return
+        if self._unreached and not streaming:
+            self._arm_ping(x.ping_s)
+            return
         if not self.started:
             self.started = self.pinged = self.committed_to_stream = True
             headers = http.Headers(content_type="text/event-stream", cache_control="no-cache")
@@ -399,40 +511,19 @@ class RetryingStream(GateStream):
         self._arm_ping(x.ping_s)
 
 
-class Alarm:
-    """Wakes a stream up after a while, and can be cancelled.
+def _unsent(client_id: str, server: Any) -> int:
+    """Bytes for a server that its socket has not taken yet."""
+    handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
+    io = handler.transports.get(server) if handler else None
+    return int(io.writer.transport.get_write_buffer_size()) if io and io.writer else 0
 
-    mitmproxy's own wakeups are tasks that sleep to their end, which for these delays would be five minutes each.
-    """
 
-    __slots__ = ("_fired", "_sources", "_timer", "wake")
-    _tasks: ClassVar[set[asyncio.Task[None]]] = set()
-    _sources: list[dict[commands.Command, layer.Layer]]
-
-    def __init__(self, stream: RetryingStream, delay_s: float) -> None:
-        self.wake = commands.RequestWakeup(delay_s)
-        self._sources = []
-        self._fired = False
-        layers = stream.context.layers
-        for i, outer in enumerate(layers):  # each HTTP layer on the way (a CONNECT tunnel is one) looks up where to pass it
-            if isinstance(outer, HttpLayer):
-                outer.command_sources[self.wake] = next(x for x in layers[i + 1 :] if isinstance(x, HttpStream))
-                self._sources.append(outer.command_sources)
-        self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client)
-
-    def _fire(self, client: Client) -> None:
-        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
-        if handler is not None and handler.client is client:
-            self._fired = True
-            task = asyncio.get_running_loop().create_task(handler.server_event(events.Wakeup(self.wake)))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    def cancel(self) -> None:
-        self._timer.cancel()
-        if not self._fired:  # else the event is on its way, and HttpLayer needs the entry to route it
-            for sources in self._sources:
-                sources.pop(self.wake, None)
+def _plain(headers: http.Headers | None, body: bytes) -> bytes:
+    """What came of a failed answer's body, its content encoding undone where that can be."""
+    try:
+        return decoder(headers.get("content-encoding", ""), 16 * MAX_HELD).feed(body) if headers and body else b""
+    except (UnknownEncoding, DecodeError):
+        return b""
 
 
 def _nothing() -> layer.CommandGenerator[None]:

@@ -215,6 +215,7 @@ class GateStream(HttpStream):
         if err:
             return f"cannot connect to {target}: {err}"
         self.context.server = self.flow.server_conn = connection
+        ctx.master.addons.get("sluicegate").connection_used(connection, self.parent)
         return None
 
     def _forget_failed_connections(self) -> None:

@@ -10,6 +10,8 @@ from mitmproxy.connection import ConnectionState, Server
 from mitmproxy.proxy import events, server_hooks
 from mitmproxy.tls import TlsData
 
+from sluicegate.settings.sending import Timeouts
+
 __all__ = ["ConnectTimeouts"]
 
 _QUEUED_S = 0.2
@@ -19,18 +21,19 @@ class ConnectTimeouts:
     """Cancels connection attempts that take too long. Fed by the server hooks of the Chain."""
 
     def __init__(self) -> None:
-        self.connect_s = 10.0
-        self.tls_s = 10.0
         self._pending: dict[Server, asyncio.TimerHandle] = {}
+        self._tls_s: dict[Server, float] = {}
 
-    def connecting(self, data: server_hooks.ServerConnectionHookData) -> None:
-        self._arm(data, self.connect_s, "connect")
+    def connecting(self, data: server_hooks.ServerConnectionHookData, timeouts: Timeouts) -> None:
+        self._tls_s[data.server] = timeouts.tls_s
+        self._arm(data, timeouts.connect_s, "connect")
 
     def connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """TCP stands; TLS, if any, gets its own time."""
+        tls_s = self._tls_s.get(data.server)
         self.done(data.server)
-        if data.server.tls:
-            self._arm(data, self.tls_s, "TLS handshake")
+        if data.server.tls and tls_s is not None:
+            self._arm(data, tls_s, "TLS handshake")
 
     def _arm(self, data: server_hooks.ServerConnectionHookData, delay_s: float, what: str) -> None:
         loop = asyncio.get_running_loop()
@@ -53,6 +56,7 @@ class ConnectTimeouts:
 
     def done(self, server: Any) -> None:
         """The attempt is over, well or not."""
+        self._tls_s.pop(server, None)
         if timer := self._pending.pop(server, None):
             timer.cancel()
 

@@ -1,0 +1,88 @@
+"""Thinking blocks and a change of the model: their signatures hold for the model that made them, and for no other.
+
+Signatures are good across Anthropic, Bedrock and Vertex for the same model; another model answers 400 "invalid signature".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["same_model", "without_thinking"]
+
+_KINDS: Final = frozenset({"thinking", "redacted_thinking"})
+_REGION: Final = re.compile(r"^(?:(?:us|eu|apac|jp|au|ca|global|us-gov)\.)?(?:anthropic\.|anthropic/)?")
+_VERSION: Final = re.compile(r"(?:-v\d+(?::\d+)?)?$")
+_DATE: Final = re.compile(r"[-@]20\d{6}$|@latest$|@default$")
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+class _Typed(msgspec.Struct):
+    type: Any = None
+
+
+class _Turn(msgspec.Struct):
+    role: Any = None
+    content: msgspec.Raw = msgspec.Raw(b"")
+
+
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+_TURN: Final = msgspec.json.Decoder(_Turn)
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model at different providers (`us.anthropic.claude-opus-4-1-20250805-v1:0`)."""
+    return one == other or _plain(one) == _plain(other)
+
+
+def _plain(name: str) -> str:
+    return _DATE.sub("", _VERSION.sub("", _REGION.sub("", name.lower()))).replace(".", "-")
+
+
+def without_thinking(body: bytes) -> bytes:
+    """The request without its thinking blocks; the same object where it has none. All other values keep their bytes.
+
+    A turn that held nothing else goes as a whole. Where the last assistant turn loses its thinking while a tool's result is
+    awaited, extended thinking is off for this request: the API wants such a turn to begin with its thinking.
+    ValueError where the body is no Messages request.
+    """
+    if b"thinking" not in body:
+        return body
+    try:
+        fields = _OBJECT.decode(body)
+        turns = _LIST.decode(fields["messages"])
+        kept, changed, last_lost = _stripped(turns)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as e:
+        raise ValueError("the body is no Messages request") from e
+    if not changed:
+        return body
+    fields["messages"] = msgspec.Raw(msgspec.json.encode(kept))
+    if last_lost and b'"tool_result"' in bytes(turns[-1]):
+        fields.pop("thinking", None)
+    return msgspec.json.encode(fields)
+
+
+def _stripped(turns: list[msgspec.Raw]) -> tuple[list[msgspec.Raw], bool, bool]:
+    """The turns that stay, whether any lost something, and whether the last assistant turn did."""
+    kept: list[msgspec.Raw] = []
+    changed = last_lost = False
+    for raw in turns:
+        turn = _TURN.decode(raw)
+        if turn.role != "assistant" or not bytes(turn.content).lstrip().startswith(b"["):
+            kept.append(raw)
+            continue
+        blocks = _LIST.decode(turn.content)
+        stay = [b for b in blocks if _TYPED.decode(b).type not in _KINDS]
+        last_lost = len(stay) != len(blocks)
+        if not last_lost:
+            kept.append(raw)
+            continue
+        changed = True
+        if stay:
+            fields = _OBJECT.decode(raw)
+            fields["content"] = msgspec.Raw(msgspec.json.encode(stay))
+            kept.append(msgspec.Raw(msgspec.json.encode(fields)))
+    return kept, changed, last_lost

@@ -1,0 +1,101 @@
+"""The keys in use, as they stand now: a key that its file or command gives anew is used from the next attempt on.
+
+`env:` keys can not change while a process runs. A `file:` key is read again when the file has changed, a `cmd:` key every
+five minutes, and any of them soon after the provider did not accept it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+from weakref import WeakSet
+
+from sluicegate.settings.secret import Secret, SecretError
+
+__all__ = ["HeldKey", "Keyring"]
+
+COMMAND_EVERY_S: Final = 300.0
+ASKED_EVERY_S: Final = 10.0
+"""How soon a key that was not accepted is asked for again."""
+
+
+class HeldKey:
+    """One key. `name` is what it is called in logs and records; `value` is read at the moment of sending."""
+
+    __slots__ = ("__weakref__", "_asked_for", "_read_at", "_stamp", "name", "secret", "value")
+
+    def __init__(self, name: str, secret: Secret, environ: Mapping[str, str]) -> None:
+        self.name = name
+        self.secret = secret
+        self._stamp = _stamp(secret)
+        self._read_at = time.monotonic()
+        self._asked_for = False
+        self.value = secret.resolve(environ)
+
+    def __repr__(self) -> str:
+        return f"HeldKey({self.name!r}, {self.secret.reference!r})"
+
+    def ask_again(self) -> None:
+        """The provider does not accept it: perhaps there is a new one."""
+        self._asked_for = True
+
+    def is_due(self, now: float) -> bool:
+        if self.secret.reference.startswith("env:"):
+            return False
+        if self._asked_for and now - self._read_at >= ASKED_EVERY_S:
+            return True
+        if self.secret.reference.startswith("file:"):
+            return _stamp(self.secret) != self._stamp
+        return now - self._read_at >= COMMAND_EVERY_S
+
+    def read(self, environ: Mapping[str, str]) -> bool:
+        """Read it again (blocks). True: it is another one now. Raises SecretError; the old value stays then."""
+        self._read_at = time.monotonic()
+        self._asked_for = False
+        self._stamp = _stamp(self.secret)
+        value = self.secret.resolve(environ)
+        changed = value != self.value
+        self.value = value
+        return changed
+
+
+class Keyring:
+    """All keys of the policies in force, and of those that requests under way still use."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._held: WeakSet[HeldKey] = WeakSet()
+
+    def hold(self, name: str, secret: Secret) -> HeldKey:
+        """Read a key and keep it up to date. Raises SecretError."""
+        key = HeldKey(name, secret, self._environ)
+        self._held.add(key)
+        return key
+
+    async def refresh(self) -> tuple[list[HeldKey], list[tuple[HeldKey, str]]]:
+        """Read again what is due, off the event loop. Returns the keys that changed, and those that could not be read."""
+        now = time.monotonic()
+        changed, failed = [], []
+        for key in [k for k in self._held if k.is_due(now)]:
+            try:
+                if await asyncio.to_thread(key.read, self._environ):
+                    changed.append(key)
+            except SecretError as e:
+                failed.append((key, str(e)))
+        return changed, failed
+
+
+def _stamp(secret: Secret) -> tuple[int, int] | None:
+    """What tells one state of a secret's file from another; None where there is none to look at."""
+    kind, _, path = secret.reference.partition(":")
+    if kind != "file":
+        return None
+    try:
+        stat = os.stat(Path(path).expanduser())  # noqa: PTH116 - follows links: mounted secrets are swapped by them
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino
