@@ -126,6 +126,8 @@ class Chain:
         address = data.server.address
         if self.policy is None or address is None:
             return None
+        if address[:2] in self.policy.speaks_http2:
+            data.server.alpn_offers = (b"h2", b"http/1.1")
         reverse = doors.door_of(data.client) == "reverse"
         timeouts, connections = self.policy.limits_at(address[:2], reverse=reverse)
         if connections is None or self.pool.take(data, connections.max):
@@ -183,7 +185,8 @@ class Chain:
                 return
             x = self._enter(flow, self.policy, presented)
             if self.services.draining and not x.own:
-                self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=True))
+                h1 = flow.client_conn.alpn != b"h2"
+                self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=h1))
                 return
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
             self.services.alarm("chain.requestheaders", error=type(e).__name__)

@@ -326,11 +326,6 @@ class Exchange:
         return self.policy.timeouts_for(self.target.provider if self.target else "")
 
     @property
-    def deadline(self) -> float:
-        """When the whole call must be over, in monotonic seconds."""
-        return self.started + self.timeouts.total_s
-
-    @property
     def ping_s(self) -> float:
         """Seconds of silence after which a streaming client gets a ping; 0 for never."""
         return self.policy.settings.ping_s

@@ -36,6 +36,8 @@ class Policy:
             for name, p in reversed(settings.providers.items())
             for o in (origin_of(p.resolved_base_url),)
         }
+        self.speaks_http2 = frozenset(at for at, name in self._provider_at.items() if settings.providers[name].http2)
+        """Destinations that are offered HTTP/2 whatever the client speaks."""
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
         self.open = settings.identity.mode == "open"
         self.decrypts = frozenset(

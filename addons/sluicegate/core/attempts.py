@@ -115,8 +115,6 @@ class Plan:
     """Which targets are keys of one provider's account pool: equal numbers; () where each stands for itself."""
     sticky: bool = False
     """The request belongs to a session, whose prompt cache is warm at its own key."""
-    total_s: float = math.inf
-    """Nothing is begun any more so long after the first attempt."""
     queue: Queue | None = None
 
     def retryable(self, status: int, should_retry: bool | None) -> bool:
@@ -170,8 +168,6 @@ class Plan:
         decision = self._next(history, counted, health, now, chance)
         if isinstance(decision, GiveUp) and self.queue and room:
             decision = self._queued(self.queue, history, len(counted), health, now, chance, began) or decision
-        if isinstance(decision, Send) and now + decision.after_s - began >= self.total_s:
-            return GiveUp("the time for the whole call would be over", last.retry_after_s)
         return decision
 
     def note(self, last: Failed, health: Health, now: float) -> None:

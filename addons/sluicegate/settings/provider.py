@@ -47,6 +47,7 @@ class Provider(Section, frozen=True, kw_only=True):
     base_url: Text | None = None
     keys: Annotated[tuple[Secret, ...], Meta(min_length=1)] = ()
     balance: Literal["least_loaded", "round_robin"] = "least_loaded"  # between keys; a session keeps its own
+    http2: bool = False  # offered to the provider for HTTP/1 clients, too; else it gets what the client speaks
     proxy: Text = "inherit"  # inherit | none | URL
     region: Text | None = None
     project: Text | None = None

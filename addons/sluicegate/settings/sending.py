@@ -49,7 +49,7 @@ class Retry(Section, frozen=True, kw_only=True):
 
 
 class Timeouts(Section, frozen=True, kw_only=True):
-    """first_byte and idle hold for streams, total for everything."""
+    """first_byte and idle hold for streams, total for each attempt with its answer."""
 
     connect_s: Seconds = 10.0
     tls_s: Seconds = 10.0

@@ -226,7 +226,6 @@ def _plan(settings: Settings) -> Plan:
         Backoff(back.start_s, back.factor, back.max_s, back.jitter),
         frozenset(retry.status),
         retry.cooldown_s,
-        total_s=settings.timeouts.total_s,
         queue=_queue(queue) if queue else None,
     )
 

@@ -13,7 +13,7 @@
       ▼
     commit: from here on nothing is retried. What breaks now breaks visibly.
 
-Whatever it waits for: the whole call has a deadline, the client may leave, and the gate may be told to stop.
+Whatever it waits for: an attempt has a deadline, the client may leave, and the gate may be told to stop.
 
 While an answer is waited for, a client that asked for a stream gets a ping now and then; the first one commits it to
 `200 text/event-stream`, and a final failure then becomes `event: error`. No ping says that all is well while the upstream
@@ -77,6 +77,8 @@ class RetryingStream(GateStream):
     _timer: Alarm | None = None
     _pinger: Alarm | None = None
     _stopper: Alarm | None = None
+    _sent: float = 0.0
+    """When the request was handed over, in monotonic seconds."""
     _heard: float = 0.0
     _unsent: int = 0
     """Bytes of the request that the upstream has not read yet; 0 when they are not watched any more."""
@@ -154,10 +156,14 @@ class RetryingStream(GateStream):
     def _patience_s(self, x: Exchange) -> float:
         """How much longer the beginning of an answer is waited for."""
         now = time.monotonic()
-        left = x.deadline - now
+        left = self._deadline(x) - now
         if x.facts and x.facts.stream:
             left = min(left, self._sent + x.timeouts.first_byte_s - now)
         return max(left, 0.0)
+
+    def _deadline(self, x: Exchange) -> float:
+        """When the present attempt must be over, its answer included; monotonic seconds."""
+        return self._sent + x.timeouts.total_s
 
     def _ended_meanwhile(self, x: Exchange) -> layer.CommandGenerator[bool]:
         """After a wait: whether there is nothing more to do. The client has been told then."""
@@ -295,7 +301,7 @@ class RetryingStream(GateStream):
         x = self.exchange
         if x and x.call and not x.source:
             self._heard = time.monotonic()
-            self._arm(max(0.0, min(x.timeouts.idle_s, x.deadline - self._heard)))
+            self._arm(max(0.0, min(x.timeouts.idle_s, self._deadline(x) - self._heard)))
             if x.ping_s and x.surface == "messages" and self._may_ping():
                 self._arm_ping(x.ping_s)
 
@@ -412,11 +418,11 @@ class RetryingStream(GateStream):
     def _stream_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
         now = time.monotonic()
         silent = now - self._heard
-        if now >= x.deadline:
+        if now >= self._deadline(x):
             why = f"not done within {x.timeouts.total_s:g} s (config key timeouts.total_s)"
             yield from self.break_off(why, cancel=True)
         elif silent < x.timeouts.idle_s:
-            self._arm(min(x.timeouts.idle_s - silent, x.deadline - now))
+            self._arm(min(x.timeouts.idle_s - silent, self._deadline(x) - now))
         else:
             yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
 
