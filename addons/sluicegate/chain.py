@@ -184,10 +184,6 @@ class Chain:
                 flow.response = native_response(503, NO_POLICY, kind="api_error")
                 return
             x = self._enter(flow, self.policy, presented)
-            if self.services.draining and not x.own:
-                h1 = flow.client_conn.alpn != b"h2"
-                self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=h1))
-                return
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
             self.services.alarm("chain.requestheaders", error=type(e).__name__)
             flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
@@ -195,6 +191,9 @@ class Chain:
         if x.own:
             return
         self.onion.heads(x)
+        if self.services.draining and x.answer is None:
+            h1 = flow.client_conn.alpn != b"h2"
+            self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=h1))
 
     def _enter(self, flow: http.HTTPFlow, policy: Policy, presented: Any) -> Exchange:
         request = flow.request

@@ -41,6 +41,7 @@ class Reloader:
         self._stamp: tuple[int, int] | None = None
         self._task: asyncio.Task[None] | None = None
         self._where: Path | None = None
+        self._setting = False
 
     # -- options
     def add_options(self, loader: Loader) -> None:
@@ -52,6 +53,8 @@ class Reloader:
         )
 
     def configure(self, updated: set[str]) -> None:
+        if self._setting:
+            return  # our own change of an option, from within here
         options = ctx.options
         if options.proxy_debug:
             raise exceptions.OptionsError("sluicegate: proxy_debug writes credentials to the log; it can not be used here")
@@ -62,7 +65,11 @@ class Reloader:
             )
         if options.connection_strategy != "lazy":
             # eager drops the client when the upstream is down, and dials for answers that need no upstream
-            options.update(connection_strategy="lazy")
+            self._setting = True
+            try:
+                options.update(connection_strategy="lazy")
+            finally:
+                self._setting = False
         for mode in options.mode:
             if mode.startswith("upstream:"):
                 self.chain.services.use_upstream(_proxy_url(mode, options.upstream_auth))

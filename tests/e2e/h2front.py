@@ -3,8 +3,8 @@
     with H2Front(simulator.port, folder) as front:
         front.url, front.ca       # https://localhost:PORT, and the CA to trust
 
-A connection that the upstream resets becomes a stream reset; one that it closes, a closed connection; bytes that are no HTTP,
-bytes that are no HTTP/2.
+A connection that the upstream resets becomes a stream reset; one that it closes, a closed connection; bytes that are no
+HTTP, bytes that are no HTTP/2.
 """
 
 import asyncio

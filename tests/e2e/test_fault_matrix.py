@@ -1,4 +1,4 @@
-"""Every fault × HTTP/1 and HTTP/2 clients × HTTP/1 and HTTP/2 upstreams × streams and JSON × a healthy second target or none.
+"""Every fault × HTTP/1 and HTTP/2 clients × HTTP/1 and HTTP/2 upstreams × streams and JSON × a second target or none.
 
 With a healthy target the client gets a clean answer, always. With none it gets the native error, in bounded time.
 """

@@ -59,7 +59,6 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
         ("providers: {a: {kind: anthropic, headers: {Host: h}}}", "providers.a.headers.Host: the gate sets this header"),
         ("providers: {a: {kind: anthropic, headers: {'a b': h}}}", 'providers.a.headers["a b"]: not the name'),
         ('providers: {a: {kind: anthropic, headers: {a: "x\\r\\ny: z"}}}', "providers.a.headers.a: the value has"),
-        ("connections: {max: 5, keepalive: 6}", "connections.keepalive: is more than max, 5"),
         ("retry: {backoff: {start_s: 9}}", "retry.backoff.start_s: is longer than max_s, 8 s"),
         ("cache: {strip: {messages: ['ok', '(']}}", "cache.strip.messages[1]: not a regular expression: missing )"),
         ("identity: {keys: [{key: env:A}, {key: env:A}]}", "identity.keys[1].key: the same key as identity.keys[0]"),

@@ -44,8 +44,6 @@ def check(settings: Settings) -> Iterator[Problem]:
     backoff = settings.retry.backoff
     if backoff.start_s > backoff.max_s:
         yield ("retry", "backoff", "start_s"), f"is longer than max_s, {backoff.max_s:g} s"
-    if settings.connections.keepalive > settings.connections.max:
-        yield ("connections", "keepalive"), f"is more than max, {settings.connections.max}"
     for part in ("system", "messages"):
         for index, pattern in enumerate(getattr(settings.cache.strip, part)):
             fault = _regex_fault(pattern)
@@ -69,9 +67,6 @@ def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Pro
         yield ("proxy",), f"expected inherit, none or a URL; {fault}"
     yield from _required(provider, name, settings)
     yield from _headers(provider)
-    own = settings.connections_for(name)
-    if own.keepalive > own.max and settings.connections.keepalive <= settings.connections.max:
-        yield ("connections",), f"keepalive, {own.keepalive}, is more than max, {own.max}"
 
 
 def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Problem]:

@@ -74,7 +74,7 @@ class ProviderTimeouts(Section, frozen=True, kw_only=True):
 
 
 class Connections(Section, frozen=True, kw_only=True):
-    """Per destination. `pool_s`, where given, goes before `timeouts.pool_s`."""
+    """Per destination; `keepalive` of them may be idle. `pool_s`, where given, goes before `timeouts.pool_s`."""
 
     max: Count = 100
     keepalive: Annotated[int, Meta(ge=0, le=100_000)] = 20
