@@ -1,10 +1,12 @@
 """Claude Code, unmodified, by each door."""
 
 import json
+from pathlib import Path
 from typing import Any
 
+import pytest
 from clientkit import API_KEY, Door, RunClaude
-from gatekit import Simulator
+from gatekit import Gate, Simulator
 
 RAN = "sluicegate-tool-ran"
 
@@ -50,3 +52,42 @@ def test_a_passing_overload_is_not_seen(claude: RunClaude, sim: Simulator, door:
 def _blocks(message: dict[str, Any]) -> list[dict[str, Any]]:
     content = message["content"]
     return content if isinstance(content, list) else [{"type": "text", "text": content}]
+
+
+FAILING = """
+providers:
+  first:  {{kind: anthropic, base_url: "{first}", keys: ["env:KEY_1"]}}
+  second: {{kind: anthropic, base_url: "{second}", keys: ["env:KEY_2"]}}
+routes: [{{model: "*", targets: [{{provider: first}}, {{provider: second}}]}}]
+retry: {{attempts: 3, backoff: {{start_s: 0.05}}, cooldown_s: 0}}
+timeouts: {{first_byte_s: 1}}
+audit: {{log: "file:${{STATE}}/audit.jsonl"}}
+"""
+
+
+@pytest.mark.parametrize("door", ["reverse"], indirect=True)
+def test_a_tool_loop_while_the_first_target_fails(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """It answers 529, resets, and stalls before its first byte in turn: no turn is lost, and each is billed once."""
+    with Simulator(tmp_path / "first", name="first") as first, Simulator(tmp_path / "second", name="second") as second:
+        config = FAILING.format(first=first.url, second=second.url)
+        keys = {"KEY_1": "key-one", "KEY_2": "key-two", "SLUICEGATE__RETRY__ATTEMPTS": None}
+        with Gate(tmp_path / "gate", upstream=first.url, config=config, env=keys) as gate:
+            monkeypatch.setitem(door.environment, "ANTHROPIC_BASE_URL", gate.url)  # type: ignore[arg-type]
+            claude: RunClaude = request.getfixturevalue("claude")
+            turn = [{"status": 529}, {"fault": "reset"}, {"fault": "stall", "at": "start", "stall_s": 30}]
+            first.script(turn * 20)
+            report = json.loads(claude("use the Bash tool", "--allowedTools", "Bash", "--output-format", "json"))
+            records = gate.audit_records()
+        assert report["is_error"] is False
+        assert RAN in report["result"]
+        served = [call for call in inference_calls(second) if call["status"] == 200]
+        turns = [r for r in records if r["surface"] == "messages"]
+        assert len(served) == len(turns) >= 2
+        assert all(r["outcome"] == "ok" and r["attempts"] for r in turns)
+        causes = {a["cause"] for r in turns for a in r["attempts"]}
+        assert causes <= {"status", "reset", "stale", "first_byte"}
+        assert len(causes) >= 2
+        charged = sum(call["output_tokens"] for call in (*inference_calls(first), *inference_calls(second)))
+        assert sum(model["outputTokens"] for model in report["modelUsage"].values()) == charged

@@ -5,7 +5,17 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.attempts import LONGEST_WAIT_S, Backoff, Failed, GiveUp, Plan, Send, retry_after_s
+from sluicegate.core.attempts import (
+    LONGEST_WAIT_S,
+    Backoff,
+    Failed,
+    GiveUp,
+    Plan,
+    Queue,
+    Send,
+    final_retry_after_s,
+    retry_after_s,
+)
 from sluicegate.core.health import Health
 
 TWO = ("first", "second")
@@ -129,3 +139,112 @@ def test_retry_after_in_either_header() -> None:
     assert retry_after_s("3", "250") == 0.25
     for nonsense in ("", "soon", "-1", "nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT", None):
         assert retry_after_s(nonsense) is None
+
+
+def test_a_session_waits_for_its_paced_key() -> None:
+    """Turned away for a minute: not the next key of the pool, whose cache is cold; another provider is asked."""
+    keys = Plan(("a#1", "a#2"), pools=(0, 0), sticky=True)
+    assert keys.after([failed(0, status=429, retry_after_s=20)], Health(), 0, 0) == Send(0, 20)
+    elsewhere = Plan(("a#1", "a#2", "b"), pools=(0, 0, 1), sticky=True)
+    assert elsewhere.after([failed(0, status=429, retry_after_s=20)], Health(), 0, 0) == Send(2)
+    nobodys = Plan(("a#1", "a#2"), pools=(0, 0))
+    assert nobodys.after([failed(0, status=429, retry_after_s=20)], Health(), 0, 0) == Send(1)
+
+
+def test_a_new_request_heeds_the_pacing() -> None:
+    """The session's next request waits from the start; one without a session takes the key that is awake."""
+    health = Health()
+    health.rest("a#1", 20, paced=True)
+    assert Plan(("a#1", "a#2"), pools=(0, 0), sticky=True).first(health, 5) == Send(0, 15)
+    assert Plan(("a#1", "a#2", "b"), pools=(0, 0, 1), sticky=True).first(health, 5) == Send(2)
+    assert Plan(("a#1", "a#2"), pools=(0, 0)).first(health, 5) == Send(1)
+    assert Plan(("a#1",)).first(health, 5) == Send(0, 15)
+    assert Plan(("a#1",)).first(health, 21) == Send(0)
+
+
+def test_those_who_wait_for_one_instant_come_back_one_by_one() -> None:
+    """With jitter a wait is never shorter than the provider asked, and at most a tenth longer."""
+    plan = Plan(("only",), backoff=Backoff(jitter=True))
+    waits = [plan.after([failed(status=429, retry_after_s=20)], Health(), 0, n / 10) for n in range(10)]
+    assert all(isinstance(w, Send) and 20 <= w.after_s < 22 for w in waits)
+    assert len(set(waits)) == 10
+
+
+def test_a_spent_key_is_not_waited_for() -> None:
+    """The next key at once; when all are spent, the client is told when the first is back."""
+    plan = Plan(("a#1", "a#2"), pools=(0, 0), sticky=True)
+    one = failed(0, status=429, retry_after_s=7200, spent=True)
+    assert plan.after([one], Health(), 0, 0) == Send(1)
+    both = plan.after([one, failed(1, status=429, retry_after_s=3600, spent=True)], Health(), 0, 0)
+    assert isinstance(both, GiveUp)
+    assert both.retry_after_s == 3600
+
+
+def test_the_queue_is_the_last_rung() -> None:
+    """5, 10, 20 … s up to its cap, until for_s is over; without a free place the client gets its answer at once."""
+    plan = Plan(("only",), attempts=1, queue=Queue(1, Backoff(5, 2, 60), 100))
+    health, history, now, waits = Health(), [], 0.0, []
+    while True:
+        history.append(failed(0))
+        decision = plan.after(history, health, now, 0, began=0, room=True)
+        if isinstance(decision, GiveUp):
+            break
+        assert decision.queued
+        waits.append(decision.after_s)
+        now += decision.after_s
+    assert waits == [5, 10, 20, 40]
+    assert isinstance(plan.after([failed(0)], Health(), 0, 0, began=0, room=False), GiveUp)
+
+
+def test_the_queue_waits_as_long_as_it_was_told() -> None:
+    """A place in the queue is worth more than a minute; a wait that would outlast it is not begun."""
+    plan = Plan(("only",), attempts=1, queue=Queue(1, Backoff(5, 2, 60), 300))
+    assert plan.after([failed(status=429, retry_after_s=90)], Health(), 0, 0, began=0, room=True) == Send(
+        0, 90, queued=True
+    )
+    assert isinstance(plan.after([failed(status=429, retry_after_s=301)], Health(), 0, 0, began=0, room=True), GiveUp)
+
+
+def test_clients_never_give_up_sooner_through_us() -> None:
+    """Above a minute clients give up at once: told only where no target can serve before that."""
+    assert final_retry_after_s(None, 0) is None
+    assert final_retry_after_s(30, 0) is None
+    assert final_retry_after_s(3600, 12.2) == 13
+    assert final_retry_after_s(3600, 0) == 1
+    assert final_retry_after_s(3600, 3000) is None
+
+
+TRIES = st.tuples(
+    st.sampled_from(["connect", "pool", "write", "reset", "stale", "first_byte", "status", "first_event"]),
+    st.sampled_from([None, 401, 408, 429, 500, 529]),
+    st.sampled_from([None, 0.0, 3.0, 58.0, 90.0, 1e6]),
+    st.booleans(),
+)
+
+
+@given(st.lists(TRIES, min_size=1, max_size=60), st.integers(1, 4), st.booleans(), st.floats(0, 0.999))
+def test_with_a_queue_it_ends_as_well(
+    outcomes: list[tuple[str, int | None, float | None, bool]], n: int, sticky: bool, chance: float
+) -> None:
+    """Whatever happens: no wait begins that the queue's time would not hold, spent keys are not asked, and it ends."""
+    plan = Plan(
+        [f"t{i}" for i in range(n)],
+        attempts=3,
+        pools=[i // 2 for i in range(n)],
+        sticky=sticky,
+        queue=Queue(9, Backoff(5), 200),
+    )
+    health, history, now = Health(), [], 0.0
+    target = plan.first(health, now, chance).target
+    spent: set[int] = set()
+    for cause, status, after, is_spent in outcomes:
+        history.append(Failed(target, cause, status, after, None, is_spent))  # type: ignore[arg-type]
+        spent |= {target} if is_spent and cause != "stale" else set()
+        decision = plan.after(history, health, now, chance, began=0, room=True)
+        if isinstance(decision, GiveUp):
+            return
+        assert decision.target not in spent or cause == "stale"
+        assert 0 <= decision.after_s <= (200 if decision.queued else LONGEST_WAIT_S)
+        now += decision.after_s
+        assert now < 200 + 3 * LONGEST_WAIT_S
+        target = decision.target

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from gatekit import Answer, Gate, Simulator, request, wait_until
+from rawserver import Web
 
 CONFIG = """
 providers:
@@ -254,3 +255,50 @@ def test_timers_work_inside_a_tunnel(upstreams: tuple[Simulator, Simulator], tmp
         with pytest.raises((http.client.IncompleteRead, ConnectionError, ssl.SSLError)):
             post()
         assert "crashed" not in gate.output()
+
+
+def test_no_ping_says_that_all_is_well_while_nobody_can_be_reached(
+    upstreams: tuple[Simulator, Simulator], tmp_path: Path
+) -> None:
+    """Connections are refused: a waiting stream gets no pings, and the client the native error in the end."""
+    first, second = upstreams
+    config = CONFIG.format(first=first.url, second=second.url, ping_s=0.1).replace("start_s: 0.05", "start_s: 0.5")
+    with Gate(tmp_path / "dead", upstream=first.url, config=config, env=KEYS) as gate:
+        answer = ask(gate, "claude-dead-1", stream=True)
+        assert (answer.status, answer.headers["content-type"]) == (502, "application/json")
+
+
+def test_each_attempt_is_seen_in_mitmweb_and_none_shows_a_key(
+    upstreams: tuple[Simulator, Simulator], tmp_path: Path
+) -> None:
+    """A flow for each failed attempt beside the exchange's own; no key of either provider in them, or in a file."""
+    first, second = upstreams
+    saved = tmp_path / "web" / "saved.flows"
+    config = CONFIG.format(first=first.url, second=second.url, ping_s=0)
+    with Gate(
+        tmp_path / "web",
+        upstream=first.url,
+        config=config,
+        env={**KEYS, "KEY_1": "sk-FIRST-KEY", "KEY_2": "sk-OTHER-KEY", "KEY_B": "sk-SECOND-KEY"},
+        program="mitmweb",
+        options={"save_stream_file": str(saved)},
+    ) as gate:
+        first.script([{"status": 529}, {"fault": "reset"}])
+        answer = ask(gate)
+        assert (answer.status, answer.headers["x-sluicegate-attempts"]) == (200, "3")
+        web = Web(gate.web_port)
+        flows = [f for f in web.call("GET", "/flows").json() if f["request"]["path"] == "/v1/messages"]
+        attempts = [f for f in flows if f["comment"]]
+        assert len(flows) == 3
+        assert [f["comment"].partition(", ")[2].partition(" at")[0] for f in attempts] == [
+            "attempt 1: status",
+            "attempt 2: stale",  # the connection of the first attempt, used again
+        ]
+        assert attempts[0]["response"]["status_code"] == 529
+        assert attempts[1]["error"]
+        assert {f["request"]["port"] for f in attempts} == {first.port}
+        assert b"overloaded" in web.call("GET", f"/flows/{attempts[0]['id']}/response/content.data").body
+        shown = b"".join(web.call("GET", page).body for page in ("/flows", "/flows/dump", "/events", "/options"))
+    kept = shown + b"".join(f.read_bytes() for f in (tmp_path / "web").rglob("*") if f.is_file())
+    assert b"-KEY" not in kept.replace(b"PRIVATE KEY", b"")
+    assert b"the-clients-own" not in kept
