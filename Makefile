@@ -12,7 +12,7 @@ current = $(shell test -x $(PY) && test "`cat $(1) 2>/dev/null`" = "$(CURDIR)" &
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test check lint format bench test-clients clean FORCE
+.PHONY: help setup run demo test check lint format bench test-clients soak clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,9 @@ bench: $(VENV)/.dev-ready ## Measure the promises on this machine
 test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs node and npm) through the gate
 	@sh scripts/install-clients || test -z "$$CI"
 	@$(PY) -m pytest -n 2 -m clients $(ARGS)
+
+soak: $(VENV)/.dev-ready ## Two minutes of faults and clients that leave: nothing may hang or stay behind (SOAK_S=seconds)
+	@$(PY) -m pytest -m soak -s $(ARGS)
 
 clean: ## Remove .venv, caches and builds (keys and state stay)
 	@rm -rf $(VENV) .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

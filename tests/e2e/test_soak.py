@@ -84,7 +84,12 @@ def census(gate: Gate) -> dict[str, int]:
 async def one_call(port: int, chance: random.Random) -> str:
     """One client connection with one call; how it ended."""
     stream = chance.random() < 0.6
-    body = {"model": "claude-haiku-4-5", "max_tokens": 60, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+    body = {
+        "model": "claude-haiku-4-5",
+        "max_tokens": 60,
+        "stream": stream,
+        "messages": [{"role": "user", "content": "hi"}],
+    }
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(post("/v1/messages", body, {"connection": "close"}))
