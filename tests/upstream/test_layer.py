@@ -171,7 +171,7 @@ async def test_a_stream_without_its_end_breaks_visibly(chain: Chain, how: str) -
     await book.client(request())
     await book.server(SSE_HEAD + chunked(START))
     await (book.server(WHOLE) if how == "clean" else book.server_leaves())
-    assert not book.to_client.endswith(WHOLE)
+    assert not book.to_client.endswith(b"\r\n" + WHOLE)
     assert b"event: error" in book.to_client
     assert book.context.client in book.closed
     assert book.flow.metadata["sluicegate"]["outcome"] == "truncated"
@@ -195,7 +195,7 @@ async def test_a_broken_tap_breaks_the_stream(log: list[str]) -> None:
         assert b"secret" not in book.to_client
         assert STOP not in book.to_client
         assert b"event: error" in book.to_client
-        assert not book.to_client.endswith(WHOLE)
+        assert not book.to_client.endswith(b"\r\n" + WHOLE)
         assert book.flow.metadata["sluicegate"]["outcome"] == "internal"
         assert len(book.closed) >= 2
         assert log.count("outer.settle") == 1
@@ -233,7 +233,7 @@ async def test_an_answer_over_time_that_fails(chain: Chain, log: list[str]) -> N
         book.on_pull = [lambda _: (source.write(START), source.close("gone wrong"))]
         await book.client(request())
         assert b"event: error" in book.to_client
-        assert not book.to_client.endswith(WHOLE)
+        assert not book.to_client.endswith(b"\r\n" + WHOLE)
 
 
 async def test_a_client_that_leaves_while_the_answer_comes(chain: Chain, log: list[str]) -> None:
@@ -379,7 +379,7 @@ async def test_another_addons_stream_callable_stays_outside_ours(chain: Chain) -
         await book.server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunked(b"abc") + WHOLE)
         assert book.to_client.endswith(end)
         assert (book.context.client in book.closed) == (other is bad)
-        assert book.to_client.endswith(WHOLE) == (other is not bad)
+        assert book.to_client.endswith(b"\r\n" + WHOLE) == (other is not bad)  # an id in the head may end in 0
 
 
 async def test_an_error_event_is_one_event(chain: Chain) -> None:
