@@ -1,6 +1,7 @@
 """What every test shares: the process harness on the path, markers by folder, process output in reports."""
 
 import os
+import signal
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -41,3 +42,7 @@ def _no_proxy_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().endswith("_PROXY") or name.startswith(("ANTHROPIC_", "SLUICEGATE_")):
             monkeypatch.delenv(name)
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell does that to what it starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)

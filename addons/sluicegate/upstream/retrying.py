@@ -194,12 +194,12 @@ class RetryingStream(GateStream):
             return
         response = event.response
         again = x.attempts.retryable(response)
-        if (again or (self.pinged and response.status_code >= 300)) and not event.end_stream:
+        if again or (self.pinged and response.status_code >= 300):
             self._final = not again
             self.flow.response = response
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
-        elif self._gates(x, response) and not event.end_stream:
+        elif self._gates(x, response):
             self.flow.response = response
             self._first = None
             self.server_state = self.state_first_event
