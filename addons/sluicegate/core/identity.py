@@ -1,15 +1,41 @@
-"""Who calls: the Caller that Identity puts on an exchange, for limits, cache, audit and bills."""
+"""Who calls: the Caller that Identity puts on an exchange, and what a request presents to say so."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from fnmatch import fnmatchcase
+from typing import Final, Literal
 
-__all__ = ["Caller", "Mode", "Period"]
+__all__ = [
+    "KEY_PREFIX",
+    "Caller",
+    "Mode",
+    "Period",
+    "TeamDefaults",
+    "holds_key",
+    "is_provider_key",
+    "presented_keys",
+    "proxy_password",
+]
 
 Mode = Literal["open", "keys", "passthrough"]
 Period = Literal["hour", "day", "week", "month"]
+
+KEY_PREFIX: Final = "sk-sg-"
+"""What every virtual key begins with, so that one is known wherever it turns up."""
+
+_MARK: Final = KEY_PREFIX.encode()
+_HEADERS: Final = (b"x-api-key", b"authorization", b"api-key", b"x-goog-api-key")
+"""Where clients put their key; the first one that is there counts (Anthropic's API does the same)."""
+
+_PROVIDER_KEYS: Final = (
+    *(b"sk-", b"AIza", b"ya29.", b"gsk_", b"xai-", b"csk-", b"fw_", b"nvapi-", b"pplx-", b"hf_"),
+    *(b"ghu_", b"gho_", b"ghp_", b"ghs_", b"github_pat_", b"ABSK", b"AKIA", b"ASIA", b"AWS4-HMAC-SHA256"),
+)
+"""How the keys of known vendors begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +57,52 @@ class Caller:
     """The key's own budget, US dollars per period; None where it has none of its own."""
     mode: Mode = "open"
     """How it was told: open tells nobody apart for certain, keys by a key of ours, passthrough by its own credential."""
+
+    def may_ask_for(self, model: str | None) -> bool:
+        """Whether a request for this model is the caller's to make; one without a readable model is only where all are."""
+        return not self.models or (model is not None and any(fnmatchcase(model, p) for p in self.models))
+
+
+@dataclass(frozen=True, slots=True)
+class TeamDefaults:
+    """What the keys of a team have where they say nothing themselves."""
+
+    project: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+
+def presented_keys(fields: Iterable[tuple[bytes, bytes]]) -> list[bytes]:
+    """The keys that a request's credential headers present, the most telling first, without the word Bearer."""
+    found = [(_HEADERS.index(name), value) for k, value in fields if (name := k.lower()) in _HEADERS]
+    return [_bare(value) for _, value in sorted(found, key=lambda f: f[0])]
+
+
+def _bare(value: bytes) -> bytes:
+    value = value.strip()
+    return value[7:].strip() if value[:7].lower() == b"bearer " else value
+
+
+def proxy_password(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The password of a `Proxy-Authorization: Basic …` (RFC 7617), whatever the user; None where there is none.
+
+    None, too, where there are several of them: who counts would be a matter of taste.
+    """
+    values = [v for k, v in fields if k.lower() == b"proxy-authorization"]
+    if len(values) != 1 or values[0][:6].lower() != b"basic ":
+        return None
+    try:
+        _, colon, password = base64.b64decode(values[0][6:].strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        return None
+    return password if colon and password else None
+
+
+def is_provider_key(key: bytes) -> bool:
+    """Whether this looks like the key of a vendor, and not like one of ours."""
+    return key.startswith(_PROVIDER_KEYS) and not key.startswith(_MARK)
+
+
+def holds_key(value: bytes) -> bool:
+    """Whether a virtual key stands somewhere in this header value or path."""
+    return _MARK in value

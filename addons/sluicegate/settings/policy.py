@@ -16,12 +16,21 @@ class VirtualKey(Section, frozen=True, kw_only=True):
     """A key that clients present to the gate; it never goes upstream."""
 
     key: Secret
+    name: Name | None = None
     team: Name | None = None
     user: Name | None = None
     project: Name | None = None
     tags: dict[Name, str] = field(default_factory=dict)
     models: Patterns = ()  # none: all of them
     expires: Instant | None = None
+
+
+class Team(Section, frozen=True, kw_only=True):
+    """What the keys of a team have where they say nothing themselves."""
+
+    project: Name | None = None
+    tags: dict[Name, str] = field(default_factory=dict)
+    models: Patterns = ()  # none: all of them
 
 
 class TrustedHeader(Section, frozen=True, kw_only=True):
@@ -36,6 +45,8 @@ class Identity(Section, frozen=True, kw_only=True):
     mode: Literal["open", "keys", "passthrough"] = "open"
     admin_token: Secret | None = None
     keys: tuple[VirtualKey, ...] = ()
+    teams: dict[Name, Team] = field(default_factory=dict)
+    hash_key: Secret | None = None  # what keys are hashed with; none: a key of the state folder's own
     trusted_header: TrustedHeader | None = None
 
 

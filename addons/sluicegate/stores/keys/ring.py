@@ -1,0 +1,82 @@
+"""The keys in memory: no request asks a database. A thread looks every half second whether the store has moved on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from sluicegate.core.keys import KeyRecord, digest_of
+from sluicegate.errors import StoreError
+from sluicegate.stores.keys.base import KeyStore
+from sluicegate.stores.keys.server_key import fingerprint
+
+__all__ = ["KeyRing"]
+
+_LOOK_S: Final = 0.5
+
+
+class KeyRing:
+    """A store's records by the hash of their keys. While the store can not be reached, those known last hold."""
+
+    def __init__(self, store: KeyStore, server_key: bytes, on_trouble: Callable[[str], None]) -> None:
+        """Reads the store; raises StoreError. `on_trouble(why)` is called in the ring's thread, once per trouble."""
+        self.server_key = server_key
+        self._store = store
+        self._on_trouble = on_trouble
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._version = -1
+        self._trouble: str | None = None
+        self.by_digest: dict[bytes, KeyRecord] = {}
+        if not store.claim(fingerprint(server_key)):
+            store.close()
+            raise StoreError(
+                "the stored keys belong to another server key; give all gates and commands the same identity.hash_key, "
+                "or the state folder's identity.key back"
+            )
+        self.refresh()
+
+    def find(self, key: bytes) -> tuple[KeyRecord, bytes] | None:
+        """The record that a presented key may belong to, and the key's hash; `standing` says what it is worth."""
+        digest = digest_of(self.server_key, key)
+        record = self.by_digest.get(digest)
+        return (record, digest) if record else None
+
+    def refresh(self) -> bool:
+        """Read the store if it has changed; whether it had. Raises StoreError."""
+        version = self._store.version()
+        if version == self._version:
+            return False
+        index: dict[bytes, KeyRecord] = {}
+        for record in self._store.all():
+            index[record.digest] = record
+            if record.previous is not None:
+                index.setdefault(record.previous, record)
+        self.by_digest, self._version = index, version
+        return True
+
+    def start(self) -> None:
+        """Keep up with the store from now on."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="sluicegate-keys", daemon=True)
+            self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_LOOK_S):
+            trouble = None
+            try:
+                self.refresh()
+            except StoreError as e:
+                trouble = str(e)
+            except Exception as e:  # noqa: BLE001 - the watch must go on
+                trouble = type(e).__name__
+            if trouble and not self._trouble:
+                self._on_trouble(trouble)
+            self._trouble = trouble
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._store.close()
