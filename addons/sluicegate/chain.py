@@ -21,9 +21,11 @@ from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
+from sluicegate.destinations import address_of, leads_inside, may_reach
 from sluicegate.dispatch import adopt_dispatch
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.inspect import cors
 from sluicegate.inspect.endpoints import Endpoints
 from sluicegate.onion import Onion, describe
 from sluicegate.playback import adopt_playback
@@ -31,8 +33,9 @@ from sluicegate.policy import MAGIC_HOST, Policy
 from sluicegate.providers import anthropic
 from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
-from sluicegate.stages import ORDER
+from sluicegate.stages import ORDER, Identity
 from sluicegate.stages.base import Stage
+from sluicegate.stages.identity import INSIDE
 from sluicegate.upstream.native import native_response
 from sluicegate.upstream.seal import take_credentials
 from sluicegate.upstream.stream import CLIENT_HOST, readable
@@ -40,7 +43,6 @@ from sluicegate.upstream.timeouts import ConnectTimeouts
 
 __all__ = ["Chain"]
 
-NO_POLICY = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
 _LOOK_S = 0.1
 """How often an intercepted request is looked at."""
 
@@ -58,12 +60,14 @@ class Chain:
         self.timeouts = ConnectTimeouts()
         self.endpoints = Endpoints(self)
         self.reloader = Reloader(self)
+        self._tunnels: dict[str, bytes] = {}
+        """What opened a tunnel, by client connection: the hash of a key, or b""."""
         self._open: dict[str, dict[str, Exchange]] = {}
         """Exchanges under way, by client connection: the safety net under hooks that never come."""
 
     def join(self, stages: Sequence[type[Stage]]) -> None:
         """Add stages; they stand in ORDER, whatever order they come in."""
-        merged = {*self.stages, *stages}
+        merged = {*self.stages, *stages, Identity}  # a stage alone asks who it is as well: modes mean the same everywhere
         unknown = [s for s in merged if s not in ORDER]
         self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
         self.reloader.rebuild()
@@ -87,15 +91,17 @@ class Chain:
 
     async def done(self) -> None:
         await self.reloader.done()
+        self.services.close()
 
     # -- connections
     def client_connected(self, client: connection.Client) -> None:
-        if doors.keep_out_strangers(client, self.policy):
-            log.warning("client.refused", peer=str(client.peername), why="not on loopback, and identity.mode is open")
+        if why := doors.keep_out_strangers(client, self.policy):
+            log.warning("client.refused", peer=str(client.peername), why=why)
         elif self.policy:
             doors.allow_connections(client, self.policy.settings.connections.max)
 
     def client_disconnected(self, client: connection.Client) -> None:
+        self._tunnels.pop(client.id, None)
         for x in tuple(self._open.get(client.id, {}).values()):
             if x.door == "replay":
                 continue  # its flow still names the first client, which may leave while the replay goes on
@@ -108,10 +114,30 @@ class Chain:
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
         doors.next_layer(nextlayer, self.policy)
 
-    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> Coroutine[Any, Any, None] | None:
+        if doors.is_guarded(data, self.policy, self.services.proxies):
+            return self._connect_outside(data)
         self.timeouts.connecting(data)
+        return None
+
+    async def _connect_outside(self, data: server_hooks.ServerConnectionHookData) -> None:
+        try:
+            address = data.server.address
+            assert address
+            if await leads_inside(address[0], address[1]):
+                data.server.error = INSIDE
+            else:
+                self.timeouts.connecting(data)
+        except BaseException as e:  # noqa: BLE001 - not known to be harmless: not connected to
+            self.services.alarm("chain.server_connect", error=describe(e))
+            data.server.error = "an internal error in the gate"
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        if doors.is_guarded(data, self.policy, self.services.proxies):
+            ip = address_of(data.server.peername)  # a name may have come to mean another address since it was looked up
+            if ip is None or not may_reach(ip):
+                doors.abort(data)
+                return
         self.timeouts.connected(data)
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -126,8 +152,16 @@ class Chain:
     def tls_failed_server(self, data: tls.TlsData) -> None:
         self.timeouts.done(data.conn)
 
-    def http_connect(self, flow: http.HTTPFlow) -> None:
-        take_credentials(flow.request.headers)
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        try:
+            presented = take_credentials(flow.request.headers)
+            self._tunnels[flow.client_conn.id] = await doors.let_through(flow, self.policy, presented)
+        except Refused as e:
+            flow.response = native_response(e.status, e.message, kind=e.kind, fields=e.headers())
+            log.warning("tunnel.refused", peer=str(flow.client_conn.peername), host=flow.request.host, status=e.status)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("chain.http_connect", error=describe(e))
+            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         if auth := self.services.via_auth(flow.server_conn.address):
@@ -139,16 +173,15 @@ class Chain:
         try:
             presented = take_credentials(flow.request.headers)
             if self.policy is None:
-                flow.response = native_response(503, NO_POLICY, kind="api_error")
+                flow.response = native_response(503, doors.NO_POLICY, kind="api_error")
                 return
             x = self._enter(flow, self.policy, presented)
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
             self.services.alarm("chain.requestheaders", error=type(e).__name__)
             flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
             return
-        if x.own:
-            return
-        self.onion.heads(x)
+        if not x.own and x.answer is None:
+            self.onion.heads(x)
 
     def _enter(self, flow: http.HTTPFlow, policy: Policy, presented: Any) -> Exchange:
         request = flow.request
@@ -171,6 +204,8 @@ class Chain:
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
+        x.admitted = self._tunnels.get(flow.client_conn.id)
+        x.answer = cors.preflight(x)
         flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
         attach(flow, x)
         if not x.own:
@@ -218,7 +253,7 @@ class Chain:
     def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         if x.flow.response is not None and x.answer is None:
             return None  # another addon answered
-        if x.own:
+        if x.own and x.answer is None:
             x.flow.response, x.source = self.endpoints.answer(x)
             return None
         if x.answer is None:
@@ -256,6 +291,7 @@ class Chain:
     def _answer(self, x: Exchange, response: http.Response) -> None:
         x.first_byte = time.monotonic()
         x.status = response.status_code
+        cors.dress(x, response)
         if x.own:
             return
         if response.status_code == 101:

@@ -260,6 +260,8 @@ class Exchange:
     own: bool = False
     """A request for one of the gate's own endpoints."""
     websocket: bool = False
+    admitted: bytes | None = field(default=None, repr=False)
+    """The hash of the key that opened the tunnel this came through, b"" where none was asked for; None: no tunnel."""
     caller: Caller | None = None
     """Who calls: set by Identity; None where it does not run, and in requests that it refused."""
 

@@ -10,6 +10,7 @@ from sluicegate.providers.base import origin_of
 from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
+from sluicegate.stages.identity import Identity
 
 if TYPE_CHECKING:
     from sluicegate.exchange import Exchange
@@ -30,6 +31,7 @@ class Policy:
         self.heads = tuple(s for s in self.stages if type(s).head is not Stage.head)
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
         self.open = settings.identity.mode == "open"
+        self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
         self.decrypts = frozenset(
             {
                 MAGIC_HOST,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import itertools
 import logging
 import os
@@ -19,10 +20,14 @@ import structlog
 
 from sluicegate.core.attempts import Health
 from sluicegate.core.pricing import ModelPrice, Prices
+from sluicegate.errors import StoreError
 from sluicegate.inspect.monitor import Monitor
 from sluicegate.inspect.stats import Stats
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sinks
+from sluicegate.stores.keys.base import open_store
+from sluicegate.stores.keys.ring import KeyRing
+from sluicegate.stores.keys.server_key import kept_key
 
 __all__ = ["Services", "Via", "log", "state_folder"]
 
@@ -52,11 +57,15 @@ class Services:
         self.alarms: Counter[str] = Counter()
         self.via: Via | None = None
         """The company's proxy that requests go through, if there is one."""
+        self._proxies: set[tuple[str, int]] = set()
         self._via_auth: dict[tuple[str, int], bytes] = {}
         self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
         self.draining = False
         self.started = False
         self.health = Health()
+        self._server_keys: dict[object, bytes] = {}
+        self._passing_key = os.urandom(32)
+        self._keyrings: dict[object, KeyRing] = {}
         self._turn = itertools.count()
         self._prices: Prices | None = None
 
@@ -79,6 +88,42 @@ class Services:
             self._prices = Prices(overrides)
         return self._prices
 
+    # -- identity
+    def server_key_for(self, settings: Settings) -> bytes:
+        """What credentials are hashed with. Where nobody needs a key to come in, a state folder that can not be used is
+        no reason to stay closed: then it is a key of this process. Raises StoreError, SecretError."""
+        identity = settings.identity
+        place = identity.hash_key or settings.state_dir
+        if place not in self._server_keys:
+            try:
+                self._server_keys[place] = self._server_key(settings)
+            except (StoreError, OSError) as e:
+                if identity.mode == "keys":
+                    raise StoreError(f"state_dir: {e}") from e
+                log.warning("identity.passing_key", why="callers get other names after a restart", state_dir=str(e))
+                return self._passing_key
+        return self._server_keys[place]
+
+    def _server_key(self, settings: Settings) -> bytes:
+        if hash_key := settings.identity.hash_key:
+            return hashlib.sha256(hash_key.resolve(self.environ).encode()).digest()
+        return kept_key(state_folder(settings))
+
+    def keyring_for(self, settings: Settings) -> KeyRing:
+        """The virtual keys; the same while the configuration means the same store. Raises StoreError."""
+        place = (settings.state_dir, settings.audit.ledger, settings.identity.hash_key)
+        if place not in self._keyrings:
+            store = open_store(state_folder(settings), settings.audit.ledger)
+            ring = KeyRing(store, self.server_key_for(settings), lambda why: self.alarm("identity.store", why=why))
+            ring.start()
+            self._keyrings[place] = ring
+        return self._keyrings[place]
+
+    def close(self) -> None:
+        """End the threads; for the end of the process."""
+        while self._keyrings:
+            self._keyrings.popitem()[1].close()
+
     def turn(self, session: str | None, n: int) -> int:
         """Which of n keys comes first: a session's own, so that its prompt cache stays warm; else each in turn."""
         return zlib.crc32(session.encode()) % n if session else next(self._turn) % n
@@ -100,10 +145,16 @@ class Services:
         if u.scheme not in ("http", "https") or not u.hostname:
             raise ValueError("the upstream proxy must be an http:// or https:// URL with a host")
         address = (u.hostname, u.port or (443 if u.scheme == "https" else 8080))
+        self._proxies.add(address)
         if u.username is not None:
             pair = f"{unquote(u.username)}:{unquote(u.password or '')}".encode()
             self._via_auth[address] = b"Basic " + base64.b64encode(pair)
         return ("https" if u.scheme == "https" else "http"), address
+
+    @property
+    def proxies(self) -> frozenset[tuple[str, int]]:
+        """The addresses of all proxies that were read."""
+        return frozenset(self._proxies)
 
     def via_auth(self, address: tuple[str, int] | None) -> bytes | None:
         """The Proxy-Authorization for a proxy's address, or None."""

@@ -33,7 +33,7 @@ _HEADERS: Final = (b"x-api-key", b"authorization", b"api-key", b"x-goog-api-key"
 
 _PROVIDER_KEYS: Final = (
     *(b"sk-", b"AIza", b"ya29.", b"gsk_", b"xai-", b"csk-", b"fw_", b"nvapi-", b"pplx-", b"hf_"),
-    *(b"ghu_", b"gho_", b"ghp_", b"ghs_", b"github_pat_", b"ABSK", b"AKIA", b"ASIA", b"AWS4-HMAC-SHA256"),
+    *(b"ghu_", b"ABSK", b"AKIA", b"ASIA", b"AWS4-HMAC-SHA256"),
 )
 """How the keys of known vendors begin."""
 
@@ -91,11 +91,16 @@ def proxy_password(fields: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     values = [v for k, v in fields if k.lower() == b"proxy-authorization"]
     if len(values) != 1 or values[0][:6].lower() != b"basic ":
         return None
+    _, _, password = _from_basic(values[0]).partition(b":")
+    return password or None
+
+
+def _from_basic(value: bytes) -> bytes:
+    """What a `Basic …` value says; b"" where it is no base64."""
     try:
-        _, colon, password = base64.b64decode(values[0][6:].strip(), validate=True).partition(b":")
+        return base64.b64decode(value[6:].strip(), validate=True)
     except (binascii.Error, ValueError):
-        return None
-    return password if colon and password else None
+        return b""
 
 
 def is_provider_key(key: bytes) -> bool:
@@ -104,5 +109,5 @@ def is_provider_key(key: bytes) -> bool:
 
 
 def holds_key(value: bytes) -> bool:
-    """Whether a virtual key stands somewhere in this header value or path."""
-    return _MARK in value
+    """Whether a virtual key stands somewhere in this header value or path, or in a `Basic …`."""
+    return _MARK in value or (value[:6].lower() == b"basic " and _MARK in _from_basic(value))

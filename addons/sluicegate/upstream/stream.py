@@ -132,6 +132,8 @@ class GateStream(HttpStream):
         if not request or exchange is None:  # no Exchange yet: its turn comes with the first bytes of the body
             return False
         limit, key = exchange.policy.body_limit(exchange)
+        if exchange.answer is not None and exchange.answer.status_code >= 400:
+            self.request_body_buf.clear()  # refused by its headers: what follows is read, and nobody keeps it
         if max(len(self.request_body_buf), self._announced()) <= limit:
             return False
         message = TOO_LARGE.format(limit=limit, key=key)
