@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx, http, tls
@@ -26,7 +26,7 @@ from sluicegate.dispatch import adopt_dispatch
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect import cors
-from sluicegate.inspect.endpoints import Endpoints
+from sluicegate.inspect.endpoints import Answer, Endpoints
 from sluicegate.onion import Onion, describe
 from sluicegate.playback import adopt_playback
 from sluicegate.policy import MAGIC_HOST, Policy
@@ -254,8 +254,7 @@ class Chain:
         if x.flow.response is not None and x.answer is None:
             return None  # another addon answered
         if x.own and x.answer is None:
-            x.flow.response, x.source = self.endpoints.answer(x)
-            return None
+            return self._answer_ourselves(x)
         if x.answer is None:
             d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
             x.surface = surface(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
@@ -264,6 +263,24 @@ class Chain:
             x.session_id = session_of(x.request.headers, x.facts)
             x.agent_id = agent_of(x.request.headers)
         return self.onion.descend(x)
+
+    def _answer_ourselves(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        try:
+            answer = self.endpoints.answer(x)
+        except Refused as e:
+            self.onion.refuse(x, e)
+            x.flow.response = x.answer
+            return None
+        if isinstance(answer, tuple):
+            x.flow.response, x.source = answer
+            return None
+        return self._answer_later(x, answer)
+
+    async def _answer_later(self, x: Exchange, answer: Awaitable[Answer]) -> None:
+        try:
+            x.flow.response, x.source = await answer
+        except BaseException as e:  # noqa: BLE001 - one that escapes here would hang the client
+            self.onion.bug(x, "endpoints", e)
 
     def _may_upgrade(self, x: Exchange) -> bool:
         if x.request.headers.get("upgrade", "").lower() != "websocket":

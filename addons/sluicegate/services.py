@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import itertools
 import logging
 import os
@@ -25,9 +24,8 @@ from sluicegate.inspect.monitor import Monitor
 from sluicegate.inspect.stats import Stats
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sinks
-from sluicegate.stores.keys.base import open_store
+from sluicegate.stores.keys.opening import open_keys, server_key_of
 from sluicegate.stores.keys.ring import KeyRing
-from sluicegate.stores.keys.server_key import kept_key
 
 __all__ = ["Services", "Via", "log", "state_folder"]
 
@@ -57,7 +55,8 @@ class Services:
         self.alarms: Counter[str] = Counter()
         self.via: Via | None = None
         """The company's proxy that requests go through, if there is one."""
-        self._proxies: set[tuple[str, int]] = set()
+        self.proxies: set[tuple[str, int]] = set()
+        """The addresses of all proxies that were read."""
         self._via_auth: dict[tuple[str, int], bytes] = {}
         self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
         self.draining = False
@@ -96,7 +95,7 @@ class Services:
         place = identity.hash_key or settings.state_dir
         if place not in self._server_keys:
             try:
-                self._server_keys[place] = self._server_key(settings)
+                self._server_keys[place] = server_key_of(settings, self.environ)
             except (StoreError, OSError) as e:
                 if identity.mode == "keys":
                     raise StoreError(f"state_dir: {e}") from e
@@ -104,17 +103,12 @@ class Services:
                 return self._passing_key
         return self._server_keys[place]
 
-    def _server_key(self, settings: Settings) -> bytes:
-        if hash_key := settings.identity.hash_key:
-            return hashlib.sha256(hash_key.resolve(self.environ).encode()).digest()
-        return kept_key(state_folder(settings))
-
     def keyring_for(self, settings: Settings) -> KeyRing:
         """The virtual keys; the same while the configuration means the same store. Raises StoreError."""
         place = (settings.state_dir, settings.audit.ledger, settings.identity.hash_key)
         if place not in self._keyrings:
-            store = open_store(state_folder(settings), settings.audit.ledger)
-            ring = KeyRing(store, self.server_key_for(settings), lambda why: self.alarm("identity.store", why=why))
+            store = open_keys(settings, self.server_key_for(settings))
+            ring = KeyRing(store, lambda why: self.alarm("identity.store", why=why))
             ring.start()
             self._keyrings[place] = ring
         return self._keyrings[place]
@@ -145,16 +139,11 @@ class Services:
         if u.scheme not in ("http", "https") or not u.hostname:
             raise ValueError("the upstream proxy must be an http:// or https:// URL with a host")
         address = (u.hostname, u.port or (443 if u.scheme == "https" else 8080))
-        self._proxies.add(address)
+        self.proxies.add(address)
         if u.username is not None:
             pair = f"{unquote(u.username)}:{unquote(u.password or '')}".encode()
             self._via_auth[address] = b"Basic " + base64.b64encode(pair)
         return ("https" if u.scheme == "https" else "http"), address
-
-    @property
-    def proxies(self) -> frozenset[tuple[str, int]]:
-        """The addresses of all proxies that were read."""
-        return frozenset(self._proxies)
 
     def via_auth(self, address: tuple[str, int] | None) -> bytes | None:
         """The Proxy-Authorization for a proxy's address, or None."""

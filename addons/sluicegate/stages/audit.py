@@ -14,6 +14,7 @@ from typing import Any, ClassVar, cast
 import msgspec
 import structlog
 
+from sluicegate.core.identity import Caller
 from sluicegate.core.usage import ResponseFacts
 from sluicegate.errors import Refused, StoreError
 from sluicegate.exchange import Exchange
@@ -142,6 +143,7 @@ class Audit(Stage):
             "duration_ms": _ms(x.started, now),
             "bytes_in": len(d.content or b""),
             "bytes_out": fields.bytes_out,
+            **_who(x.caller),
             "session": x.session_id,
             "agent": x.agent_id,
             "stop_reason": facts.stop_reason,
@@ -163,6 +165,20 @@ def _json(_logger: object, _method: str, event: dict[str, Any]) -> bytes:
     return _ENCODER.encode(event) + b"\n"
 
 
+def _who(caller: Caller | None) -> dict[str, Any]:
+    if caller is None:
+        return _NOBODY
+    return {
+        "key_id": caller.key_id,
+        "key_name": caller.name,
+        "team": caller.team,
+        "user": caller.user,
+        "project": caller.project,
+        "tags": dict(caller.tags),
+    }
+
+
+_NOBODY: dict[str, Any] = {"key_id": None, "key_name": None, "team": None, "user": None, "project": None, "tags": {}}
 _NONE = ResponseFacts()
 _SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "duration_ms", "session")
 

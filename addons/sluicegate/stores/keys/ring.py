@@ -6,10 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from sluicegate.core.keys import KeyRecord, digest_of
+from sluicegate.core.keys import KeyRecord
 from sluicegate.errors import StoreError
 from sluicegate.stores.keys.base import KeyStore
-from sluicegate.stores.keys.server_key import fingerprint
 
 __all__ = ["KeyRing"]
 
@@ -19,9 +18,8 @@ _LOOK_S: Final = 0.5
 class KeyRing:
     """A store's records by the hash of their keys. While the store can not be reached, those known last hold."""
 
-    def __init__(self, store: KeyStore, server_key: bytes, on_trouble: Callable[[str], None]) -> None:
+    def __init__(self, store: KeyStore, on_trouble: Callable[[str], None]) -> None:
         """Reads the store; raises StoreError. `on_trouble(why)` is called in the ring's thread, once per trouble."""
-        self.server_key = server_key
         self._store = store
         self._on_trouble = on_trouble
         self._stop = threading.Event()
@@ -29,19 +27,7 @@ class KeyRing:
         self._version = -1
         self._trouble: str | None = None
         self.by_digest: dict[bytes, KeyRecord] = {}
-        if not store.claim(fingerprint(server_key)):
-            store.close()
-            raise StoreError(
-                "the stored keys belong to another server key; give all gates and commands the same identity.hash_key, "
-                "or the state folder's identity.key back"
-            )
         self.refresh()
-
-    def find(self, key: bytes) -> tuple[KeyRecord, bytes] | None:
-        """The record that a presented key may belong to, and the key's hash; `standing` says what it is worth."""
-        digest = digest_of(self.server_key, key)
-        record = self.by_digest.get(digest)
-        return (record, digest) if record else None
 
     def refresh(self) -> bool:
         """Read the store if it has changed; whether it had. Raises StoreError."""
