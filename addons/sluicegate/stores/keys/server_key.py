@@ -36,8 +36,7 @@ def kept_key(state_dir: Path) -> bytes:
 
 def _make(path: Path) -> None:
     """Written whole under another name first: of two processes that start at once, both use the first one's."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
+    draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         os.write(fd, os.urandom(_BYTES).hex().encode() + b"\n")
