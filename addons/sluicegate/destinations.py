@@ -15,6 +15,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _RESOLVE_S: Final = 5.0
 _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out to the world
 _METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "169.254.169.254", "100.100.100.200")))
 """Clouds' own addresses for their machines; the first is a public one by its number."""
 
@@ -51,6 +52,8 @@ def is_within(socket_address: Any, networks: Iterable[Network]) -> bool:
 def may_reach(ip: Address) -> bool:
     """Whether an address is out in the world: not private, loopback, link-local, multicast, reserved or a cloud's own."""
     ip = _plain(ip)
+    if isinstance(ip, ipaddress.IPv6Address) and ip not in _UNICAST:
+        return False
     return ip.is_global and not ip.is_multicast and ip not in _METADATA
 
 
