@@ -91,6 +91,7 @@ class Chain:
 
     async def done(self) -> None:
         await self.reloader.done()
+        await self.services.finish()
         self.services.close()
 
     # -- connections

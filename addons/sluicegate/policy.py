@@ -27,7 +27,7 @@ class Policy:
 
     def __init__(self, settings: Settings, stages: Sequence[type[Stage]], services: Services) -> None:
         self.settings = settings
-        self.stages = tuple(cls(settings, services) for cls in stages)
+        self.stages = tuple(cls(settings, services) for cls in stages if not cls.idle(settings))
         self.heads = tuple(s for s in self.stages if type(s).head is not Stage.head)
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
         self.open = settings.identity.mode == "open"

@@ -10,7 +10,7 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -65,6 +65,10 @@ class Services:
         self._server_keys: dict[object, bytes] = {}
         self._passing_key = os.urandom(32)
         self._keyrings: dict[object, KeyRing] = {}
+        self.kept: dict[object, object] = {}
+        """What a stage keeps beyond its policy, by a key of its own."""
+        self.at_end: list[Callable[[], Awaitable[None]]] = []
+        """What has to be finished before the process ends."""
         self._turn = itertools.count()
         self._prices: Prices | None = None
 
@@ -112,6 +116,14 @@ class Services:
             ring.start()
             self._keyrings[place] = ring
         return self._keyrings[place]
+
+    async def finish(self) -> None:
+        """Finish what must not be lost; each on its own, so that none stops the others."""
+        while self.at_end:
+            try:
+                await self.at_end.pop()()
+            except Exception as e:  # noqa: BLE001
+                self.alarm("services.finish", error=type(e).__name__)
 
     def close(self) -> None:
         """End the threads; for the end of the process."""

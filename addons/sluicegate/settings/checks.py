@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import Problem
+from .policy import DollarBudget, TokenBudget
 from .provider import PRESETS, Credentials, Provider
 from .tree import Settings
 
@@ -43,6 +44,7 @@ def check(settings: Settings) -> Iterator[Problem]:
     yield from _routes(settings)
     yield from _identity(settings)
     yield from _cors(settings)
+    yield from _limits(settings)
     backoff = settings.retry.backoff
     if backoff.start_s > backoff.max_s:
         yield ("retry", "backoff", "start_s"), f"is longer than max_s, {backoff.max_s:g} s"
@@ -154,6 +156,25 @@ def _cors(settings: Settings) -> Iterator[Problem]:
     for index, origin in enumerate(settings.cors.origins):
         if not _ORIGIN.fullmatch(origin):
             yield ("cors", "origins", index), "expected an origin such as https://app.example.com: no path, no `*`"
+
+
+def _limits(settings: Settings) -> Iterator[Problem]:
+    limits = settings.limits
+    scopes = ("teams", "keys", "users", "models", "providers")
+    named = [((scope, name), limit) for scope in scopes for name, limit in getattr(limits, scope).items()]
+    for path, limit in [(("default",), limits.default), *named]:
+        where = ("limits", *path)
+        if limit.burst is not None and limit.rpm is None:
+            yield (*where, "burst"), "it is how many of rpm may come at once, and rpm is not given here"
+        if limit.downgrade and limit.budget_usd == DollarBudget() and limit.budget_tokens == TokenBudget():
+            yield (*where, "downgrade"), "it begins at a part of a budget; give budget_usd or budget_tokens beside it"
+        if path[0] in ("models", "providers"):
+            for key in ("models", "deny", "aliases", "downgrade"):
+                if getattr(limit, key):
+                    yield (*where, key), "which models may be used is said for keys, teams and users"
+    for name in limits.providers:
+        if name not in settings.providers:
+            yield ("limits", "providers", name), f"no such provider; configured: {', '.join(settings.providers) or 'none'}"
 
 
 def _regex_fault(pattern: str) -> str | None:

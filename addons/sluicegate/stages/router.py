@@ -140,7 +140,7 @@ class Router(Stage):
         else:
             tls, host, port = x.origin
         if model and x.facts and x.facts.model != model:
-            x.model = x.facts.model
+            x.model = x.model or x.facts.model
             request.data.content = rename_model(request.data.content or b"", model)
             request.headers["content-length"] = str(len(request.data.content))
         d = request.data

@@ -27,28 +27,25 @@ class Forbidden:
     message: str
 
 
-def names_models(layers: Sequence[Layer], own: Sequence[str] = ()) -> bool:
+def names_models(layers: Sequence[Layer]) -> bool:
     """Whether any of these limits says something about models."""
-    return bool(own) or any(
-        layer.limit.models or layer.limit.deny or layer.limit.aliases or layer.limit.downgrade for layer in layers
-    )
+    return any(layer.limit.models or layer.limit.deny or layer.limit.aliases or layer.limit.downgrade for layer in layers)
 
 
-def downgrades(layers: Sequence[Layer], model: str) -> list[str]:
-    """The scopes of budgets on which it depends whether this model is exchanged for another."""
-    return [layer.scope for layer in layers if any(fnmatchcase(model, d.from_) for d in layer.limit.downgrade)]
+def downgrades(layers: Sequence[Layer], asked: str) -> frozenset[str]:
+    """The scopes of budgets on which it depends whether a request for this model gets another."""
+    model = _alias(asked, layers).model
+    return frozenset(layer.scope for layer in layers if any(fnmatchcase(model, d.from_) for d in layer.limit.downgrade))
 
 
-def choose(
-    asked: str, layers: Sequence[Layer], own: Sequence[str] = (), used: Callable[[str], float] = lambda _: 0.0
-) -> Chosen | Forbidden:
+def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = lambda _: 0.0) -> Chosen | Forbidden:
     """The model for a request that asks for `asked`.
 
-    `own`: the patterns of the virtual key itself. `used`: how much of its fullest budget a scope has used, 0 to 1. An
-    operator who names the model of an alias or a downgrade need not allow it besides.
+    `used`: how much of its fullest budget a scope has used, 0 to 1. The model of an alias or a downgrade is the operator's
+    word: it need not be allowed besides.
     """
     chosen = _alias(asked, layers)
-    if chosen.why is None and (no := _forbidden(asked, layers, own)):
+    if chosen.why is None and (no := _forbidden(asked, layers)):
         return no
     for layer in layers:
         for rule in layer.limit.downgrade:
@@ -65,15 +62,17 @@ def _alias(asked: str, layers: Sequence[Layer]) -> Chosen:
     return Chosen(asked)
 
 
-def _forbidden(model: str, layers: Sequence[Layer], own: Sequence[str]) -> Forbidden | None:
-    shown = repr(model[:100]) if model else "a request that names no model"
-    if own and not any(fnmatchcase(model, p) for p in own):
-        return Forbidden("the key's models", f"this key may not use {shown}; it may use {', '.join(own)}")
+def _forbidden(model: str, layers: Sequence[Layer]) -> Forbidden | None:
+    shown = f"the model {model[:100]!r}" if model else "a model that can not be read"
+    listed: set[str] = set()
     for layer in layers:
         limit = layer.limit
         if any(fnmatchcase(model, p) for p in limit.deny):
-            return Forbidden(f"{layer.name}.deny", f"{shown} is denied to {layer.whose} ({layer.name}.deny)")
-        if limit.models and not any(fnmatchcase(model, p) for p in limit.models):
+            return Forbidden(f"{layer.name}.deny", f"{layer.whose} may not use {shown} ({layer.name}.deny)")
+        if not limit.models or layer.scope in listed:  # a key's own list stands in for the default one
+            continue
+        listed.add(layer.scope)
+        if not any(fnmatchcase(model, p) for p in limit.models):
             allowed = ", ".join(limit.models)
             return Forbidden(
                 f"{layer.name}.models",

@@ -30,7 +30,10 @@ def storage_from_url(url: str, folder: Path | None = None, clock: Clock | None =
 
         return SqliteLimits(_sqlite_path(url, folder), clock)
     if url.startswith(("redis://", "rediss://")):
-        from sluicegate.stores.limits.redis import RedisLimits
+        try:
+            from sluicegate.stores.limits.redis import RedisLimits
+        except ModuleNotFoundError as e:
+            raise StoreError("a store in Redis needs the package redis: pip install 'sluicegate[redis]'") from e
 
         return RedisLimits(url, clock)
     raise StoreError(

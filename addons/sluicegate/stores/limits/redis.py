@@ -14,6 +14,10 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict, verdict
 from sluicegate.core.limits.counters import Charge, Counter, Level, Row
@@ -22,7 +26,6 @@ from sluicegate.errors import StoreError
 from sluicegate.stores.limits.base import Clock, wall_ms
 
 if TYPE_CHECKING:
-    from redis.asyncio import Redis
     from redis.commands.core import AsyncScript
 
 __all__ = ["RedisLimits"]
@@ -85,8 +88,6 @@ class RedisLimits:
     async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, list[Row], list[int]]:
         """The server's time, the rows, and what else the script returned."""
         arguments["now"] = self._clock() if self._clock else 0
-        from redis.exceptions import RedisError
-
         try:
             script = self._scripts.get(name) or self._register(name)
             got: list[int] = await script(keys=[self._prefix], args=[_ENCODE(arguments)])
@@ -103,10 +104,6 @@ class RedisLimits:
         return script
 
     def _connect(self) -> Redis:
-        from redis.asyncio import BlockingConnectionPool, Redis
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
         pool = BlockingConnectionPool.from_url(
             self._url,
             max_connections=_CONNECTIONS,
