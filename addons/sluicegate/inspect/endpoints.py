@@ -20,7 +20,7 @@ from sluicegate.core.identity import Caller
 from sluicegate.destinations import is_local
 from sluicegate.errors import error_body
 from sluicegate.exchange import ByteSource, Exchange
-from sluicegate.inspect.usage import Limited, usage_page
+from sluicegate.inspect.usage import Counting, usage_page
 from sluicegate.policy import MAGIC_HOST
 from sluicegate.providers.base import bearer_token, is_loopback
 from sluicegate.settings.secret import Secret
@@ -109,13 +109,16 @@ class Endpoints:
         if identity is None:
             return _error(404, "who calls is not told apart here: the stage for it does not run")
         caller = identity.identify(x)
-        limiter = next((s for s in x.policy.stages if isinstance(s, Limited)), None)
+        limiter = next((s for s in x.policy.stages if isinstance(s, Counting)), None)
         if limiter is None:
             return _json(usage_page(caller, ()))
         return self._with_levels(caller, limiter)
 
-    async def _with_levels(self, caller: Caller, limiter: Limited) -> Answer:
-        return _json(usage_page(caller, await limiter.levels(caller)))
+    async def _with_levels(self, caller: Caller, limiter: Counting) -> Answer:
+        levels = await limiter.standing(caller)
+        if levels is None:
+            return _error(503, "the store of limits can not be reached at the moment", [(b"retry-after", b"5")])
+        return _json(usage_page(caller, levels))
 
     def _health(self, x: Exchange) -> Answer:
         return _json({"status": "ok"})

@@ -8,17 +8,17 @@ from typing import Any, Final, Protocol, runtime_checkable
 from sluicegate.core.identity import Caller
 from sluicegate.core.limits.counters import Level
 
-__all__ = ["Limited", "usage_page"]
+__all__ = ["Counting", "usage_page"]
 
 _NANO: Final = 1_000_000_000
 
 
 @runtime_checkable
-class Limited(Protocol):
+class Counting(Protocol):
     """A stage that knows where a caller's limits stand."""
 
-    async def levels(self, caller: Caller, /) -> tuple[Level, ...]:
-        """Raises StoreError."""
+    async def standing(self, caller: Caller, /) -> tuple[Level, ...] | None:
+        """None where its store can not be reached."""
         ...
 
 
