@@ -156,6 +156,8 @@ class Chain:
     async def http_connect(self, flow: http.HTTPFlow) -> None:
         try:
             presented = take_credentials(flow.request.headers)
+            if self.policy and self.policy.identity:
+                self.policy.identity.tidy(flow.request)
             self._tunnels[flow.client_conn.id] = await doors.let_through(flow, self.policy, presented)
         except Refused as e:
             flow.response = native_response(e.status, e.message, kind=e.kind, fields=e.headers())
@@ -272,6 +274,9 @@ class Chain:
             self.onion.refuse(x, e)
             x.flow.response = x.answer
             return None
+        finally:
+            if identity := x.policy.identity:
+                identity.tidy(x.request)
         if isinstance(answer, tuple):
             x.flow.response, x.source = answer
             return None

@@ -13,6 +13,8 @@ import re
 from collections.abc import Awaitable
 from typing import ClassVar, Final
 
+from mitmproxy import http
+
 from sluicegate.core.identity import Caller, holds_key, is_provider_key, presented_keys, proxy_password
 from sluicegate.destinations import is_local, leads_inside
 from sluicegate.errors import Refused
@@ -96,7 +98,6 @@ class Identity(Stage):
     def _key_holder(self, x: Exchange, vouched: str | None) -> Caller:
         """Raises Refused for everybody else."""
         if holds_key(x.request.data.path):
-            x.request.data.path = _KEY.sub(b"sk-sg-...", x.request.data.path)
             raise Refused(400, IN_THE_URL, should_retry=False)
         if x.door == "replay":
             return Caller("replay", mode="keys")  # asked for by whoever runs the gate, at its own user interface
@@ -140,12 +141,17 @@ class Identity(Stage):
         return x.door in ("regular", "upstream") and not x.own and x.origin[1].lower() not in x.policy.decrypts
 
     # -- what was presented
-    def _consume(self, x: Exchange) -> None:
-        headers = x.request.headers
-        fields = headers.fields
+    def tidy(self, request: http.Request) -> None:
+        """Take off a request what only the gate should see, wherever a client has put it."""
+        fields = request.headers.fields
         kept = tuple(f for f in fields if not (holds_key(f[1]) or self.who.is_trusted_header(f[0])))
         if len(kept) != len(fields):
-            headers.fields = kept
+            request.headers.fields = kept
+        if holds_key(request.data.path):
+            request.data.path = _KEY.sub(b"sk-sg-...", request.data.path)
+
+    def _consume(self, x: Exchange) -> None:
+        self.tidy(x.request)
         if self.who.mode != "keys":
             x.presented = tuple(f for f in x.presented if not holds_key(f[1]))
         elif not self._client_chose(x):
