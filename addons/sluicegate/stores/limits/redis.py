@@ -4,20 +4,26 @@ Time is the server's: machines whose clocks differ agree on when a lease ends an
 calendar window begins is computed here, for the windows around now, among which the script chooses by its own clock.
 
 All keys share one hash tag. A script may touch many counters at once, and in a cluster these must lie on one node.
+
+Operations that come while others are on their way go together in the next round trip, so that a thousand calls at once need
+neither a thousand connections nor as many round trips.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError
 
 from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict, verdict
 from sluicegate.core.limits.counters import Charge, Counter, Level, Row
@@ -25,15 +31,21 @@ from sluicegate.core.limits.windows import starts_around
 from sluicegate.errors import StoreError
 from sluicegate.stores.limits.base import Clock, wall_ms
 
-if TYPE_CHECKING:
-    from redis.commands.core import AsyncScript
-
 __all__ = ["RedisLimits"]
 
 PREFIX: Final = "{sluicegate}:limits"
 _TIMEOUT_S: Final = 2.0
-_CONNECTIONS: Final = 32
+_MOST_AT_ONCE: Final = 128
 _ENCODE: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One operation, and who waits for it."""
+
+    script: str
+    arguments: bytes
+    answer: asyncio.Future[list[int]]
 
 
 class RedisLimits:
@@ -44,7 +56,8 @@ class RedisLimits:
         self._clock = clock
         self._prefix = prefix
         self._redis: Redis | None = None
-        self._scripts: dict[str, AsyncScript] = {}
+        self._asked: list[_Asked] = []
+        self._sending: asyncio.Task[None] | None = None
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
         charges = request.charges
@@ -74,6 +87,8 @@ class RedisLimits:
         return tuple(counter.level(row, now_ms) for counter, row in zip(counters, rows, strict=True))
 
     async def close(self) -> None:
+        if self._sending:
+            await self._sending
         redis, self._redis = self._redis, None
         if redis is not None:
             await redis.aclose()
@@ -88,34 +103,66 @@ class RedisLimits:
     async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, list[Row], list[int]]:
         """The server's time, the rows, and what else the script returned."""
         arguments["now"] = self._clock() if self._clock else 0
-        try:
-            script = self._scripts.get(name) or self._register(name)
-            got: list[int] = await script(keys=[self._prefix], args=[_ENCODE(arguments)])
-        except (RedisError, OSError, TimeoutError) as e:
-            raise StoreError(f"Redis: {type(e).__name__}: {e}") from e  # its errors name the host, never the password
+        answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        self._asked.append(_Asked(name, _ENCODE(arguments), answer))
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send())
+        got = await answer
         ends = 1 + 4 * rows
         return got[0], [Row(*got[i : i + 4]) for i in range(1, ends, 4)], got[ends:]
 
-    def _register(self, name: str) -> AsyncScript:
-        if self._redis is None:
-            self._redis = self._connect()
-            self._scripts.clear()
-        script = self._scripts[name] = self._redis.register_script(_source(name))
-        return script
+    # -- round trips
+    async def _send(self) -> None:
+        """As long as there is something: all that has come in, in one round trip."""
+        while self._asked:
+            batch, self._asked = self._asked[:_MOST_AT_ONCE], self._asked[_MOST_AT_ONCE:]
+            try:
+                said = await self._round_trip(batch)
+            except Exception as e:  # noqa: BLE001 - told to those who wait
+                said = [e] * len(batch)
+            for asked, result in zip(batch, said, strict=True):
+                if asked.answer.done():  # whoever waited has given up
+                    continue
+                if isinstance(result, Exception):
+                    # its errors name the host, never the password
+                    asked.answer.set_exception(StoreError(f"Redis: {type(result).__name__}: {result}"))
+                else:
+                    asked.answer.set_result(result)
+        self._sending = None
+
+    async def _round_trip(self, batch: Sequence[_Asked]) -> list[Any]:
+        redis = self._redis = self._redis or self._connect()
+        said = await self._evaluate(redis, batch)
+        if unknown := [i for i, result in enumerate(said) if isinstance(result, NoScriptError)]:
+            for name in {batch[i].script for i in unknown}:  # a server that was just started
+                await redis.script_load(_source(name))
+            again = await self._evaluate(redis, [batch[i] for i in unknown])
+            for i, result in zip(unknown, again, strict=True):
+                said[i] = result
+        return said
+
+    async def _evaluate(self, redis: Redis, batch: Sequence[_Asked]) -> list[Any]:
+        async with redis.pipeline(transaction=False) as pipe:
+            for asked in batch:
+                pipe.evalsha(_digest(asked.script), 1, self._prefix, asked.arguments)
+            said: list[Any] = await pipe.execute(raise_on_error=False)
+            return said
 
     def _connect(self) -> Redis:
-        pool = BlockingConnectionPool.from_url(
+        return Redis.from_url(
             self._url,
-            max_connections=_CONNECTIONS,
-            timeout=_TIMEOUT_S,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
             retry=Retry(NoBackoff(), 1),  # a connection that went stale; every operation may be repeated
         )
-        return Redis.from_pool(pool)
 
 
 @cache
 def _source(name: str) -> str:
     folder = resources.files(__package__).joinpath("lua")
     return "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("common", name))
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha1(_source(name).encode(), usedforsecurity=False).hexdigest()

@@ -58,6 +58,12 @@ class RedisServer:
             self._child.wait()
             self._child = None
 
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
 
 def need_redis_server() -> None:
     """Skip where there is no redis-server; in CI there has to be one."""
