@@ -4,6 +4,7 @@ import getpass
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -96,7 +97,7 @@ class Postgres:
 
     def stop(self) -> None:
         if self._server:
-            self._server.terminate()
+            self._server.send_signal(signal.SIGINT)  # fast: does not wait for clients to leave
             self._server.wait(20)
             self._server = None
 
