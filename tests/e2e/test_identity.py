@@ -355,6 +355,9 @@ def test_a_page_in_a_browser_may_call(start: Start, upstream: Upstream) -> None:
         answer = ask(gate, key, origin=origin)
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (status, origin)
     assert "access-control-allow-origin" not in ask(gate, STATIC, origin="https://evil.example").headers
+    upstream.stop()
+    failed = ask(gate, STATIC, origin=origin)
+    assert (failed.status, failed.headers["access-control-allow-origin"]) == (502, origin)
 
 
 # -- hundreds of ways to knock, over the wire

@@ -44,9 +44,9 @@ def print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("id", no_wrap=True, min_width=len(rows[0]["id"]))
-    for column in ("state", "name", "team", "user", "budget", "expires"):
-        table.add_column(column, overflow="ellipsis", no_wrap=True)
+    for column in ("id", "state", "name", "team", "user", "budget", "expires"):
+        whole = column in ("id", "state", "expires")
+        table.add_column(column, overflow="fold" if column == "budget" else "ellipsis", no_wrap=whole)
     for row in rows:
         budget = ", ".join(f"${usd:g}/{period}" for period, usd in (row["budget_usd"] or {}).items())
         expires = (row["expires"] or "")[:10]

@@ -47,6 +47,7 @@ from sluicegate.core.attempts import Cause
 from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.sse import PING, SSEParser
 from sluicegate.exchange import Exchange, Failure
+from sluicegate.inspect import cors
 from sluicegate.upstream.hooks import SluicegateFailedHook
 from sluicegate.upstream.stream import GateStream, denied, readable
 
@@ -393,6 +394,7 @@ class RetryingStream(GateStream):
                 headers["transfer-encoding"] = "chunked"
             headers["x-sluicegate-id"] = x.id
             response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
+            cors.dress(x, response)
             yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         if not streaming or self._at_boundary:
             yield SendHttp(ResponseData(self.stream_id, PING), self.context.client)

@@ -46,6 +46,7 @@ from mitmproxy.proxy.layers.http import (
 from sluicegate.core.sse import error_event
 from sluicegate.errors import error_type
 from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
+from sluicegate.inspect import cors
 from sluicegate.upstream.hooks import SluicegatePullHook
 from sluicegate.upstream.native import native_response
 
@@ -334,6 +335,8 @@ class GateStream(HttpStream):
             exchange_id=exchange.id if exchange else None,
             close=not whole,
         )
+        if exchange:
+            cors.dress(exchange, response)
         self.started = True
         sid = self.stream_id
         body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""
