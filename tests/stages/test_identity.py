@@ -339,6 +339,20 @@ async def test_a_tunnel_needs_the_password(tmp_path: Path) -> None:
         assert KEY not in repr(flow.get_state())
 
 
+async def test_a_tunnel_fails_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a policy, without the stage, with a bug: no tunnel."""
+    settings = settings_for(tmp_path)
+    store_key(settings)
+    with gate(settings) as chain:
+        monkeypatch.setattr(chain.policy.identity.who, "at_door", lambda _: 1 / 0)  # type: ignore[union-attr]
+        assert (await connect(chain, at_proxy())).response.status_code == 500
+        chain.policy.identity = None  # type: ignore[union-attr]
+        assert (await connect(chain, at_proxy())).response.status_code == 500
+        chain.policy = None
+        assert (await connect(chain, at_proxy())).response.status_code == 503
+        assert chain._tunnels == {}
+
+
 async def test_through_a_tunnel_its_key_is_who_calls(tmp_path: Path) -> None:
     """Until the request names another; an expired key shuts the tunnel's requests as well."""
     settings = settings_for(tmp_path)
