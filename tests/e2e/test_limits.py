@@ -155,23 +155,23 @@ def test_an_aborted_stream_is_charged(start_gate: StartGate, simulator: Simulato
 
 def test_a_store_in_a_file_is_shared_and_outlives_the_gate(start_gate: StartGate, tmp_path: Path) -> None:
     """Two gates on one file spend one budget; what they spent is still spent after a restart."""
-    config = alone("{default: {budget_tokens: {month: 2000}}}")
-    env = {"STORE": f"sqlite:///{tmp_path}/shared.sqlite"}
+    config = BUDGET.replace("budget_usd: {month: 5}", "budget_tokens: {month: 2000}")
+    env = {**KEYS, "STORE": f"sqlite:///{tmp_path}/shared.sqlite"}
     first, second = start_gate(config=config, env=env), start_gate(config=config, env=env)
 
     def insist(n: int) -> int:
         """Until it is served or the budget is spent: 429 says that calls under way hold the rest."""
         gate = first if n % 2 else second
-        return wait_until(lambda: (status := ask(gate, text=str(n)).status) != 429 and status, "a place")
+        return wait_until(lambda: (status := ask(gate, "KEY_TEAM_A", text=f"call {n}").status) != 429 and status, "a place")
 
     with ThreadPoolExecutor(8) as pool:
-        assert set(pool.map(insist, range(100))) == {200, 402}
+        assert set(pool.map(insist, range(150))) == {200, 402}
     served = [r for gate in (first, second) for r in gate.audit_records() if r["status"] == 200]
     used = sum(r["input_tokens"] + r["output_tokens"] for r in served)
     assert 1800 <= used <= 2000 + 8 * 64
     first.stop()
     again = start_gate(config=config, env=env)
-    assert ask(again, text="x" * 2000).status == 402
+    assert ask(again, "KEY_TEAM_A", text="x" * 2000).status == 402
 
 
 @pytest.mark.parametrize("policy", ["open", "closed"])

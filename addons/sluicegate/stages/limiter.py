@@ -45,7 +45,7 @@ class LimiterFields:
     reserved: Amounts = field(default_factory=Amounts)
     open: bool = False
     """Something is to be settled."""
-    levels: tuple[Level, ...] = ()
+    said: Verdict | None = None
     limit: str | None = None
     """The limit that refused it, by its name in the configuration."""
     model: str | None = None
@@ -57,10 +57,10 @@ class LimiterFields:
 class Limited(Refused):
     """A refusal with the caller's rate-limit headers."""
 
-    levels: tuple[Level, ...] = ()
+    said: Denied | None = None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        return super().headers() + [(k.encode(), v.encode()) for k, v in rate_headers(self.levels)]
+        return super().headers() + (rate_headers(self.said) if self.said else [])
 
 
 class Limiter(Stage):
@@ -113,8 +113,8 @@ class Limiter(Stage):
             return
         match said:
             case Admitted():
-                fields.levels = said.levels
-                self._warn(said.levels)
+                fields.said = said
+                self._warn(said)
             case Denied():
                 self._refuse(x, fields, said)
             case None if self.limits.when_store_down == "closed":
@@ -193,10 +193,10 @@ class Limiter(Stage):
         if counter.name.startswith("limits.runaway.") and self.accounts.once(counter.key):
             self.services.alarm("limits.runaway", limit=counter.name, key=fields.caller.key_id, session=x.session_id)
         told = refusal(denied)
-        raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, denied.levels)
+        raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, denied)
 
-    def _warn(self, levels: tuple[Level, ...]) -> None:
-        if warning := budget_warning(levels):
+    def _warn(self, said: Admitted) -> None:
+        if warning := budget_warning(said):
             level, words = warning
             if self.accounts.once(f"budget:{level.counter.key}:{level.resets_ms}"):
                 self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.whose, used=words)
@@ -206,10 +206,13 @@ class Limiter(Stage):
         response = x.flow.response
         if fields is None or response is None:
             return
-        for name, value in rate_headers(fields.levels):
-            response.headers[name] = value
-        if warning := budget_warning(fields.levels):
-            response.headers["x-sluicegate-budget"] = warning[1]
+        if fields.said:
+            if own := rate_headers(fields.said):
+                names = {name for name, _ in own}
+                headers = response.headers  # one assignment: each by itself copies them all
+                headers.fields = (*(f for f in headers.fields if f[0].lower() not in names), *own)
+            if warning := budget_warning(fields.said):
+                response.headers["x-sluicegate-budget"] = warning[1]
         if fields.model:
             response.headers["x-sluicegate-model"] = fields.model.encode("ascii", "replace").decode()
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sluicegate.core.limits.book import Denied
-from sluicegate.core.limits.counters import Counter, Level
+from sluicegate.core.limits.book import Admitted, Denied
+from sluicegate.core.limits.counters import EMPTY, Charge, Counter
 from sluicegate.core.limits.wording import budget_warning, rate_headers, refusal
 
 NOW = 1_795_246_200_000  # 2026-11-21T07:30:00Z
@@ -19,11 +19,18 @@ SESSION = Counter("session:x", "limits.runaway.session_usd", "this session", "bu
 
 def denied(counter: Counter, free_s: float | None, amount: int = 1, used: int = 0) -> Denied:
     free = None if free_s is None else NOW + int(free_s * 1000)
-    return Denied(counter, amount, free, (), NOW, used)
+    return Denied(counter, amount, free, used, (), (), NOW)
+
+
+def said(*rows: tuple[Counter, int]) -> Admitted:
+    """So much is used of these counters."""
+    charges = tuple(Charge(counter, 0) for counter, _ in rows)
+    states = tuple(counter.spent(counter.aged(EMPTY, NOW), used) for counter, used in rows)
+    return Admitted("a", charges, states, NOW)
 
 
 @pytest.mark.parametrize(
-    ("said", "status", "after", "retry", "message"),
+    ("refusing", "status", "after", "retry", "message"),
     [
         (
             denied(RPM, 11.2), 429, 12, True,
@@ -48,9 +55,9 @@ def denied(counter: Counter, free_s: float | None, amount: int = 1, used: int = 
         (denied(SESSION, 3), 429, None, False, "this session spent more than $10.00 in 5 min"),
     ],
 )  # fmt: skip
-def test_refusals(said: Denied, status: int, after: float | None, retry: bool, message: str) -> None:
+def test_refusals(refusing: Denied, status: int, after: float | None, retry: bool, message: str) -> None:
     """Which limit, whose, when it frees; a waiting time of at most 59 s, and only where waiting helps."""
-    told = refusal(said)
+    told = refusal(refusing)
     assert (told.status, told.retry_after_s, told.should_retry) == (status, after, retry)
     assert message in told.message
 
@@ -58,17 +65,16 @@ def test_refusals(said: Denied, status: int, after: float | None, retry: bool, m
 def test_headers() -> None:
     """Of several limits of one kind the one with least room; budgets, seats and runaways have none."""
     key = Counter("key:k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 200, 60)
-    levels = [Level(key, 1, 199, NOW), Level(RPM, 4, 1, NOW + 48_000), Level(USD, 1, 1, NOW), Level(SAME, 20, 0, NOW)]
-    assert rate_headers(levels) == [
-        ("anthropic-ratelimit-requests-limit", "5"),
-        ("anthropic-ratelimit-requests-remaining", "1"),
-        ("anthropic-ratelimit-requests-reset", "2026-11-21T07:30:48Z"),
+    assert rate_headers(said((key, 1), (RPM, 4), (USD, 1), (SAME, 20))) == [
+        (b"anthropic-ratelimit-requests-limit", b"5"),
+        (b"anthropic-ratelimit-requests-remaining", b"1"),
+        (b"anthropic-ratelimit-requests-reset", b"2026-11-21T07:30:48Z"),
     ]
 
 
 def test_warning() -> None:
     """From four fifths of the fullest budget on."""
-    full = Level(USD, 42 * 10**6, 8 * 10**6, NOW)
-    assert budget_warning([Level(TOKENS, 7000, 2000, NOW), full]) == (full, "84% of day")
-    assert budget_warning([Level(TOKENS, 7000, 2000, NOW), Level(RPM, 5, 0, NOW)]) is None
-    assert budget_warning([]) is None
+    warning = budget_warning(said((TOKENS, 7500), (USD, 42 * 10**6)))
+    assert warning is not None
+    assert (warning[0].counter, warning[1]) == (USD, "84% of day")
+    assert budget_warning(said((TOKENS, 7000), (RPM, 5))) is None

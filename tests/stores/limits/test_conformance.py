@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sluicegate.core.limits import book
-from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest
+from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict
 from sluicegate.core.limits.counters import Charge, Counter, Level
 from sluicegate.core.limits.table import MemoryTable
 from sluicegate.core.limits.windows import DAY_MS
@@ -76,6 +76,12 @@ def charges(usd: int, tokens: int = 10, counters: tuple[Counter, ...] = ALL) -> 
 
 def used(levels: tuple[Level, ...]) -> list[int]:
     return [level.used for level in levels]
+
+
+def told(said: Verdict) -> tuple[object, ...]:
+    """What a verdict says, whatever a store remembers of counters that nobody uses any more."""
+    refused = (said.counter, said.amount, said.free_ms, said.used) if isinstance(said, Denied) else ()
+    return (*refused, said.now_ms, said.levels)
 
 
 async def test_admitted(store: LimitStore) -> None:
@@ -211,7 +217,7 @@ async def test_every_store_keeps_the_same_book(store: LimitStore, clock: Clock, 
             case 0 | 1:
                 reserved[str(step)] = clock.ms
                 asked = call(str(step), chance.randrange(0, 250), chance.randrange(0, 3000), counters)
-                assert await store.reserve(asked) == book.reserve(table, asked, clock.ms), step
+                assert told(await store.reserve(asked)) == told(book.reserve(table, asked, clock.ms)), step
             case 2 if reserved:
                 name, spent = (
                     chance.choice(list(reserved)),

@@ -27,12 +27,12 @@ __all__ = [
     "ReserveRequest",
     "Table",
     "Verdict",
+    "denial",
     "extend",
     "peek",
     "release",
     "reserve",
     "settle",
-    "verdict",
 ]
 
 SETTLED_KEPT_MS: Final = 60_000
@@ -54,11 +54,17 @@ class ReserveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The reservation stands. `levels`: one for each charge, this one included."""
+    """The reservation stands. `rows`: one for each charge, this one included."""
 
     id: str
-    levels: tuple[Level, ...]
+    charges: tuple[Charge, ...]
+    rows: tuple[Row, ...]
     now_ms: int
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Where each counter stands."""
+        return _levels(self.charges, self.rows, self.now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,16 @@ class Denied:
     amount: int
     free_ms: int | None
     """When there will be room, in milliseconds since 1970; None: when calls under way end."""
-    levels: tuple[Level, ...]
-    now_ms: int
     used: int
     """Of a budget: what is spent, without what is only reserved."""
+    charges: tuple[Charge, ...]
+    rows: tuple[Row, ...]
+    now_ms: int
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Where each counter stands."""
+        return _levels(self.charges, self.rows, self.now_ms)
 
 
 Verdict = Admitted | Denied
@@ -104,37 +116,35 @@ def reserve(table: Table, request: ReserveRequest, now_ms: int) -> Verdict:
     """Charge all counters, or none."""
     expire(table, now_ms)
     charges = request.charges
-    rows = [c.counter.aged(table.row(c.counter.key), now_ms) for c in charges]
+    rows = tuple([counter.aged(table.row(counter.key), now_ms) for counter, _ in charges])
     known = table.reservation(request.id)
     if known is not None and known.state == "live":
-        return _admitted(request.id, charges, rows, now_ms)
-    said = verdict(request.id, charges, rows, now_ms)
-    if isinstance(said, Denied):
-        return said
-    holds = []
+        return Admitted(request.id, charges, rows, now_ms)
+    if denied := denial(charges, rows, now_ms):
+        return denied
+    taken, holds = [], []
     for (counter, amount), row in zip(charges, rows, strict=True):
-        table.put(counter.key, counter.taken(row, amount))
+        full = counter.taken(row, amount)
+        taken.append(full)
+        table.put(counter.key, full)
         holds.append(Hold(counter.key, counter.kind, amount, row.at_ms, counter.period_ms))
     table.keep(request.id, Reservation("live", now_ms + request.lease_ms, tuple(holds)))
-    return said
+    return Admitted(request.id, charges, tuple(taken), now_ms)
 
 
-def verdict(id: str, charges: Sequence[Charge], rows: Sequence[Row], now_ms: int) -> Verdict:
-    """What aged rows say to these charges."""
+def denial(charges: tuple[Charge, ...], rows: tuple[Row, ...], now_ms: int) -> Denied | None:
+    """Which of these aged rows has no room; of several the one that has none for longest."""
     denied: Denied | None = None
     for (counter, amount), row in zip(charges, rows, strict=True):
         if not counter.fits(row, amount):
             free = counter.free_ms(row, amount, now_ms)
             if denied is None or (free or 0) > (denied.free_ms or 0):
-                denied = Denied(counter, amount, free, (), now_ms, row.used)
-    if denied is None:
-        return _admitted(id, charges, [c.taken(row, n) for (c, n), row in zip(charges, rows, strict=True)], now_ms)
-    levels = tuple(c.counter.level(row, now_ms) for c, row in zip(charges, rows, strict=True))
-    return Denied(denied.counter, denied.amount, denied.free_ms, levels, now_ms, denied.used)
+                denied = Denied(counter, amount, free, row.used, charges, rows, now_ms)
+    return denied
 
 
-def _admitted(id: str, charges: Sequence[Charge], rows: Sequence[Row], now_ms: int) -> Admitted:
-    return Admitted(id, tuple(c.counter.level(row, now_ms) for c, row in zip(charges, rows, strict=True)), now_ms)
+def _levels(charges: Sequence[Charge], rows: Sequence[Row], now_ms: int) -> tuple[Level, ...]:
+    return tuple(counter.level(row, now_ms) for (counter, _), row in zip(charges, rows, strict=True))
 
 
 def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:

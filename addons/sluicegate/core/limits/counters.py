@@ -68,12 +68,16 @@ class Counter:
 
     def aged(self, row: Row, now_ms: int) -> Row:
         """The row as it stands now: the bucket has drained, a window that is over has made room for the next."""
+        at_ms, used, held, until_ms = row
         if self.kind == "bucket":
-            passed = now_ms - row.at_ms
-            return row if passed <= 0 else row._replace(at_ms=now_ms, used=max(0, row.used - self.rate * passed))
-        if self.window and now_ms >= row.at_ms:
+            passed = now_ms - at_ms
+            if passed <= 0:
+                return row
+            left = used - self.rate * passed
+            return Row(now_ms, left if left > 0 else 0, held, until_ms)
+        if self.window and now_ms >= until_ms:  # where its window ends
             start = start_ms(self.window, now_ms)
-            if start > row.at_ms:
+            if start > at_ms:
                 return Row(start, 0, 0, end_ms(self.window, start))
         return row
 
@@ -91,7 +95,7 @@ class Counter:
         """An aged row with a reservation on it."""
         if self.kind == "bucket":
             return self._filled(row, amount)
-        return row._replace(held=row.held + amount, until_ms=row.until_ms if self.window else _NEVER_MS)
+        return Row(row.at_ms, row.used, row.held + amount, row.until_ms if self.window else _NEVER_MS)
 
     def spent(self, row: Row, amount: int) -> Row:
         """An aged row with so much spent. Seats are not spent."""
@@ -99,13 +103,13 @@ class Counter:
             case "bucket":
                 return self._filled(row, amount)
             case "budget":
-                return row._replace(used=row.used + amount)
+                return Row(row.at_ms, row.used + amount, row.held, row.until_ms)
             case "seats":
                 return row
 
     def _filled(self, row: Row, amount: int) -> Row:
         used = row.used + amount * self.period_ms
-        return row._replace(used=used, until_ms=row.at_ms + _ceil(used, self.rate))
+        return Row(row.at_ms, used, row.held, row.at_ms - -used // self.rate)
 
     def in_window(self, row: Row, start: int) -> Row | None:
         """The row of a budget for the window that began at `start`; None where that one is over."""
@@ -159,14 +163,15 @@ class Hold(NamedTuple):
 
 def given_back(hold: Hold, row: Row) -> Row:
     """The row without a reservation. What belonged to a window that is over is gone with it."""
+    at_ms, used, held, until_ms = row
     match hold.kind:
         case "bucket":  # to drain and to give back may come in any order: neither goes below nothing
-            return row._replace(used=max(0, row.used - hold.amount * hold.period_ms))
+            return Row(at_ms, max(0, used - hold.amount * hold.period_ms), held, until_ms)
         case "budget":
-            return row._replace(held=max(0, row.held - hold.amount)) if row.at_ms == hold.at_ms else row
+            return Row(at_ms, used, max(0, held - hold.amount), until_ms) if at_ms == hold.at_ms else row
         case "seats":
-            held = max(0, row.held - hold.amount)
-            return row._replace(held=held, until_ms=row.until_ms if held else 0)
+            held = max(0, held - hold.amount)
+            return Row(at_ms, used, held, until_ms if held else 0)
 
 
 def _ceil(a: int, b: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final
 
-from sluicegate.core.limits.book import Denied
+from sluicegate.core.limits.book import Denied, Verdict
 from sluicegate.core.limits.counters import Level
 from sluicegate.core.limits.rules import NANO
 
@@ -30,10 +30,10 @@ _NOUNS: Final = {
     "seats": "calls at a time",
 }
 _HEADERS: Final = {
-    "requests": "requests",
-    "tokens": "tokens",
-    "input_tokens": "input-tokens",
-    "output_tokens": "output-tokens",
+    "requests": b"anthropic-ratelimit-requests",
+    "tokens": b"anthropic-ratelimit-tokens",
+    "input_tokens": b"anthropic-ratelimit-input-tokens",
+    "output_tokens": b"anthropic-ratelimit-output-tokens",
 }
 
 
@@ -94,30 +94,34 @@ def _runaway(denied: Denied) -> str:
     return f"{what} ({counter.name}): the client seems to run in a loop; look at what it does, then try again later"
 
 
-def rate_headers(levels: Iterable[Level]) -> list[tuple[str, str]]:
+def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
     """`anthropic-ratelimit-…` as Anthropic sends them, of the caller's own limits; of several the one with least room."""
     tightest: dict[str, Level] = {}
-    for level in levels:
-        counter = level.counter
+    for (counter, _), row in zip(said.charges, said.rows, strict=True):
         if counter.kind != "bucket" or counter.unit not in _HEADERS or counter.name.startswith("limits.runaway."):
             continue
+        level = counter.level(row, said.now_ms)
         other = tightest.get(counter.unit)
         if other is None or level.remaining < other.remaining:
             tightest[counter.unit] = level
     out = []
     for unit, level in tightest.items():
-        name = f"anthropic-ratelimit-{_HEADERS[unit]}"
-        out.append((f"{name}-limit", str(level.counter.limit)))
-        out.append((f"{name}-remaining", str(level.remaining)))
-        out.append((f"{name}-reset", _iso(level.resets_ms)))
+        name = _HEADERS[unit]
+        out.append((name + b"-limit", b"%d" % level.counter.limit))
+        out.append((name + b"-remaining", b"%d" % level.remaining))
+        out.append((name + b"-reset", _iso(level.resets_ms).encode()))
     return out
 
 
-def budget_warning(levels: Iterable[Level]) -> tuple[Level, str] | None:
+def budget_warning(said: Verdict) -> tuple[Level, str] | None:
     """The fullest budget and `83% of day`, where one is used beyond the mark."""
-    budgets = [level for level in levels if level.counter.kind == "budget"]
-    fullest = max(budgets, key=lambda level: level.used / level.counter.limit, default=None)
-    if fullest is None or fullest.used < WARN_AT * fullest.counter.limit:
+    fullest: Level | None = None
+    for (counter, _), row in zip(said.charges, said.rows, strict=True):
+        if counter.kind == "budget" and row.used + row.held >= WARN_AT * counter.limit:
+            level = counter.level(row, said.now_ms)
+            if fullest is None or level.used * fullest.counter.limit > fullest.used * counter.limit:
+                fullest = level
+    if fullest is None:
         return None
     return fullest, f"{fullest.used * 100 // fullest.counter.limit}% of {fullest.counter.window}"
 
@@ -129,7 +133,12 @@ def _amount(unit: str, n: int) -> str:
 
 
 def _iso(ms: int) -> str:
-    return datetime.fromtimestamp(-(-ms // 1000), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _iso_s(-(-ms // 1000))
+
+
+@lru_cache(maxsize=256)
+def _iso_s(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _duration(seconds: float) -> str:

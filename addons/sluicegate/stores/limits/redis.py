@@ -25,7 +25,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict, verdict
+from sluicegate.core.limits.book import Admitted, ReserveRequest, Verdict, denial
 from sluicegate.core.limits.counters import Charge, Counter, Level, Row
 from sluicegate.core.limits.windows import starts_around
 from sluicegate.errors import StoreError
@@ -65,11 +65,9 @@ class RedisLimits:
             "reserve", {"id": request.id, "lease": request.lease_ms, "charges": self._told(charges)}, len(charges)
         )
         if admitted:
-            levels = tuple(c.counter.level(row, now_ms) for c, row in zip(charges, rows, strict=True))
-            return Admitted(request.id, levels, now_ms)
-        said = verdict(request.id, charges, rows, now_ms)
-        if isinstance(said, Denied):
-            return said
+            return Admitted(request.id, charges, rows, now_ms)
+        if denied := denial(charges, rows, now_ms):
+            return denied
         raise StoreError("Redis denied what its own counters admit: an amount is larger than its numbers are exact")
 
     async def settle(self, id: str, used: Sequence[Charge], /) -> None:
@@ -100,7 +98,7 @@ class RedisLimits:
             for c, amount in charges
         ]
 
-    async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, list[Row], list[int]]:
+    async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, tuple[Row, ...], list[int]]:
         """The server's time, the rows, and what else the script returned."""
         arguments["now"] = self._clock() if self._clock else 0
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
@@ -109,7 +107,7 @@ class RedisLimits:
             self._sending = asyncio.get_running_loop().create_task(self._send())
         got = await answer
         ends = 1 + 4 * rows
-        return got[0], [Row(*got[i : i + 4]) for i in range(1, ends, 4)], got[ends:]
+        return got[0], tuple(Row(*got[i : i + 4]) for i in range(1, ends, 4)), got[ends:]
 
     # -- round trips
     async def _send(self) -> None:

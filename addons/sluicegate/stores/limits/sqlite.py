@@ -1,7 +1,8 @@
 """Limits of all processes of one machine, in an SQLite file of their own.
 
 One thread writes. It takes whatever has come in and does it in one transaction (group commit), so that under load a call
-does not wait for a transaction of its own. `BEGIN IMMEDIATE` makes the processes take turns: each sees what the others
+does not wait for a transaction of its own. Settlements, which nobody waits for, go along with the next reservation, or by
+themselves a moment later. `BEGIN IMMEDIATE` makes the processes take turns: each sees what the others
 have charged. The log is not flushed to the disk with each commit: a power cut may lose the latest charges, a crash of the
 process loses none.
 """
@@ -31,6 +32,8 @@ __all__ = ["SqliteLimits"]
 _BUSY_S: Final = 5.0
 """How long a transaction waits for those of other processes."""
 _MOST_AT_ONCE: Final = 256
+_LATER_S: Final = 0.01
+"""How long a settlement waits for company."""
 _DUE_AT_ONCE: Final = 500
 _SWEEP_MS: Final = 60_000
 _SCHEMA: Final = """
@@ -121,7 +124,8 @@ class SqliteLimits:
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.path = path
         self._clock = clock or wall_ms
-        self._asked: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[list[_Asked] | None] = queue.SimpleQueue()
+        self._waiting: list[_Asked] = []
         self._thread: threading.Thread | None = None
         self._db: sqlite3.Connection | None = None
         self._swept_ms = 0
@@ -132,10 +136,10 @@ class SqliteLimits:
         return verdict
 
     async def settle(self, id: str, used: Sequence[Charge], /) -> None:
-        await self._do(lambda table, now_ms: book.settle(table, id, used, now_ms))
+        await self._do(lambda table, now_ms: book.settle(table, id, used, now_ms), later=True)
 
     async def release(self, id: str, /) -> None:
-        await self._do(lambda table, now_ms: book.release(table, id, now_ms))
+        await self.settle(id, ())
 
     async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
         await self._do(lambda table, now_ms: book.extend(table, ids, lease_ms, now_ms))
@@ -148,11 +152,12 @@ class SqliteLimits:
         if self._closed:
             return
         self._closed = True
+        self._send()
         if self._thread:
             self._asked.put(None)
             await asyncio.to_thread(self._thread.join)
 
-    def _do(self, operation: Operation) -> asyncio.Future[Any]:
+    def _do(self, operation: Operation, *, later: bool = False) -> asyncio.Future[Any]:
         if self._closed:
             raise StoreError(f"{self.path} is closed")
         if self._thread is None:
@@ -160,8 +165,17 @@ class SqliteLimits:
             self._thread.start()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Any] = loop.create_future()
-        self._asked.put(_Asked(operation, loop, answer))
+        if later and not self._waiting:
+            loop.call_later(_LATER_S, self._send)
+        self._waiting.append(_Asked(operation, loop, answer))
+        if not later:
+            self._send()
         return answer
+
+    def _send(self) -> None:
+        if self._waiting:
+            self._asked.put(self._waiting)
+            self._waiting = []
 
     # -- in the thread
     def _write(self) -> None:
@@ -177,12 +191,11 @@ class SqliteLimits:
         first = self._asked.get()
         if first is None:
             return [], False
-        batch = [first]
-        while len(batch) < _MOST_AT_ONCE and not self._asked.empty():
-            if (asked := self._asked.get()) is None:
-                return batch, False
-            batch.append(asked)
-        return batch, True
+        while len(first) < _MOST_AT_ONCE and not self._asked.empty():
+            if (more := self._asked.get()) is None:
+                return first, False
+            first += more
+        return first, True
 
     def _serve(self, batch: list[_Asked]) -> None:
         try:
