@@ -489,6 +489,7 @@ async def test_passthrough_wants_a_credential(tmp_path: Path) -> None:
     assert (await ask(settings, x_api_key("")))[0] == 401
     assert (await ask(settings, x_api_key()))[0] == 401
     assert (await ask(settings, (b"cookie", b"c")))[0] == 401
+    assert (await ask(settings, method="GET", path="/usage"))[0] == 401
     assert (await ask(settings, method="GET", path="/api/hello"))[0] == 0
     status, caller, _ = await ask(settings, x_api_key("sk-ant-api03-x"), **STRANGER)
     assert status == 0

@@ -91,7 +91,7 @@ class Identity(Stage):
         keys = presented_keys(x.presented)
         if any(holds_key(key) for key in keys):
             raise Refused(401, "a virtual key is of no use here; send your provider's own", should_retry=False)
-        if not any(keys) and x.surface != "other":
+        if not any(keys) and (x.surface != "other" or x.own):
             raise Refused(401, NO_CREDENTIAL, should_retry=False)
         return self.who.unproved(x.presented) if vouched is None else self.who.vouched_for(vouched)
 

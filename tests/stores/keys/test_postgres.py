@@ -1,5 +1,6 @@
 """What is particular to keys in PostgreSQL."""
 
+import sys
 from pathlib import Path
 
 import psycopg
@@ -50,3 +51,10 @@ def test_a_wrong_password_is_said(postgres: Postgres) -> None:
     """In the server's words."""
     with pytest.raises(StoreError, match="password authentication failed"):
         PostgresKeys(postgres.url.replace(PASSWORD, "another"))
+
+
+def test_without_its_driver_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The extra is not installed by default."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(StoreError, match=r"pip install 'sluicegate\[postgres\]'"):
+        open_store(tmp_path, "postgresql://h/d")

@@ -48,10 +48,10 @@ class PostgresKeys:
         with self._lock:
             try:
                 if self._connection is None or self._connection.closed:
-                    self._connection = self._psycopg.connect(
-                        self._url, connect_timeout=_CONNECT_S, options=f"-c statement_timeout={_STATEMENT_MS}"
-                    )
+                    # nothing that outlives a transaction: there may be a PgBouncer in between
+                    self._connection = self._psycopg.connect(self._url, connect_timeout=_CONNECT_S, prepare_threshold=None)
                 with self._connection.transaction():
+                    self._connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")
                     yield self._connection
             except self._psycopg.Error as e:
                 if self._connection is not None and self._connection.broken:
