@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.identity import Caller, holds_key, is_provider_key, presented_keys, proxy_password
+from sluicegate.core.identity import Caller, holds_key, is_provider_key, may_hold_key, presented_keys, proxy_password
 
 
 def basic(text: bytes) -> bytes:
@@ -94,6 +94,12 @@ def test_a_virtual_key_is_seen_wherever_it_stands() -> None:
     assert holds_key(basic(b"u:sk-sg-abc"))
     assert not holds_key(basic(b"u:other"))
     assert not holds_key(b"sk-ant-sg")
+
+
+@given(st.lists(st.binary(max_size=20) | st.sampled_from([b"xsk-sg-y", basic(b"u:sk-sg-a"), b"BASIC c2stc2ctYQ=="])))
+def test_the_quick_look_misses_nothing(values: list[bytes]) -> None:
+    """Where a value holds a key, the look at all of them says so."""
+    assert may_hold_key(values) or not any(holds_key(value) for value in values)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ __all__ = [
     "TeamDefaults",
     "holds_key",
     "is_provider_key",
+    "may_hold_key",
     "presented_keys",
     "proxy_password",
 ]
@@ -106,6 +107,12 @@ def _from_basic(value: bytes) -> bytes:
 def is_provider_key(key: bytes) -> bool:
     """Whether this looks like the key of a vendor, and not like one of ours."""
     return key.startswith(_PROVIDER_KEYS) and not key.startswith(_MARK)
+
+
+def may_hold_key(values: Iterable[bytes]) -> bool:
+    """Whether it is worth asking `holds_key` of each: False is certain."""
+    text = b"\n".join(values)
+    return _MARK in text or b"basic " in text.lower()
 
 
 def holds_key(value: bytes) -> bool:

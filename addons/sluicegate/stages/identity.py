@@ -15,7 +15,14 @@ from typing import ClassVar, Final
 
 from mitmproxy import http
 
-from sluicegate.core.identity import Caller, holds_key, is_provider_key, presented_keys, proxy_password
+from sluicegate.core.identity import (
+    Caller,
+    holds_key,
+    is_provider_key,
+    may_hold_key,
+    presented_keys,
+    proxy_password,
+)
 from sluicegate.destinations import is_local, leads_inside
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Fields
@@ -144,9 +151,12 @@ class Identity(Stage):
     def tidy(self, request: http.Request) -> None:
         """Take off a request what only the gate should see, wherever a client has put it."""
         fields = request.headers.fields
-        kept = tuple(f for f in fields if not (holds_key(f[1]) or self.who.is_trusted_header(f[0])))
-        if len(kept) != len(fields):
-            request.headers.fields = kept
+        if may_hold_key([value for _, value in fields]):
+            fields = tuple(f for f in fields if not holds_key(f[1]))
+        if self.who.trusted_header is not None:
+            fields = tuple(f for f in fields if f[0].lower() != self.who.trusted_header)
+        if len(fields) != len(request.headers.fields):
+            request.headers.fields = fields
         if holds_key(request.data.path):
             request.data.path = _KEY.sub(b"sk-sg-...", request.data.path)
 

@@ -54,7 +54,8 @@ class Recognizer:
         for index, entry in enumerate(identity.keys if self.mode == "keys" else ()):
             self._add_static(index, entry, entry.key.resolve(services.environ))
         header = identity.trusted_header
-        self._trusted = header.name.lower().encode() if header else None
+        self.trusted_header = header.name.lower().encode() if header else None
+        """Its name in lower case."""
         self._peers = [ipaddress.ip_network(peer) for peer in (header.peers if header else ())]
         self._means = header.means if header else "user"
 
@@ -141,12 +142,11 @@ class Recognizer:
         """Whether somebody else's requests come from this socket address."""
         return is_within(peer, self._peers)
 
-    def is_trusted_header(self, name: bytes) -> bool:
-        return self._trusted is not None and name.lower() == self._trusted
-
     def vouched(self, fields: Iterable[tuple[bytes, bytes]], peer: object) -> str | None:
         """What the trusted header says, from one of its peers; None where it is missing, twice there or no plain name."""
-        values = [v for k, v in fields if self.is_trusted_header(k)]
+        if self.trusted_header is None:
+            return None
+        values = [v for k, v in fields if k.lower() == self.trusted_header]
         if len(values) != 1 or not self.is_forwarder(peer):
             return None
         try:
