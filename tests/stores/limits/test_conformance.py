@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,38 @@ async def test_sqlite_survives_its_process(tmp_path: Path, clock: Clock) -> None
     assert (await second.peek((HOUR,)))[0].used == 70
     await second.close()
     assert (tmp_path / "state" / "limits.sqlite").stat().st_mode & 0o777 == 0o600
+
+
+async def test_sqlite_waits_while_another_process_holds_the_file(tmp_path: Path, clock: Clock) -> None:
+    """Off the event loop, in order, and all that came meanwhile in one transaction."""
+    store = storage_from_url("sqlite", tmp_path, clock)
+    await store.peek(ALL)
+    other = sqlite3.connect(tmp_path / "limits.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    asked = [asyncio.ensure_future(store.reserve(call(str(n), 7, counters=(HOUR,)))) for n in range(100)]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert not any(task.done() for task in asked)
+    other.execute("COMMIT")
+    said = await asyncio.gather(*asked)
+    assert [isinstance(s, Admitted) for s in said] == [True] * 85 + [False] * 15
+    assert isinstance(await store.reserve(call("x", 5, counters=(HOUR,))), Admitted)
+    other.close()
+    await store.close()
+
+
+async def test_sqlite_stays_small(tmp_path: Path) -> None:
+    """Neither the file nor its log grows with the number of calls."""
+    now = DAY
+    store = storage_from_url("sqlite", tmp_path, lambda: now)
+    for n in range(4000):
+        now += 50
+        await store.reserve(call(str(n), 1, counters=(SEATS, MONTH)))
+        if n % 2:  # settled together with the next reservation
+            asyncio.ensure_future(store.settle(str(n), charges(1, counters=(SEATS, MONTH))))  # noqa: RUF006
+            await asyncio.sleep(0)
+    await store.close()
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 6_000_000
 
 
 async def test_redis_goes_by_its_own_clock(shared_redis: Any) -> None:
