@@ -411,6 +411,24 @@ async def test_clients_of_other_machines_stay_outside(tmp_path: Path, host: str)
             assert (plain.response.status_code if plain.response else 0) == status
 
 
+@pytest.mark.parametrize("mode", ["passthrough", "keys"])
+async def test_the_same_in_every_mode_that_lets_them_in(tmp_path: Path, mode: str) -> None:
+    """Out into the world they may."""
+    with gate(settings_for(tmp_path, mode)) as chain:
+        for host, status in (("10.0.0.1", 403), ("localhost", 403), ("1.1.1.1", None), ("api.anthropic.com", None)):
+            flow = await connect(chain, at_proxy(STATIC), host=host, **STRANGER)
+            assert (flow.response.status_code if flow.response else None) == status
+
+
+async def test_a_providers_name_with_a_dot_is_a_providers(tmp_path: Path) -> None:
+    """What a client says to it is not passed on as to a host of the client's choice."""
+    with gate(settings_for(tmp_path)) as chain:
+        plain = {**PLAIN, "origin": (False, "API.anthropic.com.", 80)}
+        flow = make_flow(headers=[at_proxy(STATIC), (b"cookie", b"sessionKey=x")], **plain)
+        await descend(chain, flow)
+        assert the_exchange(flow).presented == ()
+
+
 async def test_a_configured_provider_inside_is_reached(tmp_path: Path) -> None:
     """The operator named it."""
     settings = settings_for(tmp_path)

@@ -145,7 +145,9 @@ class Identity(Stage):
 
     def _client_chose(self, x: Exchange) -> bool:
         """Whether this goes to a host that the client named and that is no provider's."""
-        return x.door in ("regular", "upstream") and not x.own and x.origin[1].lower() not in x.policy.decrypts
+        if x.own or x.door not in ("regular", "upstream"):
+            return False
+        return x.origin[1].lower().rstrip(".") not in x.policy.decrypts
 
     # -- what was presented
     def tidy(self, request: http.Request) -> None:

@@ -13,6 +13,7 @@ from sluicegate.stores.keys.base import KeyStore
 __all__ = ["KeyRing"]
 
 _LOOK_S: Final = 0.5
+_END_S: Final = 1.0
 
 
 class KeyRing:
@@ -62,7 +63,10 @@ class KeyRing:
             self._trouble = trouble
 
     def close(self) -> None:
+        """End the thread; one that waits for a database that does not answer ends with the process."""
         self._stop.set()
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(_END_S)
+            if self._thread.is_alive():
+                return
         self._store.close()
