@@ -1,12 +1,17 @@
 """Services: alarms, prices, proxies."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import pytest
+from gatekit import wait_until
 
+from sluicegate.errors import StoreError
 from sluicegate.services import Services
+from sluicegate.settings import Settings
 from sluicegate.settings.content import Price
+from sluicegate.settings.policy import Identity
 from sluicegate.testing import quiet
 
 
@@ -71,3 +76,38 @@ def test_prices_are_built_once_for_the_same_overrides() -> None:
     changed = services.prices_for(quiet(prices={"*": Price(input=1, output=2)}))
     assert changed is not first
     assert changed.overrides["*"].output == 2
+
+
+def in_folder(folder: Path, mode: Any = "keys", **identity: Any) -> Settings:
+    return quiet(state_dir=folder, identity=Identity(mode=mode, **identity))
+
+
+def test_the_keys_are_shared_between_policies(tmp_path: Path) -> None:
+    """A reload that changes nothing about them opens nothing anew; another place is another ring."""
+    services = Services({"H": "x"})
+    ring = services.keyring_for(in_folder(tmp_path / "a"))
+    assert services.keyring_for(in_folder(tmp_path / "a", keys=())) is ring
+    assert services.keyring_for(in_folder(tmp_path / "b")) is not ring
+    services.close()
+    services.close()
+
+
+def test_a_store_that_fails_is_an_alarm(tmp_path: Path) -> None:
+    """Its thread says it; nobody else has to ask."""
+    services = Services({})
+    ring = services.keyring_for(in_folder(tmp_path))
+    ring._store.close()
+    wait_until(lambda: services.alarms["identity.store"], "the alarm")
+    ring._stop.set()
+    services.close()
+
+
+def test_a_passing_server_key_is_not_taken_for_keys(tmp_path: Path) -> None:
+    """Mode open does without a state folder; when that is there again, mode keys uses the folder's own."""
+    services, folder = Services({}), tmp_path / "state"
+    folder.write_text("in the way")
+    passing = services.server_key_for(in_folder(folder, "open"))
+    with pytest.raises(StoreError, match="state_dir"):
+        services.server_key_for(in_folder(folder))
+    folder.unlink()
+    assert services.server_key_for(in_folder(folder)) != passing

@@ -13,13 +13,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
-from mitmproxy.proxy.layers.http import HttpLayer
 
 from sluicegate import doors
 from sluicegate.core.messages import agent_of, session_of, surface
@@ -27,26 +26,24 @@ from sluicegate.dispatch import adopt_dispatch
 from sluicegate.drain import STOPPING, Drain
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.inspect import cors
 from sluicegate.inspect.attempt_flows import show_failed_attempt
-from sluicegate.inspect.endpoints import Endpoints
+from sluicegate.inspect.endpoints import Answer, Endpoints
 from sluicegate.onion import Onion, describe
 from sluicegate.playback import adopt_playback
 from sluicegate.policy import MAGIC_HOST, Policy
 from sluicegate.providers import anthropic
 from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
-from sluicegate.settings.sending import Timeouts
-from sluicegate.stages import ORDER
+from sluicegate.stages import ORDER, Identity
 from sluicegate.stages.base import Stage
 from sluicegate.upstream.native import native_response
-from sluicegate.upstream.pool import Pool
+from sluicegate.upstream.outbound import Outbound
 from sluicegate.upstream.seal import take_credentials
 from sluicegate.upstream.stream import CLIENT_HOST, readable
-from sluicegate.upstream.timeouts import ConnectTimeouts
 
 __all__ = ["Chain"]
 
-NO_POLICY = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
 _LOOK_S = 0.1
 """How often an intercepted request is looked at."""
 
@@ -61,17 +58,18 @@ class Chain:
         self.stages: tuple[type[Stage], ...] = ()
         self.onion = Onion(self.services)
         self.policy: Policy | None = None
-        self.timeouts = ConnectTimeouts()
-        self.pool = Pool()
+        self.outbound = Outbound(self)
         self.endpoints = Endpoints(self)
         self.reloader = Reloader(self)
         self.drain = Drain(self)
+        self._tunnels: dict[str, bytes] = {}
+        """What opened a tunnel, by client connection: the hash of a key, or b""."""
         self._open: dict[str, dict[str, Exchange]] = {}
         """Exchanges under way, by client connection: the safety net under hooks that never come."""
 
     def join(self, stages: Sequence[type[Stage]]) -> None:
         """Add stages; they stand in ORDER, whatever order they come in."""
-        merged = {*self.stages, *stages}
+        merged = {*self.stages, *stages, Identity}  # a stage alone asks who it is as well: modes mean the same everywhere
         unknown = [s for s in merged if s not in ORDER]
         self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
         self.reloader.rebuild()
@@ -101,15 +99,18 @@ class Chain:
 
     async def done(self) -> None:
         await self.reloader.done()
+        await self.services.finish()
+        self.services.close()
 
     # -- connections
     def client_connected(self, client: connection.Client) -> None:
-        if doors.keep_out_strangers(client, self.policy):
-            log.warning("client.refused", peer=str(client.peername), why="not on loopback, and identity.mode is open")
+        if why := doors.keep_out_strangers(client, self.policy):
+            log.warning("client.refused", peer=str(client.peername), why=why)
         elif self.policy:
             doors.allow_connections(client, self.policy.settings.connections.max)
 
     def client_disconnected(self, client: connection.Client) -> None:
+        self._tunnels.pop(client.id, None)
         for x in tuple(self._open.get(client.id, {}).values()):
             if x.door == "replay":
                 continue  # its flow still names the first client, which may leave while the replay goes on
@@ -123,53 +124,35 @@ class Chain:
         doors.next_layer(nextlayer, self.policy)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> Coroutine[Any, Any, None] | None:
-        address = data.server.address
-        if self.policy is None or address is None:
-            return None
-        if address[:2] in self.policy.speaks_http2:
-            data.server.alpn_offers = (b"h2", b"http/1.1")
-        reverse = doors.door_of(data.client) == "reverse"
-        timeouts, connections = self.policy.limits_at(address[:2], reverse=reverse)
-        if connections is None or self.pool.take(data, connections.max):
-            self.timeouts.connecting(data, timeouts)
-            return None
-        return self._connect_later(data, timeouts, connections.max)
-
-    async def _connect_later(self, data: server_hooks.ServerConnectionHookData, timeouts: Timeouts, most: int) -> None:
-        await self.pool.wait(data, most, timeouts.pool_s)
-        if data.server.error is None:
-            self.timeouts.connecting(data, timeouts)
+        return self.outbound.connect(data)
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
-        self.timeouts.connected(data)
+        self.outbound.connected(data)
 
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
-        self.timeouts.done(data.server)
-        self.pool.closed(data.server)
+        self.outbound.failed(data)
 
     async def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
-        self.pool.closed(data.server)
-        await self.timeouts.disconnected(data)
-
-    def connection_used(self, server: connection.Server, parent: HttpLayer) -> None:
-        """A stream is about to send a request over a connection."""
-        self.pool.used(server, parent)
-
-    def connection_rests(self, server: connection.Server) -> None:
-        """A stream is done with a connection."""
-        if self.policy is not None and server.address is not None:
-            _, connections = self.policy.limits_at(server.address[:2], reverse=True)
-            if connections is not None:
-                self.pool.rest(server, connections.keepalive)
+        await self.outbound.disconnected(data)
 
     def tls_established_server(self, data: tls.TlsData) -> None:
-        self.timeouts.done(data.conn)
+        self.outbound.tls_done(data)
 
     def tls_failed_server(self, data: tls.TlsData) -> None:
-        self.timeouts.done(data.conn)
+        self.outbound.tls_done(data)
 
-    def http_connect(self, flow: http.HTTPFlow) -> None:
-        take_credentials(flow.request.headers)
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        try:
+            presented = take_credentials(flow.request.headers)
+            if self.policy and self.policy.identity:
+                self.policy.identity.tidy(flow.request)
+            self._tunnels[flow.client_conn.id] = await doors.let_through(flow, self.policy, presented)
+        except Refused as e:
+            flow.response = native_response(e.status, e.message, kind=e.kind, fields=e.headers())
+            log.warning("tunnel.refused", peer=str(flow.client_conn.peername), host=flow.request.host, status=e.status)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("chain.http_connect", error=describe(e))
+            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         if auth := self.services.via_auth(flow.server_conn.address):
@@ -181,14 +164,14 @@ class Chain:
         try:
             presented = take_credentials(flow.request.headers)
             if self.policy is None:
-                flow.response = native_response(503, NO_POLICY, kind="api_error")
+                flow.response = native_response(503, doors.NO_POLICY, kind="api_error")
                 return
             x = self._enter(flow, self.policy, presented)
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
             self.services.alarm("chain.requestheaders", error=type(e).__name__)
             flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
             return
-        if x.own:
+        if x.own or x.answer is not None:
             return
         self.onion.heads(x)
         if self.services.draining and x.answer is None:
@@ -216,6 +199,8 @@ class Chain:
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
+        x.admitted = self._tunnels.get(flow.client_conn.id)
+        x.answer = cors.preflight(x)
         flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
         attach(flow, x)
         if not x.own:
@@ -263,9 +248,8 @@ class Chain:
     def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         if x.flow.response is not None and x.answer is None:
             return None  # another addon answered
-        if x.own:
-            x.flow.response, x.source = self.endpoints.answer(x)
-            return None
+        if x.own and x.answer is None:
+            return self._answer_ourselves(x)
         if x.answer is None:
             d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
             x.surface = surface(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
@@ -274,6 +258,27 @@ class Chain:
             x.session_id = session_of(x.request.headers, x.facts)
             x.agent_id = agent_of(x.request.headers)
         return self.onion.descend(x)
+
+    def _answer_ourselves(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        try:
+            answer = self.endpoints.answer(x)
+        except Refused as e:
+            self.onion.refuse(x, e)
+            x.flow.response = x.answer
+            return None
+        finally:
+            if identity := x.policy.identity:
+                identity.tidy(x.request)
+        if isinstance(answer, tuple):
+            x.flow.response, x.source = answer
+            return None
+        return self._answer_later(x, answer)
+
+    async def _answer_later(self, x: Exchange, answer: Awaitable[Answer]) -> None:
+        try:
+            x.flow.response, x.source = await answer
+        except BaseException as e:  # noqa: BLE001 - one that escapes here would hang the client
+            self.onion.bug(x, "endpoints", e)
 
     def _may_upgrade(self, x: Exchange) -> bool:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
@@ -301,6 +306,7 @@ class Chain:
     def _answer(self, x: Exchange, response: http.Response) -> None:
         x.first_byte = time.monotonic()
         x.status = response.status_code
+        cors.dress(x, response)
         if x.own:
             return
         if response.status_code == 101:

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-from typing import Any
+from collections.abc import Container
+from typing import Any, Final
 
-from mitmproxy import connection, ctx, tls
-from mitmproxy.proxy import layer, mode_specs
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.proxy import layer, mode_specs, server_hooks
 from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from sluicegate.exchange import Door
+from sluicegate.core.identity import proxy_password
+from sluicegate.destinations import is_local, leads_inside
+from sluicegate.errors import Refused
+from sluicegate.exchange import Door, Fields
 from sluicegate.policy import Policy
+from sluicegate.stages.identity import INSIDE
 from sluicegate.upstream.layer import GateLayer, adopt
 
-__all__ = ["allow_connections", "door_of", "is_local", "keep_out_strangers", "next_layer", "opens_tls"]
+__all__ = [
+    "NO_POLICY",
+    "abort",
+    "allow_connections",
+    "door_of",
+    "is_guarded",
+    "is_local",
+    "keep_out_strangers",
+    "let_through",
+    "next_layer",
+    "opens_tls",
+]
+
+NO_POLICY: Final = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
 
 
 def door_of(client: connection.Client, *, replay: bool = False) -> Door:
@@ -30,25 +47,72 @@ def door_of(client: connection.Client, *, replay: bool = False) -> Door:
     return "regular" if isinstance(mode, mode_specs.RegularMode) else "other"
 
 
-def is_local(address: Any) -> bool:
-    """Whether a socket address is this machine's loopback."""
-    try:
-        ip = ipaddress.ip_address(str(address[0]).partition("%")[0])
-    except (ValueError, TypeError, IndexError):
-        return False
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return bool((mapped or ip).is_loopback)
+def keep_out_strangers(client: connection.Client, policy: Policy | None) -> str | None:
+    """Drop a connection that may not even ask: why, or None where it may.
+
+    Without identity, what did not arrive on loopback; with keys, what comes by a door where nobody can present one.
+    """
+    if policy is None or policy.open:
+        if is_local(client.sockname):
+            return None
+        why, instead = (
+            "connections from other machines need identity.mode keys or passthrough",
+            "bind to 127.0.0.1 (--listen-host) to stop offering the port",
+        )
+    elif policy.settings.identity.mode == "keys" and not _can_ask(client):
+        why, instead = (
+            "identity.mode is keys, and this kind of door can not ask for one",
+            "use reverse:http(s), regular or upstream",
+        )
+    else:
+        return None
+    client.error = f"sluicegate: {why}; {instead}"
+    return why
 
 
-def keep_out_strangers(client: connection.Client, policy: Policy | None) -> bool:
-    """Without identity, a connection that did not arrive on loopback is dropped. True: it was."""
-    if (policy and not policy.open) or is_local(client.sockname):
-        return False
-    client.error = (
-        "sluicegate: connections from other machines need identity.mode keys or passthrough; "
-        "bind to 127.0.0.1 (--listen-host) to stop offering the port"
+def _can_ask(client: connection.Client) -> bool:
+    mode = client.proxy_mode
+    if isinstance(mode, mode_specs.ReverseMode):
+        return mode.scheme in ("http", "https")
+    return door_of(client) in ("regular", "upstream")
+
+
+async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fields) -> bytes:
+    """A CONNECT: the hash of the key that opens this tunnel, b"" where none is asked for. Raises Refused."""
+    if policy is None:
+        raise Refused(503, NO_POLICY, kind="api_error")
+    digest = b""
+    if policy.settings.identity.mode == "keys":
+        assert policy.identity, "without its stage nobody comes in"
+        digest, _ = policy.identity.who.at_door(proxy_password(presented))
+    host = flow.request.host.lower().rstrip(".")
+    if host in policy.decrypts or policy.open or is_local(flow.client_conn.peername):
+        return digest
+    if await leads_inside(host, flow.request.port):
+        raise Refused(403, INSIDE)
+    return digest
+
+
+def is_guarded(data: server_hooks.ServerConnectionHookData, policy: Policy | None, proxies: Container[Any]) -> bool:
+    """Whether a connection goes where a client of another machine chose to, so that it may not lead inside."""
+    address = data.server.address
+    return (
+        policy is not None
+        and not policy.open
+        and address is not None
+        and door_of(data.client) in ("regular", "upstream")
+        and not is_local(data.client.peername)
+        and address[0].lower().rstrip(".") not in policy.decrypts
+        and tuple(address[:2]) not in proxies
     )
-    return True
+
+
+def abort(data: server_hooks.ServerConnectionHookData) -> None:
+    """End a connection to a server before a byte goes over it."""
+    handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
+    io = handler.transports.get(data.server) if handler else None
+    if io and io.writer:
+        io.writer.transport.abort()
 
 
 def allow_connections(client: connection.Client, most: int) -> None:

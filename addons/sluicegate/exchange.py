@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mitmproxy import http
 
+from sluicegate.core.identity import Caller
 from sluicegate.core.messages import RequestFacts, Surface, read_request
 from sluicegate.core.usage import ResponseFacts, ResponseReader
 from sluicegate.taps import Taps
@@ -261,6 +262,10 @@ class Exchange:
     own: bool = False
     """A request for one of the gate's own endpoints."""
     websocket: bool = False
+    admitted: bytes | None = field(default=None, repr=False)
+    """The hash of the key that opened the tunnel this came through, b"" where none was asked for; None: no tunnel."""
+    caller: Caller | None = None
+    """Who calls: set by Identity; None where it does not run, and in requests that it refused."""
 
     model: str | None = None
     """The model that the client asked for, where the target is asked for another one."""

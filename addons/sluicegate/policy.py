@@ -11,6 +11,7 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.sending import Connections, Timeouts
 from sluicegate.stages.base import Stage
+from sluicegate.stages.identity import Identity
 
 if TYPE_CHECKING:
     from sluicegate.exchange import Exchange
@@ -27,7 +28,7 @@ class Policy:
 
     def __init__(self, settings: Settings, stages: Sequence[type[Stage]], services: Services) -> None:
         self.settings = settings
-        self.stages = tuple(cls(settings, services) for cls in stages)
+        self.stages = tuple(cls(settings, services) for cls in stages if not cls.idle(settings))
         self.heads = tuple(s for s in self.stages if type(s).head is not Stage.head)
         self._timeouts = {name: settings.timeouts_for(name) for name in ("", *settings.providers)}
         self._connections = {name: settings.connections_for(name) for name in ("", *settings.providers)}
@@ -40,6 +41,7 @@ class Policy:
         """Destinations that are offered HTTP/2 whatever the client speaks."""
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
         self.open = settings.identity.mode == "open"
+        self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
         self.decrypts = frozenset(
             {
                 MAGIC_HOST,

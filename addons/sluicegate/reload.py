@@ -139,7 +139,7 @@ class Reloader:
     async def _renew_keys(self) -> None:
         """Keys that their file or command gives anew: used from the next attempt on."""
         services = self.chain.services
-        changed, failed = await services.keyring.refresh()
+        changed, failed = await services.provider_keys.refresh()
         for key in changed:
             log.info("key.renewed", key=key.name, reference=key.secret.reference)
             for name in [n for n in services.health.resting if n == key.name or n.startswith(f"{key.name}/")]:

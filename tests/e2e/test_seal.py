@@ -268,7 +268,7 @@ def test_a_script_that_comes_back_joins_the_same_chain(own: Start, upstream: Ups
         gate.wait(lambda seen=seen: gate.output().count("Loading script") > seen, "the reload")
     serves(gate, upstream)
     assert len(gate.audit_records()) == 1
-    assert gate.get("/debug").json()["stages"] == ["audit", "router"]
+    assert gate.get("/debug").json()["stages"] == ["audit", "identity", "router"]
 
 
 # -- (c) (e) (f) mitmweb
@@ -756,16 +756,16 @@ def alone(own: Start, upstream: Upstream, *names: str) -> tuple[Gate, list[str]]
 def test_several_scripts_join_one_chain_in_its_order(own: Start, upstream: Upstream) -> None:
     """Router first, then audit, on the command line: one Chain, audit outside, one record per request."""
     gate, stages = alone(own, upstream, "router.py", "audit.py")
-    assert stages == ["audit", "router"]
+    assert stages == ["audit", "identity", "router"]
     record = gate.audit_records(count=1)[0]
     assert (record["outcome"], record["input_tokens"]) == ("ok", 10)
     assert len(gate.audit_records()) == 1
 
 
 def test_the_router_alone(own: Start, upstream: Upstream) -> None:
-    """router.py by itself: routed under the seal, no audit log."""
+    """router.py by itself: routed under the seal, no audit log. Who calls is asked whatever is loaded."""
     gate, stages = alone(own, upstream, "router.py")
-    assert stages == ["router"]
+    assert stages == ["identity", "router"]
     assert gate.audit_records() == []
     upstream.forget()
     assert exchange(gate.port, head("GET", "/v1/messages", UPGRADE)).status == 426
@@ -775,7 +775,7 @@ def test_the_router_alone(own: Start, upstream: Upstream) -> None:
 def test_the_audit_log_alone(own: Start, upstream: Upstream) -> None:
     """audit.py by itself: the request goes where the door points, with the client's own key, and is recorded."""
     gate, stages = alone(own, upstream, "audit.py")
-    assert stages == ["audit"]
+    assert stages == ["audit", "identity"]
     assert gate.audit_records(count=1)[0]["outcome"] == "ok"
 
 

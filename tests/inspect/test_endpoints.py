@@ -1,13 +1,19 @@
 """Own endpoints: who may see which page, from where."""
 
+import base64
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from sluicegate.core.limits.counters import Counter as LimitCounter
+from sluicegate.core.limits.counters import Level
 from sluicegate.services import Services
-from sluicegate.settings.policy import Identity
+from sluicegate.settings.policy import Identity, TrustedHeader, VirtualKey
 from sluicegate.settings.secret import Secret
+from sluicegate.stages import Identity as IdentityStage
+from sluicegate.stages.base import Stage
 from sluicegate.testing import chain_of, descend, make_flow, quiet, the_exchange
 
 ADMIN = ["/stats", "/debug", "/monitor"]
@@ -183,3 +189,137 @@ async def test_the_feed_has_room_for_so_many() -> None:
             assert flow.response
             statuses.append(flow.response.status_code)
         assert statuses == [200] * 50 + [503]
+
+
+# -- /usage
+def counting(levels: Any) -> type[Stage]:
+    async def standing(self: Any, caller: Any) -> Any:
+        return levels
+
+    return type("Counting", (Stage,), {"name": "counting", "standing": standing})
+
+
+MONTH = LimitCounter("k", "budget_usd.month", "key_1", "budget", "nano_usd", 50_000_000_000, window="month")
+LEVELS = (
+    Level(MONTH, 1_500_000_000, 48_500_000_000, 1_798_761_600_000),
+    Level(LimitCounter("r", "rpm", "key_1", "bucket", "requests", 60, rate=60), 3, 57, 1_798_761_600_000),
+    Level(LimitCounter("c", "concurrency", "key_1", "seats", "seats", 5), 1, 4, 1_798_761_600_000),
+)
+
+
+async def usage(tmp_path: Path, *headers: tuple[bytes, bytes], levels: Any = (), who: Any = "keys", **flow: Any) -> Any:
+    identity = Identity(mode=who, keys=(VirtualKey(key=Secret("env:K"), team="a"),) if who == "keys" else ())
+    settings = quiet(state_dir=tmp_path, identity=identity)
+    services = Services({"K": "a-static-key-of-a-team"})
+    with chain_of(IdentityStage, counting(levels), settings=settings, services=services) as chain:
+        made = make_flow("GET", "/usage", headers=headers, **flow)
+        await descend(chain, made)
+        services.close()
+        assert made.response is not None
+        assert the_exchange(made).release is None
+        return made.response.status_code, msgspec.json.decode(made.response.content or b"")
+
+
+KEY = (b"x-api-key", b"a-static-key-of-a-team")
+
+
+async def test_a_client_sees_its_own_usage(tmp_path: Path) -> None:
+    """Spent, allowed, left, and when it begins anew; from anywhere, as it is the client's own."""
+    status, page = await usage(tmp_path, KEY, levels=LEVELS, peer=("203.0.113.9", 1), client_host="gate.example")
+    assert status == 200
+    assert page["team"] == "a"
+    assert page["limits"] == [
+        {
+            "name": "budget_usd.month",
+            "of": "key_1",
+            "unit": "usd",
+            "per": "month",
+            "limit": 50.0,
+            "used": 1.5,
+            "remaining": 48.5,
+            "resets": "2027-01-01T00:00:00Z",
+        },
+        {
+            "name": "rpm",
+            "of": "key_1",
+            "unit": "requests",
+            "per": "minute",
+            "limit": 60,
+            "used": 3,
+            "remaining": 57,
+            "resets": "2027-01-01T00:00:00Z",
+        },
+        {
+            "name": "concurrency",
+            "of": "key_1",
+            "unit": "seats",
+            "per": None,
+            "limit": 5,
+            "used": 1,
+            "remaining": 4,
+            "resets": None,
+        },
+    ]
+
+
+@pytest.mark.parametrize("headers", [(), ((b"x-api-key", b"guess"),), (*bearer(TOKEN),), (*bearer("sk-ant-api03-x"),)])
+async def test_nobody_else_sees_usage(tmp_path: Path, headers: Any) -> None:
+    """401 in the client's format; an admin's token is no client's key."""
+    status, page = await usage(tmp_path, *headers, levels=LEVELS)
+    assert status == 401
+    assert page["error"]["type"] == "authentication_error"
+
+
+async def test_usage_through_the_proxy(tmp_path: Path) -> None:
+    """On the magic host, by the client's key or by the proxy's password."""
+    door: dict[str, Any] = {"mode": "regular", "origin": (False, "sluicegate.local", 80)}
+    password = b"Basic " + base64.b64encode(b"u:" + KEY[1])
+    assert (await usage(tmp_path, KEY, **door))[0] == 200
+    assert (await usage(tmp_path, (b"proxy-authorization", password), **door))[0] == 200
+    assert (await usage(tmp_path, **door))[0] == 401
+
+
+async def test_usage_where_nobody_needs_a_key(tmp_path: Path) -> None:
+    """Whoever presents the same credential sees the same; a stranger to this machine can not connect at all."""
+    status, page = await usage(tmp_path, who="open")
+    assert (status, page["key_id"], page["limits"]) == (200, "anonymous", [])
+
+
+async def test_usage_while_the_store_is_down(tmp_path: Path) -> None:
+    """503, to be asked again."""
+    assert (await usage(tmp_path, KEY, levels=None))[0] == 503
+
+
+async def test_usage_without_identity() -> None:
+    """A chain that tells nobody apart has none to show."""
+    assert await ask("/usage") == 404
+
+
+async def test_a_bug_in_usage_is_an_answer(tmp_path: Path) -> None:
+    """500; no client waits for ever."""
+    assert (await usage(tmp_path, KEY, levels=(1,)))[0] == 500
+
+
+@pytest.mark.parametrize("path", ADMIN)
+async def test_the_trusted_proxy_is_a_forwarder(tmp_path: Path, path: str) -> None:
+    """It may run on this machine: what comes from it comes from elsewhere."""
+    header = TrustedHeader(name="x-user", peers=("127.0.0.1",))
+    settings = quiet(state_dir=tmp_path, identity=Identity(trusted_header=header))
+    with chain_of(IdentityStage, settings=settings) as chain:
+        flow = make_flow("GET", path, **LOCAL)
+        await descend(chain, flow)
+        assert flow.response
+        assert flow.response.status_code == 403
+
+
+async def test_the_token_is_read_once(tmp_path: Path) -> None:
+    """It may be a command's output; another configuration reads it anew."""
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    with chain_of(settings=quiet(identity=Identity(admin_token=Secret(f"file:{file}")))) as chain:
+        for _ in range(2):
+            flow = make_flow("GET", "/stats", headers=bearer(TOKEN))
+            await descend(chain, flow)
+            assert flow.response
+            assert flow.response.status_code == 200
+            file.unlink(missing_ok=True)

@@ -66,6 +66,19 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
             "identity: {trusted_header: {name: x-user, peers: [everyone]}}",
             "identity.trusted_header.peers[0]: expected an address",
         ),
+        (
+            "identity: {trusted_header: {name: X-Api-Key, peers: [10.0.0.1]}}",
+            "identity.trusted_header.name: this header has another meaning",
+        ),
+        (
+            "identity: {mode: passthrough}\nproviders: {a: {kind: anthropic, keys: [env:A]}}",
+            "providers.a: in identity.mode passthrough",
+        ),
+        (
+            "identity: {mode: passthrough}\nproviders: {a: {kind: bedrock, region: r, credentials: {profile: p}}}",
+            "providers.a: in identity.mode passthrough",
+        ),
+        ("cors: {origins: ['*']}", "cors.origins[0]: expected an origin"),
         ("store: 'redis://h:99999'", "store: expected a URL with a valid host and port"),
         ("regular: {decrypt: ['https://h']}", "regular.decrypt[0]: expected a host name without scheme"),
     ],
@@ -73,7 +86,7 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
 def test_cross_checks(refused: Callable[..., list[str]], text: str, message: str) -> None:
     """What no single value shows is told at its key."""
     (line,) = refused(text)
-    assert line.startswith(f"gate.yaml:1: {message}")
+    assert line.startswith((f"gate.yaml:1: {message}", f"gate.yaml:2: {message}"))
 
 
 def test_provider_overrides(read: Callable[..., Settings]) -> None:

@@ -28,17 +28,10 @@ def test_the_message(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "path"),
     [
-        ("identity: {mode: keys}", "identity.mode"),
-        ("identity: {keys: [{key: env:K}]}", "identity.keys"),
-        ("limits: {default: {rpm: 1}}", "limits.default"),
-        ("limits: {users: {a: {rpm: 1}}}", "limits.users.a"),
-        ("limits: {queue_s: 5s}", "limits.queue_s"),
         ("cache: {mode: exact}", "cache.mode"),
         ("cache: {prompt_cache: {inject: auto}}", "cache.prompt_cache.inject"),
         ("providers: {a: {kind: openai}}", "providers.a.kind"),
         ("providers: {a: {provider: groq}}", "providers.a.provider"),
-        ("store: 'redis://:hunter2@h'", "store"),
-        ("audit: {ledger: 'postgresql://u:hunter2@h/d'}", "audit.ledger"),
     ],
 )
 def test_refused(tmp_path: Path, text: str, path: str) -> None:
@@ -55,12 +48,17 @@ def test_refused(tmp_path: Path, text: str, path: str) -> None:
         "",
         "retry: {attempts: 5}\nping_s: 0\nconnections: {max: 3, keepalive: 1}\ntimeouts: {idle_s: 1}",
         "identity: {admin_token: env:T}",
+        "limits: {default: {rpm: 1}, users: {a: {budget_usd: {day: 1}}}, queue_s: 5s}",
+        "store: 'redis://:hunter2@h'",
+        "identity: {mode: keys, keys: [{key: env:K}], trusted_header: {name: x-user, peers: [10.0.0.1]}}",
+        "identity: {mode: passthrough}",
+        "audit: {ledger: 'postgresql://u:hunter2@h/d'}",
         "providers: {a: {kind: anthropic, keys: [env:A, env:B]}, b: {kind: anthropic}, o: {provider: ollama}}\n"
         "routes: [{model: '*', targets: [{provider: a}, {provider: b, model: m}]}]",
     ],
 )
 def test_accepted(tmp_path: Path, text: str) -> None:
-    """Routing, repeating and the admin token are there."""
+    """Routing, repeating and identity are there."""
     assert faults(tmp_path, text) == []
 
 

@@ -71,7 +71,7 @@ def test_off_is_a_word(read: Callable[..., Settings]) -> None:
         ("audit: {strict: off}", 'audit.strict: expected true or false, got "off"'),
         ("audit: [1]", "audit: expected a mapping, got a list"),
         ("providers: {a: {kind: vertex, project: p}}", "providers.a.location: kind vertex needs it"),
-        ("store: mysql://u:hunter2@h/d", "store: expected sqlite, sqlite:///PATH or redis://HOST…, got something else"),
+        ("store: mysql://u:hunter2@h/d", "store: expected sqlite, sqlite:///PATH, redis://HOST… or memory, got something"),
         (
             "identity: {keys: [{key: env:A, tags: {n: 4711}}]}",
             "identity.keys[0].tags.n: expected text, got a number: put it in quotes",

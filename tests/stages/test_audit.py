@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from sluicegate.core.identity import Caller
 from sluicegate.errors import StoreError
 from sluicegate.inspect.line import line_of
 from sluicegate.services import Services
@@ -14,7 +15,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings.content import Audit as AuditSettings
 from sluicegate.settings.provider import Provider
 from sluicegate.stages import Audit, Router
-from sluicegate.testing import MemorySink, chain_of, descend, fail, make_flow, quiet, send_answer
+from sluicegate.testing import MemorySink, chain_of, descend, fail, make_flow, planted, quiet, send_answer
 
 ANSWER = msgspec.json.encode(
     {
@@ -50,6 +51,28 @@ async def served(services: Plain, settings: Settings | None = None, answer: byte
         send_answer(chain, made, [answer])
     record: dict[str, Any] = made.metadata["sluicegate"]
     return record
+
+
+async def test_a_record_says_who() -> None:
+    """Key id and name, team, user, project and tags; nothing where nobody was told."""
+    services = Plain()
+    caller = Caller("key_1", "laptop", "a", "u", "p", {"cost_center": "4711"}, mode="keys")
+    who = planted("who", [], does={"request": lambda x: setattr(x, "caller", caller)})
+    with chain_of(Audit, who, settings=config(), services=services) as chain:
+        flow = make_flow()
+        await descend(chain, flow)
+        send_answer(chain, flow, [ANSWER])
+    (record,) = services.sink.records
+    assert {k: record[k] for k in ("key_id", "key_name", "team", "user", "project", "tags")} == {
+        "key_id": "key_1",
+        "key_name": "laptop",
+        "team": "a",
+        "user": "u",
+        "project": "p",
+        "tags": {"cost_center": "4711"},
+    }
+    nobody = await served(Plain())
+    assert (nobody["key_id"], nobody["team"], nobody["tags"]) == (None, None, {})
 
 
 async def test_a_record() -> None:

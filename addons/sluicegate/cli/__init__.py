@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sluicegate import __version__
-from sluicegate.cli import config, demo, environment, run, simulate
+from sluicegate.cli import config, demo, environment, keys, run, simulate
 
 __all__ = ["app", "main"]
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("exec", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(environment.exec_)
 app.command("env")(environment.env)
+app.add_typer(keys.app, name="keys")
 app.command("check")(config.check)
 app.command("schema")(config.schema)
 app.command("demo")(demo.demo)

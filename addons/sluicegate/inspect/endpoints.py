@@ -1,24 +1,29 @@
 """The gate's own endpoints: never proxied. On the reverse door by path, elsewhere on the host `sluicegate.local`.
 
-Anyone may ask for /health and /ready. The rest needs the admin token; where none is configured, only a loopback peer that
-names a loopback host, from no foreign origin and through no forwarder.
+Anyone may ask for /health and /ready, any client for its own /usage. The rest needs the admin token; where none is
+configured, only a loopback peer that names a loopback host, from no foreign origin and through no forwarder.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from mitmproxy import ctx, http
 
 from sluicegate import __version__
+from sluicegate.core.identity import Caller
+from sluicegate.destinations import is_local
 from sluicegate.errors import error_body
 from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.inspect.usage import Counting, usage_page
 from sluicegate.policy import MAGIC_HOST
 from sluicegate.providers.base import bearer_token, is_loopback
+from sluicegate.settings.secret import Secret
 
 if TYPE_CHECKING:
     from sluicegate.chain import Chain
@@ -27,10 +32,11 @@ __all__ = ["Endpoints"]
 
 Answer = tuple[http.Response, ByteSource | None]
 
-RESERVED: Final = frozenset({"/metrics", "/metrics/stream", "/dashboard", "/usage"})
+USAGE: Final = "/usage"
+RESERVED: Final = frozenset({"/metrics", "/metrics/stream", "/dashboard"})
 """Names that belong to the gate, and that this version has no answer for."""
 
-_FORWARDERS: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+_FORWARDERS: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
 
 
 class Endpoints:
@@ -42,20 +48,23 @@ class Endpoints:
             "/debug": self._debug,
             "/monitor": self._monitor,
         }
+        self._token: tuple[Secret, bytes] | None = None
 
     def owns(self, path: str) -> bool:
         name = path.partition("?")[0]
-        return name in self._open or name in self._admin or name in RESERVED
+        return name in self._open or name in self._admin or name in RESERVED or name == USAGE
 
-    def answer(self, x: Exchange) -> Answer:
-        """The answer to a request for one of our own endpoints."""
+    def answer(self, x: Exchange) -> Answer | Awaitable[Answer]:
+        """The answer to a request for one of our own endpoints. Raises Refused."""
         name = x.request.path.partition("?")[0]
         if x.request.method not in ("GET", "HEAD"):
             return _error(405, f"{name} answers GET only", [(b"allow", b"GET, HEAD")])
         if handler := self._open.get(name):
             return handler(x)
+        if name == USAGE:
+            return self._usage(x)
         if not (handler := self._admin.get(name)):
-            known = ", ".join([*self._open, *self._admin])
+            known = ", ".join([*self._open, USAGE, *self._admin])
             return _error(404, f"the gate has no page {name[:100]} in this version; it has {known}")
         if why := self._stranger(x):
             return _error(403, why)
@@ -66,16 +75,17 @@ class Endpoints:
         """Why this request may not see an admin page; None where it may."""
         token = x.policy.settings.identity.admin_token
         if token is not None:
-            expected = token.resolve(self.chain.services.environ).encode()
+            expected = self._expected(token)
             given = next((v for k, v in x.presented if k.lower() == b"x-sluicegate-admin"), None)
             given = given or bearer_token(x.presented)
-            if given and hmac.compare_digest(given, expected):
+            if given and hmac.compare_digest(hashlib.sha256(given).digest(), expected):
                 return None
             return "this page needs the admin token, as Authorization: Bearer or x-sluicegate-admin"
-        from sluicegate.doors import is_local
-
-        headers = x.request.headers
-        if not is_local(x.flow.client_conn.peername) or any(h in headers for h in _FORWARDERS):
+        headers, peer = x.request.headers, x.flow.client_conn.peername
+        forwarded = any(h in headers for h in _FORWARDERS) or (
+            x.policy.identity and x.policy.identity.who.is_forwarder(peer)
+        )
+        if not is_local(peer) or forwarded:
             return "this page is for this machine only; set identity.admin_token to open it to others"
         host = _hostname(x.client_host)
         if not is_loopback(host) and host != MAGIC_HOST:
@@ -85,7 +95,31 @@ class Endpoints:
             return "this page does not answer to pages of other sites"
         return None
 
+    def _expected(self, token: Secret) -> bytes:
+        """The hash of the admin token; read once, as a command may have to be run for it."""
+        if self._token is None or self._token[0] is not token:
+            given = token.resolve(self.chain.services.environ).encode()
+            self._token = token, hashlib.sha256(given).digest()
+        return self._token[1]
+
     # -- the pages
+    def _usage(self, x: Exchange) -> Answer | Awaitable[Answer]:
+        """What the client that asks has spent, and how much it may."""
+        identity = x.policy.identity
+        if identity is None:
+            return _error(404, "who calls is not told apart here: the stage for it does not run")
+        caller = identity.identify(x)
+        limiter = next((s for s in x.policy.stages if isinstance(s, Counting)), None)
+        if limiter is None:
+            return _json(usage_page(caller, ()))
+        return self._with_levels(caller, limiter)
+
+    async def _with_levels(self, caller: Caller, limiter: Counting) -> Answer:
+        levels = await limiter.standing(caller)
+        if levels is None:
+            return _error(503, "the store of limits can not be reached at the moment", [(b"retry-after", b"5")])
+        return _json(usage_page(caller, levels))
+
     def _health(self, x: Exchange) -> Answer:
         return _json({"status": "ok"})
 

@@ -22,6 +22,8 @@ class Stats:
         self.requests = 0
         self.active = 0
         self.outcomes: Counter[str] = Counter()
+        self.limited: Counter[str] = Counter()
+        """Refusals by the limit that they hit, by its name in the configuration."""
         self.statuses: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()
         self.cost_usd = 0.0
@@ -81,6 +83,7 @@ class Stats:
             "requests": self.requests,
             "active": self.active,
             "outcomes": dict(self.outcomes),
+            "limited": dict(self.limited),
             "statuses": dict(self.statuses),
             "tokens": dict(self.tokens),
             "cost_usd": round(self.cost_usd, 6),

@@ -7,11 +7,13 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import Problem
-from .provider import PRESETS, Provider
+from .policy import DollarBudget, TokenBudget
+from .provider import PRESETS, Credentials, Provider
 from .tree import Settings
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?")  # as browsers write it
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")
 
 # Framing and routing are the gate's; credentials belong under `keys`, `token` or `credentials`.
@@ -41,6 +43,8 @@ def check(settings: Settings) -> Iterator[Problem]:
             yield ("providers", name, *path), message
     yield from _routes(settings)
     yield from _identity(settings)
+    yield from _cors(settings)
+    yield from _limits(settings)
     backoff = settings.retry.backoff
     if backoff.start_s > backoff.max_s:
         yield ("retry", "backoff", "start_s"), f"is longer than max_s, {backoff.max_s:g} s"
@@ -131,6 +135,41 @@ def _identity(settings: Settings) -> Iterator[Problem]:
             ipaddress.ip_network(peer)
         except ValueError:
             yield ("identity", "trusted_header", "peers", index), "expected an address or network such as 10.0.0.0/8"
+    if header and (header.name.lower() in _OWN_HEADERS | _CREDENTIAL_HEADERS):
+        yield ("identity", "trusted_header", "name"), "this header has another meaning; take one of its own"
+    if settings.identity.mode == "passthrough":
+        for name, provider in settings.providers.items():
+            if provider.keys or provider.token or provider.credentials != Credentials():
+                yield (
+                    ("providers", name),
+                    "in identity.mode passthrough clients come with a credential of their own, which the gate can not "
+                    "check: anybody could spend this provider's; use mode keys, or take the credential out",
+                )
+
+
+def _cors(settings: Settings) -> Iterator[Problem]:
+    for index, origin in enumerate(settings.cors.origins):
+        if not _ORIGIN.fullmatch(origin):
+            yield ("cors", "origins", index), "expected an origin such as https://app.example.com: no path, no `*`"
+
+
+def _limits(settings: Settings) -> Iterator[Problem]:
+    limits = settings.limits
+    scopes = ("teams", "keys", "users", "models", "providers")
+    named = [((scope, name), limit) for scope in scopes for name, limit in getattr(limits, scope).items()]
+    for path, limit in [(("default",), limits.default), *named]:
+        where = ("limits", *path)
+        if limit.burst is not None and limit.rpm is None:
+            yield (*where, "burst"), "it is how many of rpm may come at once, and rpm is not given here"
+        if limit.downgrade and limit.budget_usd == DollarBudget() and limit.budget_tokens == TokenBudget():
+            yield (*where, "downgrade"), "it begins at a part of a budget; give budget_usd or budget_tokens beside it"
+        if path[0] in ("models", "providers"):
+            for key in ("models", "deny", "aliases", "downgrade"):
+                if getattr(limit, key):
+                    yield (*where, key), "which models may be used is said for keys, teams and users"
+    for name in limits.providers:
+        if name not in settings.providers:
+            yield ("limits", "providers", name), f"no such provider; configured: {', '.join(settings.providers) or 'none'}"
 
 
 def _regex_fault(pattern: str) -> str | None:

@@ -9,7 +9,6 @@ from typing import Final
 
 from .errors import KeyPath, Problem, raise_all
 from .node import Origins
-from .policy import Limit, Limits
 from .tree import Settings
 
 type Asked = Iterator[tuple[KeyPath, object]]
@@ -38,18 +37,6 @@ def _when(path: str, idle: object) -> Callable[[Settings], Asked]:
     return asked
 
 
-def _limits(settings: Settings) -> Asked:
-    if settings.limits.default != Limit():
-        yield ("limits", "default"), None
-    for scope in ("teams", "keys", "users", "models", "providers"):
-        for name in getattr(settings.limits, scope):
-            yield ("limits", scope, name), None
-    for key in ("strict", "queue_s", "when_store_down"):
-        value = getattr(settings.limits, key)
-        if value != getattr(Limits(), key):
-            yield ("limits", key), value
-
-
 def _kinds(settings: Settings) -> Asked:
     for name, provider in settings.providers.items():
         if provider.resolved_kind != "anthropic":
@@ -66,16 +53,10 @@ def _remote(key: KeyPath, url: Callable[[Settings], str], scheme: str) -> Callab
 
 
 MISSING: Final = (
-    Missing("identity by keys", "set it to open", _when("identity.mode", "open")),
-    Missing("virtual keys", "remove it", _when("identity.keys", ())),
-    Missing("trusted headers", "remove it", _when("identity.trusted_header", None)),
-    Missing("the limiter", "remove it", _limits),
     Missing("the scrubber", "set it to off", _when("scrub.mode", "off")),
     Missing("the cache", "set it to off", _when("cache.mode", "off")),
     Missing("prompt cache injection", "set it to off", _when("cache.prompt_cache.inject", "off")),
     Missing("providers of that kind", "use kind anthropic", _kinds),
-    Missing("Redis", "set it to sqlite", _remote(("store",), lambda s: s.store, "redis")),
-    Missing("PostgreSQL", "set it to sqlite", _remote(("audit", "ledger"), lambda s: s.audit.ledger, "postgres")),
 )
 
 

@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from .scalars import Count, Dollars, Name, Pattern, SecondsOrNone, Section, Text
+from .scalars import (
+    Count,
+    CountOrNone,
+    Dollars,
+    DollarsOrNone,
+    Fraction,
+    Name,
+    Pattern,
+    Seconds,
+    SecondsOrNone,
+    Section,
+    Text,
+)
 from .secret import Secret
 
 Patterns = Annotated[tuple[Pattern, ...], Meta(min_length=1)]
@@ -16,12 +28,21 @@ class VirtualKey(Section, frozen=True, kw_only=True):
     """A key that clients present to the gate; it never goes upstream."""
 
     key: Secret
+    name: Name | None = None
     team: Name | None = None
     user: Name | None = None
     project: Name | None = None
     tags: dict[Name, str] = field(default_factory=dict)
     models: Patterns = ()  # none: all of them
     expires: Instant | None = None
+
+
+class Team(Section, frozen=True, kw_only=True):
+    """What the keys of a team have where they say nothing themselves."""
+
+    project: Name | None = None
+    tags: dict[Name, str] = field(default_factory=dict)
+    models: Patterns = ()  # none: all of them
 
 
 class TrustedHeader(Section, frozen=True, kw_only=True):
@@ -36,6 +57,8 @@ class Identity(Section, frozen=True, kw_only=True):
     mode: Literal["open", "keys", "passthrough"] = "open"
     admin_token: Secret | None = None
     keys: tuple[VirtualKey, ...] = ()
+    teams: dict[Name, Team] = field(default_factory=dict)
+    hash_key: Secret | None = None  # what keys are hashed with; none: a key of the state folder's own
     trusted_header: TrustedHeader | None = None
 
 
@@ -53,18 +76,38 @@ class TokenBudget(Section, frozen=True, kw_only=True):
     month: Count | None = None
 
 
+class Downgrade(Section, frozen=True, kw_only=True):
+    """Beyond a part of any budget of the same limit, calls for one model go to another."""
+
+    over: Fraction
+    from_: Pattern = field(name="from")
+    to: Text
+
+
 class Limit(Section, frozen=True, kw_only=True):
-    """What is not given is not limited. rpm: requests a minute; tpm: tokens a minute."""
+    """What is not given is not limited. rpm: requests a minute; tpm: tokens a minute, reads from the cache not counted."""
 
     rpm: Count | None = None
     input_tpm: Count | None = None
     output_tpm: Count | None = None
     tpm: Count | None = None
-    burst: Count | None = None
+    burst: Count | None = None  # requests at once; without it as many as rpm, and at least 200
     concurrency: Count | None = None
     budget_usd: DollarBudget = field(default_factory=DollarBudget)
     budget_tokens: TokenBudget = field(default_factory=TokenBudget)
     models: Patterns = ()  # none: all of them
+    deny: tuple[Pattern, ...] = ()
+    aliases: dict[Pattern, Text] = field(default_factory=dict)
+    downgrade: tuple[Downgrade, ...] = ()
+
+
+class Runaway(Section, frozen=True, kw_only=True):
+    """A client in a loop; 0 is off. It is told once it has had its fill, and an alarm is raised."""
+
+    same_request: CountOrNone = 0  # the same body so often, within window_s
+    window_s: Seconds = 600.0
+    session_usd: DollarsOrNone = 0.0  # one session so much, within session_minutes
+    session_minutes: Count = 10
 
 
 class Limits(Section, frozen=True, kw_only=True):
@@ -77,3 +120,6 @@ class Limits(Section, frozen=True, kw_only=True):
     when_store_down: Literal["open", "closed"] = "open"
     strict: bool = False
     queue_s: SecondsOrNone = 0.0  # how long a call may wait for its turn
+    cold_output_tokens: Count = 1024  # reserved for an answer while no earlier one of this key and model is known
+    lease_s: Seconds = 900.0  # after a crash, what its calls had reserved is free again so much later
+    runaway: Runaway = field(default_factory=Runaway)

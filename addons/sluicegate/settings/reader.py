@@ -51,7 +51,7 @@ class Reader:
         value = {} if node.value is None else node.value  # a section whose keys are all commented out
         if not isinstance(value, dict):
             return self._fault(path, f"expected a mapping, got {sort(node)}")
-        fields = {field.name: field for field in kind.fields}
+        fields = {field.encode_name: field for field in kind.fields}
         read = {}
         for key, item in value.items():
             field = fields.get(key)

@@ -49,7 +49,10 @@ Bytes = Annotated[
     ),
 ]
 Count = Annotated[int, Meta(ge=1, le=MAX_COUNT)]
+CountOrNone = Annotated[int, Meta(ge=0, le=MAX_COUNT)]
 Dollars = Annotated[float, Meta(gt=0, le=1e9, description="an amount of US dollars above 0")]
+DollarsOrNone = Annotated[float, Meta(ge=0, le=1e9, description="an amount of US dollars, 0 or more")]
+Fraction = Annotated[float, Meta(gt=0, le=1, description="a part such as 0.8, above 0 and up to 1")]
 PricePerMillion = Annotated[float, Meta(ge=0, le=1e6, description="US dollars per million tokens, 0 or more")]
 Factor = Annotated[float, Meta(ge=1, le=100)]
 Status = Annotated[int, Meta(ge=400, le=599)]
@@ -82,8 +85,8 @@ Ledger = Annotated[
 Store = Annotated[
     str,
     Meta(
-        pattern=r"^(sqlite|sqlite:///.+|rediss?://[^/].*)$",
-        description="sqlite, sqlite:///PATH or redis://HOST…",
+        pattern=r"^(memory|sqlite|sqlite:///.+|rediss?://[^/].*)$",
+        description="sqlite, sqlite:///PATH, redis://HOST… or memory",
     ),
 ]
 Ruleset = Annotated[str, Meta(pattern=r"^(basic|gitleaks|pii|file:.+)$", description="basic, gitleaks, pii or file:PATH")]

@@ -12,7 +12,7 @@ from .errors import ConfigError
 from .node import Origins
 from .policy import Identity, Limits
 from .provider import Provider
-from .scalars import Bytes, Host, Name, Pattern, SecondsOrNone, Section, Store
+from .scalars import Bytes, Host, Name, Pattern, SecondsOrNone, Section, Store, Text
 from .sending import Connections, Retry, Route, Timeouts, merged_connections, merged_timeouts
 from .views import masked, missing_secrets
 
@@ -23,6 +23,10 @@ def _state_dir() -> Path:
 
 class Regular(Section, frozen=True, kw_only=True):
     decrypt: tuple[Host, ...] = ()  # besides the providers' own hosts
+
+
+class Cors(Section, frozen=True, kw_only=True):
+    origins: tuple[Text, ...] = ()  # pages from there may call the gate, such as https://app.example.com
 
 
 class Settings(Section, frozen=True, kw_only=True):
@@ -44,6 +48,7 @@ class Settings(Section, frozen=True, kw_only=True):
     max_body: Bytes = 32_000_000  # of requests on inference paths
     max_upload: Bytes = 512_000_000  # of requests on all other paths
     regular: Regular = field(default_factory=Regular)
+    cors: Cors = field(default_factory=Cors)
 
     def timeouts_for(self, provider: str) -> Timeouts:
         """The time limits that hold for a provider, `pool_s` included."""

@@ -17,7 +17,7 @@ from mitmproxy import http
 from sluicegate.core.attempts import Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
 from sluicegate.core.quota import refusal
 from sluicegate.exchange import Exchange, Failure, Snapshot, Target, snapshot
-from sluicegate.keyring import HeldKey
+from sluicegate.provider_keys import HeldKey
 from sluicegate.services import Services
 
 __all__ = ["Attempts", "Choice"]

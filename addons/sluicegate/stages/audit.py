@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, ClassVar, cast
 
 import msgspec
 import structlog
 
+from sluicegate.core.identity import Caller
 from sluicegate.core.usage import ResponseFacts
 from sluicegate.errors import Refused, StoreError
 from sluicegate.exchange import Exchange
@@ -22,6 +22,7 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sink
 from sluicegate.stages.base import Stage
+from sluicegate.stages.cost import call_cost_usd
 from sluicegate.taps import Fate
 
 __all__ = ["Audit", "AuditFields"]
@@ -97,23 +98,15 @@ class Audit(Stage):
                 self.failing = True
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
 
-    def _kind(self, provider: str) -> str:
-        """A provider's kind: its name is the operator's choice and says nothing about prices."""
-        configured = self.settings.providers.get(provider)
-        return configured.resolved_kind if configured else provider or "anthropic"
-
     def _record(self, x: Exchange, fields: AuditFields) -> dict[str, Any]:
         now = time.monotonic()
         request, call, d = x.facts, x.call, x.request.data
         facts = (call.facts if call else None) or _NONE
         usage = facts.usage
         served = facts.model
-        cost = None
+        cost = call_cost_usd(x, self.settings, self.prices)
         provider = x.target.provider if x.target else ""
-        if usage.known and x.surface == "messages":
-            model = served or (request.model if request else None) or ""  # what was sent, where no answer names one
-            when = datetime.fromtimestamp(x.started_at, UTC)
-            cost = self.prices.cost_usd(usage, model, self._kind(provider), when)
+        limiter = x.fields.get("limiter")
         peer = x.flow.client_conn.peername
         known = usage.known
         return {
@@ -128,6 +121,7 @@ class Audit(Stage):
             "target": str(x.target) if x.target else None,
             "model": x.model or (request.model if request else None),
             "model_served": served,
+            "model_rule": limiter.model_rule if limiter else None,
             "stream": facts.stream if call and call.reader else bool(request and request.stream),
             "status": x.status,
             "outcome": x.outcome,
@@ -142,11 +136,13 @@ class Audit(Stage):
             "duration_ms": _ms(x.started, now),
             "bytes_in": len(d.content or b""),
             "bytes_out": fields.bytes_out,
+            **_who(x.caller),
             "session": x.session_id,
             "agent": x.agent_id,
             "stop_reason": facts.stop_reason,
             "tools": facts.tools,
             "attempts": x.tries,
+            "limit": limiter.limit if limiter else None,
             "error": x.error or facts.error_type,
         }
 
@@ -163,6 +159,20 @@ def _json(_logger: object, _method: str, event: dict[str, Any]) -> bytes:
     return _ENCODER.encode(event) + b"\n"
 
 
+def _who(caller: Caller | None) -> dict[str, Any]:
+    if caller is None:
+        return _NOBODY
+    return {
+        "key_id": caller.key_id,
+        "key_name": caller.name,
+        "team": caller.team,
+        "user": caller.user,
+        "project": caller.project,
+        "tags": dict(caller.tags),
+    }
+
+
+_NOBODY: dict[str, Any] = {"key_id": None, "key_name": None, "team": None, "user": None, "project": None, "tags": {}}
 _NONE = ResponseFacts()
 _SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "duration_ms", "session")
 

@@ -38,6 +38,11 @@ class Stage:
         self.settings = settings
         self.services = services
 
+    @classmethod
+    def idle(cls, settings: Settings) -> bool:
+        """Whether these settings leave it nothing to do: then it is left out of the policy, and costs nothing."""
+        return False
+
     def head(self, x: Exchange) -> None:
         """The headers of a request are there."""
 

@@ -20,7 +20,7 @@ from sluicegate.core.thinking import same_model, without_thinking
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Call, Exchange, Target
-from sluicegate.keyring import HeldKey
+from sluicegate.provider_keys import HeldKey
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import Origin, origin_of
 from sluicegate.services import Services
@@ -90,7 +90,7 @@ class Router(Stage):
     def _place(self, name: str) -> Place:
         p = self.settings.providers[name]
         many = len(p.keys) > 1
-        keys = tuple(self.services.keyring.hold(f"{name}#{i}" if many else name, k) for i, k in enumerate(p.keys, 1))
+        keys = tuple(self.services.provider_keys.hold(f"{name}#{i}" if many else name, k) for i, k in enumerate(p.keys, 1))
         headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
         if any(c in k + v for k, v in p.headers.items() for c in "\r\n\0"):
             raise ValueError(f"providers.{name}.headers: a header can not hold a line break")
@@ -179,8 +179,8 @@ class Router(Stage):
         else:
             tls, host, port = x.origin
         if model and x.facts and x.facts.model != model:
-            x.model = x.facts.model
-            request.data.content = _for_another_model(request.data.content or b"", x.model or "", model)
+            x.model = x.model or x.facts.model
+            request.data.content = _for_another_model(request.data.content or b"", x.facts.model or "", model)
             request.headers["content-length"] = str(len(request.data.content))
         d = request.data
         d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"

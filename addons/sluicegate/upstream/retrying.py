@@ -47,6 +47,7 @@ from sluicegate.core.attempts import Cause
 from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.sse import PING, SSEParser
 from sluicegate.exchange import Exchange, Failure
+from sluicegate.inspect import cors
 from sluicegate.upstream.alarm import Alarm
 from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
 from sluicegate.upstream.pool import FULL
@@ -349,7 +350,7 @@ class RetryingStream(GateStream):
             self._stopper = None
         server = self.context.server
         if isinstance(server, Server) and server in self.parent.connections:
-            ctx.master.addons.get("sluicegate").connection_rests(server)
+            ctx.master.addons.get("sluicegate").outbound.rests(server)
 
     def _ask(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[bool]:
         """An attempt has failed. True: send again. False: the exchange is over, and the client has been told."""
@@ -511,6 +512,7 @@ class RetryingStream(GateStream):
                 headers["transfer-encoding"] = "chunked"
             headers["x-sluicegate-id"] = x.id
             response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
+            cors.dress(x, response)
             yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
         if not streaming or self._at_boundary:
             yield SendHttp(ResponseData(self.stream_id, PING), self.context.client)

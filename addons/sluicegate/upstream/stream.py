@@ -46,6 +46,7 @@ from mitmproxy.proxy.layers.http import (
 from sluicegate.core.sse import error_event
 from sluicegate.errors import error_type
 from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
+from sluicegate.inspect import cors
 from sluicegate.upstream.hooks import SluicegatePullHook
 from sluicegate.upstream.native import native_response
 
@@ -132,6 +133,8 @@ class GateStream(HttpStream):
         if not request or exchange is None:  # no Exchange yet: its turn comes with the first bytes of the body
             return False
         limit, key = exchange.policy.body_limit(exchange)
+        if exchange.answer is not None and exchange.answer.status_code >= 400:
+            self.request_body_buf.clear()  # refused by its headers: what follows is read, and nobody keeps it
         if max(len(self.request_body_buf), self._announced()) <= limit:
             return False
         message = TOO_LARGE.format(limit=limit, key=key)
@@ -215,7 +218,7 @@ class GateStream(HttpStream):
         if err:
             return f"cannot connect to {target}: {err}"
         self.context.server = self.flow.server_conn = connection
-        ctx.master.addons.get("sluicegate").connection_used(connection, self.parent)
+        ctx.master.addons.get("sluicegate").outbound.used(connection, self.parent)
         return None
 
     def _forget_failed_connections(self) -> None:
@@ -333,6 +336,8 @@ class GateStream(HttpStream):
             exchange_id=exchange.id if exchange else None,
             close=not whole,
         )
+        if exchange:
+            cors.dress(exchange, response)
         self.started = True
         sid = self.stream_id
         body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""

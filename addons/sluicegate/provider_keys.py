@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from sluicegate.settings.secret import Secret, SecretError
 
-__all__ = ["HeldKey", "Keyring"]
+__all__ = ["HeldKey", "ProviderKeys"]
 
 COMMAND_EVERY_S: Final = 300.0
 ASKED_EVERY_S: Final = 10.0
@@ -63,7 +63,7 @@ class HeldKey:
         return changed
 
 
-class Keyring:
+class ProviderKeys:
     """All keys of the policies in force, and of those that requests under way still use."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:

@@ -1,0 +1,178 @@
+"""Counters: a bucket that drains, the budget of a calendar window, seats. Whole numbers, so that every store counts alike.
+
+A counter's state is one row; a row of zeros is a counter that nobody has used.
+
+    kind     at_ms                  used                         held
+    bucket   when `used` was true   what is in it × period_ms    -
+    budget   start of its window    spent                        reserved by calls under way
+    seats    -                      -                            calls under way
+
+A bucket drains by `rate` in `period_ms`. Its contents are kept multiplied by the period, so that what drains in a
+millisecond is a whole number. Time is an argument and never runs backwards for a row: a clock behind it changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from sluicegate.core.limits.windows import Window, end_ms, start_ms
+
+__all__ = ["EMPTY", "Charge", "Counter", "Kind", "Level", "Row", "Unit"]
+
+Kind = Literal["bucket", "budget", "seats"]
+Unit = Literal["requests", "input_tokens", "output_tokens", "tokens", "nano_usd", "seats"]
+
+MINUTE_MS: Final = 60_000
+_NEVER_MS: Final = 1 << 52
+
+
+class Row(NamedTuple):
+    """A counter's state. `until_ms`: from then on it says nothing any more and may be forgotten."""
+
+    at_ms: int = 0
+    used: int = 0
+    held: int = 0
+    until_ms: int = 0
+
+
+EMPTY: Final = Row()
+
+
+class Level(NamedTuple):
+    """Where a counter stands, in its unit. `resets_ms`: when it is whole again, if nothing more comes."""
+
+    counter: Counter
+    used: int
+    remaining: int
+    resets_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One limit of somebody: what is counted, and up to where."""
+
+    key: str
+    """Under which stores keep it."""
+    name: str
+    """Its key in the configuration, for people."""
+    whose: str
+    kind: Kind
+    unit: Unit
+    limit: int
+    """A bucket's size, a budget, a number of seats; in the unit."""
+    rate: int = 0
+    """A bucket: what drains in `period_ms`, in the unit."""
+    period_ms: int = MINUTE_MS
+    window: Window | None = None
+
+    def aged(self, row: Row, now_ms: int) -> Row:
+        """The row as it stands now: the bucket has drained, a window that is over has made room for the next."""
+        at_ms, used, held, until_ms = row
+        if self.kind == "bucket":
+            passed = now_ms - at_ms
+            if passed <= 0:
+                return row
+            left = used - self.rate * passed
+            return Row(now_ms, left if left > 0 else 0, held, until_ms)
+        if self.window and now_ms >= until_ms:  # where its window ends
+            start = start_ms(self.window, now_ms)
+            if start > at_ms:
+                return Row(start, 0, 0, end_ms(self.window, start))
+        return row
+
+    def fits(self, row: Row, amount: int) -> bool:
+        """Whether an aged row has room. What is larger than a whole bucket needs an empty one, and leaves a debt."""
+        match self.kind:
+            case "bucket":
+                return row.used + min(amount, self.limit) * self.period_ms <= self.limit * self.period_ms
+            case "budget":
+                return row.used + row.held + amount <= self.limit
+            case "seats":
+                return row.held + amount <= self.limit
+
+    def taken(self, row: Row, amount: int) -> Row:
+        """An aged row with a reservation on it."""
+        if self.kind == "bucket":
+            return self._filled(row, amount)
+        return Row(row.at_ms, row.used, row.held + amount, row.until_ms if self.window else _NEVER_MS)
+
+    def spent(self, row: Row, amount: int) -> Row:
+        """An aged row with so much spent. Seats are not spent."""
+        match self.kind:
+            case "bucket":
+                return self._filled(row, amount)
+            case "budget":
+                return Row(row.at_ms, row.used + amount, row.held, row.until_ms)
+            case "seats":
+                return row
+
+    def _filled(self, row: Row, amount: int) -> Row:
+        used = row.used + amount * self.period_ms
+        return Row(row.at_ms, used, row.held, row.at_ms - -used // self.rate)
+
+    def in_window(self, row: Row, start: int) -> Row | None:
+        """The row of a budget for the window that began at `start`; None where that one is over."""
+        assert self.window is not None
+        if row.at_ms < start:
+            return Row(start, 0, 0, end_ms(self.window, start))
+        return row if row.at_ms == start else None
+
+    def free_ms(self, row: Row, amount: int, now_ms: int) -> int | None:
+        """When an aged row that has no room will have it by time alone; None where other calls have to end first."""
+        match self.kind:
+            case "bucket":
+                over = row.used + (min(amount, self.limit) - self.limit) * self.period_ms
+                return now_ms + max(0, _ceil(over, self.rate))
+            case "budget":
+                assert self.window is not None
+                return None if row.used + amount <= self.limit else end_ms(self.window, row.at_ms)
+            case "seats":
+                return None
+
+    def level(self, row: Row, now_ms: int) -> Level:
+        """Where an aged row stands; reservations count as used."""
+        match self.kind:
+            case "bucket":
+                used, resets = _ceil(row.used, self.period_ms), now_ms + _ceil(row.used, self.rate)
+            case "budget":
+                assert self.window is not None
+                used, resets = row.used + row.held, end_ms(self.window, row.at_ms)
+            case "seats":
+                used, resets = row.held, now_ms
+        return Level(self, used, max(0, self.limit - used), resets)
+
+
+class Charge(NamedTuple):
+    """So much on that counter."""
+
+    counter: Counter
+    amount: int
+
+
+class Hold(NamedTuple):
+    """What a reservation holds of a counter, as stores keep it."""
+
+    key: str
+    kind: Kind
+    amount: int
+    at_ms: int
+    """A budget: the start of the window that it belongs to."""
+    period_ms: int
+
+
+def given_back(hold: Hold, row: Row) -> Row:
+    """The row without a reservation. What belonged to a window that is over is gone with it."""
+    at_ms, used, held, until_ms = row
+    match hold.kind:
+        case "bucket":  # to drain and to give back may come in any order: neither goes below nothing
+            return Row(at_ms, max(0, used - hold.amount * hold.period_ms), held, until_ms)
+        case "budget":
+            return Row(at_ms, used, max(0, held - hold.amount), until_ms) if at_ms == hold.at_ms else row
+        case "seats":
+            held = max(0, held - hold.amount)
+            return Row(at_ms, used, held, until_ms if held else 0)
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)

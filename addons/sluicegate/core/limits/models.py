@@ -1,0 +1,81 @@
+"""Which model a caller gets: aliases, then what is denied and allowed, then the cheaper one where a budget runs low."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from sluicegate.core.limits.rules import Layer
+
+__all__ = ["Chosen", "Forbidden", "choose", "downgrades", "names_models"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The model to ask for. `why`: which rule changed it, if one did."""
+
+    model: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """Not this model. `name`: the rule, as the configuration calls it."""
+
+    name: str
+    message: str
+
+
+def names_models(layers: Sequence[Layer]) -> bool:
+    """Whether any of these limits says something about models."""
+    return any(layer.limit.models or layer.limit.deny or layer.limit.aliases or layer.limit.downgrade for layer in layers)
+
+
+def downgrades(layers: Sequence[Layer], asked: str) -> frozenset[str]:
+    """The scopes of budgets on which it depends whether a request for this model gets another."""
+    model = _alias(asked, layers).model
+    return frozenset(layer.scope for layer in layers if any(fnmatchcase(model, d.from_) for d in layer.limit.downgrade))
+
+
+def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = lambda _: 0.0) -> Chosen | Forbidden:
+    """The model for a request that asks for `asked`.
+
+    `used`: how much of its fullest budget a scope has used, 0 to 1. The model of an alias or a downgrade is the operator's
+    word: it need not be allowed besides.
+    """
+    chosen = _alias(asked, layers)
+    if chosen.why is None and (no := _forbidden(asked, layers)):
+        return no
+    for layer in layers:
+        for rule in layer.limit.downgrade:
+            if fnmatchcase(chosen.model, rule.from_) and used(layer.scope) >= rule.over:
+                return Chosen(rule.to, f"{layer.name}.downgrade: over {rule.over:.0%} of the budget of {layer.whose}")
+    return chosen
+
+
+def _alias(asked: str, layers: Sequence[Layer]) -> Chosen:
+    for layer in layers:
+        for pattern, model in layer.limit.aliases.items():
+            if fnmatchcase(asked, pattern):
+                return Chosen(model, f"{layer.name}.aliases.{pattern}")
+    return Chosen(asked)
+
+
+def _forbidden(model: str, layers: Sequence[Layer]) -> Forbidden | None:
+    shown = f"the model {model[:100]!r}" if model else "a model that can not be read"
+    listed: set[str] = set()
+    for layer in layers:
+        limit = layer.limit
+        if any(fnmatchcase(model, p) for p in limit.deny):
+            return Forbidden(f"{layer.name}.deny", f"{layer.whose} may not use {shown} ({layer.name}.deny)")
+        if not limit.models or layer.scope in listed:  # a key's own list stands in for the default one
+            continue
+        listed.add(layer.scope)
+        if not any(fnmatchcase(model, p) for p in limit.models):
+            allowed = ", ".join(limit.models)
+            return Forbidden(
+                f"{layer.name}.models",
+                f"{layer.whose} may not use {shown}; {layer.name}.models allows {allowed}",
+            )
+    return None

@@ -1,0 +1,252 @@
+"""Rules: which counters a call meets. All of them must have room.
+
+A key has one limit, put together field by field: the virtual key's own budget, then `limits.keys.NAME`, then
+`limits.default`, which every key has for itself. Teams, users, models and providers have one for all their calls together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Protocol
+
+from sluicegate.core.identity import Caller
+from sluicegate.core.limits.counters import MINUTE_MS, Counter, Unit
+from sluicegate.core.limits.windows import Window
+
+__all__ = ["NANO", "DowngradeLike", "Layer", "LimitLike", "LimitsLike", "Rules", "RunawayLike"]
+
+NANO: Final = 1_000_000_000
+"""Money is counted in billionths of a US dollar."""
+
+_LEAST_BURST: Final = 200
+"""Requests that may come at once where `burst` is not given: a client such as Claude Code starts with dozens."""
+_RATES: Final[tuple[tuple[str, Unit], ...]] = (
+    ("rpm", "requests"),
+    ("input_tpm", "input_tokens"),
+    ("output_tpm", "output_tokens"),
+    ("tpm", "tokens"),
+)
+_WINDOWS: Final[tuple[Window, ...]] = ("hour", "day", "week", "month")
+_MAX_CACHED: Final = 5000
+
+
+class Budgets[T](Protocol):
+    """An amount a window, or None."""
+
+    @property
+    def hour(self) -> T | None: ...
+    @property
+    def day(self) -> T | None: ...
+    @property
+    def week(self) -> T | None: ...
+    @property
+    def month(self) -> T | None: ...
+
+
+class DowngradeLike(Protocol):
+    @property
+    def over(self) -> float: ...
+    @property
+    def from_(self) -> str: ...
+    @property
+    def to(self) -> str: ...
+
+
+class LimitLike(Protocol):
+    """What the configuration says of one limit."""
+
+    @property
+    def rpm(self) -> int | None: ...
+    @property
+    def input_tpm(self) -> int | None: ...
+    @property
+    def output_tpm(self) -> int | None: ...
+    @property
+    def tpm(self) -> int | None: ...
+    @property
+    def burst(self) -> int | None: ...
+    @property
+    def concurrency(self) -> int | None: ...
+    @property
+    def budget_usd(self) -> Budgets[float]: ...
+    @property
+    def budget_tokens(self) -> Budgets[int]: ...
+    @property
+    def models(self) -> Sequence[str]: ...
+    @property
+    def deny(self) -> Sequence[str]: ...
+    @property
+    def aliases(self) -> Mapping[str, str]: ...
+    @property
+    def downgrade(self) -> Sequence[DowngradeLike]: ...
+
+
+class RunawayLike(Protocol):
+    @property
+    def same_request(self) -> int: ...
+    @property
+    def window_s(self) -> float: ...
+    @property
+    def session_usd(self) -> float: ...
+    @property
+    def session_minutes(self) -> int: ...
+
+
+class LimitsLike(Protocol):
+    """The section `limits`."""
+
+    @property
+    def default(self) -> LimitLike: ...
+    @property
+    def keys(self) -> Mapping[str, LimitLike]: ...
+    @property
+    def teams(self) -> Mapping[str, LimitLike]: ...
+    @property
+    def users(self) -> Mapping[str, LimitLike]: ...
+    @property
+    def models(self) -> Mapping[str, LimitLike]: ...
+    @property
+    def providers(self) -> Mapping[str, LimitLike]: ...
+    @property
+    def runaway(self) -> RunawayLike: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One limit that holds for a caller, with its place in the configuration."""
+
+    name: str
+    whose: str
+    scope: str
+    """The beginning of its counters' keys."""
+    limit: LimitLike
+
+
+class Rules:
+    """The section `limits`, as calls meet it."""
+
+    def __init__(self, limits: LimitsLike) -> None:
+        self._limits = limits
+        self._layers: dict[tuple[str | None, ...], tuple[tuple[Layer, ...], tuple[Counter, ...]]] = {}
+        self._shared: dict[tuple[str, str], tuple[Counter, ...]] = {}
+
+    def layers(self, caller: Caller) -> tuple[Layer, ...]:
+        """The limits that hold for a caller, whatever it asks for; its key's before those that it shares."""
+        return self._known(caller)[0]
+
+    def counters(self, caller: Caller, model: str = "", provider: str = "") -> tuple[Counter, ...]:
+        """The counters of a call for this model, which this provider will serve."""
+        own = self._known(caller)[1]
+        if not self._limits.models and not self._limits.providers:
+            return own
+        key = (model, provider)
+        if key not in self._shared:
+            if len(self._shared) >= _MAX_CACHED:  # model names come from requests
+                self._shared.clear()
+            self._shared[key] = tuple(self._shared_counters(model, provider))
+        return own + self._shared[key]
+
+    def of_provider(self, provider: str) -> tuple[Counter, ...]:
+        """The counters that only this provider's limit has."""
+        return tuple(self._shared_counters("", provider)) if provider in self._limits.providers else ()
+
+    def runaway(self, digest: str, session: str | None) -> Iterator[Counter]:
+        """The counters that stop a client in a loop. `digest`: of the caller and the body."""
+        limit = self._limits.runaway
+        if limit.same_request:
+            period = int(limit.window_s * 1000)
+            yield Counter(
+                f"same:{limit.same_request}/{period}:{digest}", "limits.runaway.same_request", "this request", "bucket",
+                "requests", limit.same_request, limit.same_request, period,
+            )  # fmt: skip
+        if limit.session_usd and session:
+            nano, period = int(limit.session_usd * NANO), limit.session_minutes * MINUTE_MS
+            yield Counter(
+                f"session:{period}:{session}", "limits.runaway.session_usd", "this session", "bucket", "nano_usd",
+                nano, nano, period,
+            )  # fmt: skip
+
+    def _known(self, caller: Caller) -> tuple[tuple[Layer, ...], tuple[Counter, ...]]:
+        own = caller.budget_usd
+        key = (caller.key_id, caller.name, caller.team, caller.user, repr(sorted(own.items())) if own else None)
+        known = self._layers.get(key)
+        if known is None:
+            if len(self._layers) >= _MAX_CACHED:  # callers of mode open have any number of names
+                self._layers.clear()
+            layers = tuple(self._layers_of(caller))
+            known = self._layers[key] = layers, tuple(self._own_counters(caller, layers))
+        return known
+
+    def _layers_of(self, caller: Caller) -> Iterator[Layer]:
+        limits = self._limits
+        key = f"key:{caller.key_id}"
+        whose = f"the key {caller.name}" if caller.name else "this key"
+        for name in dict.fromkeys(n for n in (caller.name, caller.key_id) if n):
+            if name in limits.keys:
+                yield Layer(f"limits.keys.{name}", whose, key, limits.keys[name])
+        yield Layer("limits.default", whose, key, limits.default)
+        if caller.team and caller.team in limits.teams:
+            team = caller.team
+            yield Layer(f"limits.teams.{team}", f"the team {team}", f"team:{team}", limits.teams[team])
+        if caller.user and caller.user in limits.users:
+            user = caller.user
+            yield Layer(f"limits.users.{user}", f"the user {user}", f"user:{user}", limits.users[user])
+
+    def _own_counters(self, caller: Caller, layers: tuple[Layer, ...]) -> Iterator[Counter]:
+        of_key = [layer for layer in layers if layer.scope.startswith("key:")]
+        yield from counters_of(of_key, caller.budget_usd or {})
+        for layer in layers[len(of_key) :]:
+            yield from counters_of([layer])
+
+    def _shared_counters(self, model: str, provider: str) -> Iterator[Counter]:
+        for pattern, limit in self._limits.models.items():
+            if model and fnmatchcase(model, pattern):
+                yield from counters_of(
+                    [Layer(f"limits.models.{pattern}", f"the model {pattern}", f"model:{pattern}", limit)]
+                )
+        if provider in self._limits.providers:
+            whose, limit = f"the provider {provider}", self._limits.providers[provider]
+            yield from counters_of([Layer(f"limits.providers.{provider}", whose, f"provider:{provider}", limit)])
+
+
+def counters_of(layers: Sequence[Layer], own_usd: Mapping[Window, float] | None = None) -> Iterator[Counter]:
+    """The counters of limits that stand in for each other: of each field the first that is given. All have one scope."""
+    scope, whose = layers[0].scope, layers[0].whose
+    for name, unit in _RATES:
+        if found := _first(layers, name):
+            layer, rate = found
+            size = (layer.limit.burst or max(rate, _LEAST_BURST)) if name == "rpm" else rate
+            yield Counter(f"{scope}:{name}", f"{layer.name}.{name}", whose, "bucket", unit, size, rate)
+    if found := _first(layers, "concurrency"):
+        layer, seats = found
+        yield Counter(f"{scope}:concurrency", f"{layer.name}.concurrency", whose, "seats", "seats", seats)
+    for window in _WINDOWS:
+        if own_usd and window in own_usd:
+            nano = round(own_usd[window] * NANO)
+            yield Counter(
+                f"{scope}:usd:{window}", f"its own budget a {window}", whose, "budget", "nano_usd", nano, window=window
+            )
+        else:
+            yield from _budget(layers, scope, whose, "budget_usd", window, NANO)
+        yield from _budget(layers, scope, whose, "budget_tokens", window, 1)
+
+
+def _budget(layers: Sequence[Layer], scope: str, whose: str, section: str, window: Window, scale: int) -> Iterable[Counter]:
+    for layer in layers:
+        amount = getattr(getattr(layer.limit, section), window)
+        if amount is not None:
+            unit: Unit = "nano_usd" if section == "budget_usd" else "tokens"
+            key = f"{scope}:{'usd' if scale > 1 else 'tokens'}:{window}"
+            name = f"{layer.name}.{section}.{window}"
+            return (Counter(key, name, whose, "budget", unit, round(amount * scale), window=window),)
+    return ()
+
+
+def _first(layers: Sequence[Layer], name: str) -> tuple[Layer, int] | None:
+    for layer in layers:
+        value = getattr(layer.limit, name)
+        if value is not None:
+            return layer, value
+    return None

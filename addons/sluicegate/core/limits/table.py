@@ -1,0 +1,55 @@
+"""A Table in this process's memory."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import Final
+
+from sluicegate.core.limits.book import Reservation
+from sluicegate.core.limits.counters import EMPTY, Row
+
+__all__ = ["MemoryTable"]
+
+_AT_ONCE: Final = 100
+"""How many reservations one operation lets go of, so that none pays for all."""
+
+
+class MemoryTable:
+    """Rows and reservations in dictionaries, and a heap of when reservations are due."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+        self.reservations: dict[str, Reservation] = {}
+        self._due: list[tuple[int, str]] = []
+
+    def row(self, key: str) -> Row:
+        return self.rows.get(key, EMPTY)
+
+    def put(self, key: str, row: Row) -> None:
+        self.rows[key] = row
+
+    def reservation(self, id: str, /) -> Reservation | None:
+        return self.reservations.get(id)
+
+    def keep(self, id: str, reservation: Reservation | None, /) -> None:
+        if reservation is None:
+            self.reservations.pop(id, None)
+            return
+        self.reservations[id] = reservation
+        heapq.heappush(self._due, (reservation.due_ms, id))
+
+    def due(self, now_ms: int) -> Iterator[tuple[str, Reservation]]:
+        heap = self._due
+        for _ in range(_AT_ONCE):
+            if not heap or heap[0][0] > now_ms:
+                return
+            at_ms, name = heapq.heappop(heap)
+            known = self.reservations.get(name)
+            if known is not None and known.due_ms == at_ms:  # else it was extended or settled since
+                yield name, known
+
+    def sweep(self, now_ms: int) -> None:
+        """Forget the counters that say nothing any more."""
+        for key in [k for k, row in self.rows.items() if row.until_ms <= now_ms]:
+            del self.rows[key]

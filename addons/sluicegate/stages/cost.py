@@ -1,0 +1,34 @@
+"""What a call cost, by what the provider's bytes say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sluicegate.core.pricing import Prices
+from sluicegate.core.usage import Usage
+from sluicegate.exchange import Exchange
+from sluicegate.settings import Settings
+
+__all__ = ["call_cost_usd", "cost_usd", "kind_of"]
+
+
+def kind_of(settings: Settings, provider: str) -> str:
+    """A provider's kind: its name is the operator's choice and says nothing about prices."""
+    configured = settings.providers.get(provider)
+    return configured.resolved_kind if configured else provider or "anthropic"
+
+
+def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
+    """The cost of an exchange's call; None where its usage or its price is not known, and for what is no inference."""
+    facts = x.call.facts if x.call else None
+    if facts is None or not facts.usage.known or x.surface != "messages":
+        return None
+    request = x.facts
+    model = facts.model or (request.model if request else None) or ""  # what was sent, where no answer names one
+    return cost_usd(x, facts.usage, model, x.target.provider if x.target else "", settings, prices)
+
+
+def cost_usd(x: Exchange, usage: Usage, model: str, provider: str, settings: Settings, prices: Prices) -> float | None:
+    """What this usage costs at the time of the exchange."""
+    when = datetime.fromtimestamp(x.started_at, UTC)
+    return prices.cost_usd(usage, model, kind_of(settings, provider), when)

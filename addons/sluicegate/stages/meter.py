@@ -1,0 +1,116 @@
+"""Meter: what a call may use, before it is sent, and what it has used, by the provider's bytes.
+
+Where these do not say it, because the call broke off, the estimate is charged: what may have been sent is never free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sluicegate.core.limits.counters import Counter
+from sluicegate.core.limits.estimate import WORST_OUTPUT_TOKENS, Amounts, input_tokens, most_input_tokens, used_tokens
+from sluicegate.core.limits.rules import NANO
+from sluicegate.core.usage import Usage
+from sluicegate.errors import Refused
+from sluicegate.exchange import Exchange
+from sluicegate.services import Services
+from sluicegate.settings import Settings
+from sluicegate.stages.accounts import Accounts
+from sluicegate.stages.cost import call_cost_usd, cost_usd
+
+__all__ = ["Meter"]
+
+_NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
+_NEVER_ARRIVED: Final = frozenset({"connect", "tls"})
+
+
+class Meter:
+    """Reads exchanges for the limiter."""
+
+    def __init__(self, settings: Settings, services: Services, accounts: Accounts) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.services = services
+        self.accounts = accounts
+        self.prices = services.prices_for(settings)
+
+    # -- before
+    def estimate(self, x: Exchange, counters: Iterable[Counter], key_id: str, model: str, provider: str) -> Amounts:
+        """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
+        if x.surface != "messages":
+            return Amounts()
+        body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
+        most = most if most and most > 0 else None
+        if self.limits.strict:
+            read, written = most_input_tokens(body), most or WORST_OUTPUT_TOKENS
+        else:
+            seen = self.accounts.history.p95(key_id, model)
+            read, written = input_tokens(body), self.limits.cold_output_tokens if seen is None else seen
+            written = min(written, most or written)
+        cost = self._price(x, model, provider, read, written) if _in_money(counters) else 0
+        return Amounts(1, read, written, cost)
+
+    def _price(self, x: Exchange, model: str, provider: str, read: int, written: int) -> int:
+        usages = [Usage(input_tokens=read, output_tokens=written)]
+        if self.limits.strict:  # the dearest that it can become
+            us = "us"
+            usages = [
+                Usage(input_tokens=read, output_tokens=written, inference_geo=us),
+                Usage(cache_write_5m_tokens=read, output_tokens=written, inference_geo=us),
+                Usage(cache_write_1h_tokens=read, output_tokens=written, inference_geo=us),
+            ]
+        costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
+        known = [cost for cost in costs if cost is not None]
+        if known:
+            return round(max(known) * NANO)
+        if self.limits.strict:
+            message = f"no price is known for the model {model[:100]!r}, and limits.strict is on; add it under prices:"
+            raise Refused(403, message, should_retry=False)
+        if self.accounts.once(f"unpriced:{model}"):
+            self.services.alarm("limits.unpriced", model=model[:100])
+        return 0
+
+    # -- after
+    def used(self, x: Exchange, counters: Iterable[Counter], key_id: str, reserved: Amounts) -> Amounts | None:
+        """What to charge; None where nothing was sent. An answer out of the cache counts as a request only."""
+        call = x.call
+        if x.label is not None and x.label.startswith("HIT"):
+            return Amounts()
+        if call is None or (call.status is None and _was_not_sent(x)):
+            return None
+        if x.surface != "messages" or (call.status or 0) >= 400:
+            return Amounts()
+        facts = call.facts
+        if facts is None or not facts.usage.known:
+            return Amounts() if facts and facts.error_type else reserved
+        read, written = used_tokens(facts.usage)
+        cost = self._cost(x, reserved) if _in_money(counters) else 0
+        if facts.complete:
+            self.accounts.history.add(key_id, (x.facts.model if x.facts else None) or "", written)
+            return Amounts(1, read, written, cost)
+        unseen = max(0, reserved.output_tokens - written)  # it broke off: how much was written nobody says
+        more = self._price_of_output(x, unseen) if unseen and _in_money(counters) else 0
+        return Amounts(1, read, written + unseen, cost + more)
+
+    def _cost(self, x: Exchange, reserved: Amounts) -> int:
+        """In nano-USD; where no price is known, what was reserved."""
+        cost = call_cost_usd(x, self.settings, self.prices)
+        return reserved.nano_usd if cost is None else round(cost * NANO)
+
+    def _price_of_output(self, x: Exchange, tokens: int) -> int:
+        model = (x.call.facts.model if x.call and x.call.facts else None) or (x.facts.model if x.facts else None) or ""
+        provider = x.target.provider if x.target else ""
+        cost = cost_usd(x, Usage(output_tokens=tokens), model, provider, self.settings, self.prices)
+        return round((cost or 0.0) * NANO)
+
+
+def _in_money(counters: Iterable[Counter]) -> bool:
+    return any(c.unit == "nano_usd" for c in counters)
+
+
+def _was_not_sent(x: Exchange) -> bool:
+    """Without a word from upstream: whether it is certain that no provider has seen the request."""
+    if x.outcome in _NOT_SENT or (x.release is None and not x.tries):
+        return True
+    return x.release is None and all(t["cause"] in _NEVER_ARRIVED for t in x.tries)

@@ -1,0 +1,1 @@
+"""Where virtual keys live: SQLite on one machine, PostgreSQL for several."""

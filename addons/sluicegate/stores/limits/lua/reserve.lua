@@ -1,0 +1,24 @@
+
+-- reserve: charge all counters of a call, or none. core/limits/book.py, reserve().
+expire()
+local rows = {}
+local room = true
+for i, c in ipairs(args.charges) do
+  rows[i] = aged(c, row_of(c[KEY]))
+  room = room and fits(c, rows[i])
+end
+local known = reservation(args.id)
+if known and known.state == 'live' then
+  return told(rows, 1)
+end
+if not room then
+  return told(rows, 0)
+end
+local holds = {}
+for i, c in ipairs(args.charges) do
+  take(c, rows[i])
+  put(c[KEY], rows[i])
+  holds[i] = {c[KEY], c[KIND], whole(c[AMOUNT]), rows[i].at, c[PERIOD]}
+end
+keep(args.id, 'live', now + args.lease, holds)
+return told(rows, 1)

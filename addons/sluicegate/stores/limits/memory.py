@@ -1,0 +1,56 @@
+"""Limits of one process, in its memory: gone with it, and shared with no other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sluicegate.core.limits import book
+from sluicegate.core.limits.book import ReserveRequest, Verdict
+from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.table import MemoryTable
+from sluicegate.stores.limits.base import Clock, wall_ms
+
+__all__ = ["MemoryLimits"]
+
+_SWEEP_EVERY = 10_000
+"""Operations between two looks for counters that say nothing any more."""
+
+
+class MemoryLimits:
+    """An InstantStore."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or wall_ms
+        self._table = MemoryTable()
+        self._operations = 0
+
+    def reserve_now(self, request: ReserveRequest) -> Verdict:
+        now_ms = self._clock()
+        self._operations += 1
+        if self._operations % _SWEEP_EVERY == 0:
+            self._table.sweep(now_ms)
+        return book.reserve(self._table, request, now_ms)
+
+    def settle_now(self, id: str, used: Sequence[Charge], /) -> None:
+        book.settle(self._table, id, used, self._clock())
+
+    def peek_now(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
+        return book.peek(self._table, counters, self._clock())
+
+    async def reserve(self, request: ReserveRequest) -> Verdict:
+        return self.reserve_now(request)
+
+    async def settle(self, id: str, used: Sequence[Charge], /) -> None:
+        self.settle_now(id, used)
+
+    async def release(self, id: str, /) -> None:
+        self.settle_now(id, ())
+
+    async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
+        book.extend(self._table, ids, lease_ms, self._clock())
+
+    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
+        return self.peek_now(counters)
+
+    async def close(self) -> None:
+        """There is nothing to let go of."""

@@ -1,0 +1,166 @@
+"""Limits of all machines, in Redis or Valkey: one Lua script an operation, which Redis runs as a whole.
+
+Time is the server's: machines whose clocks differ agree on when a lease ends and how far a bucket has drained. Only where a
+calendar window begins is computed here, for the windows around now, among which the script chooses by its own clock.
+
+All keys share one hash tag. A script may touch many counters at once, and in a cluster these must lie on one node.
+
+Operations that come while others are on their way go together in the next round trip, so that a thousand calls at once need
+neither a thousand connections nor as many round trips.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError
+
+from sluicegate.core.limits.book import Admitted, ReserveRequest, Verdict, denial
+from sluicegate.core.limits.counters import Charge, Counter, Level, Row
+from sluicegate.core.limits.windows import starts_around
+from sluicegate.errors import StoreError
+from sluicegate.stores.limits.base import Clock, wall_ms
+
+__all__ = ["RedisLimits"]
+
+PREFIX: Final = "{sluicegate}:limits"
+_TIMEOUT_S: Final = 2.0
+_MOST_AT_ONCE: Final = 128
+_ENCODE: Final = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class _Asked:
+    """One operation, and who waits for it."""
+
+    script: str
+    arguments: bytes
+    answer: asyncio.Future[list[int]]
+
+
+class RedisLimits:
+    """A LimitStore for any number of machines."""
+
+    def __init__(self, url: str, clock: Clock | None = None, prefix: str = PREFIX) -> None:
+        self._url = url
+        self._clock = clock
+        self._prefix = prefix
+        self._redis: Redis | None = None
+        self._asked: list[_Asked] = []
+        self._sending: asyncio.Task[None] | None = None
+
+    async def reserve(self, request: ReserveRequest) -> Verdict:
+        charges = request.charges
+        now_ms, rows, (admitted,) = await self._run(
+            "reserve", {"id": request.id, "lease": request.lease_ms, "charges": self._told(charges)}, len(charges)
+        )
+        if admitted:
+            return Admitted(request.id, charges, rows, now_ms)
+        if denied := denial(charges, rows, now_ms):
+            return denied
+        raise StoreError("Redis denied what its own counters admit: an amount is larger than its numbers are exact")
+
+    async def settle(self, id: str, used: Sequence[Charge], /) -> None:
+        await self._run("settle", {"id": id, "charges": self._told(used)})
+
+    async def release(self, id: str, /) -> None:
+        await self.settle(id, ())
+
+    async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
+        await self._run("extend", {"ids": list(ids), "lease": lease_ms})
+
+    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
+        told = self._told(Charge(counter, 0) for counter in counters)
+        now_ms, rows, _ = await self._run("peek", {"charges": told}, len(counters))
+        return tuple(counter.level(row, now_ms) for counter, row in zip(counters, rows, strict=True))
+
+    async def close(self) -> None:
+        if self._sending:
+            await self._sending
+        redis, self._redis = self._redis, None
+        if redis is not None:
+            await redis.aclose()
+
+    def _told(self, charges: Iterable[Charge]) -> list[tuple[Any, ...]]:
+        now_ms = self._clock() if self._clock else wall_ms()
+        return [
+            (c.key, c.kind, amount, c.limit, c.rate, c.period_ms, starts_around(c.window, now_ms) if c.window else ())
+            for c, amount in charges
+        ]
+
+    async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, tuple[Row, ...], list[int]]:
+        """The server's time, the rows, and what else the script returned."""
+        arguments["now"] = self._clock() if self._clock else 0
+        answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
+        self._asked.append(_Asked(name, _ENCODE(arguments), answer))
+        if self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send())
+        got = await answer
+        ends = 1 + 4 * rows
+        return got[0], tuple(Row(*got[i : i + 4]) for i in range(1, ends, 4)), got[ends:]
+
+    # -- round trips
+    async def _send(self) -> None:
+        """As long as there is something: all that has come in, in one round trip."""
+        while self._asked:
+            batch, self._asked = self._asked[:_MOST_AT_ONCE], self._asked[_MOST_AT_ONCE:]
+            try:
+                said = await self._round_trip(batch)
+            except Exception as e:  # noqa: BLE001 - told to those who wait
+                said = [e] * len(batch)
+            for asked, result in zip(batch, said, strict=True):
+                if asked.answer.done():  # whoever waited has given up
+                    continue
+                if isinstance(result, Exception):
+                    # its errors name the host, never the password
+                    asked.answer.set_exception(StoreError(f"Redis: {type(result).__name__}: {result}"))
+                else:
+                    asked.answer.set_result(result)
+        self._sending = None
+
+    async def _round_trip(self, batch: Sequence[_Asked]) -> list[Any]:
+        redis = self._redis = self._redis or self._connect()
+        said = await self._evaluate(redis, batch)
+        if unknown := [i for i, result in enumerate(said) if isinstance(result, NoScriptError)]:
+            for name in {batch[i].script for i in unknown}:  # a server that was just started
+                await redis.script_load(_source(name))
+            again = await self._evaluate(redis, [batch[i] for i in unknown])
+            for i, result in zip(unknown, again, strict=True):
+                said[i] = result
+        return said
+
+    async def _evaluate(self, redis: Redis, batch: Sequence[_Asked]) -> list[Any]:
+        async with redis.pipeline(transaction=False) as pipe:
+            for asked in batch:
+                pipe.evalsha(_digest(asked.script), 1, self._prefix, asked.arguments)
+            said: list[Any] = await pipe.execute(raise_on_error=False)
+            return said
+
+    def _connect(self) -> Redis:
+        return Redis.from_url(
+            self._url,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
+            retry=Retry(NoBackoff(), 1),  # a connection that went stale; every operation may be repeated
+        )
+
+
+@cache
+def _source(name: str) -> str:
+    folder = resources.files(__package__).joinpath("lua")
+    return "".join(folder.joinpath(f"{part}.lua").read_text("utf-8") for part in ("common", name))
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha1(_source(name).encode(), usedforsecurity=False).hexdigest()

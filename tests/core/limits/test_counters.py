@@ -1,0 +1,85 @@
+"""Counters: buckets that drain, budgets of windows, seats."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.core.limits.counters import EMPTY, Counter, Row
+from sluicegate.core.limits.windows import DAY_MS
+
+DAY = 20_000 * DAY_MS
+RPM = Counter("k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 5, 60)
+BUDGET = Counter("k:usd", "limits.default.budget_usd.day", "this key", "budget", "nano_usd", 100, window="day")
+SEATS = Counter("k:c", "limits.default.concurrency", "this key", "seats", "seats", 2)
+
+
+def test_a_bucket_drains_evenly() -> None:
+    """Five at once, then one a second; the time it names for the next is the first moment at which it fits."""
+    row = RPM.aged(EMPTY, DAY)
+    for _ in range(5):
+        assert RPM.fits(row, 1)
+        row = RPM.taken(row, 1)
+    assert not RPM.fits(row, 1)
+    free = RPM.free_ms(row, 1, DAY)
+    assert free == DAY + 1000
+    assert not RPM.fits(RPM.aged(row, free - 1), 1)
+    assert RPM.fits(RPM.aged(row, free), 1)
+    assert RPM.level(row, DAY)[1:] == (5, 0, DAY + 5000)
+
+
+def test_more_than_a_whole_bucket_leaves_a_debt() -> None:
+    """A call that could never fit is let in when the bucket is empty, and the ones after it wait for it."""
+    row = RPM.aged(EMPTY, DAY)
+    assert RPM.fits(row, 50)
+    row = RPM.taken(row, 50)
+    assert RPM.free_ms(row, 1, DAY) == DAY + 46_000
+    assert not RPM.fits(RPM.taken(RPM.aged(EMPTY, DAY), 1), 50)
+
+
+def test_a_budget_is_whole_again_in_the_next_window() -> None:
+    """What was spent and what was reserved in the last one is gone with it."""
+    row = BUDGET.taken(BUDGET.spent(BUDGET.aged(EMPTY, DAY), 60), 40)
+    assert not BUDGET.fits(row, 1)
+    assert BUDGET.free_ms(row, 30, DAY) is None  # other calls hold it
+    assert BUDGET.free_ms(row, 41, DAY) == DAY + DAY_MS
+    assert BUDGET.aged(row, DAY + DAY_MS - 1) == row
+    assert BUDGET.aged(row, DAY + DAY_MS) == Row(DAY + DAY_MS, 0, 0, DAY + 2 * DAY_MS)
+
+
+def test_seats() -> None:
+    """Two calls at a time; time alone frees none."""
+    row = SEATS.taken(SEATS.taken(EMPTY, 1), 1)
+    assert not SEATS.fits(row, 1)
+    assert SEATS.free_ms(row, 1, DAY) is None
+    assert SEATS.level(row, DAY)[1:3] == (2, 0)
+
+
+@given(
+    counter=st.sampled_from([RPM, BUDGET, SEATS]),
+    used=st.integers(0, 10**9),
+    at=st.integers(0, 10**12),
+    back=st.integers(1, 10**9),
+)
+def test_time_never_runs_backwards(counter: Counter, used: int, at: int, back: int) -> None:
+    """A clock that is behind changes nothing."""
+    row = counter.aged(Row(0, used, 0, 0), at)
+    assert counter.aged(row, at - back) == row
+
+
+@given(
+    rate=st.integers(1, 10**6),
+    size=st.integers(1, 10**6),
+    gaps=st.lists(st.tuples(st.integers(0, 10**5), st.integers(1, 50))),
+)
+def test_a_bucket_lets_through_no_more_than_its_size_and_what_drained(
+    rate: int, size: int, gaps: list[tuple[int, int]]
+) -> None:
+    """However calls come, over any stretch of time: at most the size, plus rate × time."""
+    counter = Counter("k", "n", "w", "bucket", "requests", size, rate)
+    now, row, admitted = DAY, EMPTY, 0
+    for gap, amount in gaps:
+        now += gap
+        row = counter.aged(row, now)
+        if amount <= size and counter.fits(row, amount):
+            row = counter.taken(row, amount)
+            admitted += amount
+        assert admitted * 60_000 <= size * 60_000 + rate * (now - DAY)

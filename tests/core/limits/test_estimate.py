@@ -1,0 +1,50 @@
+"""Estimates: what a call may use, before it is made."""
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.core.limits.estimate import Amounts, History, input_tokens, most_input_tokens, used_tokens
+from sluicegate.core.usage import Usage
+
+
+def test_input() -> None:
+    """A token for four bytes; an image for what an image is, not for its base64."""
+    assert input_tokens(b"x" * 4001) == 1001
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 1_000_000}}
+    body = msgspec.json.encode({"messages": [{"role": "user", "content": [image, image]}]})
+    assert 3200 < input_tokens(body) < 3400
+
+
+@given(body=st.binary(max_size=3000))
+def test_the_most_is_never_less(body: bytes) -> None:
+    """The worst case holds the usual one, and a token for each byte."""
+    assert most_input_tokens(body) >= max(len(body), input_tokens(body))
+
+
+def test_used() -> None:
+    """Reads from the cache do not count as input; work besides the answer does."""
+    usage = Usage(10, 20, 1000, 30, 40, iterations=[("other", Usage(1, 2, 500, 3, 4))])
+    assert used_tokens(usage) == (88, 22)
+    assert Amounts(1, 88, 22).tokens == 110
+
+
+def test_history() -> None:
+    """What 95 of 100 answers did not exceed, of the latest 64, by key and model."""
+    history = History()
+    assert history.p95("k", "m") is None
+    for n in range(1, 101):
+        history.add("k", "m", n)
+    assert history.p95("k", "m") == 97  # of 37…100
+    history.add("k", "other", 5)
+    assert history.p95("k", "other") == 5
+
+
+def test_history_is_bounded() -> None:
+    """Keys and models without end; those used last are kept."""
+    history = History()
+    for i in range(5000):
+        history.add(f"k{i}", "m", 1)
+        history.add("busy", "m", 2)
+    assert len(history._latest) == len(history._p95) == 2000
+    assert history.p95("busy", "m") == 2

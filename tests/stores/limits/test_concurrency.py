@@ -1,0 +1,102 @@
+"""Many calls at once, from many processes, against one budget: nothing is spent that was not there."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from gatekit import ROOT, clean_env
+from rediskit import RedisServer
+from worker import BUDGET, COST, COUNTER, SEATS, Calls
+
+from sluicegate.stores.limits import LimitStore, storage_from_url
+
+WORKER = Path(__file__).parent / "worker.py"
+CALLS, PROCESSES = 5_000, 4
+LEASE_MS = 60_000
+SHORT_LEASE_MS = 2_500
+
+
+def start(url: str, folder: Path, calls: int, seed: int, mode: str, lease_ms: int = LEASE_MS) -> "subprocess.Popen[str]":
+    arguments = [sys.executable, str(WORKER), url, str(folder), str(calls), str(lease_ms), str(seed), mode]
+    env = clean_env({"PYTHONPATH": str(ROOT / "addons")})
+    return subprocess.Popen(arguments, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def run(url: str, folder: Path, mode: str) -> list[dict[str, int]]:
+    """What each process was let to spend."""
+    if url == "memory":
+
+        async def alone() -> dict[str, int]:
+            calls = Calls(storage_from_url(url), LEASE_MS, 0, mode)
+            await asyncio.gather(*(calls.one(n) for n in range(CALLS)))
+            return calls.result()
+
+        return [asyncio.run(alone())]
+    workers = [start(url, folder, CALLS // PROCESSES, seed, mode) for seed in range(PROCESSES)]
+    outputs = [worker.communicate(timeout=120)[0] for worker in workers]
+    assert [worker.returncode for worker in workers] == [0] * PROCESSES
+    return [json.loads(output) for output in outputs]
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+def url(request: pytest.FixtureRequest) -> str:
+    if request.param == "redis":
+        server: RedisServer = request.getfixturevalue("redis_server")
+        return server.url
+    return str(request.param)
+
+
+async def standing(url: str, folder: Path) -> tuple[int, int]:
+    """What the store says is used of the budget and of the seats."""
+    store = storage_from_url(url, folder)
+    usd, seats = await store.peek((COUNTER, SEATS))
+    await store.close()
+    return usd.used, seats.used
+
+
+def test_strict_never_overshoots(url: str, tmp_path: Path) -> None:
+    """5,000 calls for 3,000's money, reserved at their worst: not a billionth too much, and ≤ 1 % is left over."""
+    results = run(url, tmp_path, "strict")
+    assert sum(r["served"] + r["refused"] for r in results) == CALLS
+    spent = sum(r["spent"] for r in results)
+    assert 0.99 * BUDGET <= spent <= BUDGET
+    if url != "memory":
+        assert asyncio.run(standing(url, tmp_path)) == (spent, 0)
+
+
+def test_the_default_overshoots_by_no_more_than_its_errors_in_flight(url: str, tmp_path: Path) -> None:
+    """Estimates that are half as much and half as little: at most what those under way were too low; ≤ 1 % is left over."""
+    results = run(url, tmp_path, "estimate")
+    spent = sum(r["spent"] for r in results)
+    assert spent <= BUDGET + sum(r["worst_error"] for r in results)
+    assert spent >= 0.99 * BUDGET
+    if url != "memory":
+        assert asyncio.run(standing(url, tmp_path)) == (spent, 0)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_a_killed_process_holds_nothing_for_longer_than_its_lease(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """kill -9 in the middle of its calls: what it had reserved is there again when the lease is over, and not before."""
+    url = request.getfixturevalue("redis_server").url if kind == "redis" else kind
+    worker = start(url, tmp_path, 50, 1, "hold", SHORT_LEASE_MS)
+    assert worker.stdout
+    assert await asyncio.to_thread(worker.stdout.readline) == "held\n"
+    store = storage_from_url(url, tmp_path)
+    usd, seats = await store.peek((COUNTER, SEATS))
+    worker.kill()
+    worker.wait()
+    assert (usd.used, seats.used) == (50 * COST, 50)
+    await until_free(store)
+    await store.close()
+
+
+async def until_free(store: LimitStore) -> None:
+    async with asyncio.timeout(20):
+        while (await store.peek((SEATS,)))[0].used:
+            await asyncio.sleep(0.02)
+    assert (await store.peek((COUNTER,)))[0].used == 0
