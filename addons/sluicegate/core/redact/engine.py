@@ -1,0 +1,147 @@
+"""Runs rules over one text: one automaton says which rules to try, and these are tried near their keywords.
+
+RE2 throughout: its time is linear in the text, whatever the pattern. One pass of a single automaton (RE2's Set: all keywords,
+and the patterns of rules that have none or very short ones) tells which rules a text concerns; most texts end there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import re2
+
+from sluicegate.core.redact.pattern import Unknown, longest, parse
+from sluicegate.core.redact.rule import Hit, Rule, Span, compiled, options
+from sluicegate.core.redact.windows import NEAR, is_near, windows
+
+__all__ = ["Engine", "Match"]
+
+_GATE_MEMORY: Final = 32 << 20
+_SHORT_KEYWORD: Final = 4
+"""Shorter ones ("sk", "s.", "ey") are in any text: the rule's pattern itself goes into the gate instead."""
+_SMALL_TEXT: Final = 4096
+"""Bytes up to which looking for keywords costs more than it saves."""
+_MAX_REACH: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What a rule would hide, in bytes."""
+
+    start: int
+    end: int
+    rule: Rule
+
+
+@dataclass(slots=True)
+class _Ready:
+    """A rule with its compiled pattern."""
+
+    rule: Rule
+    search: Any
+    keywords: tuple[bytes, ...]
+    reach: int | None
+    """The most bytes a match can have; None where windows would be no help."""
+
+
+class Engine:
+    """Not for several threads at once only in its counters; matching itself shares nothing that changes."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        """PatternError where a pattern is none that RE2 takes."""
+        self._rules = [_ready(rule) for rule in rules]
+        self._gate, self._of_gate = _gate(rules)
+        self._always = frozenset(range(len(rules))) - frozenset(self._of_gate)
+        self.calls = 0
+        """Searches so far, and the bytes that they were given: what a text cost, apart from any clock."""
+        self.scanned = 0
+
+    def scan(self, data: bytes) -> list[Match]:
+        """Every match of every rule; they may overlap. `data`: a text's UTF-8 bytes."""
+        self.calls += 1
+        self.scanned += len(data)
+        hits = self._gate.Match(data)
+        if not hits and not self._always:
+            return []
+        found: list[Match] = []
+        for index in sorted({self._of_gate[hit] for hit in hits or ()} | self._always):
+            ready = self._rules[index]
+            found += (Match(start, end, ready.rule) for start, end in self._spans(ready, data))
+        return found
+
+    def _spans(self, ready: _Ready, data: bytes) -> Iterator[Span]:
+        rule = ready.rule
+        for low, high in self._regions(ready, data):
+            at = low
+            while at < high:
+                self.calls += 1
+                match = ready.search(data, at, high)
+                if match is None:
+                    self.scanned += high - at
+                    break
+                self.scanned += match.end() - at
+                value = _value(rule, match)
+                span = _judged(rule, match, data, value)
+                if span is not None and rule.near and not is_near(data, match.start(), match.end(), ready.keywords):
+                    span = None
+                if span is not None:
+                    yield span
+                # from the value's end, not the match's: the space behind it may be the one before the next
+                at = max(value[1], at + 1, span[1] if span else 0)
+
+    def _regions(self, ready: _Ready, data: bytes) -> Sequence[Span]:
+        if ready.reach is None or len(data) <= _SMALL_TEXT:
+            return ((0, len(data)),)
+        return windows(data, ready.keywords, ready.reach + NEAR)
+
+
+def _judged(rule: Rule, match: Any, data: bytes, value: Span) -> Span | None:
+    span = value if rule.judge is None else rule.judge(Hit(data, *match.span(), *value))
+    return span if span is not None and span[0] < span[1] else None
+
+
+def _value(rule: Rule, match: Any) -> Span:
+    """Where the value is: the rule's group, or the first that took part and is long enough, or all of the match."""
+    groups = (rule.group,) if rule.group else range(1, match.re.groups + 1)
+    for group in groups:
+        first, last = match.span(group)
+        if last - first >= rule.shortest_group:
+            return first, last
+    return match.span()  # type: ignore[no-any-return]
+
+
+def _ready(rule: Rule) -> _Ready:
+    keywords = tuple(k.encode() for k in rule.keywords)
+    return _Ready(rule, compiled(rule.pattern).search, keywords, _reach(rule) if keywords else None)
+
+
+def _reach(rule: Rule) -> int | None:
+    try:
+        found = longest(parse(rule.pattern))
+    except (Unknown, ValueError):
+        return None
+    width = 1 if rule.pattern.isascii() else 4
+    return found * width if found is not None and found * width <= _MAX_REACH else None
+
+
+def _gate(rules: Sequence[Rule]) -> tuple[Any, list[int]]:
+    """The automaton, and for each of its patterns the rule that it stands for."""
+    gate = re2.Set.SearchSet(options("", _GATE_MEMORY))
+    of_gate: list[int] = []
+    for index, rule in enumerate(rules):
+        for pattern in _triggers(rule):
+            gate.Add(pattern)
+            of_gate.append(index)
+    gate.Compile()
+    return gate, of_gate
+
+
+def _triggers(rule: Rule) -> tuple[bytes, ...]:
+    """The gate sees bytes: a pattern with other characters than ASCII is tried on every text."""
+    if rule.trigger is not None:
+        return (rule.trigger.encode(),)
+    if rule.keywords and min(map(len, rule.keywords)) >= _SHORT_KEYWORD:
+        return tuple(b"(?i)" + re2.escape(k.encode()) for k in rule.keywords)
+    return (rule.pattern.encode(),) if rule.pattern.isascii() else ()
