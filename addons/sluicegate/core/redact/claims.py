@@ -1,7 +1,7 @@
 """Overlapping matches become findings that do not overlap, and nothing that any rule matched is left out.
 
-Basic detectors claim their text first, in their order; of the other rules the longest match, then the leftmost. What a later
-match has beyond an earlier claim (the password after an e-mail address, say) remains a finding of its own.
+Basic detectors claim their text first, in their order; of the other rules the longest match, then the leftmost. What a
+later match has beyond an earlier claim (the password after an e-mail address, say) remains a finding of its own.
 """
 
 from __future__ import annotations

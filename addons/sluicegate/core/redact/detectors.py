@@ -39,7 +39,7 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
         r"snowflake|db2|cassandra|neo4j|bolt|nats)(?:\+[a-z0-9_]{1,20})?://[^\s:@/'\"<>\x60]{0,256}:[^\s'\"<>\x60]{1,512}@"
         r"[a-z0-9._:\[\]%,-]+(?:/[^\s'\"<>\x60\\,;)\]}|]*|\?[^\s'\"<>\x60\\,;)\]}|]*)?"
         r"|jdbc:[a-z0-9:]{2,40}(?://|@)[^\s'\"<>\x60]{1,512}[?;&:/](?:password|pwd)=[^\s'\"<>\x60&;,]+"
-        r"|(?:server|data source|host|addr|address|network address|defaultendpointsprotocol)=[^\r\n'\"<>\x60]{1,512}?;\s{0,3}"
+        r"|(?:server|data source|host|addr|network address|defaultendpointsprotocol)=[^\r\n'\"<>\x60]{1,512}?;\s{0,3}"
         r"(?:password|pwd|accountkey)=[^\s'\"<>\x60;,]+)",
     ),
     (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import cache
 from typing import Final
 
 from sluicegate.core.redact.detectors import BASIC
@@ -44,7 +45,11 @@ _LONGEST: Final = 64 * 1024
 _RUN: Final = re.compile(rb"[A-Za-z0-9+/_-]*+(?:\r?\n[A-Za-z0-9+/_-]{20,}+)*+={0,2}")
 _OFFSETS: Final = (0, 2, 3)
 """Where in its group of four characters a spelling begins, by how many bytes come before it in its group of three."""
-_SECRETS: Final = Engine([rule for rule in BASIC if rule.id not in ("email", "jwt", "bearer_token", "basic_auth")])
+
+
+@cache
+def _secrets() -> Engine:
+    return Engine([rule for rule in BASIC if rule.id not in ("email", "jwt", "bearer_token", "basic_auth")])
 
 
 def spellings(text: str) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ def _secret_in(data: bytes, first: int, end: int) -> Span | None:
         text = base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
     except binascii.Error:
         return None
-    found = _SECRETS.scan(text)
+    found = _secrets().scan(text)
     if not found:
         return None
     low, high = min(m.start for m in found) // 3 * 4, -(-max(m.end for m in found) // 3) * 4

@@ -1,7 +1,8 @@
 """Runs rules over one text: one automaton says which rules to try, and these are tried near their keywords.
 
-RE2 throughout: its time is linear in the text, whatever the pattern. One pass of a single automaton (RE2's Set: all keywords,
-and the patterns of rules that have none or very short ones) tells which rules a text concerns; most texts end there.
+RE2 throughout: its time is linear in the text, whatever the pattern. One pass of a single automaton (RE2's Set: all
+keywords, and the patterns of rules that have none or very short ones) tells which rules a text concerns; most texts end
+there.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class Engine:
 
 
 def _judged(rule: Rule, match: Any, data: bytes, value: Span) -> Span | None:
-    span = value if rule.judge is None else rule.judge(Hit(data, *match.span(), *value))
+    span = value if rule.judge is None else rule.judge(Hit(data, match.start(), match.end(), *value))
     return span if span is not None and span[0] < span[1] else None
 
 

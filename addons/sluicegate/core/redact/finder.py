@@ -13,9 +13,9 @@ from sluicegate.core.redact.engine import Engine, Match
 from sluicegate.core.redact.finding import Finding
 from sluicegate.core.redact.gitleaks import RulesError, builtin_rules, file_rules
 from sluicegate.core.redact.pii import PII
-from sluicegate.core.redact.rule import PatternError, Rule, compiled, type_name
+from sluicegate.core.redact.rule import Rule, pattern_fault, type_name
 
-__all__ = ["RuleFinder", "RulesError", "build_finder", "pattern_fault"]
+__all__ = ["RuleFinder", "RulesError", "build_finder"]
 
 _MEMO_TEXTS: Final = 65_536
 _MEMO_FINDINGS: Final = 262_144
@@ -77,8 +77,9 @@ def build_finder(
 ) -> RuleFinder:
     """A finder for settings.scrub.
 
-    `rules`: basic, gitleaks, pii, file:PATH. `salt`: random bytes of this process, at most 64; what the memo knows a text by
-    is keyed with it. `pii`: what the rule set pii looks for. `patterns`: own NAME → regex. `read`: gives a rule file's bytes.
+    `rules`: basic, gitleaks, pii, file:PATH. `salt`: random bytes of this process, at most 64; what the memo knows a text
+    by is keyed with it. `pii`: what the rule set pii looks for. `patterns`: own NAME → regex. `read`: gives a rule file's
+    bytes.
     RulesError where a rule file or a pattern is wrong.
     """
     chosen: list[Rule] = []
@@ -102,15 +103,6 @@ def _own(name: str, pattern: str) -> Rule:
     if fault := pattern_fault(pattern):
         raise RulesError(f"pattern {name}: {fault}")
     return Rule(f"own:{name}", type_name(name), "secret", pattern)
-
-
-def pattern_fault(pattern: str) -> str | None:
-    """Why a pattern cannot be used; None where it can."""
-    try:
-        empty = compiled(pattern).search(b"")
-    except PatternError as error:
-        return f"not a regular expression in RE2's syntax: {error}"
-    return "matches the empty text; ask for at least one character" if empty is not None else None
 
 
 def _each_once(rules: Sequence[Rule]) -> list[Rule]:

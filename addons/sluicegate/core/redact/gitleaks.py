@@ -1,9 +1,9 @@
 """Rule files in gitleaks' format: the built-in set (gitleaks 8.30) and the users' own `.gitleaks.toml`.
 
-What is understood: `[extend]` (useDefault, path, disabledRules), `[[rules]]` with id, regex, secretGroup, entropy, keywords and
-skipReport, allowlists in both spellings at both levels with regexes, regexTarget, stopwords, condition and targetRules. There
-are no paths and commits in a prompt: rules that are only about paths are left out, an allowlist that asks for a path and
-something else never applies, and a rule with a path and a regex runs everywhere.
+What is understood: `[extend]` (useDefault, path, disabledRules), `[[rules]]` with id, regex, secretGroup, entropy, keywords
+and skipReport, allowlists in both spellings at both levels with regexes, regexTarget, stopwords, condition and targetRules.
+There are no paths and commits in a prompt: rules that are only about paths are left out, an allowlist that asks for a path
+and something else never applies, and a rule with a path and a regex runs everywhere.
 
 Two things differ on purpose. gitleaks reads source files, where a quote, a space or a semicolon follows a secret; in prose
 and JSON it is any other character, too. And a rule runs near its keyword only, where gitleaks asks for it in the file.
@@ -179,7 +179,7 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
 
 
 SHORTEST_VALUE: Final = 6
-"""Without secretGroup the first group is the value, unless it is a mere part such as `(ab-){3}`: then all of the match is."""
+"""Without secretGroup the first group is the value, unless it is a mere part such as `(ab-){3}`: then all of it is."""
 
 _RIGHT_EDGES: Final = (r"""(?:[\x60'"\s;]|\\[nr]|$)""", r"""(?:[\x60'"\s;]|\\[nr]|$|\b)""", r"""(?:$|[\\'"\x60\s<),])""")
 _ANY_EDGE: Final = r"(?:[^\w]|$)"

@@ -10,7 +10,18 @@ import re2
 
 from sluicegate.core.redact.finding import Tier
 
-__all__ = ["AFTER_BASIC", "Hit", "Judge", "PatternError", "Rule", "Span", "compiled", "type_name"]
+__all__ = [
+    "AFTER_BASIC",
+    "Hit",
+    "Judge",
+    "PatternError",
+    "Rule",
+    "Span",
+    "compiled",
+    "options",
+    "pattern_fault",
+    "type_name",
+]
 
 AFTER_BASIC: Final = 100
 """The rank of every rule that is none of the basic ones: among these the longer match wins."""
@@ -93,6 +104,15 @@ def options(pattern: str, memory: int) -> Any:
     if pattern.isascii():
         found.encoding = re2.Options.Encoding.LATIN1
     return found
+
+
+def pattern_fault(pattern: str) -> str | None:
+    """Why a pattern of the configuration cannot be used; None where it can."""
+    try:
+        empty = compiled(pattern).search(b"")
+    except PatternError as error:
+        return f"not a regular expression in RE2's syntax: {error}"
+    return "matches the empty text; ask for at least one character" if empty is not None else None
 
 
 def type_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """The request bodies' own structure, as a table: what is fixed by the API and stays as it is, whatever it looks like.
 
-Everything that the table does not name is free: scanned at any depth, with its keys. A name is fixed only where the table has
-it, and a fixed string only where it is a string: an object in its place is scanned.
+Everything that the table does not name is free: scanned at any depth, with its keys. A name is fixed only where the table
+has it, and a fixed string only where it is a string: an object in its place is scanned.
 Sources: the Messages API reference, the Message Batches reference and the Chat Completions reference.
 """
 
@@ -132,37 +132,25 @@ _TOOL: Final = Object(
         "function": Object({"name": _NAME, "description": FREE, "parameters": _AS_IS}),
     }
 )
+_BODY_FIELDS: Final[dict[str, Shape]] = {
+    "model": _NAME,
+    "tools": Each(_TOOL),
+    "system": _blocks({}),
+    "messages": Each(_MESSAGE),
+    "metadata": _AS_IS,
+    "stop_sequences": Each(_NAME),
+    "stop": Each(_NAME),
+    "tool_choice": Object({"type": _NAME, "name": _NAME, "function": Object({"name": _NAME})}),
+    "thinking": Object({"type": _NAME}),
+    "service_tier": _NAME,
+    "container": FREE,
+}
+_SAMPLING: Final = (
+    "max_tokens max_completion_tokens stream temperature top_p top_k n seed reasoning_effort parallel_tool_calls "
+    "presence_penalty frequency_penalty"
+)
 _BODY: Final = Object(
-    {
-        "model": _NAME,
-        "tools": Each(_TOOL),
-        "system": _blocks({}),
-        "messages": Each(_MESSAGE),
-        "metadata": _AS_IS,
-        "stop_sequences": Each(_NAME),
-        "stop": Each(_NAME),
-        "tool_choice": Object({"type": _NAME, "name": _NAME, "function": Object({"name": _NAME})}),
-        "thinking": Object({"type": _NAME}),
-        "service_tier": _NAME,
-        "container": FREE,
-    }
-    | {
-        key: _NAME
-        for key in (
-            "max_tokens",
-            "max_completion_tokens",
-            "stream",
-            "temperature",
-            "top_p",
-            "top_k",
-            "n",
-            "seed",
-            "reasoning_effort",
-            "parallel_tool_calls",
-            "presence_penalty",
-            "frequency_penalty",
-        )
-    },
+    {**_BODY_FIELDS, **dict.fromkeys(_SAMPLING.split(), _NAME)},
     first={"tools": 0, "system": 1, "messages": 2},
 )
 _BATCHES: Final = Object({"requests": Each(Object({"custom_id": _NAME, "params": _BODY}))})
