@@ -15,7 +15,6 @@ __all__ = ["Allowlist", "allowlists"]
 
 MAX_ENTRIES: Final = 5_000
 _LONGEST_LINE: Final = 4_096
-_MEMORY: Final = 4 << 20
 
 Target = Literal["secret", "match", "line"]
 _TARGETS: Final[dict[str, Target]] = {"": "secret", "secret": "secret", "match": "match", "line": "line"}
@@ -99,4 +98,4 @@ def _regex(pattern: str, fields: Fields) -> Any:
 def _any_of(words: Sequence[str]) -> Any:
     if not words:
         return None
-    return compiled("|".join(re2.escape(w) for w in words), _MEMORY, limit=None)
+    return compiled("|".join(re2.escape(w) for w in words), limit=None)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import Final
 
@@ -23,8 +24,9 @@ _SUBSTANCE: Final = re.compile(rb"[0-9A-Za-z\x80-\xff]{2}")
 
 def settled(matches: Sequence[Match], data: bytes) -> list[Match]:
     """Disjoint matches in the order of the text, covering what the given ones cover."""
-    if len(matches) < 2:
-        return list(matches)
+    in_order = sorted(matches, key=_start)
+    if all(before.end <= after.start for before, after in pairwise(in_order)):
+        return in_order
     claims: list[Match] = []
     ends: list[int] = []
     """The ends of the claims: with them the neighbours of a span are found without a look at all claims."""
@@ -38,7 +40,7 @@ def settled(matches: Sequence[Match], data: bytes) -> list[Match]:
     return claims
 
 
-_end = attrgetter("end")
+_start, _end = attrgetter("start"), attrgetter("end")
 
 
 def _order(match: Match) -> tuple[int, int, int]:

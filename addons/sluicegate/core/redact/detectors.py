@@ -17,13 +17,17 @@ from sluicegate.core.redact.rule import Hit, Judge, Rule, Span
 
 __all__ = ["BASIC"]
 
-_LEFT: Final = r"(?:\b|\\[nrtbf])"
-"""A word begins here: after a border, or after an escape such as the `\\n` of JSON within a string."""
+_LEFT: Final = r"(?:^|[^A-Za-z0-9]|\\[nrtbf]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})"
+"""A value begins here: not within a word, or right after an escape such as the `\\n` of JSON within a string, or `%20`."""
+_RIGHT: Final = "(?:[^A-Za-z0-9]|$)"
 
 _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     ("anthropic_key", r"(sk-ant-[A-Za-z0-9_-]{12,})"),
     ("openai_key", _LEFT + r"(sk-(?:(?:proj|svcacct|admin|None|or-v1)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20,}))"),
-    ("aws_access_key", r"((?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|APKA|AROA|A3T[A-Z0-9])[A-Z0-9]{16})"),
+    (
+        "aws_access_key",
+        _LEFT + r"((?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|APKA|AROA|A3T[A-Z0-9])[A-Z0-9]{16})" + _RIGHT,
+    ),
     ("github_token", r"(gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})"),
     ("google_api_key", r"(AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{28})"),
     (
@@ -59,10 +63,10 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
     ),
     (
         "jenkins_api_token",
-        r"(?:\b|\\[nrt])(11[0-9a-f]{32})\b|(?i:\bjenkins[\w.-]{0,40}[\"'\s:=]{1,6}(?:is\s)?)\b([0-9a-f]{32})\b",
+        _LEFT + r"(11[0-9a-f]{32})\b|(?i:\bjenkins[\w.-]{0,40}[\"'\s:=]{1,6}(?:is\s)?)\b([0-9a-f]{32})\b",
     ),
     ("ansible_vault", r"(\$ANSIBLE_VAULT;[0-9]\.[0-9];[A-Z0-9]{2,16}(?:;[\w.-]{1,64})?)"),
-    ("hashicorp_vault_token", _LEFT + r"(hv[sbr]\.[\w-]{20,}|[sbr]\.[A-Za-z0-9]{24})\b"),
+    ("hashicorp_vault_token", _LEFT + r"(hv[sbr]\.[\w-]{20,}|[sbr]\.[A-Za-z0-9]{24})" + _RIGHT),
     ("email", r"([A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24})"),
 )
 
@@ -97,14 +101,14 @@ def _is_user_and_password(value: bytes) -> bool:
     return b":" in text and all(c >= 32 and c != 127 for c in text)
 
 
-_TURNS: Final = re.compile(rb"(?<=[a-z])[A-Z]|(?<=[A-Z])[a-z]")
-_MIN_TURNS: Final = 7
+_CAPITALS_OF_A_NAME: Final = 6
 
 
 def _vault(hit: Hit) -> Span | None:
-    """`s.` and 24 letters may be a method's name: random letters change their case more often than names do."""
+    """`s.` and 24 letters may be a method's name: of random letters about half are capitals, of a name's a few."""
     value = hit.value
-    is_name = value[1:2] == b"." and value[2:].isalpha() and len(_TURNS.findall(value)) < _MIN_TURNS
+    capitals = sum(65 <= c <= 90 for c in value)
+    is_name = value[1:2] == b"." and value[2:].isalpha() and capitals <= _CAPITALS_OF_A_NAME
     return None if is_name else (hit.first, hit.last)
 
 
@@ -119,7 +123,12 @@ def _email(hit: Hit) -> Span | None:
     local, _, domain = hit.value.partition(b"@")
     if domain.rpartition(b".")[2].lower() in _FILES or local == b"git":
         return None
-    return hit.first + len(local) - len(local.lstrip(b".%+-")), hit.last
+    before = hit.data[max(0, hit.first - 1) : hit.first]
+    if before == b"\\" and local[:1] in (b"n", b"r", b"t"):  # what an escape ends with is none of the address
+        local = local[1:]
+    elif re.match(rb"%[0-9A-F]{2}", local):
+        local = local[3:]
+    return hit.last - len(domain) - 1 - len(local.lstrip(b".%+-")), hit.last
 
 
 _JUDGES: Final[dict[str, Judge]] = {

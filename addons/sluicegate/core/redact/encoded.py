@@ -7,13 +7,13 @@ characters are looked for; what surrounds a hit is then decoded, and counts only
 from __future__ import annotations
 
 import base64
-import binascii
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
 from sluicegate.core.redact.detectors import BASIC
-from sluicegate.core.redact.engine import Engine
+from sluicegate.core.redact.engine import Engine, Match
 from sluicegate.core.redact.rule import Hit, Rule, Span
 
 __all__ = ["ENCODED", "spellings"]
@@ -42,6 +42,7 @@ _BEGINNINGS: Final = (
     "hvs.",
 )
 _LONGEST: Final = 64 * 1024
+_LOOK: Final = 240
 _RUN: Final = re.compile(rb"[A-Za-z0-9+/_-]*+(?:\r?\n[A-Za-z0-9+/_-]{20,}+)*+={0,2}")
 _OFFSETS: Final = (0, 2, 3)
 """Where in its group of four characters a spelling begins, by how many bytes come before it in its group of three."""
@@ -52,48 +53,46 @@ def _secrets() -> Engine:
     return Engine([rule for rule in BASIC if rule.id not in ("email", "jwt", "bearer_token", "basic_auth")])
 
 
-def spellings(text: str) -> tuple[str, ...]:
-    """The three ways in which base64 spells a text within a longer one: the characters that depend on it alone."""
-    found = []
-    for before in range(3):
+def spellings(text: str) -> Iterator[tuple[str, int]]:
+    """How base64 spells a text within a longer one: the characters that depend on it alone, and their place in a group."""
+    for before, offset in enumerate(_OFFSETS):
         encoded = base64.b64encode(b"\0" * before + text.encode())
-        whole = (before + len(text)) * 8 // 6
-        found.append(encoded[_OFFSETS[before] : whole].decode())
-    return tuple(found)
+        yield encoded[offset : (before + len(text)) * 8 // 6].decode(), offset
+
+
+@cache
+def _offsets() -> Mapping[bytes, int]:
+    return {spelling.encode(): offset for beginning in _BEGINNINGS for spelling, offset in spellings(beginning)}
 
 
 def _decoded(hit: Hit) -> Span | None:
-    """The groups of four characters that hold the secret, if there is one; wrapped lines are taken whole."""
+    """The groups of four characters that hold the secret, if there is one; wrapped lines are taken whole.
+
+    A secret begins at the hit, so that a short look tells whether there is one.
+    """
+    first = hit.first - _offsets()[hit.value]
+    if first < 0 or not _secrets_in(hit.data, first, hit.first + _LOOK):
+        return None
     run = _RUN.match(hit.data, hit.first, hit.first + _LONGEST)
     end = run.end() if run else hit.last
-    for offset in _OFFSETS:
-        if hit.first >= offset and (span := _secret_in(hit.data, hit.first - offset, end)) is not None:
-            return span
-    return None
-
-
-def _secret_in(data: bytes, first: int, end: int) -> Span | None:
-    digits = bytes(data[first:end].translate(_STANDARD, b"\r\n="))
-    if len(digits) % 4 == 1:
-        digits = digits[:-1]
-    try:
-        text = base64.b64decode(digits + b"=" * (-len(digits) % 4), validate=True)
-    except binascii.Error:
-        return None
-    found = _secrets().scan(text)
-    if not found:
-        return None
-    low, high = min(m.start for m in found) // 3 * 4, -(-max(m.end for m in found) // 3) * 4
-    if b"\n" in data[first:end]:
+    found = _secrets_in(hit.data, first, end)
+    if not found or b"\n" in hit.data[first:end]:
         return first, end
+    low, high = min(m.start for m in found) // 3 * 4, -(-max(m.end for m in found) // 3) * 4
     return first + low, min(end, first + high)
+
+
+def _secrets_in(data: bytes, first: int, end: int) -> Sequence[Match]:
+    run = _RUN.match(data, first, end)
+    digits = run[0].translate(_STANDARD, b"\r\n=") if run else b""
+    return _secrets().scan(base64.b64decode(digits + b"A" * (-len(digits) % 4)))
 
 
 _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _rule() -> Rule:
-    words = sorted({re.escape(s) for beginning in _BEGINNINGS for s in spellings(beginning)})
+    words = sorted((re.escape(spelling.decode()) for spelling in _offsets()), key=len, reverse=True)
     pattern = f"({'|'.join(words)})[A-Za-z0-9+/_-]{{8}}"
     return Rule("base64", "BASE64_SECRET", "secret", pattern, judge=_decoded)
 

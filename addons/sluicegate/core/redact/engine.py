@@ -73,7 +73,6 @@ class Engine:
         return found
 
     def _spans(self, ready: _Ready, data: bytes) -> Iterator[Span]:
-        rule = ready.rule
         for low, high in self._regions(ready, data):
             at = low
             while at < high:
@@ -83,14 +82,9 @@ class Engine:
                     self.scanned += high - at
                     break
                 self.scanned += match.end() - at
-                value = _value(rule, match)
-                span = _judged(rule, match, data, value)
-                if span is not None and rule.near and not is_near(data, match.start(), match.end(), ready.keywords):
-                    span = None
+                span, at = _judged(ready, match, data)
                 if span is not None:
                     yield span
-                # from the value's end, not the match's: the space behind it may be the one before the next
-                at = max(value[1], at + 1, span[1] if span else 0)
 
     def _regions(self, ready: _Ready, data: bytes) -> Sequence[Span]:
         if ready.reach is None or len(data) <= _SMALL_TEXT:
@@ -98,9 +92,16 @@ class Engine:
         return windows(data, ready.keywords, ready.reach + NEAR)
 
 
-def _judged(rule: Rule, match: Any, data: bytes, value: Span) -> Span | None:
-    span = value if rule.judge is None else rule.judge(Hit(data, match.start(), match.end(), *value))
-    return span if span is not None and span[0] < span[1] else None
+def _judged(ready: _Ready, match: Any, data: bytes) -> tuple[Span | None, int]:
+    """What of a match is to be hidden, and where to go on."""
+    rule, (start, end) = ready.rule, match.span()
+    first, last = _value(rule, match)
+    span = (first, last) if rule.judge is None else rule.judge(Hit(data, start, end, first, last))
+    if span is None or span[0] >= span[1] or (rule.near and not is_near(data, start, end, ready.keywords)):
+        # there may be another keyword in what is no value
+        return None, max(first if first > start else last, start + 1)
+    # from the value's end, not the match's: the space behind it may be the one before the next
+    return span, max(last, span[1], start + 1)
 
 
 def _value(rule: Rule, match: Any) -> Span:

@@ -32,6 +32,11 @@ class RuleFinder:
         self._held = 0
         """Findings in the memo."""
 
+    def forget(self) -> None:
+        """Forget all texts."""
+        self._memo.clear()
+        self._held = 0
+
     def find(self, text: str) -> tuple[Finding, ...]:
         """All findings of one text, in order; no two overlap. Any str will do, lone surrogates included."""
         data = text.encode("utf-8", "surrogatepass")

@@ -174,14 +174,24 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
         near=bool(draft.keywords),
         group=group,
         shortest_group=SHORTEST_VALUE if not group else 1,
-        judge=_judge(draft.entropy or 0.0, allow),
+        judge=_judge(draft.entropy or 0.0, allow, _NEEDED.get(draft.id)),
     )
 
+
+_NEEDED: Final = {"generic-api-key": re.compile(rb"[0-9+/]")}
+"""The widest rule, about any name with `key` in it, takes no value of letters alone, such as `key, default=True`."""
 
 SHORTEST_VALUE: Final = 6
 """Without secretGroup the first group is the value, unless it is a mere part such as `(ab-){3}`: then all of it is."""
 
-_RIGHT_EDGES: Final = (r"""(?:[\x60'"\s;]|\\[nr]|$)""", r"""(?:[\x60'"\s;]|\\[nr]|$|\b)""", r"""(?:$|[\\'"\x60\s<),])""")
+_RIGHT_EDGES: Final = (
+    r"(?:\s|\z)",
+    r"(?:\B|\s|\z)",
+    r"(?:[\/|\#|\?|:]|$)",
+    r"""(?:[\x60'"\s;]|\\[nr]|$)""",
+    r"""(?:[\x60'"\s;]|\\[nr]|$|\b)""",
+    r"""(?:$|[\\'"\x60\s<),])""",
+)
 _ANY_EDGE: Final = r"(?:[^\w]|$)"
 _LEFT_WORD: Final = re.compile(r"^((?:\(\?i\))?)\\b\(")
 _IDLE_BEGINNING: Final = re.compile(r"^((?:\(\?i\))?)\[\\w\.-\]\{0,50\}\?((?:\(\?i:)?)(?:\[\\w\.-\]\{0,50\}\?)?(?=\(\?)")
@@ -198,9 +208,11 @@ def relaxed(pattern: str) -> str:
     return _IDLE_BEGINNING.sub(r"\1\2", pattern)
 
 
-def _judge(entropy: float, allow: Sequence[Allowlist]) -> Judge:
+def _judge(entropy: float, allow: Sequence[Allowlist], needed: re.Pattern[bytes] | None) -> Judge:
     def judge(hit: Hit) -> Span | None:
         value = hit.value
+        if needed is not None and needed.search(value) is None:
+            return None
         if entropy and bits_per_byte(value) <= entropy:
             return None
         return None if any(a.applies(hit) for a in allow) else (hit.first, hit.last)

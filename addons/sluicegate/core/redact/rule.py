@@ -26,9 +26,11 @@ __all__ = [
 AFTER_BASIC: Final = 100
 """The rank of every rule that is none of the basic ones: among these the longer match wins."""
 
-_MEMORY: Final = 1 << 20
+_MEMORY: Final = 2 << 20
 """Bytes that RE2 may take for one pattern's program and automaton: hundreds of rules on hostile text stay within bounds."""
-_MEMORY_LARGE: Final = 8 << 20
+_MEMORY_LARGE: Final = 16 << 20
+"""For large programs, which would have to make their automaton anew all the time."""
+_LARGE: Final = 1_000
 _MAX_PATTERN: Final = 20_000
 
 type Span = tuple[int, int]
@@ -77,7 +79,7 @@ class Rule:
     judge: Judge | None = None
 
 
-def compiled(pattern: str, memory: int = _MEMORY, limit: int | None = _MAX_PATTERN) -> Any:
+def compiled(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
     """The pattern for matching bytes. PatternError where RE2 does not take it.
 
     ASCII patterns see bytes (RE2's Latin-1), others see UTF-8.
@@ -88,11 +90,15 @@ def compiled(pattern: str, memory: int = _MEMORY, limit: int | None = _MAX_PATTE
         source = pattern.encode()
     except UnicodeEncodeError:
         raise PatternError("is not valid Unicode") from None
-    for budget in (memory, _MEMORY_LARGE):
+    fault = b""
+    for memory in (_MEMORY, _MEMORY_LARGE):
         try:
-            return re2.compile(source, options(pattern, budget))
+            found = re2.compile(source, options(pattern, memory))
         except re2.error as error:
-            fault = error.args[0] if error.args else ""
+            fault = error.args[0] if error.args else b""
+            continue
+        if found.programsize <= _LARGE or memory == _MEMORY_LARGE:
+            return found
     words = fault.decode(errors="replace") if isinstance(fault, bytes) else str(fault)
     raise PatternError(words or "is no regular expression")
 

@@ -1,8 +1,8 @@
 """Which strings of a request are scanned, and how they are exchanged.
 
-Structure is left alone by its path (`shapes.py`), never by a key's name: `metadata`, `model` or `type` within a tool's input
-are values like any other. Keys are scanned as well, all but those that the API itself gives. Numbers are not: a string in
-their place would be another request.
+Structure is left alone by its path (`shapes.py`), never by a key's name: `metadata`, `model` or `type` within a tool's
+input are values like any other. Keys are scanned as well, all but those that the API itself gives. Numbers are not: a
+string in their place would be another request.
 """
 
 from __future__ import annotations
