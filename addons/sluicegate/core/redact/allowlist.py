@@ -22,7 +22,8 @@ _TARGETS: Final[dict[str, Target]] = {"": "secret", "secret": "secret", "match":
 
 @dataclass(frozen=True, slots=True)
 class Allowlist:
-    regexes: tuple[Any, ...]
+    regex: Any
+    """One pattern for all regexes; None without any."""
     target: Target
     stopwords: Any
     """One pattern for all words; None without any."""
@@ -40,9 +41,8 @@ class Allowlist:
         return any(self._checks(hit))
 
     def _checks(self, hit: Hit) -> Iterator[bool]:
-        if self.regexes:
-            text = _target(hit, self.target)
-            yield any(regex.search(text) is not None for regex in self.regexes)
+        if self.regex is not None:
+            yield self.regex.search(_target(hit, self.target)) is not None
         if self.stopwords is not None:
             yield self.stopwords.search(hit.value.lower()) is not None
 
@@ -65,7 +65,7 @@ def allowlists(fields: Fields) -> tuple[Allowlist, ...]:
     if "allowlist" in fields:
         tables = [*tables, *(fields.tables("allowlist") if fields.is_list("allowlist") else [fields.table("allowlist")])]
     found = (_allowlist(table.at(f"{fields.where}: allowlist")) for table in tables)
-    return tuple(a for a in found if a.regexes or a.stopwords is not None)
+    return tuple(a for a in found if a.regex is not None or a.stopwords is not None)
 
 
 def _allowlist(fields: Fields) -> Allowlist:
@@ -79,7 +79,7 @@ def _allowlist(fields: Fields) -> Allowlist:
     if condition not in ("AND", "OR", "&&", "||"):
         raise fields.fault("condition", "expected AND or OR")
     return Allowlist(
-        tuple(_regex(pattern, fields) for pattern in regexes),
+        _either(regexes, fields),
         target,
         _any_of(stopwords),
         condition in ("AND", "&&"),
@@ -88,11 +88,16 @@ def _allowlist(fields: Fields) -> Allowlist:
     )
 
 
-def _regex(pattern: str, fields: Fields) -> Any:
+def _either(patterns: Sequence[str], fields: Fields) -> Any:
+    for pattern in patterns:
+        try:
+            compiled(pattern)
+        except PatternError as error:
+            raise fields.fault("regexes", f"{pattern[:80]!r}: {error}; RE2's syntax is what gitleaks takes, too") from None
     try:
-        return compiled(pattern)
+        return compiled("|".join(f"(?:{pattern})" for pattern in patterns), limit=None) if patterns else None
     except PatternError as error:
-        raise fields.fault("regexes", f"{pattern[:80]!r}: {error}; RE2's syntax is what gitleaks takes, too") from None
+        raise fields.fault("regexes", f"all together: {error}; leave some out") from None
 
 
 def _any_of(words: Sequence[str]) -> Any:

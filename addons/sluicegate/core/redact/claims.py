@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
-from operator import attrgetter
+from operator import attrgetter, le
 from typing import Final
 
 from sluicegate.core.redact.engine import Match
@@ -25,7 +24,7 @@ _SUBSTANCE: Final = re.compile(rb"[0-9A-Za-z\x80-\xff]{2}")
 def settled(matches: Sequence[Match], data: bytes) -> list[Match]:
     """Disjoint matches in the order of the text, covering what the given ones cover."""
     in_order = sorted(matches, key=_start)
-    if all(before.end <= after.start for before, after in pairwise(in_order)):
+    if all(map(le, map(_end, in_order), map(_start, in_order[1:]))):
         return in_order
     claims: list[Match] = []
     ends: list[int] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import re2
 
@@ -20,15 +20,14 @@ from sluicegate.core.redact.windows import NEAR, is_near, windows
 __all__ = ["Engine", "Match"]
 
 _GATE_MEMORY: Final = 32 << 20
-_SHORT_KEYWORD: Final = 4
-"""Shorter ones ("sk", "s.", "ey") are in any text: the rule's pattern itself goes into the gate instead."""
+_SHORT_KEYWORD: Final = 3
+"""Shorter ones ("sk", "s.", "ey") are in every text: the rule's pattern itself goes into the gate instead."""
 _SMALL_TEXT: Final = 4096
 """Bytes up to which looking for keywords costs more than it saves."""
 _MAX_REACH: Final = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """What a rule would hide, in bytes."""
 
     start: int
@@ -42,6 +41,8 @@ class _Ready:
 
     rule: Rule
     search: Any
+    groups: Sequence[int]
+    """Which may be the value, in the order in which they are asked."""
     keywords: tuple[bytes, ...]
     reach: int | None
     """The most bytes a match can have; None where windows would be no help."""
@@ -95,7 +96,7 @@ class Engine:
 def _judged(ready: _Ready, match: Any, data: bytes) -> tuple[Span | None, int]:
     """What of a match is to be hidden, and where to go on."""
     rule, (start, end) = ready.rule, match.span()
-    first, last = _value(rule, match)
+    first, last = _value(ready, match)
     span = (first, last) if rule.judge is None else rule.judge(Hit(data, start, end, first, last))
     if span is None or span[0] >= span[1] or (rule.near and not is_near(data, start, end, ready.keywords)):
         # there may be another keyword in what is no value
@@ -104,19 +105,20 @@ def _judged(ready: _Ready, match: Any, data: bytes) -> tuple[Span | None, int]:
     return span, max(last, span[1], start + 1)
 
 
-def _value(rule: Rule, match: Any) -> Span:
+def _value(ready: _Ready, match: Any) -> Span:
     """Where the value is: the rule's group, or the first that took part and is long enough, or all of the match."""
-    groups = (rule.group,) if rule.group else range(1, match.re.groups + 1)
-    for group in groups:
+    for group in ready.groups:
         first, last = match.span(group)
-        if last - first >= rule.shortest_group:
+        if last - first >= ready.rule.shortest_group:
             return first, last
     return match.span()  # type: ignore[no-any-return]
 
 
 def _ready(rule: Rule) -> _Ready:
     keywords = tuple(k.encode() for k in rule.keywords)
-    return _Ready(rule, compiled(rule.pattern).search, keywords, _reach(rule) if keywords else None)
+    found = compiled(rule.pattern)
+    groups = (rule.group,) if rule.group else tuple(range(1, found.groups + 1))
+    return _Ready(rule, found.search, groups, keywords, _reach(rule) if keywords else None)
 
 
 def _reach(rule: Rule) -> int | None:

@@ -193,6 +193,7 @@ _RIGHT_EDGES: Final = (
     r"""(?:$|[\\'"\x60\s<),])""",
 )
 _ANY_EDGE: Final = r"(?:[^\w]|$)"
+_LONG: Final = re.compile(r"\{([1-9][0-9]+),[0-9]{3,}\}(?!\?)")
 _LEFT_WORD: Final = re.compile(r"^((?:\(\?i\))?)\\b\(")
 _IDLE_BEGINNING: Final = re.compile(r"^((?:\(\?i\))?)\[\\w\.-\]\{0,50\}\?((?:\(\?i:)?)(?:\[\\w\.-\]\{0,50\}\?)?(?=\(\?)")
 
@@ -200,8 +201,10 @@ _IDLE_BEGINNING: Final = re.compile(r"^((?:\(\?i\))?)\[\\w\.-\]\{0,50\}\?((?:\(\
 def relaxed(pattern: str) -> str:
     """The pattern for prose and JSON: whatever is not of a word ends a value; an escape such as `\\n` may stand before it.
 
+    A bound of 100 or more is none: what is longer than its rule foresaw is hidden to its end, and with less effort.
     An optional, lazy beginning adds nothing to what is hidden and much to what has to be searched: it is left out.
     """
+    pattern = _LONG.sub(r"{\1,}", pattern)
     for edge in _RIGHT_EDGES:
         pattern = pattern.replace(edge, _ANY_EDGE)
     pattern = _LEFT_WORD.sub(r"\1(?:\\b|\\\\[nrt])(", pattern)

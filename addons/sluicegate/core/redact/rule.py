@@ -30,7 +30,7 @@ _MEMORY: Final = 2 << 20
 """Bytes that RE2 may take for one pattern's program and automaton: hundreds of rules on hostile text stay within bounds."""
 _MEMORY_LARGE: Final = 16 << 20
 """For large programs, which would have to make their automaton anew all the time."""
-_LARGE: Final = 1_000
+_LARGE: Final = 500
 _MAX_PATTERN: Final = 20_000
 
 type Span = tuple[int, int]
