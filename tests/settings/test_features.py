@@ -20,8 +20,8 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 
 def test_the_message(tmp_path: Path) -> None:
     """The refusal names key, line, value and the way out."""
-    assert faults(tmp_path, "scrub:\n  mode: pseudonymize") == [
-        'gate.yaml:2: scrub.mode: "pseudonymize" needs the scrubber, which this version does not have; set it to off'
+    assert faults(tmp_path, "cache:\n  mode: exact") == [
+        'gate.yaml:2: cache.mode: "exact" needs the cache, which this version does not have; set it to off'
     ]
 
 
@@ -55,12 +55,13 @@ def test_refused(tmp_path: Path, text: str, path: str) -> None:
         "",
         "retry: {attempts: 5}\nping_s: 0\nconnections: {max: 3, keepalive: 1}\ntimeouts: {idle_s: 1}",
         "identity: {admin_token: env:T}",
+        "scrub: {mode: pseudonymize, rules: [basic, gitleaks, pii], numbering: hmac}",
         "providers: {a: {kind: anthropic, keys: [env:A, env:B]}, b: {kind: anthropic}, o: {provider: ollama}}\n"
         "routes: [{model: '*', targets: [{provider: a}, {provider: b, model: m}]}]",
     ],
 )
 def test_accepted(tmp_path: Path, text: str) -> None:
-    """Routing, repeating and the admin token are there."""
+    """Routing, repeating, scrubbing and the admin token are there."""
     assert faults(tmp_path, text) == []
 
 

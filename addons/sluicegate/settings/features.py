@@ -70,7 +70,6 @@ MISSING: Final = (
     Missing("virtual keys", "remove it", _when("identity.keys", ())),
     Missing("trusted headers", "remove it", _when("identity.trusted_header", None)),
     Missing("the limiter", "remove it", _limits),
-    Missing("the scrubber", "set it to off", _when("scrub.mode", "off")),
     Missing("the cache", "set it to off", _when("cache.mode", "off")),
     Missing("prompt cache injection", "set it to off", _when("cache.prompt_cache.inject", "off")),
     Missing("providers of that kind", "use kind anthropic", _kinds),

@@ -22,6 +22,7 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sink
 from sluicegate.stages.base import Stage
+from sluicegate.stages.scrubber import Scrubber, ScrubFields
 from sluicegate.taps import Fate
 
 __all__ = ["Audit", "AuditFields"]
@@ -89,6 +90,8 @@ class Audit(Stage):
             bytes_in=record["bytes_in"],
             bytes_out=record["bytes_out"],
         )
+        if record["scrub"]:
+            self.services.stats.add_scrub(record["scrub"])
         self.services.monitor.publish(_served(record))
         if self.sink:
             try:
@@ -114,6 +117,7 @@ class Audit(Stage):
             model = served or (request.model if request else None) or ""  # what was sent, where no answer names one
             when = datetime.fromtimestamp(x.started_at, UTC)
             cost = self.prices.cost_usd(usage, model, self._kind(provider), when)
+        scrub: ScrubFields | None = x.fields.get(Scrubber.name)
         peer = x.flow.client_conn.peername
         known = usage.known
         return {
@@ -146,6 +150,7 @@ class Audit(Stage):
             "agent": x.agent_id,
             "stop_reason": facts.stop_reason,
             "tools": facts.tools,
+            "scrub": scrub.record() if scrub else None,
             "attempts": x.tries,
             "error": x.error or facts.error_type,
         }
