@@ -26,6 +26,8 @@ _BEGINNINGS: Final = (
     "ghp_",
     "gho_",
     "ghs_",
+    "ghu_",
+    "ghr_",
     "AKIA",
     "ASIA",
     "AIza",
@@ -42,8 +44,10 @@ _BEGINNINGS: Final = (
     "hvs.",
 )
 _LONGEST: Final = 64 * 1024
-_LOOK: Final = 240
-_RUN: Final = re.compile(rb"[A-Za-z0-9+/_-]*+(?:\r?\n[A-Za-z0-9+/_-]{20,}+)*+={0,2}")
+_LOOK: Final = 160
+_RUN: Final = re.compile(
+    rb"[A-Za-z0-9+/_-]*+(?:\r?\n[A-Za-z0-9+/_-]{20,}+)*+(?:\r?\n[A-Za-z0-9+/_-]{2,19}(?==|\s*(?:[\"'<]|\Z)|\r?\n\r?\n))?={0,2}"
+)
 _OFFSETS: Final = (0, 2, 3)
 """Where in its group of four characters a spelling begins, by how many bytes come before it in its group of three."""
 

@@ -17,7 +17,9 @@ LONGEST: Final = 64 * 1024
 """Bytes within which the END of a block is looked for: a 16,384-bit RSA key has 12 KB."""
 
 # What may stand between two lines of a block. Possessive: no way back, hence linear.
-_BETWEEN: Final = rb"""(?:\\[nrt]|\xe2\x86\x92|[0-9]{1,6}(?=\xe2\x86\x92|[\t:|])|[\s"'+,\\>|#*;:()&-]|\$\{?){1,40}+"""
+_BETWEEN: Final = (
+    rb"""(?:\\[nrt]|\xe2\x86\x92|[0-9]{1,6}(?=[ ]{0,3}(?:\xe2\x86\x92|[\t:|]))|[\s"'+,\\>|#*;:()&-]|\$\{?){1,40}+"""
+)
 _HEADER: Final = rb"(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|MessageID|[A-Z][A-Za-z-]{2,20}): [^\r\n\\]{1,200}"
 _BODY: Final = re.compile(
     rb"(?:%b%b){0,8}+((?:%b[A-Za-z0-9+/=]{16,}+)*+)(?:%b[A-Za-z0-9+/]{0,15}={1,2})?"

@@ -67,7 +67,8 @@ def _ip(hit: Hit) -> Span | None:
         address.is_loopback
         or address.is_unspecified
         or address.is_multicast
-        or hit.value.endswith((b".0.0", b".255.255.255"))
+        or hit.value.startswith(b"255.")
+        or hit.value.endswith(b".0.0")
     ):
         return None
     return hit.first, hit.last
