@@ -16,14 +16,27 @@ from sluicegate.core.redact.shapes import FREE, SHAPES, Data, Each, Fixed, Free,
 __all__ = ["Collision", "Leaf", "WalkSurface", "rewrite", "walk"]
 
 
+type _Trail = tuple[_Trail, str | int] | None
+"""The way to a value, last step first: shared by all below it, so that depth costs nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
     """A string that is scanned: a value, or the key of an object."""
 
-    path: tuple[str | int, ...]
-    """Keys and indices from the document's root. Not for logs: a key may be the secret."""
+    trail: _Trail
     text: str
     is_key: bool
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """Keys and indices from the document's root. Not for logs: a key may be the secret."""
+        steps: list[str | int] = []
+        trail = self.trail
+        while trail is not None:
+            trail, step = trail
+            steps.append(step)
+        return tuple(reversed(steps))
 
 
 class Collision(ValueError):
@@ -31,22 +44,34 @@ class Collision(ValueError):
 
 
 def walk(document: Any, surface: WalkSurface) -> Iterator[Leaf]:
-    """Every string to scan: tools, then system, then messages, then the rest, each in its own order; keys before values."""
-    stack: list[tuple[Any, Shape, tuple[str | int, ...]]] = [(document, SHAPES[surface], ())]
+    """Every string to scan: tools, then system, then messages, then the rest, each in its own order; an object's values
+    before its keys."""
+    stack: list[tuple[Any, Shape, _Trail]] = [(document, SHAPES[surface], None)]
     while stack:
-        value, shape, path = stack.pop()
+        value, shape, trail = stack.pop()
         if isinstance(value, str):
             if _is_scanned(value, shape):
-                yield Leaf(path, value, is_key=False)
+                yield Leaf(trail, value, is_key=False)
         elif isinstance(value, dict):
             members, known = _members(value, shape)
-            for key, _ in members:
-                if key not in known:
-                    yield Leaf((*path, key), key, is_key=True)
-            stack += [(value[key], inner, (*path, key)) for key, inner in reversed(members)]
+            stack.append((_Keys(value, known), FREE, trail))
+            stack += [(value[key], inner, (trail, key)) for key, inner in reversed(members)]
         elif isinstance(value, list):
             inner = _of_items(shape)
-            stack += [(value[i], inner, (*path, i)) for i in range(len(value) - 1, -1, -1)]
+            stack += [(value[i], inner, (trail, i)) for i in range(len(value) - 1, -1, -1)]
+        elif isinstance(value, _Keys):
+            yield from (Leaf((trail, key), key, is_key=True) for key in value.scanned())
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """The keys of an object, whose turn comes after its values."""
+
+    of: dict[str, Any]
+    known: Container[str]
+
+    def scanned(self) -> Iterator[str]:
+        return (key for key in self.of if key not in self.known)
 
 
 def rewrite(document: Any, surface: WalkSurface, edit: Callable[[str], str]) -> tuple[Any, bool]:
@@ -60,29 +85,31 @@ def rewrite(document: Any, surface: WalkSurface, edit: Callable[[str], str]) -> 
     stack: list[tuple[Any, Any, Shape]] = [(root, 0, SHAPES[surface])]
     while stack:
         holder, place, shape = stack.pop()
-        value = holder[place]
+        value = holder[place] if holder is not None else place
         if isinstance(value, str):
             if _is_scanned(value, shape) and (new := edit(value)) != value:
                 holder[place], changed = new, True
         elif isinstance(value, dict):
             members, known = _members(value, shape)
-            names = {key: edit(key) for key, _ in members if key not in known}
-            if any(new != key for key, new in names.items()):
-                _rename(value, names)
-                changed = True
-            stack += [(value, names.get(key, key), inner) for key, inner in reversed(members)]
+            stack.append((None, _Keys(value, known), FREE))
+            stack += [(value, key, inner) for key, inner in reversed(members)]
         elif isinstance(value, list):
             inner = _of_items(shape)
             stack += [(value, i, inner) for i in range(len(value) - 1, -1, -1)]
+        elif isinstance(value, _Keys):
+            changed |= _rename(value.of, {key: edit(key) for key in value.scanned()})
     return root[0], changed
 
 
-def _rename(value: dict[str, Any], names: dict[str, str]) -> None:
+def _rename(value: dict[str, Any], names: dict[str, str]) -> bool:
+    if all(new == key for key, new in names.items()):
+        return False
     members = [(names.get(key, key), inner) for key, inner in value.items()]
     if len(dict(members)) < len(members):
         raise Collision("two keys of an object would become the same")
     value.clear()
     value.update(members)
+    return True
 
 
 def _is_scanned(value: str, shape: Shape) -> bool:
@@ -103,7 +130,7 @@ def _members(value: dict[str, Any], shape: Shape) -> tuple[list[tuple[str, Shape
     """An object's keys with the shapes of their values, and which keys are the API's own."""
     match shape:
         case Fixed(deep=True):
-            return [], ()
+            return [], value
         case Each():
             return _members(value, shape.item)
         case Object():
