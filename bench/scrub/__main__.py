@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import partial
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from statistics import median
 from time import process_time

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 __all__ = ["Conversation", "body"]
 
+# ruff: noqa: SIM905 - word lists read better as text
 _NOUNS: Final = (
     "account address adapter batch buffer bundle cache channel client cluster config context counter cursor device digest "
     "entry event exchange field filter folder frame handler header index invoice job key label layer ledger limit listener "

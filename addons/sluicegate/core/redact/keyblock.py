@@ -26,7 +26,7 @@ _BODY: Final = re.compile(
     % (_BETWEEN, _HEADER, _BETWEEN, _BETWEEN)
 )
 _LAST: Final = re.compile(rb"%b[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])" % _BETWEEN)
-_END: Final = re.compile(rb"-----END[ A-Z0-9_-]{0,60}-----")
+_END: Final = re.compile(rb"-----END[ A-Z0-9_]{0,60}(?:-----|-{0,4}\Z)")
 _RUN: Final = re.compile(rb"[A-Za-z0-9+/=]{24}")
 _HEX: Final = re.compile(rb"(?:%b[0-9a-f]{6,}+)*+" % _BETWEEN)
 
