@@ -10,22 +10,24 @@ __all__ = ["Conversation", "body"]
 
 # ruff: noqa: SIM905 - word lists read better as text
 _NOUNS: Final = (
-    "account address adapter batch buffer bundle cache channel client cluster config context counter cursor device digest "
-    "entry event exchange field filter folder frame handler header index invoice job key label layer ledger limit listener "
-    "loader message method model module node offset order packet page parser password path payload peer pool prefix process "
-    "profile provider query queue record region registry report request resource response result retry route schema scope "
-    "secret segment session setting shard signal snapshot source stage status store stream table target task template tenant "
-    "thread token topic trace user value vector version view volume worker zone"
+    "account address adapter batch buffer bundle cache channel client cluster config context counter cursor device "
+    "digest entry event exchange field filter folder frame handler header index invoice job key label layer ledger "
+    "limit listener loader message method model module node offset order packet page parser password path payload "
+    "peer pool prefix process profile provider query queue record region registry report request resource response "
+    "result retry route schema scope secret segment session setting shard signal snapshot source stage status store "
+    "stream table target task template tenant thread token topic trace user value vector version view volume worker "
+    "zone"
 ).split()
 _VERBS: Final = (
-    "accept add apply bind build check clear close commit compare copy count create decode delete drop encode fetch filter "
-    "find flush format get handle import insert join list load lock map match merge move open parse poll push read refresh "
-    "release remove render replace reset resolve retry run save scan send set sort split start stop store sync take update "
-    "validate wait walk write"
+    "accept add apply bind build check clear close commit compare copy count create decode delete drop encode fetch "
+    "filter find flush format get handle import insert join list load lock map match merge move open parse poll "
+    "push read refresh release remove render replace reset resolve retry run save scan send set sort split start "
+    "stop store sync take update validate wait walk write"
 ).split()
 _PROSE: Final = (
-    "the a of to in and is that for with as on it by this from are be at or not when which can will if has one all been its "
-    "only other more then than also after before over between into where each because while both same under through"
+    "the a of to in and is that for with as on it by this from are be at or not when which can will if has one all "
+    "been its only other more then than also after before over between into where each because while both same "
+    "under through"
 ).split()
 _LEVELS: Final = ("DEBUG", "INFO", "INFO", "INFO", "WARNING", "ERROR")
 
@@ -54,9 +56,8 @@ class _Writer:
 
     def _function(self) -> str:
         pick, noun = self.random.choice, self.random.choice(_NOUNS)
-        lines = [
-            f"def {self.name()}(self, {noun}: {noun.title()}, {pick(_NOUNS)}_id: str | None = None) -> {pick(_NOUNS).title()}:"
-        ]
+        result = f"{noun.title()}{pick(_NOUNS).title()}"
+        lines = [f"def {self.name()}(self, {noun}: {noun.title()}, {pick(_NOUNS)}_id: str | None = None) -> {result}:"]
         lines.append(f'    """{self.sentence()}"""')
         for _ in range(self.random.randint(3, 14)):
             a, b, c = pick(_NOUNS), pick(_NOUNS), pick(_NOUNS)
@@ -85,7 +86,9 @@ class _Writer:
 
     def _log_line(self) -> str:
         pick = self.random.choice
-        at = f"2026-{self.random.randint(1, 12):02}-{self.random.randint(1, 28):02}T{self.random.randint(0, 23):02}:{self.random.randint(0, 59):02}:07.{self.random.randint(0, 999):03}Z"
+        number = self.random.randint
+        day, hour = f"2026-{number(1, 12):02}-{number(1, 28):02}", f"{number(0, 23):02}:{number(0, 59):02}:07"
+        at = f"{day}T{hour}.{number(0, 999):03}Z"
         return (
             f"{at} {pick(_LEVELS)} [{pick(_NOUNS)}-{self.random.randint(1, 64)}] {pick(_NOUNS)}.{self.name()} "
             f"request_id={self.hexadecimal(8)}-{self.hexadecimal(4)}-4{self.hexadecimal(3)}-a{self.hexadecimal(3)}-"

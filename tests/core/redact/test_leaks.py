@@ -1,4 +1,4 @@
-"""Ways in which scrubbers have leaked: bodies in which something must be found. Walk and finder together, as a stage does."""
+"""Ways in which scrubbers have leaked: bodies in which something must be found by walk and finder together."""
 
 from __future__ import annotations
 
