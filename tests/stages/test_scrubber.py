@@ -418,7 +418,7 @@ async def test_a_stream_comes_back(tmp_path: Path) -> None:
 def build(tmp_path: Path, environ: Mapping[str, str] | None = None, **more: Any) -> Scrubber:
     from sluicegate.services import Services
 
-    scrub = Scrub(mode="pseudonymize", key=more.pop("key", None))
+    scrub = Scrub(mode="pseudonymize", key=more.pop("key", None), numbering=more.pop("numbering", "ranked"))
     return Scrubber(Settings(scrub=scrub, state_dir=tmp_path, **more), Services(environ or {}))
 
 
@@ -432,10 +432,10 @@ def test_a_malformed_key_is_refused(tmp_path: Path, value: str) -> None:
 
 def test_without_a_key_one_is_made_once(tmp_path: Path) -> None:
     """64 hexadecimal characters, 0600, the same at the next start."""
-    first = build(tmp_path).key
+    first = build(tmp_path).kit.key
     assert len(first) == 32
     assert stat.S_IMODE((tmp_path / "scrub.key").stat().st_mode) == 0o600
-    assert build(tmp_path).key == first
+    assert build(tmp_path).kit.key == first
     (tmp_path / "scrub.key").write_text("spoilt")
     with pytest.raises(ConfigError, match=r"scrub\.key"):
         build(tmp_path)
@@ -445,7 +445,12 @@ def test_a_shared_store_needs_a_given_key(tmp_path: Path) -> None:
     """Machines that number together must name alike."""
     with pytest.raises(ConfigError, match="several machines"):
         build(tmp_path, store="redis://h")
-    assert build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h").key == b"\xab" * 32
+    with pytest.raises(ConfigError, match=r"scrub\.numbering"):
+        build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h")
+    assert (
+        build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering="hmac").kit.key
+        == b"\xab" * 32
+    )
 
 
 async def test_a_store_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,17 +12,19 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
+from sluicegate.core.redact.edits import apply
 from sluicegate.core.redact.finding import Finder, Tier
 from sluicegate.core.redact.gutters import Guttered, guttered
 from sluicegate.core.redact.placeholders import LINES, LITERAL, Grammar, type_name
 from sluicegate.core.redact.restore import Names
 from sluicegate.core.redact.spellings import spellings
 from sluicegate.core.redact.sweep import Sweep, characters, compiled, stretches
-from sluicegate.core.redact.walk import WalkSurface, rewrite, walk
+from sluicegate.core.redact.walk import Leaf, WalkSurface, walk
 
 __all__ = ["Asked", "Naming", "Survey", "Sweeper"]
 
@@ -49,7 +51,7 @@ class Naming:
         return hmac.digest(self.key, said, "sha256")[:16]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Span:
     start: int
     end: int
@@ -57,27 +59,51 @@ class _Span:
     tier: Tier
 
 
+Values = Mapping[str, tuple[str, Tier]]
+"""What was found: value → type and tier."""
+
+
 class Sweeper:
-    """Finds what has a placeholder's shape; remembers which texts have none. Nothing of a text is kept but its hash."""
+    """Finds known values in all their spellings, and what has a placeholder's shape.
+
+    Remembers where that was in a text, not what: a text is known by its hash. From turn to turn a conversation's texts
+    are the same but for the last.
+    """
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._shape = compiled(grammar.shape)
-        self._clean: dict[int, None] = {}
+        self._memo: dict[tuple[int, int], tuple[_Span, ...]] = {}
 
-    def literals(self, texts: Sequence[str], spans: dict[str, list[_Span]]) -> None:
-        asked = [t for t in texts if hash(t) not in self._clean]
-        marked = set()
-        for index, data, start, end in stretches(self._shape, asked):
-            text = asked[index]
-            marked.add(index)
+    def spans(self, texts: Sequence[str], values: Values) -> Iterator[tuple[str, tuple[_Span, ...]]]:
+        """The texts in which there is something, and where."""
+        known = hash(frozenset(values.items()))
+        keys = [(hash(text), known) for text in texts]
+        new = [(key, text) for key, text in zip(keys, texts, strict=True) if key not in self._memo]
+        if new:
+            found = self._look([text for _, text in new], values)
+            for at, (key, _) in enumerate(new):
+                self._memo[key] = tuple(found.get(at, ()))
+        for key, text in zip(keys, texts, strict=True):
+            if spans := self._memo[key]:
+                yield text, spans
+        for key in list(islice(self._memo, max(0, len(self._memo) - _MEMO))):
+            del self._memo[key]
+
+    def _look(self, texts: Sequence[str], values: Values) -> dict[int, list[_Span]]:
+        found: dict[int, list[_Span]] = {}
+        for at, data, start, end in stretches(self._shape, texts):
             first = characters(data, start)
-            spans.setdefault(text, []).append(_Span(first, first + characters(data[start:end], end), LITERAL, "secret"))
-        for index, text in enumerate(asked):
-            if index not in marked:
-                self._clean[hash(text)] = None
-        while len(self._clean) > _MEMO:
-            del self._clean[next(iter(self._clean))]
+            span = _Span(first, first + characters(data[start:end], end), LITERAL, "secret")
+            found.setdefault(at, []).append(span)
+        needles: dict[str, tuple[str, Tier]] = {}
+        for value, what in values.items():
+            for spelling in sorted(spellings(value)):
+                needles.setdefault(spelling, what)
+        for at, start, end, (kind, tier) in Sweep(needles).find(texts):
+            if end - start >= _BOUNDED or _stands_alone(texts[at], start, end):
+                found.setdefault(at, []).append(_Span(start, end, kind, tier))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +125,14 @@ class Survey:
         """Rule → values found."""
         self.first: First | None = None
         self._spans: dict[str, list[_Span]] = {}
-        self._texts: dict[str, None] = {}
-        """Each text once, in walking order."""
+        self._texts: dict[str, list[Leaf]] = {}
+        """Each text once, in walking order, and where it stands."""
         values = self._find(finder)
         if sweeper:
-            texts = list(self._texts)
-            self._sweep(values, texts)
-            sweeper.literals(texts, self._spans)
-            for text, spans in self._spans.items():
-                self._spans[text] = _disjoint(text, spans, sweeper.grammar)
+            for text, spans in sweeper.spans(list(self._texts), values):
+                self._spans.setdefault(text, []).extend(spans)
+            for text, found in self._spans.items():
+                self._spans[text] = _disjoint(text, found, sweeper.grammar)
 
     def _find(self, finder: Finder) -> dict[str, tuple[str, Tier]]:
         values: dict[str, tuple[str, Tier]] = {}
@@ -115,8 +140,9 @@ class Survey:
         for leaf in walk(self.root, self.surface):
             text = leaf.text
             if text in self._texts:
+                self._texts[text].append(leaf)
                 continue
-            self._texts[text] = None
+            self._texts[text] = [leaf]
             for f in finder.find(text):
                 if self.first is None:
                     self.first = First(f.rule, _shown(leaf.path, leaf.is_key, finder))
@@ -129,16 +155,6 @@ class Survey:
                     counted.add((f.rule, value))
                     self.found[f.rule] += 1
         return values
-
-    def _sweep(self, values: Mapping[str, tuple[str, Tier]], texts: Sequence[str]) -> None:
-        needles: dict[str, tuple[str, Tier]] = {}
-        for value, what in values.items():
-            for spelling in sorted(spellings(value)):
-                needles.setdefault(spelling, what)
-        for index, start, end, (kind, tier) in Sweep(needles).find(texts):
-            text = texts[index]
-            if end - start >= _BOUNDED or _stands_alone(text, start, end):
-                self._spans.setdefault(text, []).append(_Span(start, end, kind, tier))
 
     # -- names
     def asked(self, naming: Naming) -> list[Asked]:
@@ -175,8 +191,12 @@ class Survey:
     def hide(self, naming: Naming, ranks: Mapping[Asked, int]) -> Names:
         """Change the document; what restores it. `walk.Collision` where two keys became one."""
         names, units = _Names(naming, ranks), dict[str, tuple[str, str]]()
-        edits = {text: self._edited(text, names, units) for text in self._texts if text in self._spans}
-        self.root, _ = rewrite(self.root, self.surface, lambda text: edits.get(text, text))
+        edits: list[tuple[Leaf, str]] = []
+        for text, leaves in self._texts.items():
+            if text in self._spans:
+                new = self._edited(text, names, units)
+                edits += ((leaf, new) for leaf in leaves)
+        self.root = apply(self.root, edits)
         return Names(naming.grammar, names.values, units)
 
     def _edited(self, text: str, names: _Names, units: dict[str, tuple[str, str]]) -> str:
@@ -230,8 +250,8 @@ def _disjoint(text: str, spans: list[_Span], grammar: Grammar) -> list[_Span]:
     """Spans that do not overlap and cover all that the given ones cover, in order."""
     out: list[_Span] = []
     for span in sorted(spans, key=lambda s: (s.start, -s.end, s.kind == LITERAL)):
-        span.start = grammar.start_of(text, span.start)
-        while out and (span.start < out[-1].end or (grammar.style == "plain" and span.start == out[-1].end)):
+        span = _Span(grammar.start_of(text, span.start), span.end, span.kind, span.tier)
+        while out and span.start < out[-1].end:
             before = out.pop()
             wider = before if (before.kind != LITERAL or span.kind == LITERAL) else span
             span = _Span(min(before.start, span.start), max(before.end, span.end), wider.kind, wider.tier)
