@@ -76,14 +76,17 @@ def _trimmed(hit: Hit) -> Span:
     return hit.first, hit.first + len(hit.value.rstrip(b".,:;&!?"))
 
 
+_DIGIT: Final = re.compile(rb"[0-9]")
+_NAME: Final = re.compile(rb"[a-z]+(?:[._][a-z_]+)+")
+
+
 def _bearer(hit: Hit) -> Span | None:
     """After `Bearer` alone, words such as "authentication" are none; a token has a digit, or is long."""
     first, last = _trimmed(hit)
     plain = hit.data[hit.start : hit.start + 1].lower() == b"b"
     value = hit.data[first:last]
-    if last - first < 6 or (plain and last - first < 20 and not re.search(rb"[0-9]", value)):
-        return None
-    return first, last
+    is_word = plain and not _DIGIT.search(value) and (len(value) < 20 or _NAME.fullmatch(value) is not None)
+    return None if is_word or len(value) < 6 else (first, last)
 
 
 def _basic(hit: Hit) -> Span | None:

@@ -174,12 +174,13 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
         near=bool(draft.keywords),
         group=group,
         shortest_group=SHORTEST_VALUE if not group else 1,
-        judge=_judge(draft.entropy or 0.0, allow, _NEEDED.get(draft.id)),
+        judge=_judge(draft.entropy or 0.0, allow, _WORD if draft.id == _WIDEST else None),
     )
 
 
-_NEEDED: Final = {"generic-api-key": re.compile(rb"[0-9+/]")}
-"""The widest rule, about any name with `key` in it, takes no value of letters alone, such as `key, default=True`."""
+_WIDEST: Final = "generic-api-key"
+_WORD: Final = re.compile(rb"[A-Za-z_.=-]+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+"""The widest rule is about any name with `key` in it: letters alone, or a constant's name, are no value of it."""
 
 SHORTEST_VALUE: Final = 6
 """Without secretGroup the first group is the value, unless it is a mere part such as `(ab-){3}`: then all of it is."""
@@ -211,10 +212,10 @@ def relaxed(pattern: str) -> str:
     return _IDLE_BEGINNING.sub(r"\1\2", pattern)
 
 
-def _judge(entropy: float, allow: Sequence[Allowlist], needed: re.Pattern[bytes] | None) -> Judge:
+def _judge(entropy: float, allow: Sequence[Allowlist], word: re.Pattern[bytes] | None) -> Judge:
     def judge(hit: Hit) -> Span | None:
         value = hit.value
-        if needed is not None and needed.search(value) is None:
+        if word is not None and word.fullmatch(value) is not None:
             return None
         if entropy and bits_per_byte(value) <= entropy:
             return None
