@@ -23,12 +23,14 @@ from sluicegate.core.redact.gutters import Guttered, guttered
 from sluicegate.core.redact.placeholders import LINES, LITERAL, Grammar, type_name
 from sluicegate.core.redact.restore import Names
 from sluicegate.core.redact.spellings import spellings
-from sluicegate.core.redact.sweep import Sweep, characters, compiled, stretches
+from sluicegate.core.redact.sweep import Sweep, compiled, stretches
 from sluicegate.core.redact.walk import Leaf, WalkSurface, walk
 
 __all__ = ["Asked", "Naming", "Survey", "Sweeper"]
 
 _MEMO: Final = 131_072
+_MAX_SWEPT: Final = 1000
+"""Identifiers that are looked for in other spellings; beyond that (a list of customers) the finder's own finds must do."""
 _BOUNDED: Final = 16
 """Characters: a value shorter than this is swept for as a whole word only."""
 
@@ -92,12 +94,14 @@ class Sweeper:
 
     def _look(self, texts: Sequence[str], values: Values) -> dict[int, list[_Span]]:
         found: dict[int, list[_Span]] = {}
-        for at, data, start, end in stretches(self._shape, texts):
-            first = characters(data, start)
-            span = _Span(first, first + characters(data[start:end], end), LITERAL, "secret")
-            found.setdefault(at, []).append(span)
+        for at, _, start, end, first in stretches(self._shape, texts):  # ASCII: as many characters as bytes
+            found.setdefault(at, []).append(_Span(first, first + end - start, LITERAL, "secret"))
         needles: dict[str, tuple[str, Tier]] = {}
+        identifiers = 0
         for value, what in values.items():
+            identifiers += what[1] == "identifier"
+            if what[1] == "identifier" and identifiers > _MAX_SWEPT:
+                continue
             for spelling in sorted(spellings(value)):
                 needles.setdefault(spelling, what)
         for at, start, end, (kind, tier) in Sweep(needles).find(texts):

@@ -53,7 +53,7 @@ class StreamRestorer:
 
     def __init__(self, names: Names, policy: ToolPolicy, report: Report) -> None:
         self.names, self.policy, self.report = names, policy, report
-        self._buffer = b""
+        self._buffer = bytearray()
         self._looked = 0
         self._parser = SSEParser()
         self._open: dict[int, _Open] = {}
@@ -62,17 +62,18 @@ class StreamRestorer:
         self._buffer += data
         out: list[bytes] = []
         done = 0
-        for m in _BLANK_LINE.finditer(self._buffer, max(0, self._looked - 3)):
-            out.append(self._take(self._buffer[done : m.end()]))
-            done = m.end()
-        self._buffer = self._buffer[done:]
+        for end in [m.end() for m in _BLANK_LINE.finditer(self._buffer, max(0, self._looked - 3))]:
+            out.append(self._take(bytes(self._buffer[done:end])))
+            done = end
+        del self._buffer[:done]
         self._looked = len(self._buffer)
         if self._looked > MAX_EVENT:
             raise ValueError("an event of the answer is too large to be read")
         return b"".join(out)
 
     def end(self) -> bytes:
-        rest, self._buffer = self._buffer, b""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
         return self._flush() + rest
 
     # -- events
