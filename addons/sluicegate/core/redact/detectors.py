@@ -36,7 +36,10 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
         + r"((?:sk|rk|pk)_(?:live|prod)_[A-Za-z0-9]{10,}|(?:sk|rk|pk)_test_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/]{24,}=*)",
     ),
     ("private_key", r"(-----BEGIN[ A-Z0-9_-]{0,60}PRIVATE KEY(?: BLOCK)?-----)"),
-    ("jwt", r"(eyJ[\w-]{8,}\.(?:eyJ[\w-]{5,}(?:\.[\w-]*)?|[\w-]*\.[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}))"),
+    (
+        "jwt",
+        r"(eyJ[\w-]{8,}\.(?:eyJ[\w-]{5,}(?:\.[\w-]*)?|[\w-]{16,}\.[\w-]{16,}|[\w-]*\.[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}))",
+    ),
     (
         "db_connection_string",
         r"(?i)((?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|valkeys?|amqps?|mssql|sqlserver|oracle|clickhouse|cockroachdb|"
