@@ -31,7 +31,8 @@ LITERAL: Final = "LITERAL"
 LINES: Final = "LINES"
 """The type of the mark in front of a value that was shown with line numbers."""
 
-_WORD: Final = re.compile(r"[A-Za-z0-9_]*\Z")
+_WORD: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_LONGEST_WORD: Final = 4096
 _MAX_TYPE: Final = 64
 _NOT_A_TYPE: Final = re.compile(r"[^A-Z0-9_]+")
 
@@ -132,10 +133,11 @@ class Grammar:
 
     def start_of(self, text: str, start: int) -> int:
         """Where a value must begin for its placeholder to be told from what is before it: at a word's start, in `plain`."""
-        if self.style == "angle":
-            return start
-        found = _WORD.search(text, max(0, start - 4096), start)
-        return found.start() if found else start
+        if self.style == "plain":
+            first = max(0, start - _LONGEST_WORD)
+            while start > first and text[start - 1] in _WORD:
+                start -= 1
+        return start
 
 
 def type_name(kind: str) -> str:
