@@ -79,6 +79,13 @@ def test_a_pattern_that_is_none_is_refused() -> None:
         Engine([rule("((a{900}){900}){900}")])
 
 
+def test_rules_that_are_too_large_all_together_are_refused() -> None:
+    """RE2 would say nothing and find nothing: the engine asks it at once whether it works."""
+    with pytest.raises(PatternError, match="too large all together"):
+        Engine([Rule(str(n), "X", "secret", f"[a-f]{{900}}{n}[^a]{{900}}") for n in range(250)])
+    assert spans("\0the gate works\0 ab", rule("ab")) == [(17, 19)]
+
+
 def work(text: str) -> int:
     """Searches and bytes searched. A search costs about as much as 1,000 bytes of it."""
     calls, scanned = EVERYTHING.calls, EVERYTHING.scanned

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import re2
 
 from sluicegate.core.redact.pattern import Unknown, longest, parse
-from sluicegate.core.redact.rule import Hit, Rule, Span, compiled, options
+from sluicegate.core.redact.rule import Hit, PatternError, Rule, Span, compiled, options
 from sluicegate.core.redact.windows import NEAR, is_near, windows
 
 __all__ = ["Engine", "Match"]
@@ -25,6 +25,10 @@ _SHORT_KEYWORD: Final = 3
 _SMALL_TEXT: Final = 4096
 """Bytes up to which looking for keywords costs more than it saves."""
 _MAX_REACH: Final = 2048
+_MAX_PROGRAM: Final = 1_000_000
+"""Instructions of all patterns together; the built-in rules have some 100,000."""
+_TOO_LARGE: Final = "are too large all together; leave some out, or give them keywords"
+_CANARY: Final = b"\x00the gate works\x00"
 
 
 class Match(NamedTuple):
@@ -44,6 +48,7 @@ class _Ready:
     groups: Sequence[int]
     """Which may be the value, in the order in which they are asked."""
     keywords: tuple[bytes, ...]
+    size: int
     reach: int | None
     """The most bytes a match can have; None where windows would be no help."""
 
@@ -52,8 +57,10 @@ class Engine:
     """Not for several threads at once only in its counters; matching itself shares nothing that changes."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        """PatternError where a pattern is none that RE2 takes."""
+        """PatternError where a pattern is none that RE2 takes, or all together are too large."""
         self._rules = [_ready(rule) for rule in rules]
+        if sum(ready.size for ready in self._rules) > _MAX_PROGRAM:
+            raise PatternError(_TOO_LARGE)
         self._gate, self._of_gate = _gate(rules)
         self._always = frozenset(range(len(rules))) - frozenset(self._of_gate)
         self.calls = 0
@@ -68,7 +75,7 @@ class Engine:
         if not hits and not self._always:
             return []
         found: list[Match] = []
-        for index in sorted({self._of_gate[hit] for hit in hits or ()} | self._always):
+        for index in sorted({self._of_gate[hit] for hit in hits or () if hit < len(self._of_gate)} | self._always):
             ready = self._rules[index]
             found += (Match(start, end, ready.rule) for start, end in self._spans(ready, data))
         return found
@@ -118,7 +125,7 @@ def _ready(rule: Rule) -> _Ready:
     keywords = tuple(k.encode() for k in rule.keywords)
     found = compiled(rule.pattern)
     groups = (rule.group,) if rule.group else tuple(range(1, found.groups + 1))
-    return _Ready(rule, found.search, groups, keywords, _reach(rule) if keywords else None)
+    return _Ready(rule, found.search, groups, keywords, found.programsize, _reach(rule) if keywords else None)
 
 
 def _reach(rule: Rule) -> int | None:
@@ -138,7 +145,13 @@ def _gate(rules: Sequence[Rule]) -> tuple[Any, list[int]]:
         for pattern in _triggers(rule):
             gate.Add(pattern)
             of_gate.append(index)
-    gate.Compile()
+    canary = gate.Add(re2.escape(_CANARY))  # the last one: it stands for no rule
+    try:
+        gate.Compile()
+    except re2.error:
+        raise PatternError(_TOO_LARGE) from None
+    if canary not in (gate.Match(_CANARY) or ()):  # RE2 says nothing where its memory does not do: it finds nothing
+        raise PatternError(_TOO_LARGE)
     return gate, of_gate
 
 

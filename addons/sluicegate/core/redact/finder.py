@@ -13,7 +13,7 @@ from sluicegate.core.redact.engine import Engine, Match
 from sluicegate.core.redact.finding import Finding
 from sluicegate.core.redact.gitleaks import RulesError, builtin_rules, file_rules
 from sluicegate.core.redact.pii import PII
-from sluicegate.core.redact.rule import Rule, pattern_fault, type_name
+from sluicegate.core.redact.rule import PatternError, Rule, pattern_fault, type_name
 
 __all__ = ["RuleFinder", "RulesError", "build_finder"]
 
@@ -101,7 +101,10 @@ def build_finder(
             case _:
                 raise RulesError(f'there is no rule set "{name}"; known are basic, gitleaks, pii and file:PATH')
     chosen += (_own(name, pattern) for name, pattern in (patterns or {}).items())
-    return RuleFinder(_each_once(chosen), salt)
+    try:
+        return RuleFinder(_each_once(chosen), salt)
+    except PatternError as error:
+        raise RulesError(f"the rules {error}") from None
 
 
 def _own(name: str, pattern: str) -> Rule:
