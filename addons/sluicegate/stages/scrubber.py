@@ -99,7 +99,7 @@ class Scrubber(Stage):
 
     def _concerns(self, x: Exchange) -> bool:
         """A plain-HTTP request through the regular door to a host that is no provider's is none of our business."""
-        return x.inference or x.door == "reverse" or x.origin[1].lower() in x.policy.decrypts
+        return x.inference or x.door not in ("regular", "upstream") or x.origin[1].lower() in x.policy.decrypts
 
     def _detect(self, x: Exchange, fields: ScrubFields) -> None:
         finder = self.kit.finder

@@ -124,24 +124,23 @@ class Survey:
     def __init__(self, root: Any, surface: WalkSurface, finder: Finder, sweeper: Sweeper | None) -> None:
         """Without a sweeper: only what the finder says, for those who do not hide."""
         self.root = root
-        self.surface: WalkSurface = surface
         self.found: Counter[str] = Counter()
         """Rule → values found."""
         self.first: First | None = None
         self._spans: dict[str, list[_Span]] = {}
         self._texts: dict[str, list[Leaf]] = {}
         """Each text once, in walking order, and where it stands."""
-        values = self._find(finder)
+        values = self._find(finder, surface)
         if sweeper:
             for text, spans in sweeper.spans(list(self._texts), values):
                 self._spans.setdefault(text, []).extend(spans)
             for text, found in self._spans.items():
                 self._spans[text] = _disjoint(text, found, sweeper.grammar)
 
-    def _find(self, finder: Finder) -> dict[str, tuple[str, Tier]]:
+    def _find(self, finder: Finder, surface: WalkSurface) -> dict[str, tuple[str, Tier]]:
         values: dict[str, tuple[str, Tier]] = {}
         counted: set[tuple[str, str]] = set()
-        for leaf in walk(self.root, self.surface):
+        for leaf in walk(self.root, surface):
             text = leaf.text
             if text in self._texts:
                 self._texts[text].append(leaf)
