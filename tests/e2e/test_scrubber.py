@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import ROOT, Answer, Gate, Simulator
+from gatekit import ROOT, Answer, Gate, ProcessFailed, Simulator
 
 from sluicegate.core.grammar import check_stream
 from sluicegate.core.sse import SSEParser
@@ -244,3 +244,10 @@ def test_alone(start_gate: StartGate, simulator: Simulator) -> None:
     gate = start_gate(config=config(), env=KEY, scripts=[ROOT / "addons" / "scrubber.py"])
     assert text_of(ask(gate, body_of(SECRET), {"echo": True})) == SECRET
     assert seen(simulator)[0]["messages"][0]["content"] == NAME
+
+
+@pytest.mark.parametrize("program", ["mitmdump", "sluicegate"])
+def test_a_malformed_key(start_gate: StartGate, program: str) -> None:
+    """The gate does not start, least of all without scrubbing, and says why."""
+    with pytest.raises(ProcessFailed, match=r"ended with 1[\s\S]*scrub\.key.*64 hexadecimal"):
+        start_gate(config=config(), program=program, env={"SLUICEGATE_SCRUB_KEY": "short"})
