@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sluicegate.core.redact.finder import RulesError, build_finder
 from sluicegate.core.redact.finding import Finder
-from sluicegate.core.redact.hide import Naming, Sweeper
+from sluicegate.core.redact.hide import Naming
 from sluicegate.core.redact.placeholders import GRAMMARS, Grammar
+from sluicegate.core.redact.spans import Sweeper
 from sluicegate.core.redact.tools import ToolPolicy
 from sluicegate.services import Services, state_folder
 from sluicegate.settings import ConfigError, Settings

@@ -8,9 +8,10 @@ import re
 from typing import Any
 
 from sluicegate.core.redact.finding import Finding
-from sluicegate.core.redact.hide import Asked, Naming, Survey, Sweeper
+from sluicegate.core.redact.hide import Asked, Naming, Survey
 from sluicegate.core.redact.placeholders import GRAMMARS, Style
 from sluicegate.core.redact.restore import Names
+from sluicegate.core.redact.spans import Sweeper
 from sluicegate.core.redact.walk import WalkSurface
 
 KEY = bytes(range(32))

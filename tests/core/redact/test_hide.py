@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.redact.gutters import guttered
-from sluicegate.core.redact.hide import Survey, Sweeper
+from sluicegate.core.redact.hide import Survey
 from sluicegate.core.redact.placeholders import GRAMMARS, json_text, type_name
 from sluicegate.core.redact.restore import restored
+from sluicegate.core.redact.spans import Sweeper
 from sluicegate.core.redact.spellings import spellings
 from sluicegate.core.redact.sweep import Sweep
 

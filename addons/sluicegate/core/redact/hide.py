@@ -12,27 +12,19 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any, Final
 
 from sluicegate.core.redact.edits import apply
 from sluicegate.core.redact.finding import Finder, Tier
 from sluicegate.core.redact.gutters import Guttered, guttered
-from sluicegate.core.redact.placeholders import LINES, LITERAL, Grammar, type_name
+from sluicegate.core.redact.placeholders import LINES, Grammar, type_name
 from sluicegate.core.redact.restore import Names
-from sluicegate.core.redact.spellings import spellings
-from sluicegate.core.redact.sweep import Sweep, compiled, stretches
+from sluicegate.core.redact.spans import Span, Sweeper, disjoint
 from sluicegate.core.redact.walk import Leaf, WalkSurface, walk
 
-__all__ = ["Asked", "Naming", "Survey", "Sweeper"]
-
-_MEMO: Final = 131_072
-_MAX_SWEPT: Final = 1000
-"""Identifiers that are looked for in other spellings; beyond that (a list of customers) the finder's own finds must do."""
-_BOUNDED: Final = 16
-"""Characters: a value shorter than this is swept for as a whole word only."""
+__all__ = ["Asked", "Naming", "Survey"]
 
 Asked = tuple[str, bytes]
 """A type, and the keyed digest of a value: all that a store of ranks ever sees."""
@@ -54,63 +46,6 @@ class Naming:
 
 
 @dataclass(frozen=True, slots=True)
-class _Span:
-    start: int
-    end: int
-    kind: str
-    tier: Tier
-
-
-Values = Mapping[str, tuple[str, Tier]]
-"""What was found: value → type and tier."""
-
-
-class Sweeper:
-    """Finds known values in all their spellings, and what has a placeholder's shape.
-
-    Remembers where that was in a text, not what: a text is known by its hash. From turn to turn a conversation's texts
-    are the same but for the last.
-    """
-
-    def __init__(self, grammar: Grammar) -> None:
-        self.grammar = grammar
-        self._shape = compiled(grammar.shape)
-        self._memo: dict[tuple[int, int], tuple[_Span, ...]] = {}
-
-    def spans(self, texts: Sequence[str], values: Values) -> Iterator[tuple[str, tuple[_Span, ...]]]:
-        """The texts in which there is something, and where."""
-        known = hash(frozenset(values.items()))
-        keys = [(hash(text), known) for text in texts]
-        new = [(key, text) for key, text in zip(keys, texts, strict=True) if key not in self._memo]
-        if new:
-            found = self._look([text for _, text in new], values)
-            for at, (key, _) in enumerate(new):
-                self._memo[key] = tuple(found.get(at, ()))
-        for key, text in zip(keys, texts, strict=True):
-            if spans := self._memo[key]:
-                yield text, spans
-        for key in list(islice(self._memo, max(0, len(self._memo) - _MEMO))):
-            del self._memo[key]
-
-    def _look(self, texts: Sequence[str], values: Values) -> dict[int, list[_Span]]:
-        found: dict[int, list[_Span]] = {}
-        for at, _, start, end, first in stretches(self._shape, texts):  # ASCII: as many characters as bytes
-            found.setdefault(at, []).append(_Span(first, first + end - start, LITERAL, "secret"))
-        needles: dict[str, tuple[str, Tier]] = {}
-        identifiers = 0
-        for value, what in values.items():
-            identifiers += what[1] == "identifier"
-            if what[1] == "identifier" and identifiers > _MAX_SWEPT:
-                continue
-            for spelling in sorted(spellings(value)):
-                needles.setdefault(spelling, what)
-        for at, start, end, (kind, tier) in Sweep(needles).find(texts):
-            if end - start >= _BOUNDED or _stands_alone(texts[at], start, end):
-                found.setdefault(at, []).append(_Span(start, end, kind, tier))
-        return found
-
-
-@dataclass(frozen=True, slots=True)
 class First:
     """The first finding: its rule, and where it is."""
 
@@ -127,7 +62,7 @@ class Survey:
         self.found: Counter[str] = Counter()
         """Rule → values found."""
         self.first: First | None = None
-        self._spans: dict[str, list[_Span]] = {}
+        self._spans: dict[str, list[Span]] = {}
         self._texts: dict[str, list[Leaf]] = {}
         """Each text once, in walking order, and where it stands."""
         values = self._find(finder, surface)
@@ -135,7 +70,7 @@ class Survey:
             for text, spans in sweeper.spans(list(self._texts), values):
                 self._spans.setdefault(text, []).extend(spans)
             for text, found in self._spans.items():
-                self._spans[text] = _disjoint(text, found, sweeper.grammar)
+                self._spans[text] = disjoint(text, found, sweeper.grammar)
 
     def _find(self, finder: Finder, surface: WalkSurface) -> dict[str, tuple[str, Tier]]:
         values: dict[str, tuple[str, Tier]] = {}
@@ -152,7 +87,7 @@ class Survey:
                 kind = type_name(f.type)
                 bare = guttered(text, f.start, f.end)
                 value = bare.value if bare else text[f.start : f.end]
-                self._spans.setdefault(text, []).append(_Span(f.start, f.end, kind, f.tier))
+                self._spans.setdefault(text, []).append(Span(f.start, f.end, kind, f.tier))
                 values.setdefault(value, (kind, f.tier))
                 if (f.rule, value) not in counted:
                     counted.add((f.rule, value))
@@ -177,8 +112,8 @@ class Survey:
                 out.append((span.kind, bare.value if bare else text[span.start : span.end], span.tier))
         return list(dict.fromkeys(out))
 
-    def _pieces(self, text: str) -> list[tuple[_Span, Guttered | None]]:
-        out: list[tuple[_Span, Guttered | None]] = []
+    def _pieces(self, text: str) -> list[tuple[Span, Guttered | None]]:
+        out: list[tuple[Span, Guttered | None]] = []
         done = 0
         for span in self._spans.get(text, ()):
             bare = guttered(text, span.start, span.end)
@@ -247,23 +182,6 @@ class _Names:
         while (name := naming.grammar.hashed(kind, naming.digest(kind, value, turn))) in self.values:
             turn += 1
         return name
-
-
-def _disjoint(text: str, spans: list[_Span], grammar: Grammar) -> list[_Span]:
-    """Spans that do not overlap and cover all that the given ones cover, in order."""
-    out: list[_Span] = []
-    for span in sorted(spans, key=lambda s: (s.start, -s.end, s.kind == LITERAL)):
-        span = _Span(grammar.start_of(text, span.start), span.end, span.kind, span.tier)
-        while out and span.start < out[-1].end:
-            before = out.pop()
-            wider = before if (before.kind != LITERAL or span.kind == LITERAL) else span
-            span = _Span(min(before.start, span.start), max(before.end, span.end), wider.kind, wider.tier)
-        out.append(span)
-    return out
-
-
-def _stands_alone(text: str, start: int, end: int) -> bool:
-    return not (text[start - 1 : start].isalnum() and start) and not text[end : end + 1].isalnum()
 
 
 _PLAIN_STEP: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$")
