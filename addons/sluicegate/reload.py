@@ -76,8 +76,7 @@ class Reloader:
         if "sluicegate_config" in updated or self.settings is None:
             path = self._find(options.sluicegate_config or self.chain.services.environ.get("SLUICEGATE_CONFIG", ""))
             if path != self.path or self.settings is None:
-                self.path = path
-                self._first_load()
+                self._first_load(path)
 
     def _find(self, given: str) -> Path | None:
         """The file, looked for from the working directory, then beside mitmproxy's own configuration."""
@@ -90,13 +89,18 @@ class Reloader:
                 path = beside
         return path.absolute()
 
-    def _first_load(self) -> None:
+    def _first_load(self, path: Path | None) -> None:
+        """Another file than before: if it can not be put in force, neither is its name.
+
+        At the start that ends the gate. The policy before is that of no file at all, which hides, limits and asks nothing.
+        """
+        before = self.path, self._stamp
+        self.path = path
         try:
             self._apply(self._read())
         except (StoreError, ValueError, OSError) as e:
-            if self.chain.policy is None:
-                raise exceptions.OptionsError(f"sluicegate: {in_full(e)}") from e
-            self._keep_old(e)
+            self.path, self._stamp = before
+            raise exceptions.OptionsError(f"sluicegate: {in_full(e)}") from e
 
     def _read(self) -> Settings:
         if self.path:

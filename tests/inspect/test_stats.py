@@ -51,3 +51,15 @@ def test_models_are_bounded() -> None:
     assert seen["models"]["(other)"]["requests"] == 800
     assert sum(m["requests"] for m in seen["models"].values()) == 1000
     assert sum(m["cost_usd"] for m in seen["models"].values()) == seen["cost_usd"] == 250
+
+
+def test_what_the_scrubber_did() -> None:
+    """Rules, tools and names are counted; tool names come from answers, so there is a limit to them."""
+    stats = Stats(0.0)
+    for n in range(300):
+        stats.add_scrub({"found": {"github_token": 2}, "restored": 1, "withheld": {f"tool{n}": 1}, "unknown": 1})
+    scrub = stats.snapshot()["scrub"]
+    assert scrub["found"] == {"github_token": 600}
+    assert scrub["names"] == {"restored": 300, "unknown": 300}
+    assert len(scrub["withheld"]) == 201
+    assert scrub["withheld"]["(other)"] == 100

@@ -20,8 +20,8 @@ def faults(tmp_path: Path, text: str) -> list[str]:
 
 def test_the_message(tmp_path: Path) -> None:
     """The refusal names key, line, value and the way out."""
-    assert faults(tmp_path, "scrub:\n  mode: pseudonymize") == [
-        'gate.yaml:2: scrub.mode: "pseudonymize" needs the scrubber, which this version does not have; set it to off'
+    assert faults(tmp_path, "cache:\n  mode: exact") == [
+        'gate.yaml:2: cache.mode: "exact" needs the cache, which this version does not have; set it to off'
     ]
 
 
@@ -53,12 +53,13 @@ def test_refused(tmp_path: Path, text: str, path: str) -> None:
         "identity: {mode: keys, keys: [{key: env:K}], trusted_header: {name: x-user, peers: [10.0.0.1]}}",
         "identity: {mode: passthrough}",
         "audit: {ledger: 'postgresql://u:hunter2@h/d'}",
+        "scrub: {mode: pseudonymize, rules: [basic, gitleaks, pii], numbering: hmac}",
         "providers: {a: {kind: anthropic, keys: [env:A, env:B]}, b: {kind: anthropic}, o: {provider: ollama}}\n"
         "routes: [{model: '*', targets: [{provider: a}, {provider: b, model: m}]}]",
     ],
 )
 def test_accepted(tmp_path: Path, text: str) -> None:
-    """Routing, repeating and identity are there."""
+    """What is there is not refused."""
     assert faults(tmp_path, text) == []
 
 

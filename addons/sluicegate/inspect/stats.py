@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from sluicegate.core.usage import Usage
@@ -12,6 +13,7 @@ __all__ = ["Stats"]
 
 _MAX_MODELS = 200
 """Model names come from requests; beyond this many they are counted together."""
+_MAX_TOOLS = 200
 
 
 class Stats:
@@ -32,6 +34,7 @@ class Stats:
         self.bytes_out = 0
         self.models: dict[str, Counter[str]] = {}
         self.cost_by_model: dict[str, float] = {}
+        self.scrub: dict[str, Counter[str]] = {"found": Counter(), "withheld": Counter(), "names": Counter()}
 
     def add(
         self,
@@ -75,6 +78,14 @@ class Stats:
             self.cost_usd += cost_usd
             self.cost_by_model[model] = self.cost_by_model.get(model, 0.0) + cost_usd
 
+    def add_scrub(self, record: Mapping[str, Any]) -> None:
+        """Count what the scrubber did in one exchange: the `scrub` part of its audit record."""
+        self.scrub["found"].update(record["found"])
+        for tool, n in record["withheld"].items():
+            known = tool in self.scrub["withheld"] or len(self.scrub["withheld"]) < _MAX_TOOLS
+            self.scrub["withheld"][tool if known else "(other)"] += n
+        self.scrub["names"].update({"restored": record["restored"], "unknown": record["unknown"]})
+
     def snapshot(self) -> dict[str, Any]:
         """The `run` part of `/stats`."""
         return {
@@ -90,5 +101,6 @@ class Stats:
             "unpriced_requests": self.unpriced,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
+            "scrub": {part: dict(counts) for part, counts in self.scrub.items()},
             "models": {m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()},
         }

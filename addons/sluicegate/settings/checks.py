@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
+from sluicegate.core.redact.rule import pattern_fault
+
 from .errors import Problem
 from .policy import DollarBudget, TokenBudget
 from .provider import PRESETS, Credentials, Provider
@@ -53,6 +55,10 @@ def check(settings: Settings) -> Iterator[Problem]:
             fault = _regex_fault(pattern)
             if fault is not None:
                 yield ("cache", "strip", part, index), f"not a regular expression: {fault}"
+    for name, pattern in settings.scrub.patterns.items():
+        fault = pattern_fault(pattern)
+        if fault is not None:
+            yield ("scrub", "patterns", name), fault
     for key, url in (("store", settings.store), ("audit", settings.audit.ledger)):
         if "://" in url and not url.startswith("sqlite:") and (fault := _url_fault(url, None)):
             yield (("store",) if key == "store" else ("audit", "ledger")), fault

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from .scalars import Bytes, Count, Ledger, LogTarget, PricePerMillion, Ruleset, Seconds, Section
+from .scalars import Bytes, Count, Ledger, LogTarget, Name, PricePerMillion, Ruleset, Seconds, Section
 from .secret import Secret
 
 Regex = Annotated[str, Meta(min_length=1, max_length=1000, description="a regular expression")]
@@ -24,12 +24,13 @@ class Scrub(Section, frozen=True, kw_only=True):
     numbering: Literal["ranked", "hmac"] = "ranked"
     max_body: Bytes = 32_000_000  # a larger one is refused, not passed on unread
     restore: Restore = field(default_factory=Restore)
-    pii: Annotated[tuple[Literal["email", "phone", "iban", "card", "ip"], ...], Meta(min_length=1)] = (
+    pii: Annotated[tuple[Literal["email", "phone", "iban", "card", "ip", "ssn"], ...], Meta(min_length=1)] = (
         "email",
         "phone",
         "iban",
         "card",
     )  # what the rule set `pii` looks for
+    patterns: dict[Name, Regex] = field(default_factory=dict)  # own rules: the placeholder's name, what it stands for
 
 
 class Strip(Section, frozen=True, kw_only=True):

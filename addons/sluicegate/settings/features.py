@@ -53,7 +53,6 @@ def _remote(key: KeyPath, url: Callable[[Settings], str], scheme: str) -> Callab
 
 
 MISSING: Final = (
-    Missing("the scrubber", "set it to off", _when("scrub.mode", "off")),
     Missing("the cache", "set it to off", _when("cache.mode", "off")),
     Missing("prompt cache injection", "set it to off", _when("cache.prompt_cache.inject", "off")),
     Missing("providers of that kind", "use kind anthropic", _kinds),

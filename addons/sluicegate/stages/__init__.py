@@ -9,13 +9,15 @@ from sluicegate.stages.base import Stage
 from sluicegate.stages.identity import Identity
 from sluicegate.stages.limiter import Limiter
 from sluicegate.stages.router import Router
+from sluicegate.stages.scrubber import Scrubber
 
-__all__ = ["ORDER", "Audit", "Identity", "Limiter", "Router", "Stage"]
+__all__ = ["ORDER", "Audit", "Identity", "Limiter", "Router", "Scrubber", "Stage"]
 
 ORDER: Final[tuple[type[Stage], ...]] = (
     Audit,  # opens the record; closes it with what everybody else did
     Identity,  # who is it; takes what said so off the request
     Limiter,  # may it; reserves before anything is done for the request, settles when all is known
+    Scrubber,  # hides secrets, and puts them back: what is further in sees placeholders only
     Router,  # chooses the target; reads what the provider says
 )
 """Requests go down this list, answers and ends come up."""

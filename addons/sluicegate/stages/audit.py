@@ -23,6 +23,7 @@ from sluicegate.settings import Settings
 from sluicegate.sinks import Sink
 from sluicegate.stages.base import Stage
 from sluicegate.stages.cost import call_cost_usd
+from sluicegate.stages.scrubber import Scrubber, ScrubFields
 from sluicegate.taps import Fate
 
 __all__ = ["Audit", "AuditFields"]
@@ -90,6 +91,8 @@ class Audit(Stage):
             bytes_in=record["bytes_in"],
             bytes_out=record["bytes_out"],
         )
+        if record["scrub"]:
+            self.services.stats.add_scrub(record["scrub"])
         self.services.monitor.publish(_served(record))
         if self.sink:
             try:
@@ -107,6 +110,7 @@ class Audit(Stage):
         cost = call_cost_usd(x, self.settings, self.prices)
         provider = x.target.provider if x.target else ""
         limiter = x.fields.get("limiter")
+        scrub: ScrubFields | None = x.fields.get(Scrubber.name)
         peer = x.flow.client_conn.peername
         known = usage.known
         return {
@@ -141,6 +145,7 @@ class Audit(Stage):
             "agent": x.agent_id,
             "stop_reason": facts.stop_reason,
             "tools": facts.tools,
+            "scrub": scrub.record() if scrub else None,
             "attempts": x.tries,
             "limit": limiter.limit if limiter else None,
             "error": x.error or facts.error_type,

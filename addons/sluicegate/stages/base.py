@@ -31,7 +31,7 @@ class Stage:
     fate: ClassVar[Fate] = "closed"
     """A bug before sending: `closed` answers 500 and sends nothing; `aside` goes on with the request as the stage before
     left it. While streaming: `closed` breaks the stream off; `aside` takes the stage's tap out."""
-    reads_websockets: ClassVar[bool] = False
+    reads_websockets: bool = False
     """The stage must read what passes: WebSockets, which it can not, are refused where it runs."""
 
     def __init__(self, settings: Settings, services: Services) -> None:

@@ -1,0 +1,1 @@
+"""Secrets in text: finding them, hiding them behind placeholders, and putting them back."""

@@ -1,0 +1,163 @@
+"""Placeholders: what a hidden value is called, and every spelling under which the name may come back.
+
+    style    ranked                    hashed                    also read when restoring
+    angle    <ANTHROPIC_KEY_1>         <EMAIL_HMAC:A3F1B2C0>     &lt;…&gt;  \\u003c…\\u003e  %3C…%3E
+    plain    ANTHROPIC_KEY_x00000001   EMAIL_xA3F1B2C0           –
+
+A name is what stands between the brackets. No written name begins another one, so a text is read from left to right in one
+way only: in `angle` the closing bracket ends a name, in `plain` its last eight digits do. Hiding puts a plain name at a
+word's start (`Grammar.start_of`), so that what is before it does not make another name of it.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import quote
+
+__all__ = ["GRAMMARS", "LINES", "LITERAL", "Context", "Form", "Grammar", "Style", "json_text", "type_name"]
+
+Style = Literal["angle", "plain"]
+
+Context = Literal["text", "json"]
+"""What a placeholder stands in: a decoded text, or the text of a JSON document (inside one of its strings)."""
+
+LITERAL: Final = "LITERAL"
+"""The type of text that has a placeholder's shape but came from the client."""
+LINES: Final = "LINES"
+"""The type of the mark in front of a value that was shown with line numbers."""
+
+_WORD: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
+_LONGEST_WORD: Final = 4096
+_MAX_TYPE: Final = 64
+_NOT_A_TYPE: Final = re.compile(r"[^A-Z0-9_]+")
+
+
+def json_text(value: str) -> str:
+    """A text as it stands inside a JSON string; lone surrogates, which no encoder takes, as escapes."""
+    return json.dumps(value, ensure_ascii=not value.isascii() and _has_surrogates(value))[1:-1]
+
+
+def _has_surrogates(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def _url(value: str) -> str:
+    return quote(value.encode("utf-8", "surrogatepass"), safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One spelling: what stands before and behind the name, and how the value is written in that place."""
+
+    before: str
+    """In lower case; any case is read."""
+    after: str
+    write: Callable[[str], str]
+
+
+def _as_it_is(value: str) -> str:
+    return value
+
+
+def _json_html(value: str) -> str:
+    return json_text(html.escape(value))
+
+
+def _json_json(value: str) -> str:
+    return json_text(json_text(value))
+
+
+_ANGLE: Final[dict[Context, tuple[Form, ...]]] = {
+    "text": (
+        Form("<", ">", _as_it_is),
+        Form("&lt;", "&gt;", html.escape),
+        Form(r"\u003c", r"\u003e", json_text),
+        Form("%3c", "%3e", _url),
+    ),
+    "json": (
+        Form("<", ">", json_text),
+        Form(r"\u003c", r"\u003e", json_text),
+        Form("&lt;", "&gt;", _json_html),
+        Form(r"\\u003c", r"\\u003e", _json_json),
+        Form("%3c", "%3e", _url),
+    ),
+}
+_PLAIN: Final[dict[Context, tuple[Form, ...]]] = {
+    "text": (Form("", "", _as_it_is),),
+    "json": (Form("", "", json_text),),
+}
+# Bounded: a long run of capitals is looked at once, not once for each of its letters.
+_ANGLE_NAME: Final = r"[A-Z][A-Z0-9_]{0,79}_(?:[0-9]{1,9}|HMAC(?::|%3[aA])[0-9A-F]{8})"
+_PLAIN_NAME: Final = r"[A-Z][A-Z0-9_]{0,79}_x[0-9A-F]{8}"
+
+
+def _pattern(forms: tuple[Form, ...], name: str) -> re.Pattern[str]:
+    """Group i+1 is the name in the i-th form."""
+    return re.compile("|".join(f"{_any_case(f.before)}({name}){_any_case(f.after)}" for f in forms))
+
+
+def _any_case(text: str) -> str:
+    return re.sub(r"(003|%3)([ce])", lambda m: f"{m[1]}[{m[2]}{m[2].upper()}]", re.escape(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """The names of one style."""
+
+    style: Style
+    forms: dict[Context, tuple[Form, ...]]
+    patterns: dict[Context, re.Pattern[str]]
+    shape: bytes
+    """RE2: whatever restoring could take for a placeholder; a wider net than `patterns`."""
+    starts: re.Pattern[str]
+    """The characters that a written placeholder may begin with."""
+
+    def ranked(self, kind: str, n: int) -> str:
+        return f"{kind}_{n}" if self.style == "angle" else f"{kind}_x{n:08d}"
+
+    def hashed(self, kind: str, digest: bytes) -> str:
+        word = digest[:4].hex().upper()
+        return f"{kind}_HMAC:{word}" if self.style == "angle" else f"{kind}_x{word}"
+
+    def written(self, name: str) -> str:
+        return f"<{name}>" if self.style == "angle" else name
+
+    def start_of(self, text: str, start: int) -> int:
+        """Where a value must begin for its placeholder to be told from what is before it: at a word's start, in `plain`."""
+        if self.style == "plain":
+            first = max(0, start - _LONGEST_WORD)
+            while start > first and text[start - 1] in _WORD:
+                start -= 1
+        return start
+
+
+def type_name(kind: str) -> str:
+    """A type fit for a placeholder: upper case, letters, digits, underscores."""
+    clean = _NOT_A_TYPE.sub("_", kind.upper()).strip("_")
+    return (clean if clean[:1].isalpha() else f"X_{clean}")[:_MAX_TYPE].rstrip("_")
+
+
+def _grammar(style: Style, forms: dict[Context, tuple[Form, ...]], name: str, shape: bytes, starts: str) -> Grammar:
+    return Grammar(style, forms, {c: _pattern(f, name) for c, f in forms.items()}, shape, re.compile(starts))
+
+
+GRAMMARS: Final[dict[Style, Grammar]] = {
+    "angle": _grammar(
+        "angle",
+        _ANGLE,
+        _ANGLE_NAME,
+        rb"(?:<|&lt;|\\+u003[cC]|%(?:25)*3[cC])[A-Z][A-Z0-9_]*_(?:[0-9]+|HMAC(?::|%(?:25)*3[aA])[0-9A-F]{8})"
+        rb"(?:>|&gt;|\\+u003[eE]|%(?:25)*3[eE])",
+        r"[<&\\%]",
+    ),
+    "plain": _grammar("plain", _PLAIN, _PLAIN_NAME, rb"[A-Z][A-Z0-9_]*_x[0-9A-F]{8}", "[A-Z]"),
+}

@@ -1,0 +1,164 @@
+"""The request bodies' own structure, as a table: what is fixed by the API and stays as it is, whatever it looks like.
+
+Everything that the table does not name is free: scanned at any depth, with its keys. A name is fixed only where the table
+has it, and a fixed string only where it is a string: an object in its place is scanned.
+Sources: the Messages API reference, the Message Batches reference and the Chat Completions reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+__all__ = ["FREE", "SHAPES", "Data", "Each", "Fixed", "Free", "Object", "Shape", "WalkSurface"]
+
+WalkSurface = Literal["messages", "count_tokens", "batches", "chat_completions", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """Scanned, and all below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A string that is not scanned; `deep`: nothing below it is, either."""
+
+    deep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """A string that is scanned unless it begins like this."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A list whose items have a shape; a value that is no list has it itself."""
+
+    item: Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    fields: Mapping[str, Shape]
+    variants: Mapping[str, Object] = field(default_factory=dict)
+    """What the object is instead, by the value of its key `by`."""
+    by: str = "type"
+    first: Mapping[str, int] = field(default_factory=dict)
+    """Keys that are walked before the others."""
+    or_list: bool = False
+    """Where a list stands in the object's place, the shape is that of its items."""
+
+    def variant(self, value: Mapping[str, Any]) -> Object:
+        kind = value.get(self.by) if self.variants else None
+        return self.variants.get(kind, self) if isinstance(kind, str) else self
+
+
+type Shape = Free | Fixed | Data | Each | Object
+
+FREE: Final = Free()
+_NAME: Final = Fixed()
+_AS_IS: Final = Fixed(deep=True)
+
+_CACHE: Final = Object({"type": _NAME, "ttl": _NAME})
+_BASE64: Final = Object({"type": _NAME, "media_type": _NAME, "data": _NAME})
+_IMAGE_URL: Final = Object({"url": Data("data:image/"), "detail": _NAME})
+
+_BLOCK_FIELDS: Final[dict[str, Shape]] = {"type": _NAME, "cache_control": _CACHE, "text": FREE}
+_TOOL_USE: Final = Object({**_BLOCK_FIELDS, "id": _NAME, "name": _NAME, "input": FREE})
+
+
+def _blocks(variants: Mapping[str, Object]) -> Object:
+    """Content: a string, or a list of blocks."""
+    return Object(_BLOCK_FIELDS, variants, or_list=True)
+
+
+_SOURCES: Final = Object({"type": _NAME, "media_type": _NAME, "data": FREE}, variants={"base64": _BASE64})
+_MEDIA: Final = Object({**_BLOCK_FIELDS, "source": _SOURCES})
+_PARTS: Final[dict[str, Object]] = {
+    "image": _MEDIA,
+    "document": _MEDIA,
+    "tool_use": _TOOL_USE,
+    "server_tool_use": _TOOL_USE,
+    "mcp_tool_use": _TOOL_USE,
+    "image_url": Object({**_BLOCK_FIELDS, "image_url": _IMAGE_URL}),
+    "input_audio": Object({**_BLOCK_FIELDS, "input_audio": Object({"data": _NAME, "format": _NAME})}),
+}
+_RESULT: Final = Object({**_BLOCK_FIELDS, "tool_use_id": _NAME, "is_error": FREE, "content": _blocks(_PARTS)})
+_USER: Final[dict[str, Object]] = {**_PARTS, "tool_result": _RESULT, "mcp_tool_result": _RESULT}
+
+# The provider's own words, signed or encrypted by it: it takes them back unchanged or not at all.
+_SEARCH: Final = Object({"type": _NAME, "encrypted_content": _NAME, "encrypted_index": _NAME})
+_FROM_SERVER: Final = Object(
+    {
+        **_BLOCK_FIELDS,
+        "tool_use_id": _NAME,
+        "content": Object({"type": _NAME, "encrypted_content": _NAME, "encrypted_stdout": _NAME}, or_list=True),
+    }
+)
+_ASSISTANT: Final[dict[str, Object]] = {
+    **_USER,
+    "thinking": Object({"type": _NAME, "thinking": _NAME, "signature": _NAME}),
+    "redacted_thinking": Object({"type": _NAME, "data": _NAME}),
+    "text": Object({**_BLOCK_FIELDS, "citations": Each(_SEARCH)}),
+    "web_search_tool_result": _FROM_SERVER,
+    "web_fetch_tool_result": _FROM_SERVER,
+    "code_execution_tool_result": _FROM_SERVER,
+    "bash_code_execution_tool_result": _FROM_SERVER,
+}
+_CALLS: Final = Each(
+    Object({"id": _NAME, "type": _NAME, "index": _NAME, "function": Object({"name": _NAME, "arguments": FREE})})
+)
+
+
+def _message(content: Mapping[str, Object]) -> Object:
+    return Object({"role": _NAME, "content": _blocks(content), "tool_calls": _CALLS, "tool_call_id": _NAME})
+
+
+_MESSAGE: Final = Object(_message(_USER).fields, {"assistant": _message(_ASSISTANT)}, by="role")
+"""Only an assistant's message has what the provider signed."""
+
+_TOOL: Final = Object(
+    {
+        "name": _NAME,
+        "type": _NAME,
+        "description": FREE,
+        "input_schema": _AS_IS,
+        "cache_control": _CACHE,
+        "function": Object({"name": _NAME, "description": FREE, "parameters": _AS_IS}),
+    }
+)
+_BODY_FIELDS: Final[dict[str, Shape]] = {
+    "model": _NAME,
+    "tools": Each(_TOOL),
+    "system": _blocks({}),
+    "messages": Each(_MESSAGE),
+    "metadata": _AS_IS,
+    "stop_sequences": Each(_NAME),
+    "stop": Each(_NAME),
+    "tool_choice": Object({"type": _NAME, "name": _NAME, "function": Object({"name": _NAME})}),
+    "thinking": Object({"type": _NAME}),
+    "service_tier": _NAME,
+    "container": FREE,
+}
+_SAMPLING: Final = (
+    "max_tokens max_completion_tokens stream temperature top_p top_k n seed reasoning_effort parallel_tool_calls "
+    "presence_penalty frequency_penalty"
+)
+_BODY: Final = Object(
+    {**_BODY_FIELDS, **dict.fromkeys(_SAMPLING.split(), _NAME)},
+    first={"tools": 0, "system": 1, "messages": 2},
+)
+_BATCHES: Final = Object({"requests": Each(Object({"custom_id": _NAME, "params": _BODY}))})
+
+SHAPES: Final[dict[WalkSurface, Shape]] = {
+    "messages": _BODY,
+    "count_tokens": _BODY,
+    "batches": _BATCHES,
+    "chat_completions": _BODY,
+    "other": FREE,
+}

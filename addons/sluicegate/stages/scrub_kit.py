@@ -1,0 +1,89 @@
+"""What the scrubber works with, made from the settings: rules, names, key, ranks. A wrong setting is a ConfigError."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sluicegate.core.redact.finder import RulesError, build_finder
+from sluicegate.core.redact.finding import Finder
+from sluicegate.core.redact.hide import Naming
+from sluicegate.core.redact.placeholders import GRAMMARS, Grammar
+from sluicegate.core.redact.spans import Sweeper
+from sluicegate.core.redact.tools import ToolPolicy
+from sluicegate.services import Services, state_folder
+from sluicegate.settings import ConfigError, Settings
+from sluicegate.stores.ranks import Ranks
+from sluicegate.stores.scrub_key import own_key, read_key
+from sluicegate.stores.sqlite_ranks import shared_ranks
+
+__all__ = ["ScrubKit", "kit_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ScrubKit:
+    finder: Finder
+    grammar: Grammar
+    tools: ToolPolicy
+    key: bytes
+    sweeper: Sweeper | None
+    """Where values are hidden."""
+    ranks: Ranks | None
+    """Where names are counted."""
+
+    def naming(self, conversation: bytes) -> Naming:
+        return Naming(self.key, conversation, self.grammar, ranked=self.ranks is not None)
+
+
+def kit_of(settings: Settings, services: Services) -> ScrubKit:
+    """ConfigError, StoreError."""
+    scrub = settings.scrub
+    hides = scrub.mode == "pseudonymize"
+    key = _key(settings, services)
+    grammar = GRAMMARS[scrub.style]
+    return ScrubKit(
+        finder=_finder(settings),
+        grammar=grammar,
+        tools=ToolPolicy(scrub.restore.tools),
+        key=key,
+        sweeper=Sweeper(grammar) if hides else None,
+        ranks=_ranks(settings) if hides and scrub.numbering == "ranked" else None,
+    )
+
+
+def _finder(settings: Settings) -> Finder:
+    scrub = settings.scrub
+    try:
+        return build_finder(
+            rules=scrub.rules,
+            salt=os.urandom(32),
+            pii=scrub.pii,
+            patterns=scrub.patterns,
+            read=lambda path: Path(path).expanduser().read_bytes(),
+        )
+    except RulesError as e:
+        raise ConfigError("scrub.rules", "", None, str(e)) from e
+    except OSError as e:
+        raise ConfigError("scrub.rules", "", None, f"{e.filename} can not be read: {e.strerror}") from e
+
+
+def _ranks(settings: Settings) -> Ranks:
+    if settings.store.startswith("redis"):
+        raise ConfigError("scrub.numbering", "", None, "ranked needs the store sqlite; with redis, set it to hmac")
+    return shared_ranks(state_folder(settings) / "conversations.sqlite")
+
+
+def _key(settings: Settings, services: Services) -> bytes:
+    """The configured key; without one, our own, which only this machine's processes share."""
+    given = settings.scrub.key
+    try:
+        if given is not None:
+            return read_key(given.resolve(services.environ))
+        if settings.scrub.mode != "pseudonymize":
+            return b""
+        if settings.store.startswith("redis"):
+            raise ValueError("several machines share the store, so they must be given one key; set it")
+        return own_key(state_folder(settings))
+    except ValueError as e:
+        raise ConfigError("scrub.key", "", None, str(e)) from e

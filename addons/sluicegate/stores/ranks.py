@@ -1,0 +1,105 @@
+"""Ranks: which number a hidden value has in its conversation. A value is known here by a keyed digest and nothing else.
+
+Ranks of one type count up from 1 in the order in which values were first asked for, and are never given to another value
+as long as the conversation is remembered. One call is one atomic step, so that several processes (or, behind the same
+protocol, several machines) agree.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+__all__ = ["Asked", "MemoryRanks", "Ranks", "TooManyValues"]
+
+Asked = tuple[str, bytes]
+"""A placeholder's type, and a keyed digest."""
+
+EXPIRY_S: Final = 30 * 86_400.0
+"""A conversation is forgotten this long after its last request."""
+MAX_CONVERSATIONS: Final = 20_000
+MAX_VALUES: Final = 50_000
+"""In one conversation."""
+
+
+class TooManyValues(ValueError):
+    """A conversation holds more hidden values than are remembered for one."""
+
+
+class Ranks(Protocol):
+    """What a store of ranks offers."""
+
+    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int] | None:
+        """The ranks, where all of them are at hand without waiting; None otherwise."""
+        ...
+
+    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+        """The ranks; those not given yet are given now, in this order. StoreError, TooManyValues."""
+        ...
+
+
+class Conversations:
+    """Ranks by conversation, in memory; the least recently used go first."""
+
+    def __init__(self, clock: Callable[[], float], limit: int = MAX_CONVERSATIONS) -> None:
+        self._clock = clock
+        self._limit = limit
+        self._kept: OrderedDict[bytes, tuple[float, dict[Asked, int]]] = OrderedDict()
+
+    def get(self, conversation: bytes, asked: Sequence[Asked], within_s: float) -> Mapping[Asked, int] | None:
+        """The ranks, if all are here and were put here at most `within_s` ago."""
+        kept = self._kept.get(conversation)
+        if kept is None or self._clock() - kept[0] > within_s:
+            return None
+        try:
+            found = {a: kept[1][a] for a in asked}
+        except KeyError:
+            return None
+        self._kept.move_to_end(conversation)
+        return found
+
+    def put(self, conversation: bytes, ranks: Mapping[Asked, int]) -> None:
+        before = self._kept.get(conversation)
+        self._kept[conversation] = self._clock(), {**(before[1] if before else {}), **ranks}
+        self._kept.move_to_end(conversation)
+        while len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+
+    def of(self, conversation: bytes) -> dict[Asked, int]:
+        kept = self._kept.get(conversation)
+        return kept[1] if kept and self._clock() - kept[0] <= EXPIRY_S else {}
+
+
+class MemoryRanks:
+    """Ranks of one process, gone with it. `clock` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float], limit: int = MAX_CONVERSATIONS) -> None:
+        self._conversations = Conversations(clock, limit)
+
+    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+        ranks = dict(self._conversations.of(conversation))
+        give(ranks, asked)
+        self._conversations.put(conversation, ranks)
+        return {a: ranks[a] for a in asked}
+
+    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+        return self.known(conversation, asked)
+
+
+def give(ranks: dict[Asked, int], asked: Sequence[Asked]) -> list[tuple[Asked, int]]:
+    """Give those that have none the next rank of their type; which were given."""
+    missing = [a for a in dict.fromkeys(asked) if a not in ranks]
+    if not missing:
+        return []
+    if len(ranks) + len(missing) > MAX_VALUES:
+        raise TooManyValues(f"more than {MAX_VALUES:,} values were hidden in one conversation; begin a new one")
+    highest: dict[str, int] = {}
+    for (kind, _), n in ranks.items():
+        highest[kind] = max(highest.get(kind, 0), n)
+    given = []
+    for a in missing:
+        n = highest[a[0]] = highest.get(a[0], 0) + 1
+        ranks[a] = n
+        given.append((a, n))
+    return given

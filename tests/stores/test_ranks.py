@@ -1,0 +1,139 @@
+"""stores/ranks.py and stores/sqlite_ranks.py: the same claims on each."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sluicegate.errors import StoreError
+from sluicegate.stores.ranks import EXPIRY_S, Asked, MemoryRanks, Ranks, TooManyValues
+from sluicegate.stores.sqlite_ranks import SqliteRanks, shared_ranks
+
+A, B, C = (("KEY", bytes([n]) * 16) for n in range(3))
+OTHER = ("EMAIL", b"\0" * 16)
+
+
+class Clock:
+    now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ranks(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Ranks:
+    return MemoryRanks(clock) if request.param == "memory" else SqliteRanks(tmp_path / "c.sqlite", clock)
+
+
+async def test_in_the_order_asked(ranks: Ranks) -> None:
+    """Each type counts up from 1; a value keeps its rank; a conversation has ranks of its own."""
+    assert await ranks.ranks(b"one", [B, OTHER, A]) == {B: 1, OTHER: 1, A: 2}
+    assert await ranks.ranks(b"one", [A, C, A]) == {A: 2, C: 3}
+    assert await ranks.ranks(b"two", [C]) == {C: 1}
+
+
+async def test_what_is_known_needs_no_wait(ranks: Ranks) -> None:
+    """After the first time the ranks are at hand."""
+    await ranks.ranks(b"one", [A, B])
+    assert ranks.known(b"one", [B]) == {B: 2}
+    assert ranks.known(b"one", []) == {}
+
+
+async def test_many_at_once(ranks: Ranks) -> None:
+    """Requests of one conversation that run at the same time agree."""
+    asked = [[("KEY", b"%016d" % (n % 20)), ("KEY", b"%016d" % n)] for n in range(60)]
+    given = await asyncio.gather(*(ranks.ranks(b"one", a) for a in asked))
+    merged: dict[Asked, int] = {}
+    for one in given:
+        for a, n in one.items():
+            assert merged.setdefault(a, n) == n
+    assert sorted(merged.values()) == list(range(1, 61))
+
+
+async def test_a_conversation_is_forgotten_after_its_last_use(ranks: Ranks, clock: Clock) -> None:
+    """In use it stays; 30 days after, it begins anew."""
+    await ranks.ranks(b"one", [A, B])
+    for _ in range(3):
+        clock.now += EXPIRY_S * 0.7
+        assert await ranks.ranks(b"one", [B]) == {B: 2}
+    clock.now += EXPIRY_S * 1.1
+    if isinstance(ranks, SqliteRanks):
+        ranks._writer._begun = 10**6
+        await ranks.ranks(b"two", [A])
+    assert await ranks.ranks(b"one", [B]) == {B: 1}
+
+
+async def test_too_many_values(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversation can not fill the store; the others go on."""
+    monkeypatch.setattr("sluicegate.stores.ranks.MAX_VALUES", 3)
+    with pytest.raises(TooManyValues):
+        await ranks.ranks(b"one", [("KEY", b"%016d" % n) for n in range(4)])
+    assert await ranks.ranks(b"two", [A]) == {A: 1}
+
+
+async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> None:
+    """The file holds what was given, for whoever opens it."""
+    path = tmp_path / "c.sqlite"
+    first = SqliteRanks(path, clock)
+    await first.ranks(b"one", [A])
+    second = SqliteRanks(path, clock)
+    assert await second.ranks(b"one", [B, A]) == {B: 2, A: 1}
+    assert await first.ranks(b"one", [C, B]) == {C: 3, B: 2}
+    first.close()
+    second.close()
+    assert await SqliteRanks(path, clock).ranks(b"one", [C]) == {C: 3}
+
+
+async def test_the_file_is_ours_alone(tmp_path: Path) -> None:
+    """0600, and digests are all that is in it."""
+    ranks = SqliteRanks(tmp_path / "c.sqlite")
+    await ranks.ranks(b"one", [A])
+    assert stat.S_IMODE((tmp_path / "c.sqlite").stat().st_mode) == 0o600
+    with sqlite3.connect(tmp_path / "c.sqlite") as db:
+        assert db.execute("SELECT * FROM ranks").fetchall() == [(b"one", *A, 1)]
+
+
+async def test_the_oldest_go_first(tmp_path: Path, clock: Clock) -> None:
+    """No more conversations than the limit are kept."""
+    ranks = SqliteRanks(tmp_path / "c.sqlite", clock, max_conversations=5)
+    for n in range(20):
+        clock.now += 1
+        await ranks.ranks(b"%d" % n, [A])
+    ranks._writer._begun = 10**6
+    await ranks.ranks(b"last", [A])
+    with sqlite3.connect(tmp_path / "c.sqlite") as db:
+        kept = {row[0] for row in db.execute("SELECT DISTINCT conversation FROM ranks")}
+    assert kept == {b"16", b"17", b"18", b"19", b"last"}
+
+
+async def test_a_broken_file_is_said(tmp_path: Path) -> None:
+    """A file that is no database, and one that breaks later: StoreError, to everybody who waits."""
+    (tmp_path / "no.sqlite").write_bytes(b"no database " * 1000)
+    with pytest.raises(StoreError, match=r"no\.sqlite"):
+        SqliteRanks(tmp_path / "no.sqlite")
+    ranks = SqliteRanks(tmp_path / "c.sqlite")
+    with sqlite3.connect(tmp_path / "c.sqlite") as db:
+        db.execute("DROP TABLE ranks")
+    for result in await asyncio.gather(*(ranks.ranks(b"x", [A]) for _ in range(3)), return_exceptions=True):
+        assert isinstance(result, StoreError)
+
+
+async def test_one_object_for_a_file(tmp_path: Path) -> None:
+    """All policies of a process share it; when the last lets go, its thread ends."""
+    ranks = shared_ranks(tmp_path / "c.sqlite")
+    assert shared_ranks(tmp_path / "c.sqlite") is ranks
+    await ranks.ranks(b"one", [A])
+    thread: Callable[[], None] = ranks._thread.join
+    del ranks
+    thread()
+    assert await shared_ranks(tmp_path / "c.sqlite").ranks(b"one", [A]) == {A: 1}
