@@ -31,12 +31,13 @@ PRESETS: Final[dict[str, tuple[Kind, str]]] = {
 
 
 class Credentials(Section, frozen=True, kw_only=True):
-    """AWS credentials: an access key with its secret key, or the name of a profile."""
+    """AWS: an access key with its secret key, or the name of a profile. Google: a service account's key, as JSON."""
 
     access_key: Secret | None = None
     secret_key: Secret | None = None
     session_token: Secret | None = None
     profile: Text | None = None
+    service_account: Text | None = None  # path of the key file
 
 
 class Provider(Section, frozen=True, kw_only=True):
