@@ -77,7 +77,8 @@ def _read(data: bytes) -> _Event | None:
         event = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         value = decode(data)
-        if value.get("type") not in _KNOWN:
+        kind = value.get("type")
+        if not (isinstance(kind, str) and kind in _KNOWN):
             return None
         try:
             event = msgspec.convert(value, _Event)
