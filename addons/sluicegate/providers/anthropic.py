@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from sluicegate.core.dialects.attribution import without_attribution
-from sluicegate.core.dialects.estimate import estimated_tokens
 from sluicegate.core.members import edited, top
 from sluicegate.core.messages import rename_model
+from sluicegate.core.token_estimate import estimate_input_tokens
 from sluicegate.errors import Refused
 from sluicegate.providers.base import (
     Asked,
@@ -96,7 +96,7 @@ class Anthropic:
             body = rename_model(body, model)
         if quirks := self._quirks:
             if asked.surface == "count_tokens" and not quirks.counts_tokens:
-                return Estimated(estimated_tokens(body))
+                return Estimated(estimate_input_tokens(body))
             body = _adapted(body, quirks, model or (asked.facts.model if asked.facts else None) or "")
         return Prepared(self._origin.path + _PATHS[asked.surface] + mark + query, asked.fields, body)
 

@@ -24,33 +24,35 @@ def sources(setup: Setup, service: str, hosts: Callable[[str], bool]) -> tuple[S
     """
     if keys := setup.resolved_keys():
         return tuple(Bearer(key) for key in keys)
-    given, environ = setup.settings.credentials, setup.environ
+    given, environ, region = setup.settings.credentials, setup.environ, setup.settings.region or ""
     if given.access_key and given.secret_key:
         token = given.session_token.resolve(environ) if given.session_token else None
         fixed = Keys(given.access_key.resolve(environ), given.secret_key.resolve(environ), token)
-        return (Signed(lambda: fixed, service, hosts),)
+        return (Signed(lambda: fixed, service, region, hosts),)
     if given.profile is None:
         if bearer := environ.get("AWS_BEARER_TOKEN_BEDROCK"):
             return (Bearer(bearer),)
         if (access := environ.get("AWS_ACCESS_KEY_ID")) and (secret := environ.get("AWS_SECRET_ACCESS_KEY")):
             ambient = Keys(access, secret, environ.get("AWS_SESSION_TOKEN") or None)
-            return (Signed(lambda: ambient, service, hosts),)
+            return (Signed(lambda: ambient, service, region, hosts),)
     chain = Fetched("AWS credential", _Chain(given.profile, setup.clock), setup.clock)
-    return (Signed(lambda: chain.value, service, hosts, chain),)
+    return (Signed(lambda: chain.value, service, region, hosts, chain),)
 
 
 class Signed:
-    """Signs each request (Signature Version 4) for the region of its target."""
+    """Signs each request (Signature Version 4) for the region of its target, else for the provider's."""
 
     def __init__(
         self,
         keys: Callable[[], Keys],
         service: str,
+        region: str,
         hosts: Callable[[str], bool],
         fetched: Fetched[Keys] | None = None,
     ) -> None:
         self._keys = keys
         self._service = service
+        self._region = region
         self._hosts = hosts
         self._fetched = fetched
 
@@ -68,7 +70,7 @@ class Signed:
             path=sent.path,
             headers=_signed_fields(sent),
             body=sent.body,
-            region=sent.region or "",
+            region=sent.region or self._region,
             service=self._service,
             now=sent.now_s,
         )

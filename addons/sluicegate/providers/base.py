@@ -5,12 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
 from sluicegate.core.dialects.errors import Verdict
 from sluicegate.core.messages import RequestFacts
-from sluicegate.core.translate.base import Transform
+
+if TYPE_CHECKING:  # the package brings both translations along
+    from sluicegate.core.translate.base import Transform
 
 __all__ = [
     "Answered",

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from sluicegate.core.dialects.attribution import without_attribution
-from sluicegate.core.dialects.estimate import estimated_tokens
 from sluicegate.core.members import loads, top
 from sluicegate.core.messages import rename_model
+from sluicegate.core.token_estimate import estimate_input_tokens
 from sluicegate.core.translate import FLAVOURS, Malformed, MessagesToChat
 from sluicegate.errors import Refused
 from sluicegate.providers.base import (
@@ -99,7 +99,7 @@ class Copilot:
         base = self.origin().path
         fields = self._fields(asked)
         if asked.surface == "count_tokens":
-            return Estimated(estimated_tokens(asked.body))
+            return Estimated(estimate_input_tokens(asked.body))
         if asked.surface == "messages" and _CLAUDE.match(model):
             body = rename_model(without_attribution(asked.body), model)
             own = tuple(f for f in asked.fields if f[0].lower() in (b"anthropic-beta", b"anthropic-version"))

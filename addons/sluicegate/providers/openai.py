@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Final
 
 from sluicegate.core.chat_usage import WithoutUsageChunk
-from sluicegate.core.dialects.estimate import estimated_tokens
 from sluicegate.core.dialects.facts import wants_usage
 from sluicegate.core.members import edited, loads, top
 from sluicegate.core.messages import rename_model
+from sluicegate.core.token_estimate import estimate_input_tokens
 from sluicegate.core.translate import (
     FLAVOURS,
     Malformed,
@@ -68,7 +68,7 @@ class OpenAI:
     def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
         model = model or (asked.facts.model if asked.facts else None) or ""
         if asked.surface == "count_tokens":
-            return Estimated(estimated_tokens(asked.body))
+            return Estimated(estimate_input_tokens(asked.body))
         if asked.surface == "chat_completions":
             return self._own(asked, model)
         try:
