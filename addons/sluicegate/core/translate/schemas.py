@@ -38,8 +38,10 @@ def closed(schema: Json, path: str, depth: int = 0) -> Json:
     return out
 
 
-def is_strict(schema: Json) -> bool:
+def is_strict(schema: Json, depth: int = 0) -> bool:
     """Whether OpenAI's strict mode takes this schema: each object is closed and requires all of its properties."""
+    if depth > _MAX_DEPTH:
+        return False
     if _is_object(schema):
         required = schema.get("required")
         names = schema.get("properties")
@@ -48,7 +50,7 @@ def is_strict(schema: Json) -> bool:
             return False
         if wanted and not (isinstance(required, list) and wanted <= {r for r in required if isinstance(r, str)}):
             return False
-    return all(is_strict(part) for part in _parts(schema))
+    return all(is_strict(part, depth + 1) for part in _parts(schema))
 
 
 def _closed(value: object, path: str, depth: int) -> object:
