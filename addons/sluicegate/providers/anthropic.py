@@ -77,6 +77,7 @@ class Anthropic:
 
     kind = "anthropic"
     pings = True
+    takes_chat = False
     warning: str | None = None
 
     def __init__(self, setup: Setup) -> None:

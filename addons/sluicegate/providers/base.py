@@ -179,6 +179,8 @@ class Provider(Protocol):
     """Hosts that the regular door decrypts for it."""
     pings: bool
     """Whether its streams have pings of their own."""
+    takes_chat: bool
+    """Whether it takes requests of Chat Completions as they are; else they come as those of the Messages API."""
     sources: Sequence[Source]
     """The gate's own credentials, each a target; none: `forwarded` says what of the client's own may go there."""
     warning: str | None

@@ -10,6 +10,7 @@ from sluicegate.core.dialects import bedrock
 from sluicegate.core.dialects.attribution import without_attribution
 from sluicegate.core.dialects.cache_marks import rewritten
 from sluicegate.core.dialects.errors import Verdict, aws_kind, document, of_aws
+from sluicegate.core.dialects.whole import Whole
 from sluicegate.core.eventstream import CONTENT_TYPE, MessagesFromFrames
 from sluicegate.core.members import top
 from sluicegate.errors import Refused
@@ -19,7 +20,6 @@ from sluicegate.providers.credentials import no_credential
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import BEDROCK
 from sluicegate.providers.setup import Setup
-from sluicegate.providers.whole import Whole
 
 __all__ = ["Bedrock"]
 
@@ -29,6 +29,7 @@ _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 class Bedrock:
     kind = "bedrock"
     pings = BEDROCK.pings
+    takes_chat = False
     warning: str | None = None
 
     def __init__(self, setup: Setup) -> None:

@@ -76,6 +76,7 @@ def is_githubs(host: str) -> bool:
 class Copilot:
     kind = "copilot"
     pings = False
+    takes_chat = True
 
     def __init__(self, setup: Setup, fetch: Fetch = fetch_json) -> None:
         if not setup.settings.consent:

@@ -51,6 +51,7 @@ class OpenAI:
 
     kind = "openai"
     pings = False
+    takes_chat = True
     warning: str | None = None
 
     def __init__(self, setup: Setup) -> None:

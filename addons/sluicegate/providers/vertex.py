@@ -11,6 +11,7 @@ from sluicegate.core.dialects import vertex
 from sluicegate.core.dialects.attribution import without_attribution
 from sluicegate.core.dialects.cache_marks import rewritten
 from sluicegate.core.dialects.errors import Verdict, document, of_google
+from sluicegate.core.dialects.whole import Whole
 from sluicegate.core.members import loads, top
 from sluicegate.errors import Refused
 from sluicegate.providers import google
@@ -19,7 +20,6 @@ from sluicegate.providers.credentials import Bearer, CredentialError, Fetched, F
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import VERTEX
 from sluicegate.providers.setup import Setup
-from sluicegate.providers.whole import Whole
 
 __all__ = ["Token", "Vertex"]
 
@@ -31,6 +31,7 @@ _LIFE_S: Final = 900.0
 class Vertex:
     kind = "vertex"
     pings = VERTEX.pings
+    takes_chat = False
     warning: str | None = None
 
     def __init__(self, setup: Setup) -> None:

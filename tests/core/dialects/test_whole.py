@@ -1,8 +1,8 @@
-"""providers/whole.py: answers that must be there as a whole."""
+"""core/dialects/whole.py: answers that must be there as a whole."""
 
 import pytest
 
-from sluicegate.providers.whole import Whole
+from sluicegate.core.dialects.whole import Whole
 
 
 def test_it_reads_at_the_end() -> None:
