@@ -240,6 +240,8 @@ ROWS = [
         [("text", "a")],
         "rate_limit_error",
     ),
+    Row("an error with a status for a code", ({"error": {"message": "Slow", "code": 503}},), [], "overloaded_error"),
+    Row("an error without a frame", ({"message": "Slow", "code": "rate_limit_exceeded"},), [], "rate_limit_error"),
     Row("an error that is a string", ({"error": "out of memory"},), [], "api_error"),
     Row("a finish reason that is an error", (chunk({"content": "a"}), chunk({}, "error")), [("text", "a")], "api_error"),
     Row("no JSON", (b"data: <html>\n\n",), [], "api_error"),
@@ -327,6 +329,17 @@ def test_what_the_provider_does_not_say_is_filled_in() -> None:
     """Without an id and a model the message has the exchange's id and the model that was asked for."""
     message = events(translated(b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\n'))[0]["message"]
     assert (message["id"], message["model"]) == ("msg_x1", "m")
+
+
+def test_a_server_that_does_not_stream() -> None:
+    """A client that asked for a stream gets one, of one piece, where the server answers with JSON all the same."""
+    turn = {"content": "a", "tool_calls": [{"id": "c0", "function": {"name": "f", "arguments": '{"a":1}'}}]}
+    body = {"id": "chatcmpl-1", "choices": [{"index": 0, "message": turn, "finish_reason": "stop"}], "usage": USAGE}
+    answer = MessagesToChat().answer(200, "application/json", THINKS, id="x", now_s=0)
+    assert answer.content_type.startswith("text/event-stream")
+    out = answer.transform.feed(json.dumps(body, indent=2).encode()) + answer.transform.end()
+    assert blocks(out) == [("text", "a"), ("tool_use", '{"a":1}')]
+    assert events(out)[-2]["usage"]["output_tokens"] == 7
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

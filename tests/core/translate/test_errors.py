@@ -93,6 +93,21 @@ def test_a_messages_error_for_a_chat_completions_client(
         sdks.read_completion(json.dumps(body).encode(), got)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": "Bad luck"},
+        {"message": "Bad luck", "type": "t", "code": "c"},
+        {"object": "error", "message": "Bad luck", "code": 400},
+        {"detail": "Bad luck"},
+        {"error": {"message": "Bad luck", "code": 400}},
+    ],
+)
+def test_an_error_in_any_servers_form(body: Json) -> None:
+    """OpenAI's form, and those of Cerebras, Mistral, vLLM and OpenRouter."""
+    assert error(MessagesToChat(), 400, body)[1]["error"]["message"] == "Bad luck"
+
+
 @pytest.mark.parametrize("translation", [MessagesToChat(), ChatToMessages()])
 def test_an_error_without_words(translation: Translation) -> None:
     """A page of HTML or nothing at all is no answer to a client: the status is what is known. Nothing of it is repeated."""

@@ -16,8 +16,10 @@ from sluicegate.core.translate.errors import (
     fault_to_chat,
     fault_to_messages,
     messages_fault,
+    messages_status,
 )
 from sluicegate.core.translate.flavours import FLAVOURS, GENERIC, Flavour, flavour_of
+from sluicegate.core.translate.foreign_thinking import without_unsigned_thinking
 from sluicegate.core.translate.messages_to_chat import MessagesToChat
 
 __all__ = [
@@ -40,4 +42,6 @@ __all__ = [
     "fault_to_messages",
     "flavour_of",
     "messages_fault",
+    "messages_status",
+    "without_unsigned_thinking",
 ]

@@ -67,7 +67,7 @@ def read_chunk(data: bytes) -> Chunk | Fault | None:
     """A chunk, the fault that it states, or None where it is neither."""
     try:
         chunk = _DECODER.decode(data)
-        if chunk.error is None and chunk.object != "error":
+        if chunk.choices is not None and chunk.error is None:
             return chunk
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from sluicegate.core.translate.base import Malformed, State
 from sluicegate.core.translate.chat_chunk import Call, read_chunk, tool_input
-from sluicegate.core.translate.chat_stream_to_messages import message_id
+from sluicegate.core.translate.chat_stream_to_messages import ChatStreamToMessages, message_id
 from sluicegate.core.translate.errors import Fault
 from sluicegate.core.translate.outcomes import FAILED, stop_reason, usage_to_messages
 from sluicegate.core.translate.reading import Json, encode
 from sluicegate.core.translate.tool_names import call_id
 
-__all__ = ["completion_to_message"]
+__all__ = ["completion_to_message", "completion_to_stream"]
 
 
 def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
@@ -40,6 +40,13 @@ def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
         "usage": usage_to_messages(chunk.spent()),
     }
     return encode(message)
+
+
+def completion_to_stream(body: bytes, state: State, *, id: str) -> bytes:
+    """The message as a stream, for a client that asked for one where the server did not heed it."""
+    stream = ChatStreamToMessages(state, id=id)
+    line = body.replace(b"\n", b" ").replace(b"\r", b" ")  # within JSON they can only be white space
+    return stream.feed(b"data: " + line + b"\n\n") + stream.end()
 
 
 def _tool_use(call: Call, number: int, state: State, id: str) -> Json:

@@ -9,7 +9,16 @@ import msgspec
 from sluicegate.core.translate.base import Answer
 from sluicegate.core.translate.reading import Json
 
-__all__ = ["Fault", "chat_error", "chat_fault", "fault_to_chat", "fault_to_messages", "messages_error", "messages_fault"]
+__all__ = [
+    "Fault",
+    "chat_error",
+    "chat_fault",
+    "fault_to_chat",
+    "fault_to_messages",
+    "messages_error",
+    "messages_fault",
+    "messages_status",
+]
 
 _MAX_BODY: Final = 1 << 20
 _MAX_MESSAGE: Final = 4000
@@ -72,18 +81,30 @@ _CHAT: Final[dict[str, tuple[int, str, str | None]]] = {
 """An error type of the Messages API → status, type and code in Chat Completions."""
 
 
+_STATUS_WORDS: Final = frozenset(str(status) for status in range(400, 600))
+
+
+def messages_status(status: int) -> int:
+    """The status by which the Messages API says what a Chat Completions provider says by this one."""
+    return _MESSAGES_STATUS.get(status, status)
+
+
+def _type_of(status: int) -> str:
+    return _MESSAGES_TYPE.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
 def chat_fault(value: object) -> Fault | None:
     """The fault that a Chat Completions document or chunk states, if it does."""
     if not isinstance(value, dict):
         return None
-    error = value.get("error")
-    if value.get("object") == "error" and not error:  # some servers put message, type and code at the top
-        error = value
+    error = value.get("error") or value.get("detail")
+    if not error and (value.get("object") == "error" or ("choices" not in value and isinstance(value.get("message"), str))):
+        error = value  # some servers put message, type and code at the top
     if isinstance(error, str):
         return Fault(error[:_MAX_MESSAGE])
     if not isinstance(error, dict):
         return None
-    codes = (error.get(key) for key in ("code", "type"))
+    codes = (str(c) if type(c) is int else c for c in (error.get("code"), error.get("type")))
     code = next((c for c in codes if isinstance(c, str) and c), "")
     message = error.get("message")
     return Fault(message[:_MAX_MESSAGE] if isinstance(message, str) and message else "the provider reported an error", code)
@@ -103,10 +124,9 @@ def messages_fault(value: object) -> Fault | None:
 
 def fault_to_messages(fault: Fault, status: int | None = None) -> Json:
     """The `error` document of the Messages API. Without a status (in a stream) the fault's own code decides the type."""
-    if status is None:
-        kind = _CODES.get(fault.code, "api_error")
-    else:
-        kind = _MESSAGES_TYPE.get(status, "invalid_request_error" if status < 500 else "api_error")
+    if status is None and fault.code in _STATUS_WORDS:  # OpenRouter gives a status for a code
+        status = messages_status(int(fault.code))
+    kind = _CODES.get(fault.code, "api_error") if status is None else _type_of(status)
     message = fault.message
     if fault.code == "context_length_exceeded" and not message.startswith(_TOO_LONG):
         message = f"{_TOO_LONG}: {message}"
@@ -148,13 +168,9 @@ class _Collect:
         return msgspec.json.encode(fault_to_chat(fault))
 
 
-def _type_of(status: int) -> str:
-    return _MESSAGES_TYPE.get(status, "invalid_request_error" if status < 500 else "api_error")
-
-
 def messages_error(status: int) -> Answer:
     """A Chat Completions provider's error for a client of the Messages API."""
-    shown = _MESSAGES_STATUS.get(status, status)
+    shown = messages_status(status)
     return Answer(shown, "application/json", _Collect(shown, to_chat=False))
 
 

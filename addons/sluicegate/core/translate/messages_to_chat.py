@@ -12,7 +12,7 @@ import msgspec
 from sluicegate.core.translate.base import Answer, Losses, Malformed, Policy, State, Translated
 from sluicegate.core.translate.chat_stream_to_messages import ChatStreamToMessages
 from sluicegate.core.translate.collect import Collect
-from sluicegate.core.translate.completion_to_message import completion_to_message
+from sluicegate.core.translate.completion_to_message import completion_to_message, completion_to_stream
 from sluicegate.core.translate.effort import clamp, effort_of
 from sluicegate.core.translate.errors import messages_error
 from sluicegate.core.translate.flavours import GENERIC, Flavour
@@ -25,6 +25,7 @@ from sluicegate.core.translate.tools import choice_to_chat, to_functions
 __all__ = ["MessagesToChat"]
 
 _MOST_STOPS: Final = 4
+_SSE: Final = "text/event-stream; charset=utf-8"
 
 _CARRIED: Final = frozenset(
     {
@@ -84,8 +85,11 @@ class MessagesToChat:
         """See `Translation`."""
         if status >= 400:
             return messages_error(status)
-        if content_type.partition(";")[0].strip().lower() == "text/event-stream":
-            return Answer(status, "text/event-stream; charset=utf-8", ChatStreamToMessages(state, id=id))
+        kind = content_type.partition(";")[0].strip().lower()
+        if kind == "text/event-stream" or (state.stream and kind != "application/json"):
+            return Answer(status, _SSE, ChatStreamToMessages(state, id=id))
+        if state.stream:
+            return Answer(status, _SSE, Collect(partial(completion_to_stream, state=state, id=id)))
         return Answer(status, "application/json", Collect(partial(completion_to_message, state=state, id=id)))
 
     def _sampling(self, asked: Json, model: str, losses: Losses) -> Json:
