@@ -158,6 +158,19 @@ ROWS = [
         },
         messages=[*HELLO, says(use("functions.bash:0")), user(result("functions.bash:0"))],
     ),
+    Row(
+        "Mistral's ids are nine letters and digits",
+        {},
+        {
+            "messages": [
+                *HELLO,
+                {"role": "assistant", "content": None, "tool_calls": [call("MKFUTWLNZ")]},
+                tool("MKFUTWLNZ"),
+            ]
+        },
+        flavour=FLAVOURS["mistral"],
+        messages=[*HELLO, says(use("t1")), user(result("t1"))],
+    ),
     # tool_result
     Row(
         "a run of results is contiguous, behind the calls, before what stood between",
@@ -318,6 +331,13 @@ ROWS = [
         {"thinking": {"type": "adaptive"}},
         {"reasoning_effort": None},
         ("thinking",),
+    ),
+    Row(
+        "thinking that is switched off is switched off",
+        {"thinking": {"type": "disabled"}},
+        {"reasoning_effort": "none"},
+        flavour=OPENAI,
+        model="gpt-5.2",
     ),
     Row(
         "effort is clamped to what the model takes",
@@ -547,6 +567,13 @@ def test_what_can_not_be_carried_is_refused_or_told(loss: Loss) -> None:
     assert refused.value.path == loss.path
     assert "translate.unsupported: drop" in str(refused.value)
     assert (loss.dropped or loss.path) in MessagesToChat(unsupported="drop").request(body, model="m").dropped
+
+
+def test_a_server_without_files_takes_no_pdf() -> None:
+    """It is refused by its path, not sent in a form that the server does not know."""
+    body = {"max_tokens": 1, "messages": [user({"type": "document", "source": PDF})]}
+    with pytest.raises(Unsupported, match=r"messages\[0\].content\[0\].source"):
+        MessagesToChat(FLAVOURS["groq"]).request(json.dumps(body).encode(), model="m")
 
 
 def test_a_server_tool_never_becomes_a_function() -> None:
