@@ -50,14 +50,14 @@ def test_other_packages_bring_their_own(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(registry, "entry_points", entry_points)
     monkeypatch.setattr(EntryPoint, "load", lambda self: Theirs)
     assert third_parties() == ("x-acme",)
-    assert isinstance(build(Setup("p", Settings(kind="x-acme"), {})), Theirs)  # type: ignore[arg-type]
+    assert isinstance(build(Setup("p", Settings(kind="x-acme"), {})), Theirs)
     assert build(Setup("p", Settings(kind="anthropic"), {})).kind == "anthropic"
 
 
 def test_an_unknown_kind_is_told() -> None:
     """With the path, and what there is."""
     with pytest.raises(ValueError, match=r"providers\.p\.kind.*'x-none'.*anthropic, bedrock"):
-        build(Setup("p", Settings(kind="x-none"), {}))  # type: ignore[arg-type]
+        build(Setup("p", Settings(kind="x-none"), {}))
 
 
 def test_anthropic_alone_loads_no_other() -> None:

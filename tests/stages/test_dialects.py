@@ -51,7 +51,7 @@ def sim() -> Iterator[Simulator]:
 
 def make_provider(kind: str, sim: Simulator) -> Any:
     base = f"{sim.url}/v1" if kind == "openai" else sim.url
-    return build(Setup(kind, Provider(kind=kind, base_url=base, **KINDS[kind]), ENVIRON))  # type: ignore[arg-type]
+    return build(Setup(kind, Provider(kind=kind, base_url=base, **KINDS[kind]), ENVIRON))
 
 
 def exchange(client: str, *, stream: bool = False, headers: Any = (), **more: Any) -> Exchange:

@@ -84,6 +84,7 @@ class Anthropic:
         self.name = setup.name
         self._origin = origin_of(setup.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
+        self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
         self.sources = tuple(Fixed(credential_of(key)) for key in setup.resolved_keys())
         self._quirks = quirks_of(setup.settings.provider, self._origin.host)
 

@@ -181,6 +181,8 @@ class Provider(Protocol):
     """Whether its streams have pings of their own."""
     takes_chat: bool
     """Whether it takes requests of Chat Completions as they are; else they come as those of the Messages API."""
+    models_path: str | None
+    """Where it lists its models (GET); None where it has no such list."""
     sources: Sequence[Source]
     """The gate's own credentials, each a target; none: `forwarded` says what of the client's own may go there."""
     warning: str | None

@@ -30,6 +30,7 @@ class Bedrock:
     kind = "bedrock"
     pings = BEDROCK.pings
     takes_chat = False
+    models_path: str | None = None
     warning: str | None = None
 
     def __init__(self, setup: Setup) -> None:

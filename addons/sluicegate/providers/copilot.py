@@ -84,6 +84,7 @@ class Copilot:
         self.name = setup.name
         self.warning: str | None = WARNING.format(name=setup.name)
         self.hosts = frozenset({"api.githubcopilot.com"})
+        self.models_path: str | None = "/models"
         self._fetched = Fetched("Copilot token", _exchange(setup, fetch), setup.clock)
         self.sources = (_Login(self._fetched),)
         self._translation = MessagesToChat(FLAVOURS["openai"], setup.unsupported)

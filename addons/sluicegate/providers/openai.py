@@ -58,6 +58,7 @@ class OpenAI:
         self.name = setup.name
         self._origin = origin_of(setup.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
+        self.models_path: str | None = f"{self._origin.path}/models"
         self.sources = tuple(Bearer(key) for key in setup.resolved_keys())
         flavour = FLAVOURS.get(setup.settings.provider or "") or flavour_of(self._origin.host)
         self._translation = MessagesToChat(flavour, setup.unsupported)

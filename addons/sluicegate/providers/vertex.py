@@ -32,6 +32,7 @@ class Vertex:
     kind = "vertex"
     pings = VERTEX.pings
     takes_chat = False
+    models_path: str | None = None
     warning: str | None = None
 
     def __init__(self, setup: Setup) -> None:

@@ -1,6 +1,6 @@
 """Providers: where requests can go, and with which credentials."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from msgspec import Meta, field
 
@@ -8,7 +8,13 @@ from .scalars import Section, Text
 from .secret import Secret
 from .sending import ProviderConnections, ProviderTimeouts
 
-Kind = Literal["anthropic", "bedrock", "vertex", "openai", "copilot"]
+Kind = Annotated[
+    str,
+    Meta(
+        pattern=r"^(anthropic|bedrock|vertex|openai|copilot|x-[a-z0-9][a-z0-9-]{0,61})$",
+        description="anthropic, bedrock, vertex, openai, copilot, or x-NAME of an installed package",
+    ),
+]
 
 # `provider: NAME` stands for a kind and a base URL. Where an endpoint speaks the Messages API, that one is taken.
 PRESETS: Final[dict[str, tuple[Kind, str]]] = {
@@ -84,3 +90,5 @@ class Provider(Section, frozen=True, kw_only=True):
             case "vertex":
                 prefix = "" if self.location == "global" else f"{self.location}-"
                 return f"https://{prefix}aiplatform.googleapis.com"
+            case _:
+                return ""  # those of other packages must be given one
