@@ -132,7 +132,7 @@ def test_ollama(provider, asked, estimated) -> None:
 
 
 def test_keys_are_sources(provider) -> None:
-    """One for each, as it presents itself."""
+    """One for each, as it presents itself, by the name that the records have."""
     found = provider(
         {"A": "sk-ant-api03-a", "B": "sk-ant-oat01-b"}, kind="anthropic", keys=(Secret("env:A"), Secret("env:B"))
     )
@@ -140,3 +140,4 @@ def test_keys_are_sources(provider) -> None:
         {b"x-api-key": b"sk-ant-api03-a"},
         {b"authorization": b"Bearer sk-ant-oat01-b"},
     ]
+    assert [s.name for s in found.sources] == ["p#1", "p#2"]

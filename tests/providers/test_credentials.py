@@ -9,7 +9,9 @@ from collections.abc import Callable
 import pytest
 
 from sluicegate.errors import Refused
-from sluicegate.providers.credentials import Bearer, CredentialError, Fetched, Fixed, Fresh
+from sluicegate.providers.base import Sent
+from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, Keyed, bearer
+from sluicegate.providers.setup import Given
 
 
 class Office:
@@ -117,5 +119,20 @@ async def test_what_was_refused_is_forgotten(office: Office) -> None:
 
 def test_nothing_secret_is_printed() -> None:
     """Whatever is formatted into a log."""
-    for one in (Fixed(((b"x-api-key", b"hunter2"),)), Bearer("hunter2"), Fresh("hunter2", 0, 0)):
+    key = Given("p", "hunter2")
+    for one in (key, Keyed(key, lambda value: ((b"x-api-key", value.encode()),)), bearer(key), Fresh("hunter2", 0, 0)):
         assert "hunter2" not in repr(one) + str(one)
+
+
+def test_a_key_is_read_when_it_is_sent() -> None:
+    """Its file may hold another one by then."""
+
+    class Held:
+        name, value = "p", "old"
+
+    held = Held()
+    source = bearer(held)
+    held.value = "new"
+    sent = Sent("POST", True, "h", "h", "/", (), b"", 0)
+    assert source.fields(sent) == ((b"authorization", b"Bearer new"),)
+    assert (source.name, source.refused()) == ("p", False)

@@ -20,7 +20,7 @@ from sluicegate.providers.base import (
     is_loopback,
     origin_of,
 )
-from sluicegate.providers.credentials import Fixed
+from sluicegate.providers.credentials import Keyed
 from sluicegate.providers.quirks import COMPATIBLE, PRESET_QUIRKS, Quirks
 from sluicegate.providers.setup import Setup
 
@@ -84,8 +84,9 @@ class Anthropic:
         self.name = setup.name
         self._origin = origin_of(setup.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
+        configured = setup.keys()
         self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
-        self.sources = tuple(Fixed(credential_of(key)) for key in setup.resolved_keys())
+        self.sources = tuple(Keyed(key, credential_of) for key in configured)
         self._quirks = quirks_of(setup.settings.provider, self._origin.host)
 
     def origin(self, region: str | None = None) -> Origin:

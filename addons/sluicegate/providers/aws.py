@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sluicegate.core.sigv4 import Keys, sign
 from sluicegate.providers.base import Credential, Sent, Source
-from sluicegate.providers.credentials import Bearer, CredentialError, Fetched, Fresh
-from sluicegate.providers.setup import Setup
+from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, bearer
+from sluicegate.providers.setup import Given, Setup
 
 __all__ = ["Signed", "sources"]
 
@@ -22,21 +22,21 @@ def sources(setup: Setup, service: str, hosts: Callable[[str], bool]) -> tuple[S
 
     `hosts`: whether a host may get a signature.
     """
-    if keys := setup.resolved_keys():
-        return tuple(Bearer(key) for key in keys)
+    if keys := setup.keys():
+        return tuple(bearer(key) for key in keys)
     given, environ, region = setup.settings.credentials, setup.environ, setup.settings.region or ""
     if given.access_key and given.secret_key:
-        token = given.session_token.resolve(environ) if given.session_token else None
-        fixed = Keys(given.access_key.resolve(environ), given.secret_key.resolve(environ), token)
-        return (Signed(lambda: fixed, service, region, hosts),)
+        session = given.session_token.resolve(environ) if given.session_token else None
+        fixed = Keys(given.access_key.resolve(environ), given.secret_key.resolve(environ), session)
+        return (Signed(setup.name, lambda: fixed, service, region, hosts),)
     if given.profile is None:
-        if bearer := environ.get("AWS_BEARER_TOKEN_BEDROCK"):
-            return (Bearer(bearer),)
+        if token := environ.get("AWS_BEARER_TOKEN_BEDROCK"):
+            return (bearer(Given(setup.name, token)),)
         if (access := environ.get("AWS_ACCESS_KEY_ID")) and (secret := environ.get("AWS_SECRET_ACCESS_KEY")):
             ambient = Keys(access, secret, environ.get("AWS_SESSION_TOKEN") or None)
-            return (Signed(lambda: ambient, service, region, hosts),)
+            return (Signed(setup.name, lambda: ambient, service, region, hosts),)
     chain = Fetched("AWS credential", _Chain(given.profile, setup.clock), setup.clock)
-    return (Signed(lambda: chain.value, service, region, hosts, chain),)
+    return (Signed(setup.name, lambda: chain.value, service, region, hosts, chain),)
 
 
 class Signed:
@@ -44,12 +44,14 @@ class Signed:
 
     def __init__(
         self,
+        name: str,
         keys: Callable[[], Keys],
         service: str,
         region: str,
         hosts: Callable[[str], bool],
         fetched: Fetched[Keys] | None = None,
     ) -> None:
+        self.name = name
         self._keys = keys
         self._service = service
         self._region = region

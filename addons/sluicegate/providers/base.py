@@ -20,6 +20,7 @@ __all__ = [
     "Asked",
     "Credential",
     "Estimated",
+    "Key",
     "Origin",
     "Prepared",
     "Provider",
@@ -154,8 +155,23 @@ class Sent:
     region: str | None = None
 
 
+class Key(Protocol):
+    """A configured key, as it stands now: its file or command may give another one while the gate runs."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in logs and records."""
+        ...
+
+    @property
+    def value(self) -> str: ...
+
+
 class Source(Protocol):
     """One credential of the gate's own, from wherever it comes."""
+
+    name: str
+    """What it is called in logs, records and for its health."""
 
     async def ready(self) -> None:
         """Return when there is a fresh one; before each attempt. Refused where there is none to be had."""

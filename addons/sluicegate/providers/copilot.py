@@ -86,7 +86,7 @@ class Copilot:
         self.hosts = frozenset({"api.githubcopilot.com"})
         self.models_path: str | None = "/models"
         self._fetched = Fetched("Copilot token", _exchange(setup, fetch), setup.clock)
-        self.sources = (_Login(self._fetched),)
+        self.sources = (_Login(setup.name, self._fetched),)
         self._translation = MessagesToChat(FLAVOURS["openai"], setup.unsupported)
 
     def origin(self, region: str | None = None) -> Origin:
@@ -159,7 +159,8 @@ def initiator(body: bytes) -> str:
 class _Login:
     """The token of the exchange; it goes to GitHub's hosts only."""
 
-    def __init__(self, fetched: Fetched[_Session]) -> None:
+    def __init__(self, name: str, fetched: Fetched[_Session]) -> None:
+        self.name = name
         self._fetched = fetched
 
     async def ready(self) -> None:
@@ -186,8 +187,8 @@ def _exchange(setup: Setup, fetch: Fetch) -> Callable[[], Fresh[_Session]]:
 def _login(setup: Setup) -> str:
     if setup.settings.token is not None:
         return setup.settings.token.resolve(setup.environ)
-    if keys := setup.resolved_keys():
-        return keys[0]
+    if keys := setup.keys():
+        return keys[0].value
     path = setup.state_dir / LOGIN_FILE if setup.state_dir else Path(LOGIN_FILE)
     try:
         return path.read_text(encoding="ascii").strip()

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.errors import Refused
-from sluicegate.providers.base import Credential, Sent
+from sluicegate.providers.base import Credential, Key, Sent
 
-__all__ = ["Bearer", "CredentialError", "Fetched", "Fixed", "Fresh", "no_credential"]
+__all__ = ["CredentialError", "Fetched", "Fresh", "Keyed", "bearer", "no_credential"]
 
 _PAUSE_S: Final = 5.0
 """How long after a failed fetch the next one is tried: many requests may wait for the same credential."""
@@ -21,30 +21,30 @@ class CredentialError(Exception):
     """There is no credential to be had. The message says why and what to do, and holds no secret."""
 
 
-class Fixed:
-    """A key that does not run out."""
+class Keyed:
+    """A configured key, read at the moment of sending; `present` puts it into header fields."""
 
-    def __init__(self, fields: Credential) -> None:
-        self._fields = fields
+    def __init__(self, key: Key, present: Callable[[str], Credential]) -> None:
+        self.name = key.name
+        self.key = key
+        self._present = present
 
     def __repr__(self) -> str:
-        return "Fixed(…)"
+        return f"Keyed({self.name!r})"
 
     async def ready(self) -> None:
         return None
 
     def fields(self, sent: Sent) -> Credential:
-        return self._fields
+        return self._present(self.key.value)
 
     def refused(self) -> bool:
         return False
 
 
-class Bearer(Fixed):
+def bearer(key: Key) -> Keyed:
     """A key that goes as `Authorization: Bearer`."""
-
-    def __init__(self, key: str) -> None:
-        super().__init__(((b"authorization", b"Bearer " + key.encode()),))
+    return Keyed(key, lambda value: ((b"authorization", b"Bearer " + value.encode()),))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from sluicegate.providers.base import (
     bearer_token,
     origin_of,
 )
-from sluicegate.providers.credentials import Bearer
+from sluicegate.providers.credentials import bearer
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.setup import Setup
 
@@ -58,8 +58,9 @@ class OpenAI:
         self.name = setup.name
         self._origin = origin_of(setup.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
+        configured = setup.keys()
         self.models_path: str | None = f"{self._origin.path}/models"
-        self.sources = tuple(Bearer(key) for key in setup.resolved_keys())
+        self.sources = tuple(bearer(key) for key in configured)
         flavour = FLAVOURS.get(setup.settings.provider or "") or flavour_of(self._origin.host)
         self._translation = MessagesToChat(flavour, setup.unsupported)
         self._drops = flavour.drops

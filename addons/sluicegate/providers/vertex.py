@@ -16,7 +16,7 @@ from sluicegate.core.members import loads, top
 from sluicegate.errors import Refused
 from sluicegate.providers import google
 from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, Sent, Source, is_loopback, origin_of
-from sluicegate.providers.credentials import Bearer, CredentialError, Fetched, Fresh, no_credential
+from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, bearer, no_credential
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import VERTEX
 from sluicegate.providers.setup import Setup
@@ -112,7 +112,8 @@ def _document(status: int, body: bytes) -> bytes:
 class Token:
     """A Google token that runs out; it goes to Google's hosts only, or to the configured one."""
 
-    def __init__(self, fetched: Fetched[str], host: str) -> None:
+    def __init__(self, name: str, fetched: Fetched[str], host: str) -> None:
+        self.name = name
         self._fetched = fetched
         self._host = host.lower()
 
@@ -131,9 +132,9 @@ class Token:
 
 
 def _sources(setup: Setup, host: str) -> tuple[Source, ...]:
-    if keys := setup.resolved_keys():
-        return tuple(Bearer(key) for key in keys)
-    return (Token(Fetched("Google token", _fetcher(setup), setup.clock), host),)
+    if keys := setup.keys():
+        return tuple(bearer(key) for key in keys)
+    return (Token(setup.name, Fetched("Google token", _fetcher(setup), setup.clock), host),)
 
 
 def _fetcher(setup: Setup) -> Callable[[], Fresh[str]]:

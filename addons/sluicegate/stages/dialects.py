@@ -22,6 +22,7 @@ from sluicegate.core.chat_usage import ChatReader
 from sluicegate.core.dialects.entries import Entered, Left, enter
 from sluicegate.core.dialects.facts import read_facts
 from sluicegate.core.encoding import UnknownEncoding, decoder
+from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.messages import RequestFacts, read_request
 from sluicegate.core.translate.base import Malformed, Policy, Transform
 from sluicegate.core.usage import ResponseReader
@@ -36,6 +37,7 @@ Reader = ResponseReader | ChatReader
 
 _VERSION: Final = b"2023-06-01"
 """Of the Messages API, for requests that come in another format and name none."""
+_STREAMS: Final = ("text/event-stream", CONTENT_TYPE)
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -64,9 +66,9 @@ class Bridge:
 
         What it is fed has no content encoding. It is not what the client's bytes go through.
         """
-        answered = self._answered(response, "", 0)
-        if not (answered.content_type or response.headers.get("content-type", "")).startswith("text/event-stream"):
+        if not response.headers.get("content-type", "").startswith(_STREAMS):
             return None
+        answered = self._answered(response, "", 0)
         if answered.transform is None and answered.usage == "messages":
             return _AsItIs()
         return answered.transform
