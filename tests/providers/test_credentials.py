@@ -128,11 +128,15 @@ def test_a_key_is_read_when_it_is_sent() -> None:
     """Its file may hold another one by then."""
 
     class Held:
-        name, value = "p", "old"
+        name, value, asked = "p", "old", 0
+
+        def ask_again(self) -> None:
+            self.asked += 1
 
     held = Held()
     source = bearer(held)
     held.value = "new"
     sent = Sent("POST", True, "h", "h", "/", (), b"", 0)
     assert source.fields(sent) == ((b"authorization", b"Bearer new"),)
-    assert (source.name, source.refused()) == ("p", False)
+    assert (source.name, source.waits, source.refused()) == ("p", False, False)
+    assert held.asked == 1

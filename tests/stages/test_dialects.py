@@ -196,6 +196,8 @@ def test_a_native_request_is_not_touched(sim: Simulator) -> None:
     assert isinstance(made, Bridge)
     assert (x.request.data.headers.fields, x.request.data.content) == before
     assert (x.request.path, x.request.port, x.request.scheme) == ("/v1/messages?beta=true", sim.port, "http")
+    assert made.facts is not None
+    assert made.facts.model == MODEL
     assert made.dropped == ()
 
 

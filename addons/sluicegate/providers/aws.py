@@ -57,6 +57,7 @@ class Signed:
         self._region = region
         self._hosts = hosts
         self._fetched = fetched
+        self.waits = fetched is not None
 
     async def ready(self) -> None:
         if self._fetched is not None:

@@ -166,12 +166,18 @@ class Key(Protocol):
     @property
     def value(self) -> str: ...
 
+    def ask_again(self) -> None:
+        """The provider does not accept it: perhaps there is a new one."""
+        ...
+
 
 class Source(Protocol):
     """One credential of the gate's own, from wherever it comes."""
 
     name: str
     """What it is called in logs, records and for its health."""
+    waits: bool
+    """Whether `ready` may take time: it is awaited only where it does."""
 
     async def ready(self) -> None:
         """Return when there is a fresh one; before each attempt. Refused where there is none to be had."""

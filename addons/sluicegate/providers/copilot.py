@@ -159,6 +159,8 @@ def initiator(body: bytes) -> str:
 class _Login:
     """The token of the exchange; it goes to GitHub's hosts only."""
 
+    waits = True
+
     def __init__(self, name: str, fetched: Fetched[_Session]) -> None:
         self.name = name
         self._fetched = fetched

@@ -24,6 +24,8 @@ class CredentialError(Exception):
 class Keyed:
     """A configured key, read at the moment of sending; `present` puts it into header fields."""
 
+    waits = False
+
     def __init__(self, key: Key, present: Callable[[str], Credential]) -> None:
         self.name = key.name
         self.key = key
@@ -39,6 +41,8 @@ class Keyed:
         return self._present(self.key.value)
 
     def refused(self) -> bool:
+        """It rests; perhaps its file or command has another one by now."""
+        self.key.ask_again()
         return False
 
 

@@ -22,6 +22,9 @@ class Given:
     name: str
     value: str = field(repr=False)
 
+    def ask_again(self) -> None:
+        """There is no other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:

@@ -112,6 +112,8 @@ def _document(status: int, body: bytes) -> bytes:
 class Token:
     """A Google token that runs out; it goes to Google's hosts only, or to the configured one."""
 
+    waits = True
+
     def __init__(self, name: str, fetched: Fetched[str], host: str) -> None:
         self.name = name
         self._fetched = fetched

@@ -31,7 +31,7 @@ from sluicegate.exchange import Exchange, Fields
 from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source
 from sluicegate.providers.plain import plain_fields
 
-__all__ = ["Bridge", "bridge", "credential_for"]
+__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for"]
 
 Reader = ResponseReader | ChatReader
 
@@ -49,6 +49,8 @@ class Bridge:
     prepared: Prepared
     entered: Entered | None = None
     """None: the client's format is the provider's."""
+    facts: RequestFacts | None = None
+    """What the client's own request says of itself: the flow's is another one now."""
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -70,7 +72,7 @@ class Bridge:
             return None
         answered = self._answered(response, "", 0)
         if answered.transform is None and answered.usage == "messages":
-            return _AsItIs()
+            return AS_IT_IS
         return answered.transform
 
     # -- the answer
@@ -146,6 +148,10 @@ class _AsItIs:
         return b""
 
 
+AS_IT_IS: Final[Transform] = _AsItIs()
+"""For streams that are server-sent events of the Messages API already. Keeps nothing."""
+
+
 def _lower(headers: http.Headers) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
@@ -184,7 +190,7 @@ def bridge(
         length = (b"content-length", b"%d" % len(prepared.body))
         d.headers.fields = (*(f for f in prepared.fields if f[0].lower() not in _FRAMING), length)
         d.content = prepared.body
-    return Bridge(provider, prepared, entered)
+    return Bridge(provider, prepared, entered, facts)
 
 
 def _entered(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> Entered | None:
