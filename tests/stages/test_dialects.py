@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import http.client
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -271,3 +273,9 @@ def test_a_chat_client_gets_no_headers_that_are_not_the_providers(sim: Simulator
     assert x.request.headers["anthropic-version"] == "2023-06-01"
     assert "x-stainless-os" not in x.request.headers
     assert x.request.path == "/v1/messages"
+
+
+def test_translation_is_loaded_when_it_is_needed() -> None:
+    """A gate between Anthropic's own clients and Anthropic starts without it."""
+    code = "import sys, sluicegate.stages.dialects; print([m for m in sys.modules if m.endswith('messages_to_chat')])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"

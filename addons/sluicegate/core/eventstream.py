@@ -36,9 +36,9 @@ class BadFrame(ValueError):
 
 
 class Frame(NamedTuple):
-    """One frame. Timestamps are milliseconds, UUIDs their 16 bytes."""
+    """One frame. Timestamps are milliseconds, UUIDs their 16 bytes. Frames of one stream share equal headers."""
 
-    headers: dict[str, HeaderValue]
+    headers: Mapping[str, HeaderValue]
     payload: bytes
 
     def text(self, name: str) -> str:
@@ -53,10 +53,11 @@ class FrameDecoder:
     A length is checked as soon as it is there: a hostile one is refused, and not waited for.
     """
 
-    __slots__ = ("_buffer", "_total")
+    __slots__ = ("_block", "_buffer", "_headers", "_total")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._block, self._headers = b"", dict[str, HeaderValue]()  # the last frame's: nearly all of a stream have the same
         self._total = 0  # of the frame that is being read; 0: its prelude is not there yet
 
     @property
@@ -84,7 +85,7 @@ class FrameDecoder:
                 raw = bytes(memoryview(buffer)[done : done + self._total])
                 done += self._total
                 self._total = 0
-                yield _frame(raw)
+                yield self._frame(raw)
         finally:
             del buffer[:done]
 
@@ -92,6 +93,19 @@ class FrameDecoder:
         """The stream is over. BadFrame where a frame is not."""
         if self._buffer:
             raise BadFrame("the event stream ends within a frame")
+
+    def _frame(self, raw: bytes) -> Frame:
+        end = 12 + _U32.unpack_from(raw, 4)[0]
+        if binascii.crc32(memoryview(raw)[:-4]) != _U32.unpack_from(raw, len(raw) - 4)[0]:
+            raise BadFrame("a frame does not match its checksum")
+        block = raw[12:end]
+        if block != self._block:
+            try:
+                self._headers = dict(_headers(block))
+            except (struct.error, IndexError, UnicodeDecodeError, KeyError) as e:
+                raise BadFrame("a frame's headers can not be read") from e
+            self._block = block
+        return Frame(self._headers, raw[end:-4])
 
 
 def _checked_length(buffer: bytearray, at: int) -> int:
@@ -101,16 +115,6 @@ def _checked_length(buffer: bytearray, at: int) -> int:
     if headers > MAX_HEADERS or total < headers + _OVERHEAD or total - headers - _OVERHEAD > MAX_PAYLOAD:
         raise BadFrame("a frame says impossible lengths")
     return int(total)
-
-
-def _frame(raw: bytes) -> Frame:
-    end = 12 + _U32.unpack_from(raw, 4)[0]
-    if binascii.crc32(memoryview(raw)[:-4]) != _U32.unpack_from(raw, len(raw) - 4)[0]:
-        raise BadFrame("a frame does not match its checksum")
-    try:
-        return Frame(dict(_headers(raw, 12, end)), raw[end:-4])
-    except (struct.error, IndexError, UnicodeDecodeError, KeyError) as e:
-        raise BadFrame("a frame's headers can not be read") from e
 
 
 _FIXED: Final[dict[int, struct.Struct]] = {
@@ -123,7 +127,8 @@ _FIXED: Final[dict[int, struct.Struct]] = {
 """A header's type → its number."""
 
 
-def _headers(raw: bytes, at: int, end: int) -> Iterator[tuple[str, HeaderValue]]:
+def _headers(raw: bytes) -> Iterator[tuple[str, HeaderValue]]:
+    at, end = 0, len(raw)
     while at < end:
         name_end = at + 1 + raw[at]
         name, kind = raw[at + 1 : name_end].decode(), raw[name_end]

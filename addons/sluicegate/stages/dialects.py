@@ -13,27 +13,27 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
-from sluicegate.core.chat_usage import ChatReader
-from sluicegate.core.dialects.entries import Entered, Left, enter
 from sluicegate.core.dialects.facts import read_facts
 from sluicegate.core.encoding import UnknownEncoding, decoder
 from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.messages import RequestFacts, read_request
-from sluicegate.core.translate.base import Malformed, Policy, Transform
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Fields
 from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source
 from sluicegate.providers.plain import plain_fields
 
-__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for"]
+if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
+    from sluicegate.core.chat_usage import ChatReader
+    from sluicegate.core.dialects.entries import Entered
+    from sluicegate.core.translate.base import Policy, Transform
 
-Reader = ResponseReader | ChatReader
+__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for"]
 
 _VERSION: Final = b"2023-06-01"
 """Of the Messages API, for requests that come in another format and name none."""
@@ -76,20 +76,21 @@ class Bridge:
         return answered.transform
 
     # -- the answer
-    def answer(self, x: Exchange, response: http.Response) -> Reader:
+    def answer(self, x: Exchange, response: http.Response) -> ResponseReader | ChatReader:
         """Put the taps on, innermost first, and make the head fit; the reader sees the provider's own account of usage."""
         now_s = int(time.time())
         answered = self._answered(response, x.id, now_s)
         native_type = answered.content_type or response.headers.get("content-type", "")
-        left = Left(answered.status)
-        if self.entered:
-            left = self.entered.leave(answered.status, native_type, id=x.id, now_s=now_s)
-        changes = answered.changes or left.transform is not None or answered.usage == "chat"
+        left = self.entered.leave(answered.status, native_type, id=x.id, now_s=now_s) if self.entered else None
+        outermost = left.transform if left else None
+        changes = answered.changes or outermost is not None or answered.usage == "chat"
         encoding = response.headers.get("content-encoding", "")
         if changes:
             self._decode(x, encoding)
-        reader: Reader
+        reader: ResponseReader | ChatReader
         if answered.usage == "chat":
+            from sluicegate.core.chat_usage import ChatReader
+
             reader = ChatReader(response.headers.get("content-type", ""), response.status_code)
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
         if answered.transform:
@@ -99,12 +100,14 @@ class Bridge:
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
         elif answered.transform:
             self._watch(x, reader, native_type, answered.status)
-        if left.transform:
-            x.taps.change(left.transform, name=f"to {x.surface}")
-        self._fix_head(x, response, answered, left)
+        if outermost:
+            x.taps.change(outermost, name=f"to {x.surface}")
+        content_type = (left.content_type if left else None) or answered.content_type
+        fields = {**answered.fields, **(left.fields if left else {})}
+        _fix_head(x, response, left.status if left else answered.status, content_type, fields)
         return reader
 
-    def _watch(self, x: Exchange, reader: Reader, native_type: str, status: int) -> None:
+    def _watch(self, x: Exchange, reader: ResponseReader | ChatReader, native_type: str, status: int) -> None:
         """An error that the translation itself told the client is one of the answer, too."""
         seen = ResponseReader(native_type, "", status)
 
@@ -128,16 +131,18 @@ class Bridge:
         except UnknownEncoding:
             x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
 
-    @staticmethod
-    def _fix_head(x: Exchange, response: http.Response, answered: Answered, left: Left) -> None:
-        if content_type := left.content_type or answered.content_type:
-            response.headers["content-type"] = content_type
-        for name, value in (*answered.fields.items(), *left.fields.items()):
-            response.headers[name] = value
-        if left.status != response.status_code:
-            response.status_code = left.status
-            response.reason = status_codes.RESPONSES.get(left.status, "")
-        x.status = left.status
+
+def _fix_head(
+    x: Exchange, response: http.Response, status: int, content_type: str | None, fields: Mapping[str, str]
+) -> None:
+    if content_type:
+        response.headers["content-type"] = content_type
+    for name, value in fields.items():
+        response.headers[name] = value
+    if status != response.status_code:
+        response.status_code = status
+        response.reason = status_codes.RESPONSES.get(status, "")
+    x.status = status
 
 
 class _AsItIs:
@@ -196,6 +201,9 @@ def bridge(
 def _entered(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> Entered | None:
     if x.surface in ("messages", "count_tokens") or (x.surface == "chat_completions" and provider.takes_chat):
         return None
+    from sluicegate.core.dialects.entries import enter
+    from sluicegate.core.translate.base import Malformed
+
     try:
         return enter(x.surface, x.request.path, x.request.data.content or b"", model=model, unsupported=unsupported)
     except Malformed as e:
