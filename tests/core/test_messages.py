@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from typing import get_args
 from urllib.parse import unquote
 
 import msgspec
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import Recording, recordings
 
-from sluicegate.core.messages import RequestFacts, agent_of, read_request, rename_model, session_of, surface
+from sluicegate.core.messages import RequestFacts, Surface, agent_of, read_request, rename_model, session_of, surface
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,19 @@ from sluicegate.core.messages import RequestFacts, agent_of, read_request, renam
         ("/", "other"),
         ("", "other"),
         ("*", "other"),
+        ("/v1/chat/completions", "chat_completions"),
+        ("/openai/v1/chat/completions?x=1", "chat_completions"),
+        ("/v1/completions", "other"),
+        ("/model/us.anthropic.claude-opus-4-1-20250805-v1%3A0/invoke", "bedrock"),
+        ("/model/us.anthropic.claude-opus-4-1-20250805-v1:0/invoke-with-response-stream", "bedrock"),
+        ("/model/arn%3Aaws%3Abedrock%3Aus-west-2%3A1%3Ainference-profile%2Fx/invoke", "bedrock"),
+        ("/model/m/count-tokens", "bedrock_count"),
+        ("/model/invoke", "other"),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/claude@1:rawPredict", "vertex"),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/claude@1:streamRawPredict", "vertex"),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/claude%401%3ArawPredict", "vertex"),
+        ("/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict", "vertex_count"),
+        ("/v1/projects/p/locations/l/publishers/google/models/gemini:generateContent", "other"),
         ("/v1/files?x=/v1/messages", "other"),
         ("/v1/messagesx", "other"),
         ("/v1/messages/x", "other"),
@@ -102,22 +116,32 @@ def test_no_spelling_of_an_inference_call_passes_as_other(path: str) -> None:
 SEPARATORS = st.sampled_from(["/", "//", "/./", "/x/../", "%2f", "\\", "%2F", "/%2e/"])
 
 
-@given(st.data(), st.sampled_from(["messages", "count_tokens"]))
+SPELLED = {
+    "messages": ["v1", "messages"],
+    "count_tokens": ["v1", "messages", "count_tokens"],
+    "chat_completions": ["v1", "chat", "completions"],
+    "bedrock": ["model", "m", "invoke-with-response-stream"],
+    "bedrock_count": ["model", "m", "count-tokens"],
+    "vertex": ["models", "m:rawPredict"],
+    "vertex_count": ["models", "count-tokens:rawPredict"],
+}
+
+
+@given(st.data(), st.sampled_from(sorted(SPELLED)))
 def test_any_mixture_of_spellings(data: st.DataObject, expected: str) -> None:
     """Case, percent-encoding (up to three times) and separators in any combination."""
 
     def spell(c: str) -> str:
         return data.draw(st.sampled_from([c, c.upper(), f"%{ord(c):02x}", f"%{ord(c):02X}", f"%25{ord(c):02x}"]))
 
-    words = ["v1", "messages", *(["count_tokens"] if expected == "count_tokens" else [])]
-    path = "".join(data.draw(SEPARATORS) + "".join(map(spell, w)) for w in words)
+    path = "".join(data.draw(SEPARATORS) + "".join(map(spell, w)) for w in SPELLED[expected])
     assert surface("POST", path) == expected
 
 
 @given(st.text(max_size=60))
 def test_any_path_has_a_surface(path: str) -> None:
     """No path makes it raise."""
-    assert surface("POST", path) in ("messages", "count_tokens", "models", "other")
+    assert surface("POST", path) in get_args(Surface)
 
 
 def test_inference_is_asked_by_post() -> None:
@@ -125,6 +149,8 @@ def test_inference_is_asked_by_post() -> None:
     assert surface("GET", "/v1/messages") == "other"
     assert surface("DELETE", "/v1/messages/count_tokens") == "other"
     assert surface("GET", "/v1/models") == "models"
+    assert surface("GET", "/v1/chat/completions") == "other"
+    assert surface("GET", "/model/m/invoke") == "other"
 
 
 PIECES = ["v1", "messages", "x", "", ".", "..", "%2e%2e", "%2E", "%2f", "x%2fy", "%256dessages", ";", "..;a"]

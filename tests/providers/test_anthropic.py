@@ -5,6 +5,7 @@ import pytest
 from sluicegate.errors import Refused
 from sluicegate.providers.anthropic import credential_of, forwarded
 from sluicegate.providers.base import bearer_token, is_loopback, origin_of
+from sluicegate.settings.secret import Secret
 
 OAT = b"sk-ant-oat01-x"
 
@@ -92,3 +93,51 @@ def test_bearer_tokens() -> None:
     """The scheme in any case."""
     assert bearer_token([(b"a", b"b"), (b"Authorization", b"BEARER  x ")]) == b"x"
     assert bearer_token([(b"authorization", b"Basic x")]) is None
+
+
+LINE = "x-anthropic-billing-header: cc_version=2.1; cch=1;"
+CLAUDE_CODE = {"system": [{"type": "text", "text": LINE}, {"type": "text", "text": "You"}]}
+
+
+@pytest.mark.parametrize("settings", [{"kind": "anthropic"}, {"kind": "anthropic", "base_url": "http://127.0.0.1:4100/x"}])
+def test_towards_anthropic_nothing_changes(provider, asked, settings) -> None:
+    """Betas, the attribution block, headers and bytes: an unknown one above all."""
+    fields = ((b"anthropic-beta", b"new-2027-01-01"), (b"x-unknown", b"1"))
+    request = asked(fields=fields, query="?beta=true", **CLAUDE_CODE)
+    prepared = provider(**settings).prepare(request)
+    assert (prepared.fields, prepared.body) == (fields, request.body)
+    assert prepared.path.endswith("/v1/messages?beta=true")
+    answered = prepared.answering(529, {}, id="x", now_s=0)
+    assert (answered.status, answered.transform) == (529, None)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"provider": "deepseek"}, {"provider": "vllm"}, {"kind": "anthropic", "base_url": "https://x.example"}]
+)
+def test_elsewhere_the_attribution_block_is_taken_out(provider, asked, settings) -> None:
+    """It changes per request and ruins the server's prefix cache; all else stays."""
+    prepared = provider(**settings).prepare(asked(**CLAUDE_CODE), model="other")
+    assert LINE.encode() not in prepared.body
+    assert b'"model":"other"' in prepared.body.replace(b" ", b"")
+    plain = asked(tool_choice={"type": "auto"})
+    assert provider(**settings).prepare(plain).body == plain.body
+
+
+def test_ollama(provider, asked, estimated) -> None:
+    """It has no count_tokens, and no tool_choice."""
+    ollama = provider(provider="ollama")
+    assert isinstance(ollama.prepare(asked("count_tokens")), estimated)
+    assert b"tool_choice" not in ollama.prepare(asked(tool_choice={"type": "auto"})).body
+    assert ollama.prepare(asked()).path == "/v1/messages"
+
+
+def test_keys_are_sources(provider) -> None:
+    """One for each, as it presents itself, by the name that the records have."""
+    found = provider(
+        {"A": "sk-ant-api03-a", "B": "sk-ant-oat01-b"}, kind="anthropic", keys=(Secret("env:A"), Secret("env:B"))
+    )
+    assert [dict(s.fields(None)) for s in found.sources] == [
+        {b"x-api-key": b"sk-ant-api03-a"},
+        {b"authorization": b"Bearer sk-ant-oat01-b"},
+    ]
+    assert [s.name for s in found.sources] == ["p#1", "p#2"]

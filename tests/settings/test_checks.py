@@ -45,6 +45,12 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
         ("providers: {a: {kind: openai, provider: groq}}", "providers.a: expected one of kind"),
         ("providers: {a: {provider: grok}}", "providers.a.provider: no such preset; known are cerebras"),
         ("providers: {a: {kind: bedrock}}", "providers.a.region: kind bedrock needs it"),
+        ("providers: {a: {kind: x-acme}}", "providers.a.base_url: kind x-acme needs it"),
+        ("providers: {a: {kind: acme}}", "providers.a.kind: expected anthropic, bedrock"),
+        (
+            "{providers: {a: {kind: anthropic}}, routes: [{model: m, targets: [{provider: a, region: evil.example/x}]}]}",
+            "routes[0].targets[0].region: expected lower-case letters",
+        ),
         ("providers: {a: {kind: bedrock, region: evil.com/x}}", "providers.a.region: expected lower-case letters"),
         (
             "providers: {a: {kind: bedrock, region: r, credentials: {access_key: env:A}}}",

@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sluicegate import __version__
-from sluicegate.cli import config, demo, environment, keys, run, simulate
+from sluicegate.cli import config, copilot, demo, environment, keys, run, simulate
 
 __all__ = ["app", "main"]
 
@@ -27,6 +27,7 @@ app.command("check")(config.check)
 app.command("schema")(config.schema)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.add_typer(copilot.app, name="copilot")
 
 
 def _version(show: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,9 +10,38 @@ from urllib.parse import unquote
 
 import msgspec
 
-__all__ = ["RequestFacts", "Surface", "agent_of", "read_request", "rename_model", "session_of", "surface"]
+from sluicegate.core.members import loads, members, top, utf8
 
-Surface = Literal["messages", "count_tokens", "models", "other"]
+__all__ = [
+    "ANSWERS",
+    "COUNTS",
+    "INFERENCE",
+    "RequestFacts",
+    "Surface",
+    "agent_of",
+    "read_request",
+    "rename_model",
+    "session_of",
+    "surface",
+]
+
+Surface = Literal[
+    "messages",
+    "count_tokens",
+    "chat_completions",
+    "bedrock",
+    "bedrock_count",
+    "vertex",
+    "vertex_count",
+    "models",
+    "other",
+]
+"""What a path is for. bedrock: InvokeModel, streamed or not. vertex: rawPredict and streamRawPredict."""
+
+ANSWERS: Final[frozenset[Surface]] = frozenset({"messages", "chat_completions", "bedrock", "vertex"})
+COUNTS: Final[frozenset[Surface]] = frozenset({"count_tokens", "bedrock_count", "vertex_count"})
+INFERENCE: Final[frozenset[Surface]] = ANSWERS | COUNTS
+"""The surfaces whose bodies hold a conversation; all others are paths of no concern to most stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,73 +96,10 @@ def _text(value: object) -> str | None:
 
 
 def _lenient(body: bytes) -> _Head | None:
-    body = _utf8(body)
-    members = _members(body)
-    if members is None:
+    fields = top(body)
+    if fields is None:
         return None
-    spans = {key: (start, end) for key, start, end in members}
-    return _Head(*(_loads(body[slice(*spans[k])]) if k in spans else None for k in _Head.__struct_fields__))
-
-
-def _loads(data: bytes) -> Any:
-    try:
-        return json.loads(data.decode("utf-8", "replace"), strict=False)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _utf8(body: bytes) -> bytes:
-    """UTF-16 and UTF-32 (told by their zero bytes, RFC 4627, 3) as UTF-8, without a byte order mark."""
-    if b"\0" in body[:4]:
-        body = body.decode(json.detect_encoding(body), "replace").encode()
-    return body.removeprefix(b"\xef\xbb\xbf")
-
-
-_TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s"{}\[\],:]+|"', re.DOTALL)
-
-
-def _members(body: bytes) -> list[tuple[str, int, int]] | None:
-    """The members of a JSON object: key, and where its value starts and ends. None where the body is no object.
-
-    Looks at strings and brackets only, in linear time and without recursion.
-    """
-    tokens = _TOKEN.finditer(body)
-    found: list[tuple[str, int, int]] = []
-    try:
-        token = next(tokens)
-        if token[0] != b"{":
-            return None
-        while (token := next(tokens))[0] != b"}":
-            if found:
-                if token[0] != b",":
-                    return None
-                token = next(tokens)
-                if token[0] == b"}":
-                    break
-            key = _loads(token[0])
-            colon, first = next(tokens)[0], next(tokens)
-            if not isinstance(key, str) or colon != b":":
-                return None
-            found.append((key, first.start(), _end_of_value(first, tokens)))
-    except (StopIteration, ValueError):
-        return None
-    return found if next(tokens, None) is None else None
-
-
-def _end_of_value(token: re.Match[bytes], tokens: Iterator[re.Match[bytes]]) -> int:
-    if token[0] in (b",", b":", b"]", b"}"):
-        raise ValueError("a value is missing")
-    depth = 0
-    while True:
-        if token[0] in (b"{", b"["):
-            depth += 1
-        elif token[0] in (b"}", b"]"):
-            depth -= 1
-        elif token[0] == b'"':
-            raise ValueError("a string does not end")
-        if depth == 0:
-            return token.end()
-        token = next(tokens)
+    return _Head(*(loads(fields[k]) if k in fields else None for k in _Head.__struct_fields__))
 
 
 def _session(user_id: str) -> str | None:
@@ -157,19 +122,19 @@ def rename_model(body: bytes, model: str) -> bytes:
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _rename_lenient(_utf8(body), msgspec.json.encode(model))
+        return _rename_lenient(utf8(body), msgspec.json.encode(model))
     fields["model"] = msgspec.Raw(msgspec.json.encode(model))
     return msgspec.json.encode(fields)
 
 
 def _rename_lenient(body: bytes, model: bytes) -> bytes:
-    members = _members(body)
-    if members is None:
+    found = members(body)
+    if found is None:
         raise ValueError("the body is no JSON object")
-    spans = [(start, end) for key, start, end in members if key == "model"]
+    spans = [(start, end) for key, start, end in found if key == "model"]
     if not spans:
         at = body.index(b"{") + 1
-        return body[:at] + b'"model":' + model + (b"," if members else b"") + body[at:]
+        return body[:at] + b'"model":' + model + (b"," if found else b"") + body[at:]
     for start, end in reversed(spans):
         body = body[:start] + model + body[end:]
     return body
@@ -200,9 +165,22 @@ def clean(text: str) -> str | None:
 _SURFACES: Final[dict[tuple[str, ...], Surface]] = {
     ("v1", "messages"): "messages",
     ("v1", "messages", "count_tokens"): "count_tokens",
+    ("chat", "completions"): "chat_completions",
     ("v1", "models"): "models",
 }
-_PLAIN: Final[dict[str, Surface]] = {"/v1/messages": "messages", "/v1/messages/count_tokens": "count_tokens"}
+_ACTIONS: Final[dict[str, Surface]] = {
+    "invoke": "bedrock",
+    "invoke-with-response-stream": "bedrock",
+    "count-tokens": "bedrock_count",
+}
+"""The end of `/model/{id}/…`; an id that is an ARN may hold slashes."""
+_VERBS: Final[dict[str, Surface]] = {"rawpredict": "vertex", "streamrawpredict": "vertex"}
+"""The end of `…/models/{id}:…`."""
+_PLAIN: Final[dict[str, Surface]] = {
+    "/v1/messages": "messages",
+    "/v1/messages/count_tokens": "count_tokens",
+    "/v1/chat/completions": "chat_completions",
+}
 
 
 def surface(method: str, path: str) -> Surface:
@@ -215,12 +193,24 @@ def surface(method: str, path: str) -> Surface:
     """
     bare = path.partition("?")[0]
     found = _PLAIN.get(bare) or _widest(bare)
-    if found in ("messages", "count_tokens"):
+    if found in INFERENCE:
         return found if method.upper() == "POST" else "other"
     return found
 
 
-_STRICTEST: Final[tuple[Surface, ...]] = ("messages", "count_tokens", "models", "other")
+_STRICTEST: Final[tuple[Surface, ...]] = (
+    "messages",
+    "chat_completions",
+    "bedrock",
+    "vertex",
+    "count_tokens",
+    "bedrock_count",
+    "vertex_count",
+    "models",
+    "other",
+)
+_WORDS: Final = re.compile(r"messages|completions|invoke|count-tokens|rawpredict", re.IGNORECASE)
+"""A path without any of them, in whatever case, is no inference call."""
 _MAX_PATH: Final = 2048
 _MAX_SEGMENTS: Final = 32
 _MAX_DECODINGS: Final = 4
@@ -230,14 +220,14 @@ _SEGMENT_END: Final = re.compile(r"[?#\0;]")
 
 def _widest(path: str) -> Surface:
     if len(path) > _MAX_PATH:  # longer than any real path: what may be a hidden call is taken for one
-        return "messages" if "%" in path or "messages" in path.lower() else "other"
+        return "messages" if "%" in path or _WORDS.search(path) else "other"
     texts = [path]
     while len(texts) <= _MAX_DECODINGS and (decoded := unquote(texts[-1])) != texts[-1]:
         texts.append(decoded)
     if len(texts) > _MAX_DECODINGS and unquote(texts[-1]) != texts[-1]:
         return "messages"  # encoded more often than any real path
     last = texts[-1].lower()
-    if "messages" not in last and "models" not in last:
+    if not _WORDS.search(last) and "models" not in last:
         return "other"
     if last.count("/") + last.count("\\") > _MAX_SEGMENTS:
         return "messages"  # more segments than any real path has: too many ways to read it
@@ -275,4 +265,8 @@ def _named(parts: list[str]) -> Surface:
     for depth in (2, 3):
         if found := _SURFACES.get(tuple(parts[-depth:])):
             return found
+    if parts and (found := _ACTIONS.get(parts[-1])) and "model" in parts[:-2]:
+        return found
+    if parts and (found := _VERBS.get(parts[-1].rpartition(":")[2])) and "models" in parts[:-1]:
+        return "vertex_count" if parts[-1] == "count-tokens:rawpredict" else found
     return "models" if parts[-3:-1] == ["v1", "models"] else "other"

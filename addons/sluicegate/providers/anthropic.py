@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
+from sluicegate.core.dialects.attribution import without_attribution
+from sluicegate.core.members import edited, top
+from sluicegate.core.messages import rename_model
+from sluicegate.core.token_estimate import estimate_input_tokens
 from sluicegate.errors import Refused
-from sluicegate.providers.base import Credential, is_loopback
+from sluicegate.providers.base import (
+    Asked,
+    Credential,
+    Estimated,
+    Origin,
+    Prepared,
+    Verdict,
+    is_loopback,
+    origin_of,
+)
+from sluicegate.providers.credentials import Keyed
+from sluicegate.providers.quirks import COMPATIBLE, PRESET_QUIRKS, Quirks
+from sluicegate.providers.setup import Setup
 
-__all__ = ["BASE_URL", "HOSTS", "credential_of", "forwarded"]
+__all__ = ["BASE_URL", "HOSTS", "Anthropic", "credential_of", "forwarded"]
 
 BASE_URL: Final = "https://api.anthropic.com"
 HOSTS: Final = frozenset({"api.anthropic.com"})
@@ -15,6 +32,7 @@ HOSTS: Final = frozenset({"api.anthropic.com"})
 
 _OWN: Final = ("anthropic.com", "claude.com", "claude.ai")
 _FORWARDED: Final = frozenset({b"x-api-key", b"authorization", b"cookie"})
+_PATHS: Final = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
 
 def credential_of(key: str) -> Credential:
@@ -45,3 +63,58 @@ def forwarded(presented: Credential, host: str) -> Credential:
 def _anthropics_own(host: str) -> bool:
     host = host.lower().rstrip(".")
     return any(host == own or host.endswith("." + own) for own in _OWN)
+
+
+def quirks_of(preset: str | None, host: str) -> Quirks | None:
+    """None for Anthropic itself, and for this machine unless a preset says what runs here: a simulator, a second gate."""
+    if preset is None and (_anthropics_own(host) or is_loopback(host)):
+        return None
+    return PRESET_QUIRKS.get(preset or "", COMPATIBLE)
+
+
+class Anthropic:
+    """A provider that takes requests as they are: betas, unknown fields and headers go there verbatim."""
+
+    kind = "anthropic"
+    pings = True
+    takes_chat = False
+    warning: str | None = None
+
+    def __init__(self, setup: Setup) -> None:
+        self.name = setup.name
+        self._origin = origin_of(setup.settings.resolved_base_url)
+        self.hosts = frozenset({self._origin.host.lower()})
+        configured = setup.keys()
+        self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
+        self.sources = tuple(Keyed(key, credential_of) for key in configured)
+        self._quirks = quirks_of(setup.settings.provider, self._origin.host)
+
+    def origin(self, region: str | None = None) -> Origin:
+        return self._origin
+
+    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
+        _, mark, query = asked.path.partition("?")
+        body = asked.body
+        if model and asked.facts and asked.facts.model != model:
+            body = rename_model(body, model)
+        if quirks := self._quirks:
+            if asked.surface == "count_tokens" and not quirks.counts_tokens:
+                return Estimated(estimate_input_tokens(body))
+            body = _adapted(body, quirks, model or (asked.facts.model if asked.facts else None) or "")
+        return Prepared(self._origin.path + _PATHS[asked.surface] + mark + query, asked.fields, body)
+
+    def forwarded(self, presented: Credential, host: str) -> Credential:
+        return forwarded(presented, host)
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:
+        return None
+
+
+def _adapted(body: bytes, quirks: Quirks, model: str) -> bytes:
+    """Without what means nothing there; the same bytes where there is nothing of it."""
+    if not quirks.attribution:
+        body = without_attribution(body)
+    drops = quirks.drops_of(model)
+    if drops and not drops.isdisjoint(top(body) or ()):
+        body = edited(body, drop=drops)
+    return body

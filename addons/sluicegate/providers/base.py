@@ -1,17 +1,42 @@
-"""What the router needs to know of a provider."""
+"""What a provider is to the gate: where it listens, what it wants sent, whom it lets in, how its answers are read."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
-__all__ = ["Credential", "Origin", "bearer_token", "is_loopback", "origin_of"]
+from sluicegate.core.dialects.errors import Verdict
+from sluicegate.core.messages import RequestFacts
+
+if TYPE_CHECKING:  # the package brings both translations along
+    from sluicegate.core.translate.base import Transform
+
+__all__ = [
+    "Answered",
+    "Answering",
+    "Asked",
+    "Credential",
+    "Estimated",
+    "Key",
+    "Origin",
+    "Prepared",
+    "Provider",
+    "Sent",
+    "Source",
+    "Verdict",
+    "as_it_is",
+    "bearer_token",
+    "is_loopback",
+    "origin_of",
+]
 
 Credential = tuple[tuple[bytes, bytes], ...]
 """Header fields that authenticate a request at one provider."""
+
+Fields = tuple[tuple[bytes, bytes], ...]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 """The usual spellings, told without parsing."""
@@ -25,6 +50,187 @@ class Origin:
     host: str
     port: int
     path: str = ""
+
+    @property
+    def authority(self) -> str:
+        """As the Host header has it: without the scheme's own port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
+
+
+# -- the request
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request as the stages left it, in the words of the Messages API, or of Chat Completions where `surface` says so."""
+
+    surface: Literal["messages", "count_tokens", "chat_completions"]
+    path: str
+    """As the client wrote it, with its query."""
+    fields: Fields
+    """The header fields, without credentials."""
+    body: bytes = field(repr=False)
+    facts: RequestFacts | None = None
+
+    @property
+    def stream(self) -> bool:
+        return bool(self.facts and self.facts.stream)
+
+    @property
+    def betas(self) -> tuple[str, ...]:
+        """The flags of all anthropic-beta fields, in their order."""
+        named = [v.decode("latin-1") for k, v in self.fields if k.lower() == b"anthropic-beta"]
+        return tuple(dict.fromkeys(flag.strip() for value in named for flag in value.split(",") if flag.strip()))
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How an answer comes to be one in the words that the request was asked in."""
+
+    status: int
+    content_type: str | None = None
+    """None: the provider's own."""
+    transform: Transform | None = None
+    usage: Literal["messages", "chat"] = "messages"
+    """Whose words its usage is in. messages: read behind the transform; chat: before it."""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Header fields put in place of those of the same names."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the bytes change: then length and encoding of the provider's answer no longer hold."""
+        return self.transform is not None
+
+
+class Answering(Protocol):
+    """Reads the head of a provider's answer, with header names in lower case. Each call makes a transform of its own.
+
+    `id` names the answer where the provider does not; `now_s` in Unix seconds.
+    """
+
+    def __call__(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered: ...
+
+
+def as_it_is(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    """An answer of the Messages API is passed on untouched, its errors, too."""
+    return Answered(status)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is to be sent, with POST: all header fields but Host, length and credential. The body as it goes on the wire."""
+
+    path: str
+    fields: Fields
+    body: bytes = field(repr=False)
+    answering: Answering = as_it_is
+    dropped: tuple[str, ...] = ()
+    """What the request lost on its way, as short names fit for a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    """The provider can not count tokens: the gate's own guess is the answer, and nothing is sent."""
+
+    input_tokens: int
+
+
+# -- credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The request that a credential is for, at the moment of sending."""
+
+    method: str
+    tls: bool
+    host: str
+    """Without port; `authority` is what the Host header has."""
+    authority: str
+    path: str
+    fields: Fields
+    body: bytes = field(repr=False)
+    now_s: float
+    region: str | None = None
+
+
+class Key(Protocol):
+    """A configured key, as it stands now: its file or command may give another one while the gate runs."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in logs and records."""
+        ...
+
+    @property
+    def value(self) -> str: ...
+
+    def ask_again(self) -> None:
+        """The provider does not accept it: perhaps there is a new one."""
+        ...
+
+
+class Source(Protocol):
+    """One credential of the gate's own, from wherever it comes."""
+
+    name: str
+    """What it is called in logs, records and for its health."""
+    waits: bool
+    """Whether `ready` may take time: it is awaited only where it does."""
+
+    async def ready(self) -> None:
+        """Return when there is a fresh one; before each attempt. Refused where there is none to be had."""
+        ...
+
+    def fields(self, sent: Sent) -> Credential:
+        """The header fields for this request, to this host. Never waits."""
+        ...
+
+    def refused(self) -> bool:
+        """The provider did not accept it (401). True: it is fetched anew, and another attempt makes sense."""
+        ...
+
+
+class Provider(Protocol):
+    """One configured provider. Objects are made anew when the settings change, and keep nothing of a single request."""
+
+    kind: str
+    name: str
+    hosts: frozenset[str]
+    """Hosts that the regular door decrypts for it."""
+    pings: bool
+    """Whether its streams have pings of their own."""
+    takes_chat: bool
+    """Whether it takes requests of Chat Completions as they are; else they come as those of the Messages API."""
+    models_path: str | None
+    """Where it lists its models (GET); None where it has no such list."""
+    sources: Sequence[Source]
+    """The gate's own credentials, each a target; none: `forwarded` says what of the client's own may go there."""
+    warning: str | None
+    """What an operator must be told at start."""
+
+    def origin(self, region: str | None = None) -> Origin:
+        """Where it listens. `region`: a target's, in place of the provider's."""
+        ...
+
+    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
+        """The request as this provider takes it. `model`: the route's, in place of the client's. Refused where none is."""
+        ...
+
+    def forwarded(self, presented: Credential, host: str) -> Credential:
+        """The client's own credential, as it may go to `host`. Refused where it must not."""
+        ...
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:
+        """An error in the words of the Messages API, for what is tried again. None: the answer is in these words itself.
+
+        The body is empty where only the head is there yet.
+        """
+        ...
+
+
+# -- addresses
 
 
 def origin_of(base_url: str) -> Origin:

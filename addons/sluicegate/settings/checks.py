@@ -80,6 +80,8 @@ def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Pro
 
 
 def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Problem]:
+    if provider.resolved_kind.startswith("x-") and provider.base_url is None:
+        yield ("base_url",), f"kind {provider.kind} needs it"
     needed = {"bedrock": ("region",), "vertex": ("project", "location")}
     for key in needed.get(provider.resolved_kind, ()):
         value = getattr(provider, key)
@@ -122,6 +124,8 @@ def _headers(provider: Provider) -> Iterator[Problem]:
 def _routes(settings: Settings) -> Iterator[Problem]:
     for index, route in enumerate(settings.routes):
         for place, target in enumerate(route.targets):
+            if target.region is not None and not re.fullmatch(r"[a-z0-9][a-z0-9-]*", target.region):
+                yield ("routes", index, "targets", place, "region"), "expected lower-case letters, digits and dashes"
             if target.provider in settings.providers:
                 continue
             known = ", ".join(settings.providers) or "none"

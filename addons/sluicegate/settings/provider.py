@@ -8,7 +8,13 @@ from .scalars import Section, Text
 from .secret import Secret
 from .sending import ProviderConnections, ProviderTimeouts
 
-Kind = Literal["anthropic", "bedrock", "vertex", "openai", "copilot"]
+Kind = Annotated[
+    str,
+    Meta(
+        pattern=r"^(anthropic|bedrock|vertex|openai|copilot|x-[a-z0-9][a-z0-9-]{0,61})$",
+        description="anthropic, bedrock, vertex, openai, copilot, or x-NAME of an installed package",
+    ),
+]
 
 # `provider: NAME` stands for a kind and a base URL. Where an endpoint speaks the Messages API, that one is taken.
 PRESETS: Final[dict[str, tuple[Kind, str]]] = {
@@ -31,12 +37,13 @@ PRESETS: Final[dict[str, tuple[Kind, str]]] = {
 
 
 class Credentials(Section, frozen=True, kw_only=True):
-    """AWS credentials: an access key with its secret key, or the name of a profile."""
+    """AWS: an access key with its secret key, or the name of a profile. Google: a service account's key, as JSON."""
 
     access_key: Secret | None = None
     secret_key: Secret | None = None
     session_token: Secret | None = None
     profile: Text | None = None
+    service_account: Text | None = None  # path of the key file
 
 
 class Provider(Section, frozen=True, kw_only=True):
@@ -85,3 +92,5 @@ class Provider(Section, frozen=True, kw_only=True):
             case "vertex":
                 prefix = "" if self.location == "global" else f"{self.location}-"
                 return f"https://{prefix}aiplatform.googleapis.com"
+            case _:
+                return ""  # those of other packages must be given one

@@ -1,4 +1,4 @@
-"""A Messages API stand-in with faults and a bill, for tests, benchmarks and the demo."""
+"""A stand-in for LLM providers, with faults and a bill, for tests, benchmarks and the demo."""
 
 from .behaviour import Behaviour, BehaviourError
 from .calls import Call

@@ -18,8 +18,9 @@ from .bill import Bill
 from .calls import Call, CallLog
 from .connection import Plan
 from .control import Control
+from .dialects import MESSAGES, Dialect, dialect_of
+from .dialects.base import JSON, Glance, Told
 from .errors import NativeError, invalid
-from .events import events
 from .prompt import prompt_blocks
 from .prompt_cache import PromptCache
 from .ratelimits import RateLimits
@@ -31,10 +32,8 @@ from .validation import check, decode
 from .websocket import EchoStream, accept_key
 
 ORGANIZATION_ID = "51a7e000-0000-4000-8000-000000000001"
-JSON = [("content-type", "application/json")]
-EVENT_STREAM = [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
 
-type Endpoint = Literal["messages", "count_tokens", "models", "hello", "echo", "ws", "unknown"]
+type Endpoint = Literal["models", "hello", "echo", "ws", "unknown"]
 
 
 @dataclass(slots=True)
@@ -65,23 +64,27 @@ class Api:
         call = self.log.open(request, credential, self.clock())
         request_id = f"req_sim{call.number:017d}"
         knobs = Behaviour()
+        dialect = dialect_of(request) or MESSAGES
+        asks = dialect.takes(request) and request.method == "POST"
         try:
-            endpoint = endpoint_of(request)
-            body = _lenient(request.body) if endpoint in ("messages", "count_tokens") else {}
-            call.model = str(body.get("model") or "")
-            knobs = self._knobs(request, call, bool(body.get("stream")))
-            reply = self._scripted(knobs, bool(body.get("stream")), call, request_id)
+            asked = _lenient(request.body) if asks else {}
+            glance = dialect.glance(request, asked) if asks else Glance("", False)
+            call.model = glance.model
+            knobs = self._knobs(request, call, glance.stream)
+            reply = self._scripted(knobs, glance.stream, call, dialect, request_id)
             if reply is None:
-                reply = self._reply(endpoint, request, call, knobs)
+                reply = self._asked(dialect, request, call, knobs) if asks else self._reply(request, call)
         except NativeError as error:
-            reply = Reply(error.status, list(JSON), error.body(request_id))
-        headers = [*reply.headers, *self._native_headers(request_id, credential)]
+            reply = Reply(*dialect.error(error, request_id))
+        headers = [*reply.headers, *dialect.headers(request_id)]
+        if dialect.native:
+            headers += self._native_headers(request_id, credential)
         headers += knobs.headers.items()
         reply = Reply(reply.status, headers, reply.body, reply.events, reply.upgrade)
         keep_alive = request.keep_alive and not knobs.close
         if request.http_1_0 and reply.events is not None:
             keep_alive = False
-        return Plan(Transmission(reply, knobs, request, call, request_id).steps(), keep_alive, call)
+        return Plan(Transmission(reply, knobs, request, call, request_id, dialect).steps(), keep_alive, call)
 
     def settle(self, call: Call, outcome: str) -> None:
         """The call has ended: charge what was sent and close its record."""
@@ -113,7 +116,7 @@ class Api:
         except BehaviourError as error:
             raise invalid(f"simulator: {error}") from None
 
-    def _scripted(self, knobs: Behaviour, stream: bool, call: Call, request_id: str) -> Reply | None:
+    def _scripted(self, knobs: Behaviour, stream: bool, call: Call, dialect: Dialect, request_id: str) -> Reply | None:
         """The reply of a call that is to fail before anything else is looked at."""
         status = knobs.status
         if status is None and knobs.fault == "error" and not stream:
@@ -123,24 +126,14 @@ class Api:
         call.fault = "fault:status"
         if knobs.body is not None:
             return Reply(status, [("content-type", knobs.content_type)], knobs.body.encode())
-        error = NativeError(status, knobs.error_message, knobs.error_type)
-        return Reply(status, list(JSON), error.body(request_id))
+        return Reply(*dialect.error(NativeError(status, knobs.error_message, knobs.error_type), request_id))
 
-    def _reply(self, endpoint: Endpoint, request: wire.Request, call: Call, knobs: Behaviour) -> Reply:
+    def _reply(self, request: wire.Request, call: Call) -> Reply:
         if request.too_large:
             raise NativeError(413, "Request exceeds the maximum size")
-        match endpoint:
-            case "messages":
-                self._authenticate(call.credential)
-                return self._messages(request, call, knobs)
-            case "count_tokens":
-                self._authenticate(call.credential)
-                body = decode(request.body)
-                check(body, needs_max_tokens=False)
-                count = sum(block.tokens for block in prompt_blocks(body))
-                return _json({"input_tokens": knobs.usage.get("input_tokens", count)})
+        match endpoint_of(request):
             case "models":
-                self._authenticate(call.credential)
+                MESSAGES.admit(request, call.credential, required=self.require_auth)
                 return _models(request)
             case "hello":
                 return Reply(200, [("content-type", "text/plain")])
@@ -151,24 +144,27 @@ class Api:
             case "unknown":
                 raise NativeError(404, "Not Found")
 
-    def _messages(self, request: wire.Request, call: Call, knobs: Behaviour) -> Reply:
-        body = decode(request.body)
-        check(body)
+    def _asked(self, dialect: Dialect, request: wire.Request, call: Call, knobs: Behaviour) -> Reply:
+        """The answer to a request for a message or a count, in the words of its wire format."""
+        if request.too_large:
+            raise NativeError(413, "Request exceeds the maximum size")
+        dialect.admit(request, call.credential, required=self.require_auth)
+        asked = decode(request.body)
+        body = dialect.read(request, asked)
+        counts = dialect.counts(request)
+        check(body, needs_max_tokens=not counts, any_model=dialect.any_model)
+        if counts:
+            count = sum(block.tokens for block in prompt_blocks(body))
+            return Reply(200, list(JSON), dialect.count(knobs.usage.get("input_tokens", count)))
         self.signer.check(body)
-        tokens = self.cache.account(call.credential, call.model, prompt_blocks(body))
+        tokens = dialect.account(self.cache.account(call.credential, call.model, prompt_blocks(body)))
         digest = hashlib.sha256(request.body).hexdigest()
-        message = answer(body, digest, tokens, knobs, self.signer)
-        call.tokens = message.tokens
-        if body.get("stream"):
-            return Reply(200, list(EVENT_STREAM), events=events(message, knobs.events, knobs.pings))
-        call.output_tokens = message.output_tokens
-        return _json(message.message())
-
-    def _authenticate(self, credential: str) -> None:
-        if credential == "invalid":
-            raise NativeError(401, "invalid x-api-key")
-        if not credential and self.require_auth:
-            raise NativeError(401, "x-api-key header is required")
+        told = Told(answer(body, digest, tokens, knobs, self.signer), asked, knobs, self.clock())
+        call.tokens = told.answer.tokens
+        if dialect.glance(request, asked).stream:
+            return Reply(200, list(dialect.stream_headers), events=dialect.events(told))
+        call.output_tokens = told.answer.output_tokens
+        return Reply(200, list(JSON), dialect.whole(told))
 
     def _native_headers(self, request_id: str, credential: str) -> list[tuple[str, str]]:
         identity = [("request-id", request_id), ("anthropic-organization-id", ORGANIZATION_ID)]
@@ -176,22 +172,19 @@ class Api:
 
 
 def credential_of(fields: Mapping[str, str]) -> str:
-    """The key or token presented; x-api-key wins; empty where there is none."""
+    """The key or token presented, or the access key that signed; x-api-key wins; empty where there is none."""
     key = fields.get("x-api-key")
     if key:
         return key
     scheme, _, token = fields.get("authorization", "").partition(" ")
+    if scheme == "AWS4-HMAC-SHA256":
+        return token.partition("Credential=")[2].partition("/")[0]
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def endpoint_of(request: wire.Request) -> Endpoint:
-    """By method and the path's end, so that a base URL may have a path of its own."""
+    """What is asked for besides messages; by method and the path's end, so that a base URL may have a path of its own."""
     path = request.path
-    if request.method == "POST":
-        if path.endswith("/v1/messages"):
-            return "messages"
-        if path.endswith("/v1/messages/count_tokens"):
-            return "count_tokens"
     if path.endswith("/_sim/echo"):
         return "echo"
     if request.method in ("GET", "HEAD"):

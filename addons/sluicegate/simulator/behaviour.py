@@ -42,6 +42,7 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     stop_reason: str | None = None
     answer_model: str | None = None  # the model that the answer names
     usage: dict[str, Count] = {}  # overrides of the Usage fields
+    reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"  # Chat Completions: what it is called
     # how it travels
     encoding: Literal["identity", "gzip", "br", "zstd", "auto"] = "identity"
     headers: dict[str, str] = {}  # more answer headers

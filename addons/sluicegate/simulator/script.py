@@ -11,10 +11,11 @@ import msgspec
 from .behaviour import BehaviourError, behaviour
 
 FOREVER = -1
+_ANSWERING = ("/v1/messages", "/chat/completions", "/invoke", "/invoke-with-response-stream", "awPredict")
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which calls an entry is for. Without `path`: POST …/v1/messages alone."""
+    """Which calls an entry is for. Without `path`: those for a message, in any wire format."""
 
     path: str | None = None  # a glob for the path's end
     model: str | None = None  # a glob for the whole name
@@ -51,7 +52,8 @@ class _Entry:
     def fits(self, asked: Asked) -> bool:
         match = self.match
         if match.path is None:
-            if asked.method != "POST" or not asked.path.endswith("/v1/messages"):
+            counts = asked.path.endswith("/count-tokens:rawPredict")
+            if asked.method != "POST" or not asked.path.endswith(_ANSWERING) or counts:
                 return False
         elif not fnmatchcase(asked.path, f"*{match.path}"):
             return False

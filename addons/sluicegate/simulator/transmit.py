@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from . import wire
 from .behaviour import Behaviour
 from .calls import Call
+from .dialects import Dialect
 from .encodings import Encoder, encoder, negotiate
 from .errors import NativeError
-from .events import error_event
 from .steps import Cut, Last, Pause, Step, Steps, Upgrade
 
 GARBAGE = b"\x16\x03\x01\x02\x00\x01\xfe\x7fnot an answer\n\x00\x00\xff\r\n\r\n"
@@ -38,6 +38,7 @@ class Transmission:
     request: wire.Request
     call: Call
     request_id: str
+    dialect: Dialect
 
     def steps(self) -> Steps:
         steps = self._steps()
@@ -156,7 +157,8 @@ class Transmission:
                 else:
                     yield Cut("eof")
             case "error":
-                event = error_event(NativeError(529, self.knobs.error_message, self.knobs.error_type), self.request_id)
+                error = NativeError(529, self.knobs.error_message, self.knobs.error_type)
+                event = self.dialect.error_event(error, self.request_id)
                 encoded = coder.feed(event) if coder else event
                 yield wire.chunk(encoded) if chunked else encoded
                 yield from _finish(chunked, coder)

@@ -23,7 +23,7 @@ def decode(body: bytes) -> dict[str, Any]:
     return decoded
 
 
-def check(body: dict[str, Any], *, needs_max_tokens: bool = True) -> None:
+def check(body: dict[str, Any], *, needs_max_tokens: bool = True, any_model: bool = False) -> None:
     """Raises NativeError: 400 for a malformed request, 404 for a model that does not exist."""
     for name in ("model", "messages", "max_tokens"):
         if body.get(name) is None and (name != "max_tokens" or needs_max_tokens):
@@ -38,7 +38,7 @@ def check(body: dict[str, Any], *, needs_max_tokens: bool = True) -> None:
         raise invalid("max_tokens: Input should be greater than or equal to 1")
     _check_messages(body["messages"])
     _check_system_and_tools(body)
-    if not known(model):
+    if not any_model and not known(model):
         raise NativeError(404, f"model: {model}")
 
 

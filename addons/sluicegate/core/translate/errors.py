@@ -1,0 +1,180 @@
+"""Errors, both ways: a status of the client's API, its error type, and the provider's own words."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from sluicegate.core.translate.base import Answer
+from sluicegate.core.translate.reading import Json
+
+__all__ = [
+    "Fault",
+    "chat_error",
+    "chat_fault",
+    "fault_to_chat",
+    "fault_to_messages",
+    "messages_error",
+    "messages_fault",
+    "messages_status",
+]
+
+_MAX_BODY: Final = 1 << 20
+_MAX_MESSAGE: Final = 4000
+_TOO_LONG: Final = "prompt is too long"
+"""How the Messages API begins its word for a prompt over the context window: clients compact when they read it."""
+
+
+class Fault(NamedTuple):
+    """What a provider says went wrong. `code` is its machine word, empty where it gave none."""
+
+    message: str
+    code: str = ""
+
+
+_MESSAGES_STATUS: Final[dict[int, int]] = {408: 504, 422: 400, 424: 500, 498: 529, 503: 529}
+_MESSAGES_TYPE: Final[dict[int, str]] = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    500: "api_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_CODES: Final[dict[str, str]] = {
+    "context_length_exceeded": "invalid_request_error",
+    "invalid_api_key": "authentication_error",
+    "insufficient_quota": "rate_limit_error",
+    "rate_limit_exceeded": "rate_limit_error",
+    "rate_limit_error": "rate_limit_error",
+    "tokens": "rate_limit_error",
+    "requests": "rate_limit_error",
+    "authentication_error": "authentication_error",
+    "permission_error": "permission_error",
+    "not_found_error": "not_found_error",
+    "model_not_found": "not_found_error",
+    "invalid_request_error": "invalid_request_error",
+    "overloaded_error": "overloaded_error",
+    "service_unavailable_error": "overloaded_error",
+    "server_overloaded": "overloaded_error",
+    "timeout": "timeout_error",
+}
+"""A code or type in the midst of a stream → an error type of the Messages API; anything else is an api_error."""
+
+_CHAT: Final[dict[str, tuple[int, str, str | None]]] = {
+    "invalid_request_error": (400, "invalid_request_error", None),
+    "authentication_error": (401, "invalid_request_error", "invalid_api_key"),
+    "billing_error": (402, "insufficient_quota", "insufficient_quota"),
+    "permission_error": (403, "permission_error", None),
+    "not_found_error": (404, "invalid_request_error", "model_not_found"),
+    "request_too_large": (413, "invalid_request_error", "request_too_large"),
+    "rate_limit_error": (429, "rate_limit_error", "rate_limit_exceeded"),
+    "api_error": (500, "server_error", None),
+    "timeout_error": (504, "server_error", "timeout"),
+    "overloaded_error": (503, "server_error", "overloaded"),
+}
+"""An error type of the Messages API → status, type and code in Chat Completions."""
+
+
+_STATUS_WORDS: Final = frozenset(str(status) for status in range(400, 600))
+
+
+def messages_status(status: int) -> int:
+    """The status by which the Messages API says what a Chat Completions provider says by this one."""
+    return _MESSAGES_STATUS.get(status, status)
+
+
+def _type_of(status: int) -> str:
+    return _MESSAGES_TYPE.get(status, "invalid_request_error" if status < 500 else "api_error")
+
+
+def chat_fault(value: object) -> Fault | None:
+    """The fault that a Chat Completions document or chunk states, if it does."""
+    if not isinstance(value, dict):
+        return None
+    error = value.get("error") or value.get("detail")
+    if not error and (value.get("object") == "error" or ("choices" not in value and isinstance(value.get("message"), str))):
+        error = value  # some servers put message, type and code at the top
+    if isinstance(error, str):
+        return Fault(error[:_MAX_MESSAGE])
+    if not isinstance(error, dict):
+        return None
+    codes = (str(c) if type(c) is int else c for c in (error.get("code"), error.get("type")))
+    code = next((c for c in codes if isinstance(c, str) and c), "")
+    message = error.get("message")
+    return Fault(message[:_MAX_MESSAGE] if isinstance(message, str) and message else "the provider reported an error", code)
+
+
+def messages_fault(value: object) -> Fault | None:
+    """The fault that a Messages document or event states, if it does."""
+    error = value.get("error") if isinstance(value, dict) else None
+    if not isinstance(error, dict):
+        return None
+    kind, message = error.get("type"), error.get("message")
+    return Fault(
+        message[:_MAX_MESSAGE] if isinstance(message, str) and message else "the provider reported an error",
+        kind if isinstance(kind, str) else "",
+    )
+
+
+def fault_to_messages(fault: Fault, status: int | None = None) -> Json:
+    """The `error` document of the Messages API. Without a status (in a stream) the fault's own code decides the type."""
+    if status is None and fault.code in _STATUS_WORDS:  # OpenRouter gives a status for a code
+        status = messages_status(int(fault.code))
+    kind = _CODES.get(fault.code, "api_error") if status is None else _type_of(status)
+    message = fault.message
+    if fault.code == "context_length_exceeded" and not message.startswith(_TOO_LONG):
+        message = f"{_TOO_LONG}: {message}"
+    return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+def fault_to_chat(fault: Fault) -> Json:
+    """The error document of Chat Completions."""
+    _, kind, code = _CHAT.get(fault.code, (500, "server_error", None))
+    if fault.message.startswith(_TOO_LONG):
+        code = "context_length_exceeded"
+    return {"error": {"message": fault.message, "type": kind, "param": None, "code": code}}
+
+
+class _Collect:
+    """Takes an error's whole body, and gives it in the other format: never raises, whatever it is."""
+
+    def __init__(self, status: int, to_chat: bool) -> None:
+        self._status, self._to_chat = status, to_chat
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> bytes:
+        if len(self._body) <= _MAX_BODY:
+            self._body += data
+        return b""
+
+    def end(self) -> bytes:
+        try:
+            value: Any = msgspec.json.decode(self._body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            value = None
+        fault = (messages_fault if self._to_chat else chat_fault)(value)
+        if fault is None:
+            fault = Fault(f"the provider answered {self._status} without saying why")
+        if not self._to_chat:
+            return msgspec.json.encode(fault_to_messages(fault, self._status))
+        if fault.code not in _CHAT:
+            fault = fault._replace(code=_type_of(self._status))
+        return msgspec.json.encode(fault_to_chat(fault))
+
+
+def messages_error(status: int) -> Answer:
+    """A Chat Completions provider's error for a client of the Messages API."""
+    shown = messages_status(status)
+    return Answer(shown, "application/json", _Collect(shown, to_chat=False))
+
+
+def chat_error(status: int) -> Answer:
+    """An Anthropic provider's error for a client of Chat Completions."""
+    shown = 503 if status == 529 else status
+    return Answer(shown, "application/json", _Collect(status, to_chat=True))

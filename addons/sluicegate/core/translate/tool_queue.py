@@ -1,0 +1,96 @@
+"""Parts of an answer that wait for their turn: blocks of a Messages stream never interleave, tool calls of Chat may.
+
+While one tool's block is open, everything that belongs elsewhere waits here, in the order in which it began.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from sluicegate.core.translate.chat_chunk import Call
+
+__all__ = ["Calls", "Speech", "Tool"]
+
+_MAX_CHECKS: Final = 16
+"""How often a tool's arguments are looked at whether they are whole: each look reads all of them."""
+
+
+class Speech:
+    """Text or thinking that came while a tool's block was open."""
+
+    __slots__ = ("kind", "pieces")
+
+    def __init__(self, kind: Literal["text", "thinking"]) -> None:
+        self.kind = kind
+        self.pieces: list[str] = []
+
+
+class Tool:
+    """One call of a tool, as far as it is known."""
+
+    __slots__ = ("_checks", "blank", "id", "name", "pieces", "sent")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.name = ""
+        self.pieces: list[str] = []
+        """All pieces of its arguments."""
+        self.sent = 0
+        """How many of them have gone out."""
+        self.blank = True
+        """No argument has come but whitespace."""
+        self._checks = _MAX_CHECKS
+
+    def add(self, piece: str) -> None:
+        self.pieces.append(piece)
+        self.blank = self.blank and not piece.strip()
+
+    def unsent(self) -> str:
+        """What has come since the last look."""
+        piece = "".join(self.pieces[self.sent :])
+        self.sent = len(self.pieces)
+        return piece
+
+    def whole(self) -> bool:
+        """Whether the arguments are a JSON object already, which nothing can follow."""
+        if self.blank or self._checks <= 0 or not self.pieces[-1].rstrip().endswith("}"):
+            return False
+        self._checks -= 1
+        try:
+            return isinstance(msgspec.json.decode("".join(self.pieces)), dict)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return False
+
+
+class Calls:
+    """Which call a delta belongs to: servers repeat ids, leave out indexes, or give each call the index 0."""
+
+    __slots__ = ("_by_id", "_by_index", "_last", "count")
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Tool] = {}
+        self._by_index: dict[int, Tool] = {}
+        self._last: Tool | None = None
+        self.count = 0
+
+    def of(self, call: Call) -> tuple[Tool, bool]:
+        """The tool, and whether this is its first delta."""
+        tool = self._by_id.get(call.id) if call.id else None
+        if tool is None:
+            tool = self._last if call.index is None else self._by_index.get(call.index)
+            if tool is not None and call.id and tool.id:
+                tool = None  # another id: another call
+        new = tool is None
+        if tool is None:
+            tool = Tool(call.id or "")
+            self.count += 1
+        if call.id and not tool.id:
+            tool.id = call.id
+        if call.id:
+            self._by_id[call.id] = tool
+        if call.index is not None:
+            self._by_index[call.index] = tool
+        self._last = tool
+        return tool, new

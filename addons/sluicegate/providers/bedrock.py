@@ -1,0 +1,126 @@
+"""Amazon Bedrock: InvokeModel for Claude. Binary streams, betas in the body, signatures or API keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.core.dialects import bedrock
+from sluicegate.core.dialects.attribution import without_attribution
+from sluicegate.core.dialects.cache_marks import rewritten
+from sluicegate.core.dialects.errors import Verdict, aws_kind, document, of_aws
+from sluicegate.core.dialects.whole import Whole
+from sluicegate.core.eventstream import CONTENT_TYPE, MessagesFromFrames
+from sluicegate.core.members import top
+from sluicegate.errors import Refused
+from sluicegate.providers import aws
+from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, is_loopback, origin_of
+from sluicegate.providers.credentials import no_credential
+from sluicegate.providers.plain import plain_fields
+from sluicegate.providers.quirks import BEDROCK
+from sluicegate.providers.setup import Setup
+
+__all__ = ["Bedrock"]
+
+_AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+
+class Bedrock:
+    kind = "bedrock"
+    pings = BEDROCK.pings
+    takes_chat = False
+    models_path: str | None = None
+    warning: str | None = None
+
+    def __init__(self, setup: Setup) -> None:
+        self.name = setup.name
+        self._region = setup.settings.region or ""
+        self._origin = origin_of(setup.settings.resolved_base_url)
+        self._unsupported = setup.unsupported
+        own = self._origin.host.lower()
+        self.hosts = frozenset({own})
+        self.sources = aws.sources(setup, "bedrock", lambda host: _is_aws(host) or host.lower() == own)
+
+    def origin(self, region: str | None = None) -> Origin:
+        """Another region's target is at that region's host, unless the base URL names none."""
+        if not region or region == self._region or not _is_aws(self._origin.host):
+            return self._origin
+        labels = self._origin.host.split(".")
+        return replace(self._origin, host=".".join(region if label == self._region else label for label in labels))
+
+    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared:
+        model = model or (asked.facts.model if asked.facts else None) or ""
+        if not model or model in (".", ".."):
+            raise Refused(400, "model: a model is required", should_retry=False)
+        body, dropped = self._body(asked, model)
+        answering: Callable[..., Answered] = self._answered
+        if asked.surface == "count_tokens":
+            body, answering = bedrock.count_request(body), self._counted
+            path = bedrock.path_of(model, "count-tokens")
+        else:
+            path = bedrock.path_of(model, "invoke-with-response-stream" if asked.stream else "invoke")
+        if len(body) > (BEDROCK.max_body or 0):
+            raise Refused(413, f"Bedrock takes requests of up to {BEDROCK.max_body:,} bytes; this one has {len(body):,}")
+        accept = CONTENT_TYPE if asked.stream and asked.surface != "count_tokens" else "application/json"
+        return Prepared(self._origin.path + path, plain_fields(asked.fields, accept), body, answering, dropped)
+
+    def _body(self, asked: Asked, model: str) -> tuple[bytes, tuple[str, ...]]:
+        given = top(asked.body)
+        if given is None:
+            raise Refused(400, "the request body is no JSON object", should_retry=False)
+        betas = BEDROCK.betas_of(asked.betas)
+        lacking = sorted(BEDROCK.lacks & given.keys())
+        if lacking and self._unsupported == "refuse":
+            raise Refused(
+                400,
+                f"{lacking[0]}: Bedrock has nothing like it. Leave it out, or use a provider that has it. "
+                "`translate.unsupported: drop` goes on without it",
+                should_retry=False,
+            )
+        drop = sorted(BEDROCK.drops_of(model) & given.keys()) + lacking
+        body = rewritten(without_attribution(asked.body), automatic=True, scope=True)
+        lost = (*drop, *(f"beta {flag}" for flag in asked.betas if flag not in betas))
+        return bedrock.from_messages(body, betas, drop=drop), lost
+
+    # -- the answer
+    def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+        fields = _request_id(headers)
+        if status >= 400:
+            return self._failed(status, headers, fields)
+        if headers.get("content-type", "").startswith(CONTENT_TYPE):
+            transform = MessagesFromFrames(aws_kind)
+            return Answered(status, "text/event-stream; charset=utf-8", transform, fields=fields)
+        return Answered(status, fields=fields)
+
+    def _counted(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+        fields = _request_id(headers)
+        if status >= 400:
+            return self._failed(status, headers, fields)
+        return Answered(status, "application/json", Whole(bedrock.count_answer), fields=fields)
+
+    def _failed(self, status: int, headers: Mapping[str, str], fields: Mapping[str, str]) -> Answered:
+        exception = headers.get("x-amzn-errortype", "")
+        shown = of_aws(status, exception, b"").status
+        return Answered(
+            shown,
+            "application/json",
+            Whole(lambda body: document(of_aws(status, exception, body)), lenient=True),
+            fields=fields,
+        )
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:
+        return of_aws(status, headers.get("x-amzn-errortype", ""), body) if status >= 400 else None
+
+    def forwarded(self, presented: Credential, host: str) -> Credential:
+        """A client's signature covers its own request, not ours: there is nothing to pass on."""
+        raise no_credential(self.name, "set providers.<name>.keys (a Bedrock API key) or credentials")
+
+
+def _request_id(headers: Mapping[str, str]) -> dict[str, str]:
+    found = headers.get("x-amzn-requestid")
+    return {"request-id": found} if found else {}
+
+
+def _is_aws(host: str) -> bool:
+    return host.lower().rstrip(".").endswith(_AWS) or is_loopback(host)

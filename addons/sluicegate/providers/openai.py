@@ -1,0 +1,145 @@
+"""Chat Completions: OpenAI, Groq, Cerebras, Mistral, and every base URL that speaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sluicegate.core.chat_usage import WithoutUsageChunk
+from sluicegate.core.dialects.facts import wants_usage
+from sluicegate.core.members import edited, loads, top
+from sluicegate.core.messages import rename_model
+from sluicegate.core.token_estimate import estimate_input_tokens
+from sluicegate.core.translate import (
+    FLAVOURS,
+    Malformed,
+    MessagesToChat,
+    State,
+    Translation,
+    chat_fault,
+    fault_to_messages,
+    flavour_of,
+)
+from sluicegate.errors import Refused, error_type
+from sluicegate.providers.base import (
+    Answered,
+    Answering,
+    Asked,
+    Credential,
+    Estimated,
+    Origin,
+    Prepared,
+    Verdict,
+    bearer_token,
+    origin_of,
+)
+from sluicegate.providers.credentials import bearer
+from sluicegate.providers.plain import plain_fields
+from sluicegate.providers.setup import Setup
+
+__all__ = ["OpenAI", "classify_chat", "read_chat"]
+
+_PATH: Final = "/chat/completions"
+_ANTHROPICS: Final = b"sk-ant-"
+_OPENAI_FIELDS: Final = frozenset({b"openai-organization", b"openai-project", b"idempotency-key"})
+_SPENT: Final = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
+_STATUS: Final = {408: 504, 422: 400, 424: 500, 498: 529, 503: 529}
+
+
+class OpenAI:
+    """Requests of the Messages API are translated; those of Chat Completions go as they are."""
+
+    kind = "openai"
+    pings = False
+    takes_chat = True
+    warning: str | None = None
+
+    def __init__(self, setup: Setup) -> None:
+        self.name = setup.name
+        self._origin = origin_of(setup.settings.resolved_base_url)
+        self.hosts = frozenset({self._origin.host.lower()})
+        configured = setup.keys()
+        self.models_path: str | None = f"{self._origin.path}/models"
+        self.sources = tuple(bearer(key) for key in configured)
+        flavour = FLAVOURS.get(setup.settings.provider or "") or flavour_of(self._origin.host)
+        self._translation = MessagesToChat(flavour, setup.unsupported)
+        self._drops = flavour.drops
+
+    def origin(self, region: str | None = None) -> Origin:
+        return self._origin
+
+    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
+        model = model or (asked.facts.model if asked.facts else None) or ""
+        if asked.surface == "count_tokens":
+            return Estimated(estimate_input_tokens(asked.body))
+        if asked.surface == "chat_completions":
+            return self._own(asked, model)
+        try:
+            translated = self._translation.request(asked.body, model=model)
+        except Malformed as e:
+            raise Refused(400, str(e), should_retry=False) from None
+        fields = plain_fields(asked.fields, "text/event-stream" if asked.stream else "application/json")
+        answering = read_chat(self._translation, translated.state)
+        return Prepared(self._origin.path + _PATH, fields, translated.body, answering, translated.dropped)
+
+    def _own(self, asked: Asked, model: str) -> Prepared:
+        """A request of Chat Completions: for another model where the route says so, else the same bytes.
+
+        A stream says what it used only where it is asked to: the gate asks, and keeps the answer to itself.
+        """
+        body, answering = asked.body, _own_answer
+        if model and asked.facts and asked.facts.model != model:
+            body = rename_model(body, model)
+        if asked.stream and "stream_options" not in self._drops and not wants_usage(body):
+            body, answering = _asking_for_usage(body), _without_usage
+        accept = "text/event-stream" if asked.stream else "application/json"
+        fields = plain_fields(asked.fields, accept, also=_OPENAI_FIELDS)
+        return Prepared(self._origin.path + _PATH, fields, body, answering)
+
+    def forwarded(self, presented: Credential, host: str) -> Credential:
+        """A client's token, in whatever header it came; none of Anthropic's, and no cookie."""
+        key = next((value for name, value in presented if name.lower() in (b"x-api-key", b"api-key")), None)
+        token = key or bearer_token(presented)
+        if not token or _ANTHROPICS in token:
+            return ()
+        return ((b"authorization", b"Bearer " + token),)
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:
+        return classify_chat(status, body)
+
+
+def read_chat(translation: Translation, state: State) -> Answering:
+    """How the answer to a translated request is read."""
+
+    def answered(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+        answer = translation.answer(status, headers.get("content-type", ""), state, id=id, now_s=now_s)
+        fields = {"request-id": found} if (found := headers.get("x-request-id")) else {}
+        return Answered(answer.status, answer.content_type, answer.transform, "chat", fields)
+
+    return answered
+
+
+def classify_chat(status: int, body: bytes) -> Verdict | None:
+    """An error of Chat Completions in the words of the Messages API."""
+    if status < 400:
+        return None
+    fault = chat_fault(loads(body)) if body else None
+    shown = _STATUS.get(status, status)
+    if fault is None:
+        return Verdict(shown, error_type(shown), f"the provider answered {status} without saying why")
+    error = fault_to_messages(fault, shown)["error"]
+    return Verdict(shown, error["type"], error["message"], fault.code in _SPENT)
+
+
+def _asking_for_usage(body: bytes) -> bytes:
+    given = loads((top(body) or {}).get("stream_options", b"null"))
+    return edited(body, put={"stream_options": {**(given if isinstance(given, dict) else {}), "include_usage": True}})
+
+
+def _own_answer(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    return Answered(status, usage="chat")
+
+
+def _without_usage(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    streamed = headers.get("content-type", "").startswith("text/event-stream")
+    return Answered(status, transform=WithoutUsageChunk() if streamed else None, usage="chat")

@@ -1,0 +1,18 @@
+"""Header fields for providers that know nothing of the Messages API's own: what an SDK says of itself stays here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sluicegate.providers.base import Fields
+
+__all__ = ["plain_fields"]
+
+_KEPT: Final = frozenset({b"user-agent", b"traceparent", b"tracestate"})
+
+
+def plain_fields(fields: Fields, accept: str, *, also: frozenset[bytes] = frozenset()) -> Fields:
+    """The few fields that are passed on. The answer is asked for uncompressed, as it is read and not just passed on."""
+    kept = tuple(f for f in fields if f[0].lower() in _KEPT or f[0].lower() in also)
+    ours = ((b"content-type", b"application/json"), (b"accept", accept.encode()), (b"accept-encoding", b"identity"))
+    return (*kept, *ours)

@@ -1,0 +1,87 @@
+"""What providers of the Messages API do not have, or call otherwise, as tables. Nothing here holds towards Anthropic.
+
+Chat Completions servers have their own table, in core/translate/flavours.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["BEDROCK", "COMPATIBLE", "OLLAMA", "PRESET_QUIRKS", "VERTEX", "Quirks"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a provider of the Messages API differs from Anthropic."""
+
+    max_body: int | None = None
+    """Bytes of a request; None: the gate's own limit is the only one."""
+    pings: bool = True
+    counts_tokens: bool = True
+    attribution: bool = False
+    """Whether Claude Code's attribution block means something there."""
+    betas: re.Pattern[str] | None = None
+    """The flags that it takes; None: all are passed on."""
+    renamed_betas: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """A flag → what it is called there."""
+    drops: frozenset[str] = frozenset()
+    """Members of a request that it refuses, and that the answer's meaning does not hang on."""
+    lacks: frozenset[str] = frozenset()
+    """Members of a request that it has nothing for: refused, or dropped where the configuration says so."""
+    drops_by_model: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = ()
+    """What models of a name refuse besides."""
+    automatic_cache: bool = True
+    """Takes a top-level cache_control."""
+    cache_scope: bool = True
+    """Takes a scope within a cache_control."""
+
+    def drops_of(self, model: str) -> frozenset[str]:
+        """All members that a request for this model goes without."""
+        return self.drops.union(*(names for pattern, names in self.drops_by_model if pattern.search(model)))
+
+    def betas_of(self, flags: Iterable[str]) -> tuple[str, ...]:
+        """Those of a client's flags that it takes, by its names."""
+        if self.betas is None:
+            return tuple(flags)
+        renamed = dict(self.renamed_betas)
+        named = [name for flag in flags for name in renamed.get(flag, (flag,))]
+        return tuple(dict.fromkeys(name for name in named if self.betas.fullmatch(name)))
+
+
+_TOOL_SEARCH: Final = (("advanced-tool-use-2025-11-20", ("tool-search-tool-2025-10-19",)),)
+_ONLY_ANTHROPIC: Final = frozenset({"container", "mcp_servers", "inference_geo"})
+
+BEDROCK: Final = Quirks(
+    max_body=20 * 1024 * 1024,
+    pings=False,
+    # docs.aws.amazon.com, Bedrock user guide, "Anthropic Claude Messages API", beta headers
+    betas=re.compile(
+        r"(?:computer-use|token-efficient-tools|fine-grained-tool-streaming|interleaved-thinking|output-128k"
+        r"|dev-full-thinking|context-1m|context-management|effort|compact|tool-search-tool|tool-examples)-\d{4}-\d\d-\d\d"
+    ),
+    renamed_betas=_TOOL_SEARCH,
+    drops=frozenset({"service_tier", "speed", "betas", "diagnostics"}),
+    lacks=_ONLY_ANTHROPIC,
+    drops_by_model=((re.compile(r"claude-(?:3-(?!7)|instant|v2)"), frozenset({"thinking", "output_config"})),),
+    automatic_cache=False,
+    cache_scope=False,
+)
+VERTEX: Final = Quirks(
+    max_body=30 * 1024 * 1024,
+    betas=re.compile(
+        r"(?!oauth-|prompt-caching-scope-|advanced-tool-use-|files-api-|mcp-client-|skills-|fast-mode-|code-execution-).+"
+    ),
+    renamed_betas=_TOOL_SEARCH,
+    drops=frozenset({"service_tier", "speed", "betas", "diagnostics"}),
+    lacks=_ONLY_ANTHROPIC,
+    cache_scope=False,
+)
+COMPATIBLE: Final = Quirks()
+"""Somebody else's Messages API."""
+OLLAMA: Final = Quirks(counts_tokens=False, drops=frozenset({"tool_choice"}))
+
+PRESET_QUIRKS: Final[dict[str, Quirks]] = {"ollama": OLLAMA}
+"""By the name of the preset."""

@@ -1,0 +1,50 @@
+"""What a provider is made from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from sluicegate.providers.base import Key
+from sluicegate.settings.provider import Provider as Settings
+from sluicegate.settings.secret import Secret
+
+__all__ = ["Given", "Setup"]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A key that stays what it is."""
+
+    name: str
+    value: str = field(repr=False)
+
+    def ask_again(self) -> None:
+        """There is no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """One entry under `providers`, and what of the rest concerns it."""
+
+    name: str
+    settings: Settings
+    environ: Mapping[str, str]
+    unsupported: Literal["refuse", "drop"] = "refuse"
+    """`translate.unsupported`."""
+    state_dir: Path | None = None
+    clock: Callable[[], float] = time.time
+    hold: Callable[[str, Secret], Key] | None = None
+    """Reads a key and keeps it up to date; None: keys are read once."""
+
+    def keys(self) -> list[Key]:
+        """The configured keys. Raises SecretError; may read files and run commands."""
+        many = len(self.settings.keys) > 1
+        return [self.key(f"{self.name}#{i}" if many else self.name, k) for i, k in enumerate(self.settings.keys, 1)]
+
+    def key(self, name: str, secret: Secret) -> Key:
+        """One secret. Raises SecretError."""
+        return self.hold(name, secret) if self.hold else Given(name, secret.resolve(self.environ))

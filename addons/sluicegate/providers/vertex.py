@@ -1,0 +1,153 @@
+"""Google Vertex AI: rawPredict for Claude. The Messages API's own streams, with Google's tokens and errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from sluicegate.core.dialects import vertex
+from sluicegate.core.dialects.attribution import without_attribution
+from sluicegate.core.dialects.cache_marks import rewritten
+from sluicegate.core.dialects.errors import Verdict, document, of_google
+from sluicegate.core.dialects.whole import Whole
+from sluicegate.core.members import loads, top
+from sluicegate.errors import Refused
+from sluicegate.providers import google
+from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, Sent, Source, is_loopback, origin_of
+from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, bearer, no_credential
+from sluicegate.providers.plain import plain_fields
+from sluicegate.providers.quirks import VERTEX
+from sluicegate.providers.setup import Setup
+
+__all__ = ["Token", "Vertex"]
+
+_REREAD_S: Final = 300.0
+"""A token out of a file or from a command may run out within the hour: it is read again every five minutes."""
+_LIFE_S: Final = 900.0
+
+
+class Vertex:
+    kind = "vertex"
+    pings = VERTEX.pings
+    takes_chat = False
+    models_path: str | None = None
+    warning: str | None = None
+
+    def __init__(self, setup: Setup) -> None:
+        self.name = setup.name
+        self._project, self._location = setup.settings.project or "", setup.settings.location or ""
+        self._origin = origin_of(setup.settings.resolved_base_url)
+        self._unsupported = setup.unsupported
+        self.hosts = frozenset({self._origin.host.lower()})
+        self.sources = _sources(setup, self._origin.host)
+
+    def origin(self, region: str | None = None) -> Origin:
+        host = self._origin.host
+        if not region or region == self._location or not host.endswith("aiplatform.googleapis.com"):
+            return self._origin
+        return replace(
+            self._origin, host="aiplatform.googleapis.com" if region == "global" else f"{region}-aiplatform.googleapis.com"
+        )
+
+    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared:
+        model = model or (asked.facts.model if asked.facts else None) or ""
+        if not model:
+            raise Refused(400, "model: a model is required", should_retry=False)
+        counts = asked.surface == "count_tokens"
+        body, drop = self._body(asked, model)
+        whole = vertex.from_messages(body, model=model if counts else None, drop=drop)
+        if len(whole) > (VERTEX.max_body or 0):
+            raise Refused(413, f"Vertex takes requests of up to {VERTEX.max_body:,} bytes; this one has {len(whole):,}")
+        named = vertex.COUNT if counts else model
+        path = vertex.path_of(self._project, region or self._location, named, stream=asked.stream and not counts)
+        betas = VERTEX.betas_of(asked.betas)
+        fields = plain_fields(asked.fields, "text/event-stream" if asked.stream else "application/json")
+        if betas:
+            fields = (*fields, (b"anthropic-beta", ",".join(betas).encode("latin-1", "replace")))
+        lost = (*drop, *(f"beta {flag}" for flag in asked.betas if flag not in betas))
+        return Prepared(self._origin.path + path, fields, whole, self._answered, lost)
+
+    def _body(self, asked: Asked, model: str) -> tuple[bytes, tuple[str, ...]]:
+        given = top(asked.body)
+        if given is None:
+            raise Refused(400, "the request body is no JSON object", should_retry=False)
+        lacking = sorted(VERTEX.lacks & given.keys())
+        if lacking and self._unsupported == "refuse":
+            raise Refused(
+                400,
+                f"{lacking[0]}: Vertex has nothing like it. Leave it out, or use a provider that has it. "
+                "`translate.unsupported: drop` goes on without it",
+                should_retry=False,
+            )
+        body = rewritten(without_attribution(asked.body), automatic=False, scope=True)
+        return body, (*sorted(VERTEX.drops_of(model) & given.keys()), *lacking)
+
+    # -- the answer
+    def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+        if status < 400:
+            return Answered(status)
+        return Answered(
+            of_google(status, b"").status,
+            "application/json",
+            Whole(lambda body: _document(status, body), lenient=True),
+        )
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:
+        return of_google(status, body) if status >= 400 else None
+
+    def forwarded(self, presented: Credential, host: str) -> Credential:
+        raise no_credential(self.name, "set providers.<name>.token or credentials.service_account")
+
+
+def _document(status: int, body: bytes) -> bytes:
+    """Claude on Vertex answers some errors in the Messages API's own words: those stay as they are."""
+    value = loads(body)
+    if isinstance(value, dict) and value.get("type") == "error" and isinstance(value.get("error"), dict):
+        return body
+    return document(of_google(status, body))
+
+
+class Token:
+    """A Google token that runs out; it goes to Google's hosts only, or to the configured one."""
+
+    waits = True
+
+    def __init__(self, name: str, fetched: Fetched[str], host: str) -> None:
+        self.name = name
+        self._fetched = fetched
+        self._host = host.lower()
+
+    async def ready(self) -> None:
+        await self._fetched.ready()
+
+    def fields(self, sent: Sent) -> Credential:
+        host = sent.host.lower().rstrip(".")
+        if host != self._host and not host.endswith(".googleapis.com") and not is_loopback(host):
+            raise CredentialError(f"a Google token does not go to {sent.host}")
+        return ((b"authorization", b"Bearer " + self._fetched.value.encode()),)
+
+    def refused(self) -> bool:
+        self._fetched.forget()
+        return True
+
+
+def _sources(setup: Setup, host: str) -> tuple[Source, ...]:
+    if keys := setup.keys():
+        return tuple(bearer(key) for key in keys)
+    return (Token(setup.name, Fetched("Google token", _fetcher(setup), setup.clock), host),)
+
+
+def _fetcher(setup: Setup) -> Callable[[], Fresh[str]]:
+    given, environ, clock = setup.settings, setup.environ, setup.clock
+    if (token := given.token) is not None:
+
+        def reread() -> Fresh[str]:
+            now = clock()
+            return Fresh(token.resolve(environ), now + _REREAD_S, now + _LIFE_S)
+
+        return reread
+    if (account := given.credentials.service_account) is not None:
+        return lambda: google.from_key_file(google.read_key_file(Path(account)), clock)
+    return google.application_default(environ, clock)

@@ -1,0 +1,257 @@
+"""Bridges: a client's request as a provider takes it, and the provider's answer as the client takes it.
+
+    request   client's format → Messages → provider's format; Chat Completions go straight to a provider that takes them
+    answer    provider's bytes → [decode] → Messages → client's format
+
+Usage is read once: before the first step where the provider speaks Chat Completions, else behind it.
+
+One bridge per attempt: it knows what the request was, and makes the transforms of its answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mitmproxy import http
+from mitmproxy.net.http import status_codes
+
+from sluicegate.core.dialects.facts import read_facts
+from sluicegate.core.encoding import UnknownEncoding, decoder
+from sluicegate.core.eventstream import CONTENT_TYPE
+from sluicegate.core.messages import RequestFacts, read_request
+from sluicegate.core.usage import ResponseReader
+from sluicegate.errors import Refused
+from sluicegate.exchange import Exchange, Fields
+from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source
+from sluicegate.providers.plain import plain_fields
+
+if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
+    from sluicegate.core.chat_usage import ChatReader
+    from sluicegate.core.dialects.entries import Entered
+    from sluicegate.core.translate.base import Policy, Transform
+
+__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for"]
+
+_VERSION: Final = b"2023-06-01"
+"""Of the Messages API, for requests that come in another format and name none."""
+_STREAMS: Final = ("text/event-stream", CONTENT_TYPE)
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What one target is asked, and how its answer is read."""
+
+    provider: Provider
+    prepared: Prepared
+    entered: Entered | None = None
+    """None: the client's format is the provider's."""
+    facts: RequestFacts | None = None
+    """What the client's own request says of itself: the flow's is another one now."""
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """What the request lost on its way."""
+        return (*(self.entered.dropped if self.entered else ()), *self.prepared.dropped)
+
+    # -- before anything of an answer is passed on
+    def native_status(self, response: http.Response) -> int:
+        """The answer's status in the words of the Messages API: what is tried again is told by it."""
+        verdict = self.provider.classify(response.status_code, _lower(response.headers), b"")
+        return verdict.status if verdict else response.status_code
+
+    def first_events(self, response: http.Response) -> Transform | None:
+        """For a look at a stream's first event, as server-sent events of the Messages API; None where it is no such stream.
+
+        What it is fed has no content encoding. It is not what the client's bytes go through.
+        """
+        if not response.headers.get("content-type", "").startswith(_STREAMS):
+            return None
+        answered = self._answered(response, "", 0)
+        if answered.transform is None and answered.usage == "messages":
+            return AS_IT_IS
+        return answered.transform
+
+    # -- the answer
+    def answer(self, x: Exchange, response: http.Response) -> ResponseReader | ChatReader:
+        """Put the taps on, innermost first, and make the head fit; the reader sees the provider's own account of usage."""
+        now_s = int(time.time())
+        answered = self._answered(response, x.id, now_s)
+        native_type = answered.content_type or response.headers.get("content-type", "")
+        left = self.entered.leave(answered.status, native_type, id=x.id, now_s=now_s) if self.entered else None
+        outermost = left.transform if left else None
+        changes = answered.changes or outermost is not None or answered.usage == "chat"
+        encoding = response.headers.get("content-encoding", "")
+        if changes:
+            self._decode(x, encoding)
+        reader: ResponseReader | ChatReader
+        if answered.usage == "chat":
+            from sluicegate.core.chat_usage import ChatReader
+
+            reader = ChatReader(response.headers.get("content-type", ""), response.status_code)
+            x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+        if answered.transform:
+            x.taps.change(answered.transform, name=f"from {self.provider.kind}")
+        if answered.usage == "messages":
+            reader = ResponseReader(native_type, "" if changes else encoding, answered.status)
+            x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+        elif answered.transform:
+            self._watch(x, reader, native_type, answered.status)
+        if outermost:
+            x.taps.change(outermost, name=f"to {x.surface}")
+        content_type = (left.content_type if left else None) or answered.content_type
+        fields = {**answered.fields, **(left.fields if left else {})}
+        _fix_head(x, response, left.status if left else answered.status, content_type, fields)
+        return reader
+
+    def _watch(self, x: Exchange, reader: ResponseReader | ChatReader, native_type: str, status: int) -> None:
+        """An error that the translation itself told the client is one of the answer, too."""
+        seen = ResponseReader(native_type, "", status)
+
+        def done() -> None:
+            seen.end()
+            if reader.facts.error_type is None:
+                reader.facts.error_type, reader.facts.error_message = seen.facts.error_type, seen.facts.error_message
+
+        x.taps.observe(seen.feed, name="translated", done=done, fate="aside")
+
+    def _answered(self, response: http.Response, id: str, now_s: int) -> Answered:
+        return self.prepared.answering(response.status_code, _lower(response.headers), id=id, now_s=now_s)
+
+    @staticmethod
+    def _decode(x: Exchange, encoding: str) -> None:
+        """The provider was asked not to encode its answer; where it did, it is decoded."""
+        if not encoding or encoding.strip().lower() == "identity":
+            return
+        try:
+            x.taps.change(decoder(encoding), name="content-encoding")
+        except UnknownEncoding:
+            x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
+
+
+def _fix_head(
+    x: Exchange, response: http.Response, status: int, content_type: str | None, fields: Mapping[str, str]
+) -> None:
+    if content_type:
+        response.headers["content-type"] = content_type
+    for name, value in fields.items():
+        response.headers[name] = value
+    if status != response.status_code:
+        response.status_code = status
+        response.reason = status_codes.RESPONSES.get(status, "")
+    x.status = status
+
+
+class _AsItIs:
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def end(self) -> bytes:
+        return b""
+
+
+AS_IT_IS: Final[Transform] = _AsItIs()
+"""For streams that are server-sent events of the Messages API already. Keeps nothing."""
+
+
+def _lower(headers: http.Headers) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+# -- the request
+
+
+def bridge(
+    x: Exchange,
+    provider: Provider,
+    *,
+    model: str | None = None,
+    region: str | None = None,
+    unsupported: Policy = "refuse",
+) -> Bridge | Estimated:
+    """Make the exchange's request one for this provider: path, header fields, body and destination.
+
+    The request is as the stages left it, on an inference surface. Refused where it can not be; Estimated where the provider
+    can not count tokens, and the request is untouched.
+    """
+    request = x.request
+    d = request.data
+    body, path = d.content or b"", request.path
+    facts = read_facts(x.surface, path, body)
+    entered = _entered(x, provider, model or (facts.model if facts else None) or "", unsupported)
+    asked = _asked(x, entered, facts, body)
+    prepared = provider.prepare(asked, model=model, region=region)
+    if isinstance(prepared, Estimated):
+        return prepared
+    if model and facts and facts.model != model:
+        x.model = facts.model
+    origin = provider.origin(region)
+    d.host, d.port, d.scheme = origin.host, origin.port, b"https" if origin.tls else b"http"
+    request.path = prepared.path
+    if prepared.body is not body or prepared.fields is not d.headers.fields:
+        length = (b"content-length", b"%d" % len(prepared.body))
+        d.headers.fields = (*(f for f in prepared.fields if f[0].lower() not in _FRAMING), length)
+        d.content = prepared.body
+    return Bridge(provider, prepared, entered, facts)
+
+
+def _entered(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> Entered | None:
+    if x.surface in ("messages", "count_tokens") or (x.surface == "chat_completions" and provider.takes_chat):
+        return None
+    from sluicegate.core.dialects.entries import enter
+    from sluicegate.core.translate.base import Malformed
+
+    try:
+        return enter(x.surface, x.request.path, x.request.data.content or b"", model=model, unsupported=unsupported)
+    except Malformed as e:
+        raise Refused(400, str(e), should_retry=False) from None
+
+
+def _asked(x: Exchange, entered: Entered | None, facts: RequestFacts | None, body: bytes) -> Asked:
+    fields = x.request.data.headers.fields
+    if entered is None:
+        surface = x.surface
+        assert surface in ("messages", "count_tokens", "chat_completions")
+        return Asked(surface, x.request.path, fields, body, facts)
+    _, mark, query = x.request.path.partition("?")
+    facts = read_request(entered.body)
+    return Asked(entered.surface, mark + query, _messages_fields(fields, entered, facts), entered.body, facts)
+
+
+def _messages_fields(fields: Fields, entered: Entered, facts: RequestFacts | None) -> Fields:
+    """The header fields of a request that came in another format."""
+    plain = plain_fields(fields, "text/event-stream" if facts and facts.stream else "application/json")
+    betas = ((b"anthropic-beta", ",".join(entered.betas).encode("latin-1", "replace")),) if entered.betas else ()
+    return (*plain, (b"anthropic-version", _VERSION), *betas)
+
+
+def credential_for(source: Source, region: str | None = None) -> _OfSource:
+    """For `Target.credential`: the source's fields for the request at the moment of sending."""
+    return _OfSource(source, region)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSource:
+    source: Source
+    region: str | None
+
+    def __call__(self, request: http.Request) -> Credential:
+        d = request.data
+        tls = d.scheme == b"https"
+        host = f"[{d.host}]" if ":" in d.host else d.host
+        authority = host if d.port == (443 if tls else 80) else f"{host}:{d.port}"
+        sent = Sent(
+            method=request.method,
+            tls=tls,
+            host=d.host,
+            authority=authority,
+            path=request.path,
+            fields=d.headers.fields,
+            body=d.content or b"",
+            now_s=time.time(),
+            region=self.region,
+        )
+        return self.source.fields(sent)

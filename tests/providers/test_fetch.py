@@ -1,0 +1,71 @@
+"""Fetching a token: bounded, without redirects, and with errors that say nothing of what was sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+
+from sluicegate.providers.credentials import CredentialError
+from sluicegate.providers.fetch import MAX_BYTES, fetch_json
+
+
+class Office(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        status, body, headers = {
+            "/ok": (200, b'{"a": 1}', {}),
+            "/list": (200, b"[]", {}),
+            "/nonsense": (200, b"\xff", {}),
+            "/large": (200, b'{"a":"' + b"x" * MAX_BYTES + b'"}', {}),
+            "/moved": (302, b"", {"location": "/ok"}),
+            "/no": (403, b'{"secret": 1}', {}),
+        }[self.path]
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"body": "%b", "key": "%b"}' % (body, self.headers["x-key"].encode()))
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Office)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_object_comes_back(url: str) -> None:
+    """GET without a form, POST with one."""
+    assert fetch_json(f"{url}/ok", proxy=False) == {"a": 1}
+    posted = fetch_json(f"{url}/ok", form={"x": "a b"}, headers={"x-key": "k"}, proxy=False)
+    assert posted == {"body": "x=a+b", "key": "k"}
+
+
+@pytest.mark.parametrize("path", ["/list", "/nonsense", "/large", "/moved", "/no"])
+def test_everything_else_is_an_error_without_contents(url: str, path: str) -> None:
+    """The host and what went wrong."""
+    with pytest.raises(CredentialError) as caught:
+        fetch_json(url + path, headers={"x-key": "hunter2"}, proxy=False)
+    assert "127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bad", ["http://127.0.0.1:1/x", "file:///etc/passwd", "ftp://h/x"])
+def test_nobody_there(bad: str) -> None:
+    """Neither are other schemes followed."""
+    with pytest.raises(CredentialError):
+        fetch_json(bad, proxy=False)
