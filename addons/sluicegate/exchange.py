@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mitmproxy import http
 
+from sluicegate.core.dialects.facts import read_facts
 from sluicegate.core.identity import Caller
-from sluicegate.core.messages import RequestFacts, Surface, read_request
+from sluicegate.core.messages import ANSWERS, INFERENCE, RequestFacts, Surface
 from sluicegate.core.usage import ResponseFacts, ResponseReader
 from sluicegate.taps import Taps
 
 if TYPE_CHECKING:
     from sluicegate.core.attempts import Cause
+    from sluicegate.core.chat_usage import ChatReader
     from sluicegate.policy import Policy
     from sluicegate.settings.sending import Timeouts
     from sluicegate.stages.attempts import Attempts
     from sluicegate.stages.base import Stage
+    from sluicegate.stages.dialects import Bridge
 
 __all__ = [
     "ByteSource",
@@ -221,7 +224,7 @@ class Call:
     """Monotonic seconds."""
     first_byte: float | None = None
     status: int | None = None
-    reader: ResponseReader | None = None
+    reader: ResponseReader | ChatReader | None = None
     settled: bool = False
     on_settle: list[Callable[[Call], None]] = field(default_factory=list)
 
@@ -273,6 +276,8 @@ class Exchange:
     agent_id: str | None = None
     target: Target | None = None
     """Set by Router; where no Router runs, the Chain sends the request to `origin`."""
+    bridge: Bridge | None = None
+    """Set by Router per attempt: the request as its target's format has it, and how the answer is read."""
     answer: http.Response | None = None
     """Set by a stage that answers by itself: ends the descent."""
     source: ByteSource | None = None
@@ -337,16 +342,18 @@ class Exchange:
 
     @property
     def inference(self) -> bool:
-        return self.surface in ("messages", "count_tokens")
+        return self.surface in INFERENCE
 
     @property
     def facts(self) -> RequestFacts | None:
         """The request body's facts, read once per body; None where the body is no JSON object."""
+        if self.bridge is not None:
+            return self.bridge.facts
         body = self.flow.request.data.content
         if not self.inference or not body:
             return None
         if body is not self._facts_of:
-            self._facts_of, self._facts = body, read_request(body)
+            self._facts_of, self._facts = body, read_facts(self.surface, self.flow.request.path, body)
         return self._facts
 
     def status_of(self, default: int) -> int:
@@ -359,7 +366,7 @@ class Exchange:
         `empty`: not a byte of it came. Bytes without a single event are no stream that we can judge: they pass.
         """
         facts = self.call.facts if self.call else None
-        if facts is None or self.surface != "messages" or self.status != 200 or not facts.stream:
+        if facts is None or self.surface not in ANSWERS or self.status != 200 or not facts.stream:
             return None
         if facts.complete or facts.error_type or facts.note or (not facts.events and not empty):
             return None

@@ -1,15 +1,12 @@
 """Fixtures of the end-to-end tests: a simulator, and gates that are stopped and gone when the test ends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import Gate, Simulator
-
-type StartGate = Callable[..., Gate]
-type StartSimulator = Callable[..., Simulator]
+from gatekit import Gate, Simulator, StartGate, StartSimulator
 
 
 @pytest.fixture

@@ -481,3 +481,8 @@ def _json_lines(file: Path) -> Iterator[dict[str, Any]]:
     for line in file.read_bytes().splitlines(keepends=True):
         if line.endswith(b"\n") and line.strip():
             yield json.loads(line)
+
+
+type StartGate = Callable[..., Gate]
+"""Starts a gate with the options of `Gate`; stopped when the test ends."""
+type StartSimulator = Callable[..., Simulator]

@@ -10,10 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from gatekit import PASS_THROUGH, Gate, Simulator, wait_until
+from gatekit import PASS_THROUGH, Gate, Simulator, StartGate, wait_until
 from rawserver import ASK, ASK_STREAM, Client, head, post
-
-from conftest import StartGate
 
 
 def draining(drain_s: float) -> str:

@@ -8,10 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gatekit import Answer, Gate, Simulator, request, wait_until
+from gatekit import Answer, Gate, Simulator, StartGate, StartSimulator, request, wait_until
 from rawserver import MESSAGE, Upstream, answering, reply
-
-from conftest import StartGate, StartSimulator
 
 CONFIG = """
 providers:

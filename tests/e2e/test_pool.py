@@ -10,10 +10,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from gatekit import Gate, Simulator, request, wait_until
+from gatekit import Gate, Simulator, StartGate, request, wait_until
 from rawserver import ASK, ASK_STREAM, Client, post
-
-from conftest import StartGate
 
 CONFIG = """
 providers: {{anthropic: {{kind: anthropic, base_url: "{url}"}}}}

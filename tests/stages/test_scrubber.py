@@ -163,7 +163,7 @@ async def test_block_names_rule_and_place(tmp_path: Path) -> None:
         (b"[" * 5000, {}),
         (b"{}", {"content-encoding": "lzma"}),
         (b"{}", {"content-encoding": "gzip"}),
-        (gzip.compress(b"{}")[:-4], {"content-encoding": "gzip"}),
+        (gzip.compress(b"{}", mtime=0)[:-4], {"content-encoding": "gzip"}),
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/messages?beta=true", "/v1/messages/count_tokens"])
@@ -289,7 +289,6 @@ async def test_an_edit_gets_the_key_as_it_is_in_the_file(tmp_path: Path) -> None
         ("/v1/messages/batches", json.dumps({"requests": [{"custom_id": "a", "params": body_of()}]}).encode()),
         ("/v1/files", b"--x\r\n\r\n" + SECRET.encode() + b"\r\n--x--"),
         ("/v1/complete", json.dumps({"prompt": SECRET}).encode()),
-        ("/v1/chat/completions", json.dumps(body_of()).encode()),
         ("/v1/x", b'{"a":1,"a":"' + SECRET.encode() + b'"}'),
         ("/v1/x", f'{{"a":"{SECRET.replace("_", chr(92) + "u005f")}"}}\n{{}}'.encode()),
         ("/v1/x", SECRET.encode("utf-16")),

@@ -37,13 +37,6 @@ def _when(path: str, idle: object) -> Callable[[Settings], Asked]:
     return asked
 
 
-def _kinds(settings: Settings) -> Asked:
-    for name, provider in settings.providers.items():
-        if provider.resolved_kind != "anthropic":
-            key = "kind" if provider.kind is not None else "provider"
-            yield ("providers", name, key), getattr(provider, key)
-
-
 def _remote(key: KeyPath, url: Callable[[Settings], str], scheme: str) -> Callable[[Settings], Asked]:
     def asked(settings: Settings) -> Asked:
         if url(settings).startswith(scheme):
@@ -55,7 +48,6 @@ def _remote(key: KeyPath, url: Callable[[Settings], str], scheme: str) -> Callab
 MISSING: Final = (
     Missing("the cache", "set it to off", _when("cache.mode", "off")),
     Missing("prompt cache injection", "set it to off", _when("cache.prompt_cache.inject", "off")),
-    Missing("providers of that kind", "use kind anthropic", _kinds),
 )
 
 

@@ -17,7 +17,7 @@ from mitmproxy import http
 from sluicegate.core.attempts import Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
 from sluicegate.core.quota import refusal
 from sluicegate.exchange import Exchange, Failure, Snapshot, Target, snapshot
-from sluicegate.provider_keys import HeldKey
+from sluicegate.providers.base import Source
 from sluicegate.services import Services
 
 __all__ = ["Attempts", "Choice"]
@@ -36,7 +36,7 @@ class Choice:
     name: str
     point: Callable[[Exchange], Target]
     """Point the request at it; may raise Refused."""
-    key: HeldKey | None = None
+    key: Source | None = None
     """Our own key that goes with it."""
 
 
@@ -93,10 +93,16 @@ class Attempts:
         self.health.probe(self.choice.name, self._began)
         return self.choice.point(x)
 
+    async def start_ready(self, x: Exchange) -> Target:
+        """The same, once the choice has its credential."""
+        if self.choice.key is not None:
+            await self.choice.key.ready()
+        return self.start(x)
+
     # -- what an answer says
-    def retryable(self, response: http.Response) -> bool:
+    def retryable(self, x: Exchange, response: http.Response) -> bool:
         """Whether this answer is a failed attempt that another may follow. One that is not goes to the client."""
-        status, headers, key = response.status_code, response.headers, self.choice.key
+        status, headers, key = native_status(x, response), response.headers, self.choice.key
         if status < 400:
             return False
         if key is not None and status in _OF_THE_KEY:
@@ -126,9 +132,9 @@ class Attempts:
         if choice.key is not None and len(self.choices) > 1:
             self._services.quotas.saw(choice.name, response.headers)
 
-    def _bench(self, key: HeldKey, status: int) -> None:
-        self.health.rest(self.choice.name, time.monotonic() + BENCHED_S)
-        key.ask_again()
+    def _bench(self, key: Source, status: int) -> None:
+        if not key.refused():
+            self.health.rest(self.choice.name, time.monotonic() + BENCHED_S)
         self._services.alarm(_OF_THE_KEY[status], key=key.name, status=status)
 
     def _failed(self, failure: Failure) -> Failed:
@@ -183,7 +189,7 @@ class Attempts:
                 if after_s and not await self._waited(x, after_s, queued):
                     return False
                 self.current = target
-                x.target = self.start(x)
+                x.target = await self.start_ready(x)
                 return True
 
     def _has_room(self) -> bool:
@@ -206,6 +212,10 @@ class Attempts:
             headers["retry-after"] = str(instead)
         if headers.get("x-should-retry") == "false" and any(f.should_retry is not False for f in self.history):
             headers.pop("x-should-retry")  # another target said otherwise
+
+
+def native_status(x: Exchange, response: http.Response) -> int:
+    return x.bridge.native_status(response) if x.bridge else response.status_code
 
 
 def _retry_after(headers: http.Headers) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sluicegate.core.messages import ANSWERS
 from sluicegate.core.pricing import Prices
 from sluicegate.core.usage import Usage
 from sluicegate.exchange import Exchange
@@ -21,7 +22,7 @@ def kind_of(settings: Settings, provider: str) -> str:
 def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
     """The cost of an exchange's call; None where its usage or its price is not known, and for what is no inference."""
     facts = x.call.facts if x.call else None
-    if facts is None or not facts.usage.known or x.surface != "messages":
+    if facts is None or not facts.usage.known or x.surface not in ANSWERS:
         return None
     request = x.facts
     model = facts.model or (request.model if request else None) or ""  # what was sent, where no answer names one

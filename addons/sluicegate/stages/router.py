@@ -9,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import re
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal
+
+import msgspec
+from mitmproxy import http
 
 from sluicegate.core.attempts import Backoff, Plan, Queue
 from sluicegate.core.messages import rename_model
@@ -20,14 +24,16 @@ from sluicegate.core.thinking import same_model, without_thinking
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Call, Exchange, Target
-from sluicegate.provider_keys import HeldKey
 from sluicegate.providers import anthropic
-from sluicegate.providers.base import Origin, origin_of
-from sluicegate.services import Services
+from sluicegate.providers.base import Estimated, Origin, Provider, Source, origin_of
+from sluicegate.providers.registry import build
+from sluicegate.providers.setup import Setup
+from sluicegate.services import Services, log
 from sluicegate.settings import Settings
 from sluicegate.settings import sending as settings_of
 from sluicegate.stages.attempts import Attempts, Choice
 from sluicegate.stages.base import Stage
+from sluicegate.stages.dialects import bridge, credential_for
 
 __all__ = ["Router"]
 
@@ -41,10 +47,12 @@ class Place:
     name: str
     origin: Origin | None
     """None: where the door points (no provider is configured)."""
-    keys: tuple[HeldKey, ...]
+    keys: tuple[Source, ...]
     headers: tuple[tuple[bytes, bytes], ...] = ()
     via: Via | None = None
     kind: str = "anthropic"
+    provider: Provider | None = None
+    """None: where the door points, whose requests are not touched."""
     least_loaded: bool = True
     """How a request without a session chooses among the keys; else each in turn."""
 
@@ -55,6 +63,7 @@ class Rung:
 
     place: Place
     model: str | None = None
+    region: str | None = None
     context: int | None = None
     """How many tokens that model takes, where the configuration says so."""
 
@@ -75,7 +84,7 @@ class Router(Stage):
         places = {name: self._place(name) for name in settings.providers}
         default = next(iter(places.values()), Place(services.default_provider, None, (), via=services.via))
         self.rules = [
-            Rule(route.model, tuple(Rung(places[t.provider], t.model, t.context) for t in route.targets))
+            Rule(route.model, tuple(Rung(places[t.provider], t.model, t.region, t.context) for t in route.targets))
             for route in settings.routes
         ] or [Rule("*", (Rung(default),))]
         self.general = next((r for r in self.rules if r.pattern == "*"), self.rules[0]).rungs[0].place
@@ -89,17 +98,27 @@ class Router(Stage):
 
     def _place(self, name: str) -> Place:
         p = self.settings.providers[name]
-        many = len(p.keys) > 1
-        keys = tuple(self.services.provider_keys.hold(f"{name}#{i}" if many else name, k) for i, k in enumerate(p.keys, 1))
+        setup = Setup(
+            name,
+            p,
+            self.services.environ,
+            self.settings.translate.unsupported,
+            self.settings.state_dir,
+            hold=self.services.provider_keys.hold,
+        )
+        provider = build(setup)
+        if provider.warning:
+            log.warning("provider.warning", provider=name, warning=provider.warning)
         headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
         if any(c in k + v for k, v in p.headers.items() for c in "\r\n\0"):
             raise ValueError(f"providers.{name}.headers: a header can not hold a line break")
         origin = origin_of(p.resolved_base_url)
         via = self.services.via_of(p.proxy)
-        return Place(name, origin, keys, headers, via, p.resolved_kind, p.balance == "least_loaded")
+        kind, least = p.resolved_kind, p.balance == "least_loaded"
+        return Place(name, origin, tuple(provider.sources), headers, via, kind, provider, least)
 
     # -- the request
-    def request(self, x: Exchange) -> None:
+    def request(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         rungs = self._fitting(x, self._choose(x))
         if not rungs:
             x.target = own_target(x, self.services.via)
@@ -113,9 +132,16 @@ class Router(Stage):
                 repeatable=is_repeatable(x),
             )
             x.attempts = Attempts(x, plan, choices, self.services, is_pinned)
+            if any(c.key is not None and c.key.waits for c in choices):
+                return self._request_later(x, x.attempts)
             x.target = x.attempts.start(x)
             if x.websocket:
                 x.attempts = None  # after an upgrade the stream's own id is the only one towards the server
+        x.call = Call(x.target, time.monotonic())
+        return None
+
+    async def _request_later(self, x: Exchange, attempts: Attempts) -> None:
+        x.target = await attempts.start_ready(x)
         x.call = Call(x.target, time.monotonic())
 
     def _fitting(self, x: Exchange, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
@@ -144,7 +170,7 @@ class Router(Stage):
             best = self.services.quotas.least_loaded_first([k.name for k in ordered], time.time())
             ordered = tuple(ordered[i] for i in best)
 
-        def choice(key: HeldKey) -> Choice:
+        def choice(key: Source) -> Choice:
             return Choice(_called(key.name, rung), lambda x: self._target(x, rung, key), key)
 
         return [choice(key) for key in ordered]
@@ -166,8 +192,10 @@ class Router(Stage):
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
 
-    def _target(self, x: Exchange, rung: Rung, key: HeldKey | None) -> Target:
+    def _target(self, x: Exchange, rung: Rung, key: Source | None) -> Target:
         request, place, model = x.flow.request, rung.place, rung.model
+        if place.provider and x.inference and (x.facts or place.kind != "anthropic"):
+            return self._bridged(x, rung, place.provider, key)
         if place.origin:
             tls, host, port = place.origin.tls, place.origin.host, place.origin.port
             if known := _PATHS.get(x.surface):
@@ -188,9 +216,33 @@ class Router(Stage):
             request.headers[k.decode()] = v.decode()
         presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
         if key is not None:
-            return Target(tls, host, port, place.name, model, place.via, lambda _: anthropic.credential_of(key.value))
+            return Target(tls, host, port, place.name, model, place.via, credential_for(key, rung.region))
         forwarded = anthropic.forwarded(presented, host)
         return Target(tls, host, port, place.name, model, place.via, lambda _: forwarded)
+
+    def _bridged(self, x: Exchange, rung: Rung, provider: Provider, key: Source | None) -> Target:
+        """The request in the target's own format."""
+        place, request = rung.place, x.flow.request
+        x.bridge = None
+        if rung.model and x.facts and rung.model != x.facts.model and not same_model(x.facts.model or "", rung.model):
+            with contextlib.suppress(ValueError):
+                request.data.content = without_thinking(request.data.content or b"")
+        made = bridge(x, provider, model=rung.model, region=rung.region, unsupported=self.settings.translate.unsupported)
+        origin = provider.origin(rung.region)
+        if isinstance(made, Estimated):
+            body = msgspec.json.encode({"input_tokens": made.input_tokens})
+            x.answer = http.Response.make(200, body, {"content-type": "application/json", "x-sluicegate-estimated": "true"})
+            return Target(origin.tls, origin.host, origin.port, place.name, rung.model, place.via)
+        x.bridge = made
+        for k, v in place.headers:
+            request.headers[k.decode()] = v.decode()
+        target = Target(origin.tls, origin.host, origin.port, place.name, rung.model, place.via)
+        if key is not None:
+            return replace(target, credential=credential_for(key, rung.region))
+        same = origin.host == x.origin[1]
+        presented = x.presented if same else tuple(f for f in x.presented if f[0].lower() != b"cookie")
+        forwarded = provider.forwarded(presented, origin.host)
+        return replace(target, credential=lambda _: forwarded)
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -198,6 +250,9 @@ class Router(Stage):
         if call is None or response is None or x.answer is not None:
             return
         call.first_byte, call.status = time.monotonic(), response.status_code
+        if x.bridge is not None:
+            call.reader = x.bridge.answer(x, response)
+            return
         call.reader = reader = ResponseReader(
             response.headers.get("content-type", ""),
             response.headers.get("content-encoding", ""),
@@ -245,12 +300,12 @@ def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
 _PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
 
-def _our_keys(x: Exchange, place: Place) -> tuple[HeldKey, ...]:
+def _our_keys(x: Exchange, place: Place) -> tuple[Source, ...]:
     """Our own keys for this request; () where the client's own credential goes.
 
     Through the regular door, what is no API call (telemetry, account pages) stays the client's own affair.
     """
-    if x.door != "reverse" and not x.request.path.startswith("/v1/"):
+    if x.door != "reverse" and not x.inference and not x.request.path.startswith("/v1/"):
         return ()
     return place.keys
 

@@ -45,9 +45,12 @@ from mitmproxy.proxy.layers.http import (
 
 from sluicegate.core.attempts import Cause
 from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
+from sluicegate.core.messages import ANSWERS
 from sluicegate.core.sse import PING, SSEParser
 from sluicegate.exchange import Exchange, Failure
 from sluicegate.inspect import cors
+from sluicegate.stages.dialects import AS_IT_IS
+from sluicegate.taps import Transform
 from sluicegate.upstream.alarm import Alarm
 from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
 from sluicegate.upstream.pool import FULL
@@ -87,7 +90,7 @@ class RetryingStream(GateStream):
     """The last attempt did not get through to its upstream, and the present one has not yet."""
     _at_boundary: bool = True
     _reused: bool = False
-    _first: tuple[Decoder, SSEParser] | None = None
+    _first: tuple[Decoder, Transform, SSEParser] | None = None
     """What reads the first event, byte by byte if it must be."""
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
@@ -194,7 +197,7 @@ class RetryingStream(GateStream):
             yield from super().state_wait_for_response_headers(event)
             return
         response = event.response
-        again = x.attempts.retryable(response)
+        again = x.attempts.retryable(x, response)
         if again or (self.pinged and response.status_code >= 300):
             self._final = not again
             self.flow.response = response
@@ -211,9 +214,10 @@ class RetryingStream(GateStream):
 
     def _gates(self, x: Exchange, response: http.Response) -> bool:
         return (
-            x.surface == "messages"
+            x.surface in ANSWERS
             and response.status_code == 200
-            and response.headers.get("content-type", "").startswith("text/event-stream")
+            and (x.bridge.first_events(response) if x.bridge else AS_IT_IS) is not None
+            and response.headers.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon"))
             and x.attempts is not None
             and x.attempts.left
         )
@@ -226,7 +230,9 @@ class RetryingStream(GateStream):
         elif isinstance(event, ResponseEndOfMessage):
             self.ended = True
             assert self.flow.response
-            status = self.flow.response.status_code
+            x = self.exchange
+            raw = self.flow.response
+            status = x.bridge.native_status(raw) if x and x.bridge else raw.status_code
             if self._final:
                 yield from self._commit(False)
                 return
@@ -258,9 +264,14 @@ class RetryingStream(GateStream):
         assert response
         try:
             if self._first is None:
-                self._first = decoder(response.headers.get("content-encoding", ""), 16 * MAX_HELD), SSEParser(16 * MAX_HELD)
-            coding, parser = self._first
-            found = parser.feed(coding.feed(data))
+                bridge = self.exchange.bridge if self.exchange else None
+                native = (bridge.first_events(response) if bridge else None) or AS_IT_IS
+                coding_of = decoder(response.headers.get("content-encoding", ""), 16 * MAX_HELD)
+                self._first = coding_of, native, SSEParser(16 * MAX_HELD)
+            coding, native, parser = self._first
+            found = parser.feed(native.feed(coding.feed(data)))
+            if self.ended:
+                found += parser.feed(native.end())
         except (UnknownEncoding, DecodeError):
             return True
         for event in found:
