@@ -24,9 +24,9 @@ def test_accepted_as_they_are(name: str) -> None:
 
 
 @needs_files
-@pytest.mark.parametrize("name", ["plain", "failover"])
-def test_routing_is_available(name: str) -> None:
-    """What routing needs passes the gate of unavailable features."""
+@pytest.mark.parametrize("name", ["plain", "failover", "limits"])
+def test_what_these_need_is_available(name: str) -> None:
+    """What these need is there."""
     refuse_unavailable(*load_with_origins(FOLDER / f"{name}.yaml", ENVIRON))
 
 
