@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -581,7 +582,7 @@ async def test_a_client_that_leaves_while_the_store_answers() -> None:
         await task
         await until(lambda: not rig.accounts._settling)
         assert await rig.level("key:id1:concurrency") == 0
-        assert rig.accounts._live == set()
+        assert rig.accounts._live == {}
 
 
 async def test_a_bug_in_a_store_fails_closed() -> None:
@@ -609,3 +610,16 @@ async def test_the_accounts_outlive_a_policy() -> None:
         assert refused(await rig.ask())[0] == 402
         await rig.services.finish()
         assert rig.services.at_end == []
+
+
+async def test_calls_that_end_with_the_process(tmp_path: Path) -> None:
+    """They cost what they had reserved, and their seats are free for the next process at once."""
+    limits = {"default": {"concurrency": 1, "budget_tokens": {"day": 1000}}}
+    with Using(limits, store="sqlite", state_dir=tmp_path) as rig:
+        await rig.ask()
+        reserved = await rig.level("key:id1:tokens:day")
+        await rig.services.finish()
+    with Using(limits, store="sqlite", state_dir=tmp_path) as rig:
+        assert await rig.level("key:id1:tokens:day") == reserved > 100
+        assert await rig.level("key:id1:concurrency") == 0
+        await rig.services.finish()

@@ -40,7 +40,8 @@ class Accounts:
         self.lease_s = 900.0
         self._instant = cast("InstantStore", store) if hasattr(store, "settle_now") else None
         self._alarm = alarm
-        self._live: set[str] = set()
+        self._live: dict[str, Sequence[Charge]] = {}
+        """What the calls under way have reserved."""
         self._unsettled: dict[str, Sequence[Charge]] = {}
         self._settling: set[asyncio.Task[None]] = set()
         self._extending: asyncio.Task[None] | None = None
@@ -61,14 +62,14 @@ class Accounts:
         if self._down:
             self._recovered()
         if isinstance(said, Admitted):
-            self._live.add(said.id)
+            self._live[said.id] = said.charges
             if self._extending is None:
                 self._extending = asyncio.get_running_loop().create_task(self._extend())
         return said
 
     def settle(self, name: str, used: Sequence[Charge] = ()) -> None:
         """Charge what a call has used, now or as soon as the store does it; nothing used gives everything back."""
-        self._live.discard(name)
+        self._live.pop(name, None)
         if self._instant:
             self._instant.settle_now(name, used)
             self.lines.wake()
@@ -141,9 +142,11 @@ class Accounts:
         return True
 
     async def close(self) -> None:
-        """Settle what is left, and close the store."""
+        """Settle what is left, and close the store. Calls that end with the process cost what they had reserved."""
         if self._extending:
             self._extending.cancel()
+        for name, reserved in tuple(self._live.items()):
+            self.settle(name, reserved)
         if self._settling:
             await asyncio.wait(self._settling)
         for name, used in self._unsettled.items():
