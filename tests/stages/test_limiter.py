@@ -514,6 +514,7 @@ class Slow:
         self.go = asyncio.Event()
         self.go.set()
         self.down = False
+        self.asked = 0
 
     async def _ready(self) -> None:
         await self.go.wait()
@@ -521,6 +522,7 @@ class Slow:
             raise StoreError("no connection")
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
+        self.asked += 1
         await self._ready()
         return await self.real.reserve(request)
 
@@ -549,6 +551,11 @@ async def test_open_while_the_store_is_down() -> None:
         for _ in range(2):
             assert (await rig.serve(answer(100, 50))).response.status_code == 200  # type: ignore[union-attr]
         assert rig.services.alarms == {"limits.store_down": 1}
+        assert store.asked == 1
+        rig.accounts._asked_again = 0.0
+        await rig.serve(answer(0, 0))  # this one tries again
+        await rig.serve(answer(0, 0))
+        assert store.asked == 2
         store.down = False
         rig.accounts._asked_again = 0.0
         await rig.serve(answer(100, 50))

@@ -52,7 +52,7 @@ class Accounts:
     # -- reservations
     async def reserve(self, request: ReserveRequest) -> Verdict | None:
         """None: the store is down; the call may still be settled."""
-        if self._down and time.monotonic() < self._asked_again:
+        if self._is_resting():
             return None
         try:
             said = self._instant.reserve_now(request) if self._instant else await self.store.reserve(request)
@@ -108,15 +108,28 @@ class Accounts:
 
     async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...] | None:
         """Where counters stand; None where the store is down."""
-        if self._down and time.monotonic() < self._asked_again:
+        if self._is_resting():
             return None
         try:
-            return self._instant.peek_now(counters) if self._instant else await self.store.peek(counters)
+            levels = self._instant.peek_now(counters) if self._instant else await self.store.peek(counters)
         except StoreError as e:
             self._failed(e)
             return None
+        if self._down:
+            self._recovered()
+        return levels
 
     # -- the store's health
+    def _is_resting(self) -> bool:
+        """Whether not to ask. Of the calls that come while it is down one a second tries, and the others do not wait."""
+        now = time.monotonic()
+        if not self._down:
+            return False
+        if now < self._asked_again:
+            return True
+        self._asked_again = now + _REST_S
+        return False
+
     def _failed(self, e: StoreError) -> None:
         self._asked_again = time.monotonic() + _REST_S
         self._down = True
