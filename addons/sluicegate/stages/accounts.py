@@ -43,7 +43,7 @@ class Accounts:
         self._live: dict[str, Sequence[Charge]] = {}
         """What the calls under way have reserved."""
         self._unsettled: dict[str, Sequence[Charge]] = {}
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: dict[asyncio.Future[None], tuple[str, Sequence[Charge]]] = {}
         self._extending: asyncio.Task[None] | None = None
         self._asked_again = 0.0
         self._down = False
@@ -76,17 +76,21 @@ class Accounts:
         elif self._down:
             self._postpone(name, used)
         else:
-            task = asyncio.get_running_loop().create_task(self._settle(name, used))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            settling = asyncio.ensure_future(self.store.settle(name, used))
+            self._settling[settling] = name, used
+            settling.add_done_callback(self._settled)
 
-    async def _settle(self, name: str, used: Sequence[Charge]) -> None:
-        try:
-            await self.store.settle(name, used)
+    def _settled(self, settling: asyncio.Future[None]) -> None:
+        name, used = self._settling.pop(settling)
+        if settling.cancelled():
+            self._postpone(name, used)
+        elif (e := settling.exception()) is None:
             self.lines.wake()
-        except StoreError as e:
+        elif isinstance(e, StoreError):
             self._postpone(name, used)
             self._failed(e)
+        else:  # a bug: to try again would not mend it; the lease ends
+            self._alarm("limits.settle", error=type(e).__name__)
 
     def _postpone(self, name: str, used: Sequence[Charge]) -> None:
         if len(self._unsettled) < _MOST_UNSETTLED:

@@ -65,7 +65,7 @@ class SqliteLimits:
         verdict: Verdict = await self._do(lambda table, now_ms: book.reserve(table, request, now_ms))
         return verdict
 
-    async def settle(self, id: str, used: Sequence[Charge], /) -> None:
+    def settle(self, id: str, used: Sequence[Charge], /) -> asyncio.Future[Any]:
         self._check_open()
         loop = asyncio.get_running_loop()
         asked = _Asked(lambda table, now_ms: book.settle(table, id, used, now_ms), loop.create_future())
@@ -73,7 +73,7 @@ class SqliteLimits:
             loop.call_later(_LATER_S, self._send)
         self._waiting.append(asked)
         assert asked.answer
-        await asked.answer
+        return asked.answer
 
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
