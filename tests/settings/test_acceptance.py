@@ -24,9 +24,9 @@ def test_accepted_as_they_are(name: str) -> None:
 
 
 @needs_files
-@pytest.mark.parametrize("name", ["plain", "failover", "scrub"])
-def test_routing_and_scrubbing_are_available(name: str) -> None:
-    """What routing and scrubbing need passes the gate of unavailable features."""
+@pytest.mark.parametrize("name", ["plain", "failover", "scrub", "limits", "providers"])
+def test_what_these_need_is_available(name: str) -> None:
+    """What they ask for is there."""
     refuse_unavailable(*load_with_origins(FOLDER / f"{name}.yaml", ENVIRON))
 
 

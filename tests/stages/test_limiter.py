@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -513,6 +514,7 @@ class Slow:
         self.go = asyncio.Event()
         self.go.set()
         self.down = False
+        self.asked = 0
 
     async def _ready(self) -> None:
         await self.go.wait()
@@ -520,6 +522,7 @@ class Slow:
             raise StoreError("no connection")
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
+        self.asked += 1
         await self._ready()
         return await self.real.reserve(request)
 
@@ -548,6 +551,11 @@ async def test_open_while_the_store_is_down() -> None:
         for _ in range(2):
             assert (await rig.serve(answer(100, 50))).response.status_code == 200  # type: ignore[union-attr]
         assert rig.services.alarms == {"limits.store_down": 1}
+        assert store.asked == 1
+        rig.accounts._asked_again = 0.0
+        await rig.serve(answer(0, 0))  # this one tries again
+        await rig.serve(answer(0, 0))
+        assert store.asked == 2
         store.down = False
         rig.accounts._asked_again = 0.0
         await rig.serve(answer(100, 50))
@@ -581,7 +589,7 @@ async def test_a_client_that_leaves_while_the_store_answers() -> None:
         await task
         await until(lambda: not rig.accounts._settling)
         assert await rig.level("key:id1:concurrency") == 0
-        assert rig.accounts._live == set()
+        assert rig.accounts._live == {}
 
 
 async def test_a_bug_in_a_store_fails_closed() -> None:
@@ -609,3 +617,16 @@ async def test_the_accounts_outlive_a_policy() -> None:
         assert refused(await rig.ask())[0] == 402
         await rig.services.finish()
         assert rig.services.at_end == []
+
+
+async def test_calls_that_end_with_the_process(tmp_path: Path) -> None:
+    """They cost what they had reserved, and their seats are free for the next process at once."""
+    limits = {"default": {"concurrency": 1, "budget_tokens": {"day": 1000}}}
+    with Using(limits, store="sqlite", state_dir=tmp_path) as rig:
+        await rig.ask()
+        reserved = await rig.level("key:id1:tokens:day")
+        await rig.services.finish()
+    with Using(limits, store="sqlite", state_dir=tmp_path) as rig:
+        assert await rig.level("key:id1:tokens:day") == reserved > 100
+        assert await rig.level("key:id1:concurrency") == 0
+        await rig.services.finish()

@@ -40,9 +40,10 @@ class Accounts:
         self.lease_s = 900.0
         self._instant = cast("InstantStore", store) if hasattr(store, "settle_now") else None
         self._alarm = alarm
-        self._live: set[str] = set()
+        self._live: dict[str, Sequence[Charge]] = {}
+        """What the calls under way have reserved."""
         self._unsettled: dict[str, Sequence[Charge]] = {}
-        self._settling: set[asyncio.Task[None]] = set()
+        self._settling: dict[asyncio.Future[None], tuple[str, Sequence[Charge]]] = {}
         self._extending: asyncio.Task[None] | None = None
         self._asked_again = 0.0
         self._down = False
@@ -51,7 +52,7 @@ class Accounts:
     # -- reservations
     async def reserve(self, request: ReserveRequest) -> Verdict | None:
         """None: the store is down; the call may still be settled."""
-        if self._down and time.monotonic() < self._asked_again:
+        if self._is_resting():
             return None
         try:
             said = self._instant.reserve_now(request) if self._instant else await self.store.reserve(request)
@@ -61,31 +62,35 @@ class Accounts:
         if self._down:
             self._recovered()
         if isinstance(said, Admitted):
-            self._live.add(said.id)
+            self._live[said.id] = said.charges
             if self._extending is None:
                 self._extending = asyncio.get_running_loop().create_task(self._extend())
         return said
 
     def settle(self, name: str, used: Sequence[Charge] = ()) -> None:
         """Charge what a call has used, now or as soon as the store does it; nothing used gives everything back."""
-        self._live.discard(name)
+        self._live.pop(name, None)
         if self._instant:
             self._instant.settle_now(name, used)
             self.lines.wake()
         elif self._down:
             self._postpone(name, used)
         else:
-            task = asyncio.get_running_loop().create_task(self._settle(name, used))
-            self._settling.add(task)
-            task.add_done_callback(self._settling.discard)
+            settling = asyncio.ensure_future(self.store.settle(name, used))
+            self._settling[settling] = name, used
+            settling.add_done_callback(self._settled)
 
-    async def _settle(self, name: str, used: Sequence[Charge]) -> None:
-        try:
-            await self.store.settle(name, used)
+    def _settled(self, settling: asyncio.Future[None]) -> None:
+        name, used = self._settling.pop(settling)
+        if settling.cancelled():
+            self._postpone(name, used)
+        elif (e := settling.exception()) is None:
             self.lines.wake()
-        except StoreError as e:
+        elif isinstance(e, StoreError):
             self._postpone(name, used)
             self._failed(e)
+        else:  # a bug: to try again would not mend it; the lease ends
+            self._alarm("limits.settle", error=type(e).__name__)
 
     def _postpone(self, name: str, used: Sequence[Charge]) -> None:
         if len(self._unsettled) < _MOST_UNSETTLED:
@@ -107,15 +112,28 @@ class Accounts:
 
     async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...] | None:
         """Where counters stand; None where the store is down."""
-        if self._down and time.monotonic() < self._asked_again:
+        if self._is_resting():
             return None
         try:
-            return self._instant.peek_now(counters) if self._instant else await self.store.peek(counters)
+            levels = self._instant.peek_now(counters) if self._instant else await self.store.peek(counters)
         except StoreError as e:
             self._failed(e)
             return None
+        if self._down:
+            self._recovered()
+        return levels
 
     # -- the store's health
+    def _is_resting(self) -> bool:
+        """Whether not to ask. Of the calls that come while it is down one a second tries, and the others do not wait."""
+        now = time.monotonic()
+        if not self._down:
+            return False
+        if now < self._asked_again:
+            return True
+        self._asked_again = now + _REST_S
+        return False
+
     def _failed(self, e: StoreError) -> None:
         self._asked_again = time.monotonic() + _REST_S
         self._down = True
@@ -141,9 +159,11 @@ class Accounts:
         return True
 
     async def close(self) -> None:
-        """Settle what is left, and close the store."""
+        """Settle what is left, and close the store. Calls that end with the process cost what they had reserved."""
         if self._extending:
             self._extending.cancel()
+        for name, reserved in tuple(self._live.items()):
+            self.settle(name, reserved)
         if self._settling:
             await asyncio.wait(self._settling)
         for name, used in self._unsettled.items():

@@ -5,7 +5,7 @@ Where these do not say it, because the call broke off, the estimate is charged: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from sluicegate.core.limits.counters import Counter
@@ -21,6 +21,7 @@ from sluicegate.stages.cost import call_cost_usd, cost_usd
 
 __all__ = ["Meter"]
 
+_ONE: Final = Amounts()
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
 _NEVER_ARRIVED: Final = frozenset({"connect", "tls"})
 
@@ -36,10 +37,10 @@ class Meter:
         self.prices = services.prices_for(settings)
 
     # -- before
-    def estimate(self, x: Exchange, counters: Iterable[Counter], key_id: str, model: str, provider: str) -> Amounts:
+    def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
         """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
-        if x.surface != "messages":
-            return Amounts()
+        if x.surface != "messages" or all(c.unit in ("requests", "seats") for c in counters):
+            return _ONE
         body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
         most = most if most and most > 0 else None
         if self.limits.strict:
@@ -72,18 +73,18 @@ class Meter:
         return 0
 
     # -- after
-    def used(self, x: Exchange, counters: Iterable[Counter], key_id: str, reserved: Amounts) -> Amounts | None:
+    def used(self, x: Exchange, counters: Sequence[Counter], key_id: str, reserved: Amounts) -> Amounts | None:
         """What to charge; None where nothing was sent. An answer out of the cache counts as a request only."""
         call = x.call
         if x.label is not None and x.label.startswith("HIT"):
-            return Amounts()
+            return _ONE
         if call is None or (call.status is None and _was_not_sent(x)):
             return None
         if x.surface != "messages" or (call.status or 0) >= 400:
-            return Amounts()
+            return _ONE
         facts = call.facts
         if facts is None or not facts.usage.known:
-            return Amounts() if facts and facts.error_type else reserved
+            return _ONE if facts and facts.error_type else reserved
         read, written = used_tokens(facts.usage)
         cost = self._cost(x, reserved) if _in_money(counters) else 0
         if facts.complete:

@@ -170,7 +170,7 @@ class Conservation(RuleBasedStateMachine):
 
     @rule(ms=st.integers(-50, LEASE))
     def wait(self, ms: int) -> None:
-        self.now = min(self.now + ms, DAY + 55_000)
+        self.now = max(DAY, min(self.now + ms, DAY + 55_000))
 
     @invariant()
     def balance(self) -> None:

@@ -155,6 +155,17 @@ async def test_a_bucket_refills(store: LimitStore, clock: Clock) -> None:
     assert isinstance(await store.reserve(call("y", counters=(RPM,))), Denied)
 
 
+async def test_a_long_call_counts_when_it_begins(store: LimitStore, clock: Clock) -> None:
+    """What it took from a rate drains while it runs; at its end only the difference to its estimate is charged."""
+    await store.reserve(call("a", tokens=1000, counters=(RPM, TPM)))
+    await store.reserve(call("b", tokens=1000, counters=(RPM, TPM)))
+    clock.ms += 60_000
+    await store.settle("a", charges(0, 1000, (RPM, TPM)))
+    assert used(await store.peek((RPM, TPM))) == [0, 0]
+    await store.settle("b", charges(0, 1700, (RPM, TPM)))
+    assert used(await store.peek((RPM, TPM))) == [0, 700]
+
+
 async def test_windows(store: LimitStore, clock: Clock) -> None:
     """Each budget is whole again when its window is over; a call is charged where it began."""
     clock.ms = 20_484 * DAY_MS + DAY_MS - 1000  # Saturday, 2026-01-31

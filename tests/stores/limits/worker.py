@@ -20,7 +20,7 @@ COST = 1000
 BUDGET = 3_000 * COST
 COUNTER = Counter("t:usd", "limits.teams.a.budget_usd.month", "the team a", "budget", "nano_usd", BUDGET, window="month")
 SEATS = Counter("t:seats", "limits.teams.a.concurrency", "the team a", "seats", "seats", 100_000)
-AGAIN_S = 0.02
+AGAIN_S = 0.05
 
 
 class Calls:

@@ -153,23 +153,38 @@ def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:
     if known is not None and known.state == "done":
         return False
     holds = {hold.key: hold for hold in known.holds} if known else {}
-    for hold in holds.values():
-        if known and (known.state == "live" or hold.kind == "bucket"):
-            table.put(hold.key, given_back(hold, table.row(hold.key)))
+    live = known is not None and known.state == "live"
     for counter, amount in used:
-        row = _row_to_charge(table, counter, holds.get(counter.key), now_ms)
-        if row is not None:
-            table.put(counter.key, counter.spent(row, amount))
+        row = table.row(counter.key)
+        hold = holds.pop(counter.key, None)
+        settled = counter.spent(counter.aged(row, now_ms), amount) if hold is None else None
+        if hold is not None and (live or counter.kind != "seats"):
+            settled = _settled(counter, row, amount, hold, live, now_ms)
+        if settled is not None:
+            table.put(counter.key, settled)
+    for hold in holds.values():
+        if live or hold.kind == "bucket":
+            table.put(hold.key, given_back(hold, table.row(hold.key)))
     table.keep(id, Reservation("done", now_ms + SETTLED_KEPT_MS, ()))
     return True
 
 
-def _row_to_charge(table: Table, counter: Counter, admitted: Hold | None, now_ms: int) -> Row | None:
-    """None: the budget's window in which the call was admitted is over."""
-    row = table.row(counter.key)
-    if counter.kind == "budget" and admitted is not None:
-        return counter.in_window(row, admitted.at_ms)
-    return counter.aged(row, now_ms)
+def _settled(counter: Counter, row: Row, amount: int, hold: Hold, live: bool, now_ms: int) -> Row | None:
+    """The row with what was used for what was reserved; None where nothing changes.
+
+    Of a bucket only the difference counts: what was taken at the beginning has been draining since.
+    """
+    match counter.kind:
+        case "bucket":
+            more = amount - hold.amount
+            if more > 0:
+                return counter.spent(counter.aged(row, now_ms), more)
+            return given_back(hold._replace(amount=-more), row) if more else None
+        case "budget":
+            in_window = counter.in_window(given_back(hold, row) if live else row, hold.at_ms)
+            return None if in_window is None else counter.spent(in_window, amount)
+        case "seats":
+            return given_back(hold, row)
 
 
 def release(table: Table, id: str, now_ms: int) -> bool:

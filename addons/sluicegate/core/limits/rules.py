@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Protocol
+from typing import Final
 
 from sluicegate.core.identity import Caller
+from sluicegate.core.limits.configured import LimitLike, LimitsLike
 from sluicegate.core.limits.counters import MINUTE_MS, Counter, Unit
 from sluicegate.core.limits.windows import Window
 
-__all__ = ["NANO", "DowngradeLike", "Layer", "LimitLike", "LimitsLike", "Rules", "RunawayLike"]
+__all__ = ["NANO", "Layer", "Rules"]
 
 NANO: Final = 1_000_000_000
 """Money is counted in billionths of a US dollar."""
@@ -30,87 +31,6 @@ _RATES: Final[tuple[tuple[str, Unit], ...]] = (
 )
 _WINDOWS: Final[tuple[Window, ...]] = ("hour", "day", "week", "month")
 _MAX_CACHED: Final = 5000
-
-
-class Budgets[T](Protocol):
-    """An amount a window, or None."""
-
-    @property
-    def hour(self) -> T | None: ...
-    @property
-    def day(self) -> T | None: ...
-    @property
-    def week(self) -> T | None: ...
-    @property
-    def month(self) -> T | None: ...
-
-
-class DowngradeLike(Protocol):
-    @property
-    def over(self) -> float: ...
-    @property
-    def from_(self) -> str: ...
-    @property
-    def to(self) -> str: ...
-
-
-class LimitLike(Protocol):
-    """What the configuration says of one limit."""
-
-    @property
-    def rpm(self) -> int | None: ...
-    @property
-    def input_tpm(self) -> int | None: ...
-    @property
-    def output_tpm(self) -> int | None: ...
-    @property
-    def tpm(self) -> int | None: ...
-    @property
-    def burst(self) -> int | None: ...
-    @property
-    def concurrency(self) -> int | None: ...
-    @property
-    def budget_usd(self) -> Budgets[float]: ...
-    @property
-    def budget_tokens(self) -> Budgets[int]: ...
-    @property
-    def models(self) -> Sequence[str]: ...
-    @property
-    def deny(self) -> Sequence[str]: ...
-    @property
-    def aliases(self) -> Mapping[str, str]: ...
-    @property
-    def downgrade(self) -> Sequence[DowngradeLike]: ...
-
-
-class RunawayLike(Protocol):
-    @property
-    def same_request(self) -> int: ...
-    @property
-    def window_s(self) -> float: ...
-    @property
-    def session_usd(self) -> float: ...
-    @property
-    def session_minutes(self) -> int: ...
-
-
-class LimitsLike(Protocol):
-    """The section `limits`."""
-
-    @property
-    def default(self) -> LimitLike: ...
-    @property
-    def keys(self) -> Mapping[str, LimitLike]: ...
-    @property
-    def teams(self) -> Mapping[str, LimitLike]: ...
-    @property
-    def users(self) -> Mapping[str, LimitLike]: ...
-    @property
-    def models(self) -> Mapping[str, LimitLike]: ...
-    @property
-    def providers(self) -> Mapping[str, LimitLike]: ...
-    @property
-    def runaway(self) -> RunawayLike: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from sluicegate.core.limits.book import ReserveRequest, Verdict
@@ -26,7 +26,7 @@ class LimitStore(Protocol):
         """Charge all counters of a call, or none. Twice with the same id reserves once."""
         ...
 
-    async def settle(self, id: str, used: Sequence[Charge], /) -> None:
+    def settle(self, id: str, used: Sequence[Charge], /) -> Awaitable[None]:
         """Charge what was used instead of what was reserved. Only the first settlement of an id does anything."""
         ...
 

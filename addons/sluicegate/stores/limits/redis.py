@@ -34,7 +34,7 @@ from sluicegate.stores.limits.base import Clock, wall_ms
 __all__ = ["RedisLimits"]
 
 PREFIX: Final = "{sluicegate}:limits"
-_TIMEOUT_S: Final = 2.0
+_TIMEOUT_S: Final = 1.0
 _MOST_AT_ONCE: Final = 128
 _ENCODE: Final = msgspec.json.Encoder().encode
 

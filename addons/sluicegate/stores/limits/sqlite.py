@@ -12,56 +12,28 @@ with each commit: a power cut may lose the latest charges, a crash of the proces
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from sluicegate.core.limits import book
-from sluicegate.core.limits.book import Reservation, ReserveRequest, Table, Verdict
-from sluicegate.core.limits.counters import EMPTY, Charge, Counter, Level, Row
+from sluicegate.core.limits.book import ReserveRequest, Verdict
+from sluicegate.core.limits.counters import Charge, Counter, Level
 from sluicegate.errors import StoreError
 from sluicegate.stores.limits.base import Clock, wall_ms
+from sluicegate.stores.limits.sqlite_file import BUSY_S, LimitsFile, Operation
 
 __all__ = ["SqliteLimits"]
 
-_BUSY_S: Final = 5.0
-"""How long a transaction waits for those of other processes."""
 _MOST_AT_ONCE: Final = 256
 _CHECKPOINT_EVERY: Final = 500
 """Transactions between two moves of the log into the file."""
 _LATER_S: Final = 0.01
 """How long a settlement waits for company."""
-_DUE_AT_ONCE: Final = 500
-_SWEEP_MS: Final = 60_000
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS counters (
-    key TEXT PRIMARY KEY, at_ms INTEGER NOT NULL, used INTEGER NOT NULL, held INTEGER NOT NULL, until_ms INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reservations (
-    id TEXT PRIMARY KEY, due_ms INTEGER NOT NULL, reservation BLOB NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS reservations_due ON reservations (due_ms);
-PRAGMA user_version = 1;
-"""
-_ROW: Final = "SELECT at_ms, used, held, until_ms FROM counters WHERE key = ?"
-_PUT_ROW: Final = "INSERT OR REPLACE INTO counters (key, at_ms, used, held, until_ms) VALUES (?, ?, ?, ?, ?)"
-_RESERVATION: Final = "SELECT reservation FROM reservations WHERE id = ?"
-_PUT_RESERVATION: Final = "INSERT OR REPLACE INTO reservations (id, due_ms, reservation) VALUES (?, ?, ?)"
-_FORGET: Final = "DELETE FROM reservations WHERE id = ?"
-_DUE: Final = "SELECT id, reservation FROM reservations WHERE due_ms <= ? LIMIT ?"
-_SWEEP: Final = "DELETE FROM counters WHERE until_ms <= ?"
-
-_ENCODE: Final = msgspec.json.Encoder().encode
-_DECODE: Final = msgspec.json.Decoder(Reservation).decode
-
-Operation = Callable[[Table, int], Any]
 
 
 @dataclass(slots=True, eq=False)
@@ -74,106 +46,13 @@ class _Asked:
     error: Exception | None = None
 
 
-class _Rows:
-    """A Table inside one transaction: reads each row once, writes what has changed at the end."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-        self._rows: dict[str, Row] = {}
-        self._changed: dict[str, Row] = {}
-        self._reservations: dict[str, Reservation | None] = {}
-        self._kept: dict[str, Reservation | None] = {}
-        self._looked = False
-
-    def row(self, key: str) -> Row:
-        row = self._rows.get(key)
-        if row is None:
-            found = self._db.execute(_ROW, (key,)).fetchone()
-            row = self._rows[key] = Row(*found) if found else EMPTY
-        return row
-
-    def put(self, key: str, row: Row) -> None:
-        self._rows[key] = self._changed[key] = row
-
-    def reservation(self, id: str, /) -> Reservation | None:
-        if id not in self._reservations:
-            found = self._db.execute(_RESERVATION, (id,)).fetchone()
-            self._reservations[id] = _DECODE(found[0]) if found else None
-        return self._reservations[id]
-
-    def keep(self, id: str, reservation: Reservation | None, /) -> None:
-        self._reservations[id] = self._kept[id] = reservation
-
-    def due(self, now_ms: int) -> Iterator[tuple[str, Reservation]]:
-        if self._looked:
-            return
-        self._looked = True
-        for name, _ in self._db.execute(_DUE, (now_ms, _DUE_AT_ONCE)).fetchall():
-            known = self.reservation(name)
-            if known is not None and known.due_ms <= now_ms:  # else settled or extended in this same transaction
-                yield name, known
-
-    def write(self) -> None:
-        self._db.executemany(_PUT_ROW, [(key, *row) for key, row in self._changed.items()])
-        kept = [(name, r.due_ms, _ENCODE(r)) for name, r in self._kept.items() if r]
-        self._db.executemany(_PUT_RESERVATION, kept)
-        if gone := [(name,) for name, r in self._kept.items() if r is None]:
-            self._db.executemany(_FORGET, gone)
-
-
-class _File:
-    """One connection to the file, and transactions on it."""
-
-    def __init__(self, path: Path, busy_s: float) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as e:
-            raise StoreError(f"cannot open {path}: {e.strerror}") from e
-        self._db = db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        self._swept_ms = 0
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute("PRAGMA wal_autocheckpoint = 0")
-            if db.execute("PRAGMA user_version").fetchone()[0] < 1:
-                db.executescript(_SCHEMA)
-            db.execute(f"PRAGMA busy_timeout = {int(busy_s * 1000)}")
-        except sqlite3.Error:
-            db.close()
-            raise
-
-    def transact(self, batch: Sequence[_Asked], now_ms: int) -> None:
-        db = self._db
-        db.execute("BEGIN IMMEDIATE")
-        try:
-            table = _Rows(db)
-            for asked in batch:
-                asked.result = asked.operation(table, now_ms)
-            table.write()
-            if now_ms - self._swept_ms > _SWEEP_MS:
-                db.execute(_SWEEP, (now_ms,))
-                self._swept_ms = now_ms
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
-
-    def checkpoint(self) -> None:
-        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-
-    def close(self) -> None:
-        self._db.close()
-
-
 class SqliteLimits:
     """A LimitStore for the processes of one machine; used from one event loop."""
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
         self.path = path
         self._clock = clock or wall_ms
-        self._file: _File | None = None
+        self._file: LimitsFile | None = None
         self._waiting: list[_Asked] = []
         """Settlements that wait for company."""
         self._asked: queue.SimpleQueue[list[_Asked] | None] = queue.SimpleQueue()
@@ -186,7 +65,7 @@ class SqliteLimits:
         verdict: Verdict = await self._do(lambda table, now_ms: book.reserve(table, request, now_ms))
         return verdict
 
-    async def settle(self, id: str, used: Sequence[Charge], /) -> None:
+    def settle(self, id: str, used: Sequence[Charge], /) -> asyncio.Future[Any]:
         self._check_open()
         loop = asyncio.get_running_loop()
         asked = _Asked(lambda table, now_ms: book.settle(table, id, used, now_ms), loop.create_future())
@@ -194,7 +73,7 @@ class SqliteLimits:
             loop.call_later(_LATER_S, self._send)
         self._waiting.append(asked)
         assert asked.answer
-        await asked.answer
+        return asked.answer
 
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
@@ -245,7 +124,7 @@ class SqliteLimits:
     def _at_once(self, batch: list[_Asked]) -> bool:
         """False: another process holds the file."""
         try:
-            self._file = self._file or _File(self.path, 0.0)
+            self._file = self._file or LimitsFile(self.path, 0.0)
             self._file.transact(batch, self._clock())
         except sqlite3.OperationalError as e:
             if e.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -273,7 +152,7 @@ class SqliteLimits:
         self._asked.put(batch)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        file: _File | None = None
+        file: LimitsFile | None = None
         while (batch := self._asked.get()) is not None:
             batches = 1 if batch else 0  # an empty one asks for a checkpoint
             while len(batch) < _MOST_AT_ONCE and not self._asked.empty():
@@ -282,7 +161,7 @@ class SqliteLimits:
                     break
                 batch, batches = batch + more, batches + (1 if more else 0)
             try:
-                file = file or _File(self.path, _BUSY_S)
+                file = file or LimitsFile(self.path, BUSY_S)
                 if batch:
                     file.transact(batch, self._clock())
                 else:

@@ -4,32 +4,48 @@ local known = reservation(args.id)
 if known and known.state == 'done' then
   return told({})
 end
-local windows = {}
+local live = known and known.state == 'live'
+local holds = {}
 if known then
   for _, hold in ipairs(known.holds) do
-    if known.state == 'live' or hold[2] == 'bucket' then
-      give_back(hold)
-    end
-    if hold[2] == 'budget' then
-      windows[hold[1]] = hold[4]
-    end
+    holds[hold[1]] = hold
   end
 end
 for _, c in ipairs(args.charges) do
-  local row = row_of(c[KEY])
-  local start = windows[c[KEY]]
+  local hold = holds[c[KEY]]
+  holds[c[KEY]] = nil
   if c[KIND] == 'bucket' then
-    row = aged(c, row)
-    fill(c, row)
-    put(c[KEY], row)
-  elseif c[KIND] == 'budget' then
-    if not start or row.at < start then
+    local more = c[AMOUNT] - (hold and tonumber(hold[3]) or 0)
+    if more > 0 then
+      local row = aged(c, row_of(c[KEY]))
+      c[AMOUNT] = more
+      fill(c, row)
+      put(c[KEY], row)
+    elseif more < 0 then
+      give_back({c[KEY], 'bucket', -more, hold[4], hold[5]})
+    end
+  elseif c[KIND] == 'seats' then
+    if hold and live then
+      give_back(hold)
+    end
+  else
+    if hold and live then
+      give_back(hold)
+    end
+    local row = row_of(c[KEY])
+    local start = hold and hold[4]
+    if not hold or row.at < start then
       row = aged(c, row)
     end
-    if not start or row.at == start then -- else its window is over
+    if not hold or row.at == start then -- else its window is over
       row.used = row.used + c[AMOUNT]
       put(c[KEY], row)
     end
+  end
+end
+for _, hold in pairs(holds) do
+  if live or hold[2] == 'bucket' then
+    give_back(hold)
   end
 end
 keep(args.id, 'done', now + SETTLED_KEPT, {})
