@@ -24,9 +24,9 @@ def test_accepted_as_they_are(name: str) -> None:
 
 
 @needs_files
-@pytest.mark.parametrize("name", ["plain", "failover"])
-def test_routing_is_available(name: str) -> None:
-    """What routing needs passes the gate of unavailable features."""
+@pytest.mark.parametrize("name", ["plain", "failover", "cache"])
+def test_what_they_ask_for_is_available(name: str) -> None:
+    """What routing and caching need passes the gate of unavailable features."""
     refuse_unavailable(*load_with_origins(FOLDER / f"{name}.yaml", ENVIRON))
 
 

@@ -33,11 +33,8 @@ def test_the_message(tmp_path: Path) -> None:
         ("limits: {default: {rpm: 1}}", "limits.default"),
         ("limits: {users: {a: {rpm: 1}}}", "limits.users.a"),
         ("limits: {queue_s: 5s}", "limits.queue_s"),
-        ("cache: {mode: exact}", "cache.mode"),
-        ("cache: {prompt_cache: {inject: auto}}", "cache.prompt_cache.inject"),
         ("providers: {a: {kind: openai}}", "providers.a.kind"),
         ("providers: {a: {provider: groq}}", "providers.a.provider"),
-        ("store: 'redis://:hunter2@h'", "store"),
         ("audit: {ledger: 'postgresql://u:hunter2@h/d'}", "audit.ledger"),
     ],
 )
@@ -55,12 +52,13 @@ def test_refused(tmp_path: Path, text: str, path: str) -> None:
         "",
         "retry: {attempts: 5}\nping_s: 0\nconnections: {max: 3, keepalive: 1}\ntimeouts: {idle_s: 1}",
         "identity: {admin_token: env:T}",
+        "cache: {mode: suffix, prompt_cache: {inject: auto}}\nstore: 'redis://h'",
         "providers: {a: {kind: anthropic, keys: [env:A, env:B]}, b: {kind: anthropic}, o: {provider: ollama}}\n"
         "routes: [{model: '*', targets: [{provider: a}, {provider: b, model: m}]}]",
     ],
 )
 def test_accepted(tmp_path: Path, text: str) -> None:
-    """Routing, repeating and the admin token are there."""
+    """Routing, repeating, the admin token and the caches are there."""
     assert faults(tmp_path, text) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from sluicegate.core.usage import Usage
@@ -30,6 +31,11 @@ class Stats:
         self.bytes_out = 0
         self.models: dict[str, Counter[str]] = {}
         self.cost_by_model: dict[str, float] = {}
+        self.labels: Counter[str] = Counter()
+        self.saved_tokens = 0
+        self.saved_usd = 0.0
+        self.saved_all_time: Callable[[], dict[str, Any] | None] = lambda: None
+        """What the cache's store counted: over restarts, and of all processes that share it."""
 
     def add(
         self,
@@ -73,6 +79,13 @@ class Stats:
             self.cost_usd += cost_usd
             self.cost_by_model[model] = self.cost_by_model.get(model, 0.0) + cost_usd
 
+    def add_cached(self, label: str | None, saved_tokens: int | None, saved_usd: float | None) -> None:
+        """Count what the cache did with an exchange."""
+        if label:
+            self.labels[label] += 1
+        self.saved_tokens += saved_tokens or 0
+        self.saved_usd += saved_usd or 0.0
+
     def snapshot(self) -> dict[str, Any]:
         """The `run` part of `/stats`."""
         return {
@@ -87,5 +100,11 @@ class Stats:
             "unpriced_requests": self.unpriced,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
+            "cache": {
+                "labels": dict(self.labels),
+                "saved_tokens": self.saved_tokens,
+                "saved_usd": round(self.saved_usd, 6),
+                "all_time": self.saved_all_time(),
+            },
             "models": {m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()},
         }

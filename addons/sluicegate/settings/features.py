@@ -71,10 +71,7 @@ MISSING: Final = (
     Missing("trusted headers", "remove it", _when("identity.trusted_header", None)),
     Missing("the limiter", "remove it", _limits),
     Missing("the scrubber", "set it to off", _when("scrub.mode", "off")),
-    Missing("the cache", "set it to off", _when("cache.mode", "off")),
-    Missing("prompt cache injection", "set it to off", _when("cache.prompt_cache.inject", "off")),
     Missing("providers of that kind", "use kind anthropic", _kinds),
-    Missing("Redis", "set it to sqlite", _remote(("store",), lambda s: s.store, "redis")),
     Missing("PostgreSQL", "set it to sqlite", _remote(("audit", "ledger"), lambda s: s.audit.ledger, "postgres")),
 )
 

@@ -6,12 +6,14 @@ from typing import Final
 
 from sluicegate.stages.audit import Audit
 from sluicegate.stages.base import Stage
+from sluicegate.stages.cache import Cache
 from sluicegate.stages.router import Router
 
-__all__ = ["ORDER", "Audit", "Router", "Stage"]
+__all__ = ["ORDER", "Audit", "Cache", "Router", "Stage"]
 
 ORDER: Final[tuple[type[Stage], ...]] = (
     Audit,  # opens the record; closes it with what everybody else did
+    Cache,  # behind whoever hides: it keeps placeholders only; before whoever chooses a target: a hit needs none
     Router,  # chooses the target; reads what the provider says
 )
 """Requests go down this list, answers and ends come up."""

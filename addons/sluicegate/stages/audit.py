@@ -14,7 +14,7 @@ from typing import Any, ClassVar, cast
 import msgspec
 import structlog
 
-from sluicegate.core.usage import ResponseFacts
+from sluicegate.core.usage import ResponseFacts, Usage
 from sluicegate.errors import Refused, StoreError
 from sluicegate.exchange import Exchange
 from sluicegate.inspect.line import line_of
@@ -22,6 +22,8 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sink
 from sluicegate.stages.base import Stage
+from sluicegate.stages.cache_plan import CacheFields
+from sluicegate.stores.cache.base import Head
 from sluicegate.taps import Fate
 
 __all__ = ["Audit", "AuditFields"]
@@ -79,6 +81,7 @@ class Audit(Stage):
     def settle(self, x: Exchange) -> None:
         record = self._record(x, x.fields[self.name])
         x.flow.metadata["sluicegate"] = record
+        cached: CacheFields | None = x.fields.get("cache")
         facts = x.call.facts if x.call else None
         self.services.stats.add(
             outcome=record["outcome"],
@@ -89,7 +92,11 @@ class Audit(Stage):
             bytes_in=record["bytes_in"],
             bytes_out=record["bytes_out"],
         )
-        self.services.monitor.publish(_served(record))
+        self.services.stats.add_cached(record["cache"], record["saved_tokens"], record["saved_usd"])
+        served = _served(record)
+        if cached and cached.snippet:
+            served["snippet"] = cached.snippet
+        self.services.monitor.publish(served)
         if self.sink:
             try:
                 self.log.msg("exchange", **record)
@@ -105,12 +112,16 @@ class Audit(Stage):
     def _record(self, x: Exchange, fields: AuditFields) -> dict[str, Any]:
         now = time.monotonic()
         request, call, d = x.facts, x.call, x.request.data
-        facts = (call.facts if call else None) or _NONE
+        cached: CacheFields | None = x.fields.get("cache")
+        hit = cached.hit if cached else None
+        facts = _replayed(hit.head) if hit else (call.facts if call else None) or _NONE
         usage = facts.usage
         served = facts.model
         cost = None
         provider = x.target.provider if x.target else ""
-        if usage.known and x.surface == "messages":
+        if hit:
+            cost = 0.0
+        elif usage.known and x.surface == "messages":
             model = served or (request.model if request else None) or ""  # what was sent, where no answer names one
             when = datetime.fromtimestamp(x.started_at, UTC)
             cost = self.prices.cost_usd(usage, model, self._kind(provider), when)
@@ -128,7 +139,7 @@ class Audit(Stage):
             "target": str(x.target) if x.target else None,
             "model": x.model or (request.model if request else None),
             "model_served": served,
-            "stream": facts.stream if call and call.reader else bool(request and request.stream),
+            "stream": facts.stream if hit or (call and call.reader) else bool(request and request.stream),
             "status": x.status,
             "outcome": x.outcome,
             "cache": x.label,
@@ -138,6 +149,8 @@ class Audit(Stage):
             "cache_write_5m_tokens": usage.cache_write_5m_tokens if known else None,
             "cache_write_1h_tokens": usage.cache_write_1h_tokens if known else None,
             "cost_usd": None if cost is None else round(cost, 8),
+            "saved_tokens": cached.saved_tokens if cached and hit else None,
+            "saved_usd": round(cached.saved_usd, 8) if cached and hit else None,
             "ttfb_ms": _ms(x.started, x.first_byte),
             "duration_ms": _ms(x.started, now),
             "bytes_in": len(d.content or b""),
@@ -164,11 +177,22 @@ def _json(_logger: object, _method: str, event: dict[str, Any]) -> bytes:
 
 
 _NONE = ResponseFacts()
-_SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "duration_ms", "session")
+_SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "saved_usd", "duration_ms", "session")
+
+
+def _replayed(head: Head) -> ResponseFacts:
+    """What a kept answer says of itself; it used nothing this time."""
+    return ResponseFacts(
+        model=head.model,
+        stop_reason=head.stop_reason,
+        tools=list(head.tools),
+        usage=Usage(known=head.surface == "messages"),
+        stream=head.stream,
+    )
 
 
 def _served(record: dict[str, Any]) -> dict[str, Any]:
-    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)
+    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)  # those that were saved, too
     return {
         "label": record["cache"],
         "model": record["model_served"] or record["model"],
