@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sluicegate import __version__
-from sluicegate.cli import config, demo, environment, run, simulate
+from sluicegate.cli import cache, config, demo, environment, monitor, price, run, simulate, stats, usage
 
 __all__ = ["app", "main"]
 
@@ -26,6 +26,11 @@ app.command("check")(config.check)
 app.command("schema")(config.schema)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
+app.command("stats")(stats.stats)
+app.command("monitor")(monitor.monitor)
+app.command("price")(price.price)
+app.command("usage")(usage.usage)
+app.add_typer(cache.app, name="cache")
 
 
 def _version(show: bool) -> None:

@@ -41,7 +41,7 @@ def _texts(value: Any) -> list[str]:
         case str():
             return [value]
         case dict():
-            return [text for item in value.values() for text in _texts(item)]
+            return [text for key, item in value.items() if key != "type" for text in _texts(item)]
         case list():
             return [text for item in value for text in _texts(item)]
     return []

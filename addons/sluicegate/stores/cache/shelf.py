@@ -85,7 +85,7 @@ class Shelf:
             return "nothing"
         now = time.time()
         for key in keys:
-            if entry := self._pending.get(key) or self._hot.get(key, now):
+            if (entry := self._pending.get(key) or self._hot.get(key, now)) and entry.expires > now:
                 return entry
             if not self._store.absent(key):
                 return None
@@ -99,8 +99,8 @@ class Shelf:
             if not self._on:
                 return None
             for key in keys:
-                if entry := self._pending.get(key):
-                    return entry
+                if (pending := self._pending.get(key)) and pending.expires > time.time():
+                    return pending
                 if entry := await store.get(key):
                     self._hot.add(entry)
                     return entry

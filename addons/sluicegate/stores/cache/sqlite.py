@@ -7,6 +7,7 @@ there", without asking a thread; other processes' entries get into it with `stat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 import time
@@ -211,7 +212,10 @@ def _set_up(db: sqlite3.Connection) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # the files beside it take over its mode
+    # the files beside it take over its mode; one that exists must not be opened here: closing it again would drop
+    # the locks that SQLite holds on it (sqlite.org, "How To Corrupt An SQLite Database File", 2.2)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA journal_size_limit = 67108864")
