@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sluicegate import __version__
-from sluicegate.cli import cache, config, demo, environment, monitor, price, run, simulate, stats, usage
+from sluicegate.cli import cache, config, demo, environment, monitor, price, run, simulate, stats, usage, why
 
 __all__ = ["app", "main"]
 
@@ -30,6 +30,7 @@ app.command("stats")(stats.stats)
 app.command("monitor")(monitor.monitor)
 app.command("price")(price.price)
 app.command("usage")(usage.usage)
+app.command("why")(why.why)
 app.add_typer(cache.app, name="cache")
 
 

@@ -52,8 +52,8 @@ def table_of(found: dict[str, Any]) -> str:
                 ("kept", kept),
             ]
         parts.append(rows(lines))
-    if lost := run.get("prompt_cache"):
-        parts.append(f"prompt cache  {lost['falls']} falls, {lost['lost_tokens']} tokens, {money(lost['lost_usd'])} lost")
+    if (lost := run["prompt_cache"])["falls"]:
+        parts.append(f"prompt cache  fell {lost['falls']} times: {lost['lost_tokens']} tokens, {money(lost['lost_usd'])}")
     if found["alarms"]:
         parts.append(rows([("alarms", ", ".join(f"{k} {n}" for k, n in found["alarms"].items()))]))
     return "\n\n".join(parts)

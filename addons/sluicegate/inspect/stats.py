@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,7 @@ from sluicegate.core.usage import Usage
 
 __all__ = ["Stats"]
 
+_MAX_FALLS = 50
 _MAX_MODELS = 200
 """Model names come from requests; beyond this many they are counted together."""
 
@@ -34,6 +35,10 @@ class Stats:
         self.labels: Counter[str] = Counter()
         self.saved_tokens = 0
         self.saved_usd = 0.0
+        self.falls: deque[dict[str, Any]] = deque(maxlen=_MAX_FALLS)
+        self.fall_count = 0
+        self.lost_tokens = 0
+        self.lost_usd = 0.0
         self.saved_all_time: Callable[[], dict[str, Any] | None] = lambda: None
         """What the cache's store counted: over restarts, and of all processes that share it."""
 
@@ -86,6 +91,13 @@ class Stats:
         self.saved_tokens += saved_tokens or 0
         self.saved_usd += saved_usd or 0.0
 
+    def add_fall(self, fall: dict[str, Any]) -> None:
+        """Count a fall of a provider's prompt cache, and remember the last of them."""
+        self.falls.append(fall)
+        self.fall_count += 1
+        self.lost_tokens += fall["lost_tokens"]
+        self.lost_usd += fall["lost_usd"] or 0.0
+
     def snapshot(self) -> dict[str, Any]:
         """The `run` part of `/stats`."""
         return {
@@ -105,6 +117,12 @@ class Stats:
                 "saved_tokens": self.saved_tokens,
                 "saved_usd": round(self.saved_usd, 6),
                 "all_time": self.saved_all_time(),
+            },
+            "prompt_cache": {
+                "falls": self.fall_count,
+                "lost_tokens": self.lost_tokens,
+                "lost_usd": round(self.lost_usd, 6),
+                "recent": list(self.falls),
             },
             "models": {m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()},
         }

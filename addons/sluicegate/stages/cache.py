@@ -18,12 +18,14 @@ import msgspec
 from sluicegate.core.cachekey import Asked, Bypass, tenant_of
 from sluicegate.core.cachekey.names import NamesIn, names_of_answer
 from sluicegate.core.cachekey.wishes import HEADER, Wishes, read_wishes
+from sluicegate.core.usage import Usage
 from sluicegate.exchange import Exchange, KeptBody
 from sluicegate.services import Services, log
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
 from sluicegate.stages.cache_plan import CacheFields, CachePlan, Plans
 from sluicegate.stages.cache_tee import Tee, may_keep
+from sluicegate.stages.prompt_cache import Sessions, inject, told, turn_of
 from sluicegate.stages.replay import replay
 from sluicegate.stores.cache import place_of
 from sluicegate.stores.cache.base import Entry, Head, Limits, Totals
@@ -36,6 +38,8 @@ __all__ = ["Cache"]
 
 _SHELVES: WeakKeyDictionary[Services, dict[str, Shelf]] = WeakKeyDictionary()
 """The stores that this process has open; a reload of the configuration opens none anew."""
+
+_SESSIONS: WeakKeyDictionary[Services, Sessions] = WeakKeyDictionary()
 
 _HIT = {"normalized": "HIT-NORM", "suffix": "HIT-SUFFIX"}
 _NOT_CACHED = "no answer to this request is cached, and only a cached one was asked for"
@@ -54,6 +58,7 @@ class Cache(Stage):
         self.plans = Plans(settings)
         self.prices = services.prices_for(settings)
         self.sealing = Sealing(own.encrypt_key.resolve(services.environ) if own.encrypt_key else None)
+        self.sessions = _SESSIONS.setdefault(services, Sessions())
         self.shelf = self._shelf() if self.plans.any_cache else None
         if self.plans.any_suffix:
             log.warning("cache.suffix", why="answers are replayed to conversations that only end alike")
@@ -77,10 +82,12 @@ class Cache(Stage):
         plan = self.plans.plan(x.facts.model or "")
         x.fields[self.name] = fields = CacheFields(plan)
         if plan.keys is None or self.shelf is None:
+            inject(x, plan)
             return None
         wishes = _wishes(x)
         if not (wishes.look or wishes.store) or not self._set_keys(x, fields, plan):
             x.label = "BYPASS"
+            inject(x, plan)
             return None
         fields.store = wishes.store
         keys = [key for _, key in fields.look]
@@ -97,10 +104,8 @@ class Cache(Stage):
         if "content-encoding" in request.headers:
             return False
         _, _, query = request.path.partition("?")
-        caller = getattr(x, "caller", None)  # where Identity runs
-        scope = (getattr(caller, "team", None) or getattr(caller, "key_id", None)) if caller else None
         asked = Asked(
-            tenant_of(scope, x.presented),
+            tenant_of(_scope(x), x.presented),
             x.surface,
             plan.model,
             request.data.content or b"",
@@ -153,12 +158,13 @@ class Cache(Stage):
             x.label, x.outcome, x.own_error, x.error = "REFUSED", "refused", True, _NOT_CACHED
             x.answer = native_response(504, _NOT_CACHED, exchange_id=x.id, fields=[(b"x-should-retry", b"false")])
             return
-        if not self.shelf.usable:
+        if self.shelf.usable:
+            x.label = "MISS"
+        else:
             x.label, fields.store = "BYPASS", False
-            return
-        x.label = "MISS"
         if fields.store:
             x.request.headers["accept-encoding"] = "identity"  # what is kept must do for every client
+        inject(x, fields.plan)
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -176,13 +182,35 @@ class Cache(Stage):
     # -- the end
     def settle(self, x: Exchange) -> None:
         fields: CacheFields | None = x.fields.get(self.name)
-        if fields is None or self.shelf is None:
+        if fields is None:
+            return
+        if self.plans.any_watch and x.surface == "messages":
+            self._watch(x, fields)
+        if self.shelf is None:
             return
         if self.settings.cache.snippet and x.label:
             fields.snippet = snippet_of(x.request.data.content or b"")
         tee = fields.tee
         if tee and x.outcome == "ok" and tee.whole(fields.plan.model, x.facts):
             self._keep(x, fields, tee)
+
+    def _watch(self, x: Exchange, fields: CacheFields) -> None:
+        """See whether the provider still had in its prompt cache what the request before left there."""
+        facts = x.call.facts if x.call and x.status == 200 else None
+        turn = turn_of(x, facts.usage, facts.model or fields.plan.model) if facts else None
+        if facts is None or turn is None:
+            return
+        found = self.sessions.next(x.session_id, x.agent_id, tenant_of(_scope(x), x.presented), turn)
+        if found:
+            fields.fall = told(found, self._price_of(x, found.lost_tokens, turn.model), quote=self.settings.cache.snippet)
+            self.services.stats.add_fall({"exchange": x.id, "session": x.session_id, "at": x.started_at, **fields.fall})
+
+    def _price_of(self, x: Exchange, lost: int, model: str) -> float | None:
+        """What it costs to write so many tokens anew instead of reading them."""
+        kind = self.plans.kind(x.target.provider if x.target else "")
+        write = self.prices.cost_usd(Usage(cache_write_5m_tokens=lost, known=True), model, kind)
+        read = self.prices.cost_usd(Usage(cache_read_tokens=lost, known=True), model, kind)
+        return None if write is None or read is None else write - read
 
     def _keep(self, x: Exchange, fields: CacheFields, tee: Tee) -> None:
         assert self.shelf
@@ -217,6 +245,15 @@ class Cache(Stage):
 
 def _plain(totals: Totals | None) -> dict[str, Any] | None:
     return None if totals is None else {**asdict(totals), "saved_usd": round(totals.saved_usd, 6)}
+
+
+def _scope(x: Exchange) -> str | None:
+    """Whose answers a virtual key may see: its team's, else its own; None where no Identity runs."""
+    caller = getattr(x, "caller", None)
+    if caller is None:
+        return None
+    team, key_id = getattr(caller, "team", None), getattr(caller, "key_id", None)
+    return f"team:{team}" if team else f"key:{key_id}" if key_id else None
 
 
 def _wishes(x: Exchange) -> Wishes:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from sluicegate.core.cachekey import KeyMaker, Rules, Tier
 from sluicegate.core.cachekey.normal import compile_strips
+from sluicegate.core.prompt_cache.inject import Ttl
 from sluicegate.settings import Settings
 from sluicegate.settings.sending import Route
 from sluicegate.stages.cache_tee import Tee
@@ -28,7 +29,7 @@ class CachePlan:
     """None: the response cache is off."""
     ttl_s: float
     inject: str = "off"
-    inject_ttl: str = "5m"
+    inject_ttl: Ttl = "5m"
     kinds: frozenset[str] = frozenset({"anthropic"})
     """Of the providers that the request may go to."""
 
@@ -44,6 +45,8 @@ class CacheFields:
     hit: Entry | None = None
     tee: Tee | None = None
     snippet: str = ""
+    fall: dict[str, Any] | None = None
+    """Why the provider read less from its prompt cache than was there."""
 
     @property
     def saved_tokens(self) -> int:
@@ -67,6 +70,9 @@ class Plans:
         self._known: dict[str, CachePlan] = {}
         modes = {own.mode, *(r.cache.mode for r in settings.routes)} - {None, "off"}
         self.any_cache = bool(modes)
+        injects = {own.prompt_cache.inject, *(r.cache.prompt_cache.inject for r in settings.routes)} - {None, "off"}
+        self.any_watch = bool(modes or injects)
+        """Whether the provider's prompt cache is watched."""
         self.any_suffix = "suffix" in modes
 
     def kind(self, provider: str) -> str:
