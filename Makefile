@@ -12,7 +12,7 @@ current = $(shell test -x $(PY) && test "`cat $(1) 2>/dev/null`" = "$(CURDIR)" &
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test check lint format bench test-clients clean FORCE
+.PHONY: help setup run demo test check lint format bench bench-cache test-clients clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ format: $(VENV)/.dev-ready ## Reformat the code and fix what ruff can fix
 
 bench: $(VENV)/.dev-ready ## Measure the promises on this machine
 	@$(PY) -m bench $(ARGS)
+
+bench-cache: $(VENV)/.dev-ready ## Measure what the response cache saves: calls, tokens, dollars, latency
+	@$(PY) -m bench.cache $(ARGS)
 
 test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs node and npm) through the gate
 	@sh scripts/install-clients || test -z "$$CI"

@@ -291,6 +291,23 @@ async def test_refresh_and_only_if_cached(bench: Bench) -> None:
     assert await bench.ask() == newer
 
 
+async def test_a_host_that_no_route_decides_on_has_its_own_answers(
+    bench: Bench, tmp_path: Path, services: Services
+) -> None:
+    """Without providers the door or the client says where a request goes; with routes the model does."""
+    await bench.ask()
+    await bench.ask(origin=(False, "elsewhere.test", 80))
+    assert bench.label == "MISS"
+    settings = routed(tmp_path, Route(model="*", targets=(Target(provider="a"),)))
+    with chain_of(Cache, Router, settings=settings, services=services) as chain:
+        other = Bench(chain)
+        await other.ask()
+        await other.ask(origin=(False, "elsewhere.test", 80))
+        assert other.label == "HIT"
+        await other.ask(origin=(False, "far.test", 80), mode="regular")
+        assert other.label == "MISS"
+
+
 async def test_other_paths_are_not_the_caches_affair(bench: Bench) -> None:
     """No label, no header."""
     await bench.ask(path="/v1/models", method="GET")

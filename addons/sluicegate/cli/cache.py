@@ -233,7 +233,7 @@ def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, ru
         headers.get("anthropic-version", ""),
         [v for k, v in fields if k == "anthropic-beta"],
         query,
-        session_of(headers, facts),
+        session_id=session_of(headers, facts),
     )
     keys = KeyMaker(rules).keys(asked)
     if isinstance(keys, Bypass):

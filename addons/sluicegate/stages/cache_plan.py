@@ -9,6 +9,8 @@ from typing import Any, Final, get_args
 from sluicegate.core.cachekey import KeyMaker, Rules, Tier
 from sluicegate.core.cachekey.normal import compile_strips
 from sluicegate.core.prompt_cache.inject import Ttl
+from sluicegate.providers import anthropic
+from sluicegate.providers.base import origin_of
 from sluicegate.settings import Settings
 from sluicegate.settings.sending import Route
 from sluicegate.stages.cache_tee import Tee
@@ -67,6 +69,8 @@ class Plans:
         self._makers: dict[str, KeyMaker] = {
             tier: KeyMaker(Rules(tier, strips, own.suffix_messages)) for tier in get_args(Tier)
         }
+        origins = [origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()]
+        self._hosts = frozenset((*origins, *anthropic.HOSTS)) if origins else frozenset()
         self._known: dict[str, CachePlan] = {}
         modes = {own.mode, *(r.cache.mode for r in settings.routes)} - {None, "off"}
         self.any_cache = bool(modes)
@@ -74,6 +78,10 @@ class Plans:
         self.any_watch = bool(modes or injects)
         """Whether the provider's prompt cache is watched."""
         self.any_suffix = "suffix" in modes
+
+    def routed(self, door: str, host: str) -> bool:
+        """Whether the routes decide where a request goes, as the Router sees it; else it goes where the client says."""
+        return bool(self._hosts) and (door == "reverse" or host.lower() in self._hosts)
 
     def kind(self, provider: str) -> str:
         """A provider's kind: its name is the operator's choice and says nothing about prices."""

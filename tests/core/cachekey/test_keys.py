@@ -121,6 +121,7 @@ FIELDS = {
     "version": "2026-10-21",
     "betas": ["context-1m"],
     "query": "beta=true",
+    "origin": "other.example:80",
 }
 
 

@@ -4,8 +4,9 @@
     normalized  without what differs between two identical runs of a client (normal.py)
     suffix      normalized, and of the messages the last few only
 
-Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, `anthropic-version` and
-`anthropic-beta`. Parts are hashed with their lengths, so that no text can move from one part to the next.
+Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, `anthropic-version`,
+`anthropic-beta`, and the host where no route decides on it. Parts are hashed with their lengths, so that no text can move
+from one part to the next.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class Asked:
     betas: Sequence[str] = ()
     """The anthropic-beta headers, each of which may list several flags."""
     query: str = ""
+    origin: str = ""
+    """Where it goes by itself; empty where routes decide by the model."""
     session_id: str | None = None
 
 
@@ -119,7 +122,7 @@ def _exact(asked: Asked) -> str:
 
 
 def _common(asked: Asked, flags: str) -> tuple[bytes, ...]:
-    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, asked.query)))
+    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, asked.query, asked.origin)))
 
 
 def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Tier, str]]:
