@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gatekit import BIN, Answer, Gate, Simulator, clean_env, wait_until
 from rawserver import LAST_CHUNK, Asked, Client, Peer, Upstream, chunk, head
 from recorded import Recording, recordings
+from rediskit import redis_server
 
 from conftest import StartGate
 
@@ -89,7 +91,9 @@ def test_every_recording_is_replayed_byte_for_byte(caching: Gate, upstream: Upst
     assert len(upstream.requests) == 1
 
 
-def test_a_hit_survives_a_restart_and_so_do_the_savings(simulator: Simulator, start_gate: StartGate, tmp_path: Any) -> None:
+def test_a_hit_survives_a_restart_and_so_do_the_savings(
+    simulator: Simulator, start_gate: StartGate, tmp_path: Path
+) -> None:
     """Kept on disk; /stats counts all time; the record says what was saved."""
     state = {"STATE": str(tmp_path / "shared")}
     with_state = {"config": CONFIG, "env": state}
@@ -109,7 +113,7 @@ def test_a_hit_survives_a_restart_and_so_do_the_savings(simulator: Simulator, st
     assert (record["cache"], record["cost_usd"], record["saved_tokens"]) == ("HIT", 0.0, saved["saved_tokens"])
 
 
-def test_two_gates_share_one_cache(simulator: Simulator, start_gate: StartGate, tmp_path: Any) -> None:
+def test_two_gates_share_one_cache(simulator: Simulator, start_gate: StartGate, tmp_path: Path) -> None:
     """What one has stored the other finds within a second; `sluicegate cache off` reaches both."""
     state = str(tmp_path / "shared")
     one, two = (start_gate(config=CONFIG, env={"STATE": state}) for _ in range(2))
@@ -131,6 +135,21 @@ def switch(word: str, gate: Gate, state: str) -> None:
     environment = clean_env({"STATE": state, "UPSTREAM": gate.upstream})
     command = [str(BIN / "sluicegate"), "cache", word, "--config", str(gate.config_file)]
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+
+
+def test_two_gates_share_a_redis_until_it_goes_away(simulator: Simulator, start_gate: StartGate, tmp_path: Path) -> None:
+    """A real one. Without it requests are served from upstream, at once but for the first, and an alarm is raised."""
+    with redis_server(tmp_path) as redis:
+        config = CONFIG + f'store: "{redis.url}"\n'
+        one, two = (start_gate(config=config) for _ in range(2))
+        assert label(one.post("/v1/messages", ASK, KEY)) == "MISS"
+        only = {**KEY, "x-sluicegate-cache": "only-if-cached"}
+        wait_until(lambda: label(two.post("/v1/messages", ASK, only)) == "HIT", "a hit")
+        wait_until(lambda: one.get("/stats").json()["run"]["cache"]["all_time"]["hits"] == 1, "the hit to be counted")
+        redis.stop()
+        answers = [two.post("/v1/messages", {**ASK, "max_tokens": n}, KEY) for n in (5, 6, 7)]
+    assert [(a.status, label(a)) for a in answers] == [(200, "BYPASS")] * 3
+    assert two.get("/stats").json()["alarms"] == {"cache.store": 1}
 
 
 def test_an_interrupted_stream_is_not_kept(simulator: Simulator, start_gate: StartGate) -> None:

@@ -148,10 +148,10 @@ async def test_a_similar_request_is_told_from_the_same(bench: Bench) -> None:
     assert bench.label == "HIT"
 
 
-async def test_suffix(tmp_path: Path, services: Services) -> None:
-    """An answer to a conversation that only ends alike; the closer tier goes first."""
+async def test_suffix(tmp_path: Path, services: Services, caplog: pytest.LogCaptureFixture) -> None:
+    """An answer to a conversation that only ends alike; the closer tier goes first. Warned about at start."""
     settings = config(tmp_path, "suffix", suffix_messages=1)
-    with chain_of(Cache, Router, settings=settings, services=services) as chain:
+    with caplog.at_level("WARNING"), chain_of(Cache, Router, settings=settings, services=services) as chain:
         bench = Bench(chain)
         await bench.ask()
         earlier = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}, *BODY["messages"]]  # type: ignore[misc]
@@ -159,6 +159,7 @@ async def test_suffix(tmp_path: Path, services: Services) -> None:
         assert bench.label == "HIT-SUFFIX"
         await bench.ask()
         assert bench.label == "HIT"
+    assert "cache.suffix" in caplog.text
 
 
 async def test_other_tenants_have_other_answers(bench: Bench) -> None:

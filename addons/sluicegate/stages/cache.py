@@ -77,7 +77,7 @@ class Cache(Stage):
 
     # -- the request
     def request(self, x: Exchange) -> Awaitable[None] | None:
-        if not x.inference or x.facts is None:
+        if not (self.plans.any_watch and x.inference) or x.facts is None:
             return None
         plan = self.plans.plan(x.facts.model or "")
         x.fields[self.name] = fields = CacheFields(plan)
@@ -185,7 +185,7 @@ class Cache(Stage):
         fields: CacheFields | None = x.fields.get(self.name)
         if fields is None:
             return
-        if self.plans.any_watch and x.surface == "messages":
+        if x.surface == "messages":
             self._watch(x, fields)
         if self.shelf is None:
             return

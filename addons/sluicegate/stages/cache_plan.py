@@ -76,7 +76,7 @@ class Plans:
         self.any_cache = bool(modes)
         injects = {own.prompt_cache.inject, *(r.cache.prompt_cache.inject for r in settings.routes)} - {None, "off"}
         self.any_watch = bool(modes or injects)
-        """Whether the provider's prompt cache is watched."""
+        """Whether either cache is used at all; then the provider's is watched."""
         self.any_suffix = "suffix" in modes
 
     def routed(self, door: str, host: str) -> bool:
