@@ -352,6 +352,15 @@ async def test_routes_have_their_own_way(tmp_path: Path, services: Services) -> 
             assert bench.label == "MISS"
 
 
+async def test_a_refusal_further_in_is_labelled_so(tmp_path: Path, services: Services) -> None:
+    """The Router has no route: nothing was looked for in vain."""
+    settings = routed(tmp_path, Route(model="other", targets=(Target(provider="a"),)))
+    with chain_of(Audit, Cache, Router, settings=settings, services=services) as chain:
+        bench = Bench(chain)
+        await bench.ask()
+        assert (bench.label, bench.record["cache"], bench.record["status"]) == ("REFUSED", "REFUSED", 404)
+
+
 async def test_a_fallbacks_answer_is_not_kept(tmp_path: Path, services: Services) -> None:
     """The first target is resting: what another model answers is no answer of the one that was asked."""
     targets = (Target(provider="a"), Target(provider="b", model="other-1"))

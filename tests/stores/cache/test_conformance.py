@@ -119,7 +119,7 @@ async def test_hits_are_counted_for_all_time(open_store: Open) -> None:
     store = open_store()
     await store.put(entry(1))
     await store.touch({key(1): Use(2, 30, 0.25), key(9): Use(1, 5, 0.5)})
-    await store.touch({key(1): Use(1, 15, 0.125)})
+    await asyncio.to_thread(store.touch_now, {key(1): Use(1, 15, 0.125)})
     (listed,) = await store.listing()
     assert listed.hits == 3
     totals = (await open_store().state()).totals
@@ -210,6 +210,9 @@ async def test_a_store_that_is_down(open_store: Open, tmp_path: Path) -> None:
         with pytest.raises(StoreError) as caught:
             await ask()
         assert "hunter2" not in str(caught.value)
+    if isinstance(store, RedisCache):
+        with pytest.raises(StoreError):
+            broken.touch_now(uses)
 
 
 def test_places(tmp_path: Path) -> None:

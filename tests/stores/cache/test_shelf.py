@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from pathlib import Path
 from typing import Any
@@ -91,7 +90,7 @@ async def test_hits_reach_the_store_together(shelf: Shelf, tmp_path: Path) -> No
     assert (totals.hits, totals.saved_tokens, totals.saved_usd) == (3, 30, 1.5)
     await shelf.settled()
     shelf.used("a" * 64, 10, 0.5)
-    await asyncio.to_thread(shelf.count_now)
+    shelf.count_now()
     fresh = Shelf(str(tmp_path / "cache.sqlite"), Limits(), Alarms())
     assert fresh.totals
     assert (fresh.totals.hits, fresh.totals.saved_usd) == (4, 2.0)

@@ -127,6 +127,10 @@ class CacheStore(Protocol):
         """Count hits, by key: the entries were used now, and saved so much."""
         ...
 
+    def touch_now(self, uses: Mapping[str, Use]) -> None:
+        """The same without a loop or threads: at the end of the process there are none any more."""
+        ...
+
     async def delete(self, key: str) -> bool: ...
 
     async def listing(self, prefix: str = "", limit: int = 1000) -> list[Listed]:

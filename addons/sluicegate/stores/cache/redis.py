@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -33,6 +33,7 @@ class RedisCache:
         self.limits = limits or Limits()
         self.found: State | None = None
         self._clock = clock
+        self._url = url
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         try:
             self._redis: Any = redis.from_url(
@@ -65,10 +66,25 @@ class RedisCache:
 
     async def touch(self, uses: Mapping[str, Use]) -> None:
         pipe = self._redis.pipeline(transaction=False)
-        for key, use in uses.items():
-            arguments = (key, self._clock(), use.hits, use.tokens, f"{use.usd:.12f}")
-            await self._touch((_ENTRY + key, _BY_USED, _NUMBERS), arguments, client=pipe)
+        for keys, arguments in self._touches(uses):
+            await self._touch(keys, arguments, client=pipe)
         await self._ask(pipe.execute())
+
+    def touch_now(self, uses: Mapping[str, Use]) -> None:
+        import redis
+
+        try:
+            with redis.Redis.from_url(self._url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as own:
+                count = own.register_script((_LUA / "touch.lua").read_text())
+                for keys, arguments in self._touches(uses):
+                    count(keys, arguments)
+        except self._errors as e:
+            raise StoreError(f"the cache's Redis does not answer as it should ({type(e).__name__})") from e
+
+    def _touches(self, uses: Mapping[str, Use]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
+        now = self._clock()
+        for key, use in uses.items():
+            yield (_ENTRY + key, _BY_USED, _NUMBERS), (key, now, use.hits, use.tokens, f"{use.usd:.12f}")
 
     async def delete(self, key: str) -> bool:
         keys = (_ENTRY + key, _BY_USED, _BY_EXPIRES, _SIZES, _NUMBERS)

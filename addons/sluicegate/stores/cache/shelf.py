@@ -181,10 +181,9 @@ class Shelf:
     def count_now(self) -> None:
         """At the end of the process, when no loop runs any more."""
         uses, self._uses = self._uses, {}
-        if uses:
-            with contextlib.suppress(StoreError, RuntimeError):
-                store = self._opener(self.place, self.limits)
-                asyncio.run(_touch_and_close(store, uses))
+        if uses and self._store:
+            with contextlib.suppress(StoreError):
+                self._store.touch_now(uses)
 
     # -- work that nobody waits for
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -210,8 +209,3 @@ class Shelf:
         if not self.down:
             self._alarm("cache.store", error=str(e), pause_s=DOWN_S)
         self._down_until = self._clock() + DOWN_S
-
-
-async def _touch_and_close(store: CacheStore, uses: dict[str, Use]) -> None:
-    await store.touch(uses)
-    await store.close()

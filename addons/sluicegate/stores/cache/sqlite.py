@@ -132,15 +132,19 @@ class SqliteCache:
 
     async def touch(self, uses: Mapping[str, Use]) -> None:
         now = self._clock()
-        sums = [sum(getattr(u, name) for u in uses.values()) for name in ("hits", "tokens", "usd")]
+        await self._write(lambda db: _count(db, uses, now))
 
-        def write(db: sqlite3.Connection) -> None:
-            hits = [(now, use.hits, key) for key, use in uses.items()]
-            db.executemany("UPDATE entries SET used = ?, hits = hits + ? WHERE key = ?", hits)
-            more = zip(sums, ("hits", "tokens", "usd"), strict=True)
-            db.executemany("UPDATE numbers SET value = value + ? WHERE name = ?", more)
-
-        await self._write(write)
+    def touch_now(self, uses: Mapping[str, Use]) -> None:
+        try:
+            db = _connect(self.path)
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                _count(db, uses, self._clock())
+                db.execute("COMMIT")
+            finally:
+                db.close()
+        except (sqlite3.Error, OSError) as e:
+            raise StoreError(f"the cache {self.path} cannot be written: {e}") from e
 
     async def delete(self, key: str) -> bool:
         gone: list[int] = []
@@ -162,6 +166,14 @@ class SqliteCache:
         await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
         self._threads.shutdown()
         self._reader.close()
+
+
+def _count(db: sqlite3.Connection, uses: Mapping[str, Use], now: float) -> None:
+    db.executemany(
+        "UPDATE entries SET used = ?, hits = hits + ? WHERE key = ?", [(now, u.hits, key) for key, u in uses.items()]
+    )
+    sums = [(sum(getattr(u, name) for u in uses.values()), name) for name in ("hits", "tokens", "usd")]
+    db.executemany("UPDATE numbers SET value = value + ? WHERE name = ?", sums)
 
 
 def _delete(db: sqlite3.Connection, key: str) -> int:
