@@ -21,8 +21,8 @@ from bench.workloads import WORKLOADS, Workload
 
 HEADINGS: Final = ("", "calls", "tokens", "dollars", "first byte ms", "CPU ms/request", "to off", "to bare")
 MEASURED: Final = ("4 KB JSON", "100 KB JSON", "stream")
-WARM_UP: Final = 20
-ALONE: Final = 30
+ALONE: Final = 6
+"""One in so many requests is sent by itself, for the time to first byte."""
 
 NOTES: Final = f"""\
 Medians over the rounds. calls, tokens, dollars: what the simulator served and billed for all rounds, at its own prices.
@@ -64,7 +64,7 @@ def measure(count: int, rounds: int, mode: str) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = {}
         for workload in (w for w in WORKLOADS if w.name in MEASURED):
             for proxy in proxies:
-                load.run(Job(proxy.port, workload.name, WARM_UP, 1))
+                load.run(Job(proxy.port, workload.name, max(2, count // 10), 1))
             found[workload.name] = _rows(upstream, proxies, load, workload, count, rounds)
     return found
 
@@ -76,7 +76,7 @@ def _rows(upstream: Simulator, proxies: list[Proxy], load: Load, workload: Workl
     for number in range(rounds):
         for proxy in proxies[number % len(proxies) :] + proxies[: number % len(proxies)]:
             _ask(upstream, "DELETE")
-            job = Job(proxy.port, workload.name, count, ALONE, proxy.pid)
+            job = Job(proxy.port, workload.name, count, max(2, count // ALONE), proxy.pid)
             results[proxy.name].append(load.run(job))
             bills[proxy.name].append(_ask(upstream, "GET"))
     return [

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
-import pytest
-from gatekit import BIN, Gate, Simulator, clean_env, request
+from gatekit import Gate, Simulator, request
+from typer.testing import CliRunner
 
 from conftest import StartGate
+from sluicegate.cli import app
 
 CONFIG = """\
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}
@@ -47,42 +47,46 @@ def test_a_long_conversation_costs_a_fraction(simulator: Simulator, start_gate: 
     assert cost["auto"] <= 0.3 * cost["off"], cost
 
 
-@pytest.mark.parametrize("place", ["tools", "system", "messages"])
-def test_a_planted_change_is_explained(simulator: Simulator, start_gate: StartGate, place: str) -> None:
+def change_tools(body: dict[str, Any]) -> str:
+    body["tools"][3]["description"] = "something else"
+    return "tools[3]"
+
+
+def change_system(body: dict[str, Any]) -> str:
+    body["system"][0]["text"] = SYSTEM.replace("careful", "careless", 1)
+    return "system[0]"
+
+
+def change_messages(body: dict[str, Any]) -> str:
+    body["messages"][1]["content"] = "B"
+    return "messages[1].content[0]"
+
+
+def test_planted_changes_are_explained(simulator: Simulator, start_gate: StartGate) -> None:
     """In the record, on /stats and by `sluicegate why`: which block, at which byte, what it cost."""
     gate = start_gate(config=CONFIG.replace("MODE", "auto"))
-    body: dict[str, Any] = {
-        "model": "claude-sonnet-4-5",
-        "max_tokens": 64,
-        "system": [{"type": "text", "text": SYSTEM}],
-        "tools": [dict(t) for t in TOOLS],
-        "messages": [
-            {"role": "user", "content": "a"},
-            {"role": "assistant", "content": "b"},
-            {"role": "user", "content": "c" * 9000},
-        ],
-        "metadata": {"user_id": json.dumps({"session_id": f"planted-{place}"})},
-    }
-    headers = {"x-api-key": f"k-{place}"}
-    for _ in range(2):
-        gate.post("/v1/messages", body, headers)
-    if place == "tools":
-        body["tools"][3]["description"] = "something else"
-    elif place == "system":
-        body["system"][0]["text"] = SYSTEM.replace("careful", "careless", 1)
-    else:
-        body["messages"][1]["content"] = "B"
-    gate.post("/v1/messages", body, headers)
-    falls = [r["prompt_cache_fall"] for r in gate.audit_records(count=3)]
-    assert falls[:2] == [None, None]
-    where = {"tools": "tools[3]", "system": "system[0]", "messages": "messages[1].content[0]"}[place]
-    assert (falls[2]["reason"], falls[2]["where"]) == ("changed", where)
-    assert falls[2]["lost_usd"] > 0
-    recent = gate.get("/stats").json()["run"]["prompt_cache"]["recent"]
-    assert [f["where"] for f in recent] == [where]
-    for source in (["--url", gate.url], ["--log", str(gate.state_dir / "audit.jsonl")]):
-        command = [str(BIN / "sluicegate"), "why", f"planted-{place}", *source]
-        said = subprocess.run(command, env=clean_env(), capture_output=True, text=True, timeout=60)
-        assert said.returncode == 0, said.stderr
-        assert f"{where} changed at byte" in said.stdout
-        assert "tokens were not read again" in said.stdout
+    for change in (change_tools, change_system, change_messages):
+        session = change.__name__
+        body: dict[str, Any] = {
+            "model": "claude-sonnet-4-5",
+            "max_tokens": 64,
+            "system": [{"type": "text", "text": SYSTEM}],
+            "tools": [dict(tool) for tool in TOOLS],
+            "messages": [{"role": role, "content": "a" * 9000} for role in ("user", "assistant", "user")],
+            "metadata": {"user_id": json.dumps({"session_id": session})},
+        }
+        before = len(gate.audit_records())
+        for _ in range(2):
+            gate.post("/v1/messages", body, {"x-api-key": session})
+        where = change(body)
+        gate.post("/v1/messages", body, {"x-api-key": session})
+        *fine, fall = [r["prompt_cache_fall"] for r in gate.audit_records(count=before + 3)[before:]]
+        assert fine == [None, None]
+        assert (fall["reason"], fall["where"]) == ("changed", where)
+        assert fall["lost_usd"] > 0
+        assert gate.get("/stats").json()["run"]["prompt_cache"]["recent"][-1]["where"] == where
+        for source in (["--url", gate.url], ["--log", str(gate.state_dir / "audit.jsonl")]):
+            said = CliRunner().invoke(app, ["why", session, *source])
+            assert said.exit_code == 0, said.output
+            assert f"{where} changed at byte" in said.stdout
+            assert "tokens were not read again" in said.stdout
