@@ -20,7 +20,7 @@ from sluicegate.settings.provider import Provider
 from sluicegate.settings.secret import Secret
 from sluicegate.settings.sending import Route, Target
 from sluicegate.stages import Audit, Cache, Router
-from sluicegate.stages.cache import snippet_of
+from sluicegate.stages.cache_asked import snippet_of
 from sluicegate.testing import chain_of, descend, fail, make_flow, planted, quiet, send_answer, the_exchange
 
 KEY = (b"x-api-key", b"sk-1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
@@ -104,8 +105,6 @@ class Explorer(App[None]):
         if not (one := self._chosen()):
             return
         own = self.settings.cache
-        import os
-
         found = await self.store.get(one.key)
         sealing = Sealing(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
         entry = sealing.open(found) if found else None

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-import msgspec
-
-from sluicegate.core.cachekey import Asked, Bypass, tenant_of
+from sluicegate.core.cachekey import Bypass
 from sluicegate.core.cachekey.names import NamesIn, names_of_answer
 from sluicegate.core.cachekey.wishes import HEADER, Wishes, read_wishes
 from sluicegate.core.usage import Usage
@@ -23,6 +21,7 @@ from sluicegate.exchange import Exchange, KeptBody
 from sluicegate.services import Services, log
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
+from sluicegate.stages.cache_asked import CacheHeaders, asked_of, snippet_of, take_headers, tenant
 from sluicegate.stages.cache_plan import CacheFields, Plans
 from sluicegate.stages.cache_tee import Tee, may_keep
 from sluicegate.stages.prompt_cache import Sessions, inject, told, turn_of
@@ -43,7 +42,6 @@ _SESSIONS: WeakKeyDictionary[Services, Sessions] = WeakKeyDictionary()
 
 _HIT = {"normalized": "HIT-NORM", "suffix": "HIT-SUFFIX"}
 _NOT_CACHED = "no answer to this request is cached, and only a cached one was asked for"
-_SNIPPET = 80
 
 
 class Cache(Stage):
@@ -84,7 +82,7 @@ class Cache(Stage):
         if plan.keys is None or self.shelf is None:
             inject(x, plan)
             return None
-        headers = _headers(x)
+        headers = take_headers(x)
         wishes = read_wishes(headers.cache_control, headers.own)
         if not (wishes.look or wishes.store) or not self._set_keys(x, fields, headers):
             x.label = "BYPASS"
@@ -98,24 +96,14 @@ class Cache(Stage):
         self._found(x, fields, None if known == "nothing" else known, wishes)
         return None
 
-    def _set_keys(self, x: Exchange, fields: CacheFields, headers: _Headers) -> bool:
+    def _set_keys(self, x: Exchange, fields: CacheFields, headers: CacheHeaders) -> bool:
         """False: the cache has nothing to do with this request."""
-        plan, d = fields.plan, x.request.data
+        plan = fields.plan
         assert plan.keys
         if headers.encoded:
             return False
-        asked = Asked(
-            tenant_of(_scope(x), x.presented),
-            x.surface,
-            plan.model,
-            d.content or b"",
-            headers.version,
-            headers.betas,
-            d.path.partition(b"?")[2].decode("utf-8", "surrogateescape"),
-            "" if self.plans.routed(x.door, x.origin[1]) else "{1}:{2}".format(*x.origin),
-            x.session_id,
-        )
-        keys = plan.keys.keys(asked)
+        origin = "" if self.plans.routed(x.door, x.origin[1]) else "{1}:{2}".format(*x.origin)
+        keys = plan.keys.keys(asked_of(x, plan.model, headers, origin))
         if isinstance(keys, Bypass):
             return False
         fields.exact, fields.look = keys.exact, keys.look
@@ -201,7 +189,7 @@ class Cache(Stage):
         turn = turn_of(x, facts.usage, facts.model or fields.plan.model) if facts else None
         if facts is None or turn is None:
             return
-        found = self.sessions.next(x.session_id, x.agent_id, tenant_of(_scope(x), x.presented), turn)
+        found = self.sessions.next(x.session_id, x.agent_id, tenant(x), turn)
         if found:
             fields.fall = told(found, self._price_of(x, found.lost_tokens, turn.model), quote=self.settings.cache.snippet)
             self.services.stats.add_fall({"exchange": x.id, "session": x.session_id, "at": x.started_at, **fields.fall})
@@ -246,63 +234,3 @@ class Cache(Stage):
 
 def _plain(totals: Totals | None) -> dict[str, Any] | None:
     return None if totals is None else {**asdict(totals), "saved_usd": round(totals.saved_usd, 6)}
-
-
-def _scope(x: Exchange) -> str | None:
-    """Whose answers a virtual key may see: its team's, else its own; None where no Identity runs."""
-    caller = getattr(x, "caller", None)
-    if caller is None:
-        return None
-    team, key_id = getattr(caller, "team", None), getattr(caller, "key_id", None)
-    return f"team:{team}" if team else f"key:{key_id}" if key_id else None
-
-
-@dataclass(slots=True)
-class _Headers:
-    """What the cache reads of a request's headers."""
-
-    version: str = ""
-    betas: tuple[str, ...] = ()
-    cache_control: str = ""
-    own: str = ""
-    has_own: bool = False
-    encoded: bool = False
-
-
-def _headers(x: Exchange) -> _Headers:
-    """In one pass, as most requests have a dozen headers; the gate's own is taken off."""
-    found = _Headers()
-    fields = x.request.data.headers.fields
-    for name, value in fields:
-        match name.lower():
-            case b"anthropic-version":
-                found.version = value.decode("utf-8", "surrogateescape")
-            case b"anthropic-beta":
-                found.betas = (*found.betas, value.decode("utf-8", "surrogateescape"))
-            case b"cache-control":
-                found.cache_control += "," + value.decode("latin-1")
-            case b"x-sluicegate-cache":
-                found.own, found.has_own = value.decode("latin-1"), True
-            case b"content-encoding":
-                found.encoded = True
-    if found.has_own:
-        x.request.data.headers.fields = tuple(f for f in fields if f[0].lower() != b"x-sluicegate-cache")
-    return found
-
-
-class _Asking(msgspec.Struct):
-    messages: list[msgspec.Raw] = []
-
-
-def snippet_of(body: bytes) -> str:
-    """The beginning of the last message, on one line; "" where there is none that can be read."""
-    try:
-        messages = msgspec.json.decode(body, type=_Asking).messages
-        content = msgspec.json.decode(messages[-1])["content"] if messages else ""
-        if isinstance(content, list):
-            texts = [b.get("text") or b.get("content") for b in content if isinstance(b, dict)]
-            content = next((t for t in reversed(texts) if isinstance(t, str)), "")
-        text = " ".join(str(content)[: _SNIPPET * 4].split())
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, TypeError, AttributeError):
-        return ""
-    return "".join(c if c.isprintable() else "?" for c in text)[:_SNIPPET]
