@@ -154,6 +154,16 @@ def test_stats(gate: Gate) -> None:
     assert json.loads(run(gate.state_dir, "stats", "--json", "--url", gate.url))["run"]["cache"]["labels"]["HIT"] == 1
 
 
+def test_the_key_of_a_request_is_the_key_of_its_entry(gate: Gate, tmp_path: Path) -> None:
+    """`cache key` with the request's own headers names what `cache list` lists."""
+    body = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "what is asked"}]}
+    (tmp_path / "asked.json").write_text(json.dumps(body))
+    config = ["--config", str(gate.config_file)]
+    said = run(gate.state_dir, "cache", "key", str(tmp_path / "asked.json"), "-H", "x-api-key: k", *config)
+    normalized = next(line.split()[1] for line in said.splitlines() if "normalized" in line)
+    assert normalized[:12] in run(gate.state_dir, "cache", "list", *config)
+
+
 def test_without_a_gate(tmp_path: Path) -> None:
     """One line that says what to do."""
     assert "no gate runs here" in run(tmp_path, "stats", code=2)
