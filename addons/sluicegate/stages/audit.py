@@ -150,7 +150,7 @@ class Audit(Stage):
             "cache_write_1h_tokens": usage.cache_write_1h_tokens if known else None,
             "cost_usd": None if cost is None else round(cost, 8),
             "saved_tokens": cached.saved_tokens if cached and hit else None,
-            "saved_usd": round(cached.saved_usd, 8) if cached and hit else None,
+            "saved_usd": round(hit.head.cost_usd, 8) if hit and hit.head.cost_usd is not None else None,
             "prompt_cache_fall": cached.fall if cached else None,
             "ttfb_ms": _ms(x.started, x.first_byte),
             "duration_ms": _ms(x.started, now),
