@@ -12,7 +12,7 @@ current = $(shell test -x $(PY) && test "`cat $(1) 2>/dev/null`" = "$(CURDIR)" &
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test check lint format bench bench-scrub test-clients soak clean FORCE
+.PHONY: help setup run demo test check lint format bench bench-scrub bench-cache test-clients soak clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev-ready ## Measure the promises on this machine
 
 bench-scrub: $(VENV)/.dev-ready ## Measure what finding secrets costs
 	@$(PY) -m bench.scrub
+
+bench-cache: $(VENV)/.dev-ready ## Measure what the response cache saves: calls, tokens, dollars, latency
+	@$(PY) -m bench.cache $(ARGS)
 
 test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs node and npm) through the gate
 	@sh scripts/install-clients || test -z "$$CI"

@@ -347,7 +347,7 @@ class Exchange:
     @property
     def facts(self) -> RequestFacts | None:
         """The request body's facts, read once per body; None where the body is no JSON object."""
-        if self.bridge is not None:
+        if self.bridge is not None and self.bridge.changes:
             return self.bridge.facts
         body = self.flow.request.data.content
         if not self.inference or not body:

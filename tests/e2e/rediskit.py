@@ -5,13 +5,15 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 import pytest
 from gatekit import free_port
 
-PROGRAM = shutil.which("redis-server")
+PROGRAM = shutil.which("redis-server") or shutil.which("valkey-server")
 START_S = 10.0
 
 
@@ -70,3 +72,11 @@ def need_redis_server() -> None:
     if PROGRAM is None:
         assert not os.environ.get("CI"), "redis-server is not on PATH; install it (apt-get install redis-server)"
         pytest.skip("redis-server is not on PATH; install it to run these tests (apt-get install redis-server)")
+
+
+@contextmanager
+def redis_server(folder: Path) -> Iterator[RedisServer]:
+    """A server for as long as a block lasts."""
+    need_redis_server()
+    with RedisServer(folder) as server:
+        yield server

@@ -63,3 +63,20 @@ def test_what_the_scrubber_did() -> None:
     assert scrub["names"] == {"restored": 300, "unknown": 300}
     assert len(scrub["withheld"]) == 201
     assert scrub["withheld"]["(other)"] == 100
+
+
+def test_what_the_caches_did() -> None:
+    """Labels, what hits saved in this run and of all time, what was lost in the provider's cache; the last are listed."""
+    stats = Stats(0)
+    assert stats.snapshot()["cache"] == {"labels": {}, "saved_tokens": 0, "saved_usd": 0.0, "all_time": None}
+    stats.saved_all_time = lambda: {"saved_usd": 9.0}
+    for label, tokens, usd in (("HIT", 10, 0.5), ("HIT", 20, None), ("MISS", None, None), (None, None, None)):
+        stats.add_cached(label, tokens, usd)
+    seen = stats.snapshot()["cache"]
+    assert (seen["labels"], seen["saved_tokens"], seen["saved_usd"]) == ({"HIT": 2, "MISS": 1}, 30, 0.5)
+    assert seen["all_time"] == {"saved_usd": 9.0}
+    for i in range(60):
+        stats.add_fall({"n": i, "lost_tokens": 10, "lost_usd": None if i else 0.25})
+    lost = stats.snapshot()["prompt_cache"]
+    assert (lost["falls"], lost["lost_tokens"], lost["lost_usd"]) == (60, 600, 0.25)
+    assert [f["n"] for f in lost["recent"]] == list(range(10, 60))

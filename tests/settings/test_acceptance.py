@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.settings import Settings, load, load_with_origins, refuse_unavailable
+from sluicegate.settings import Settings, load
 
 FOLDER = Path(__file__).parents[3] / "shared" / "acceptance"
 CONFIG = Path(__file__).parents[2] / "config"
@@ -21,13 +21,6 @@ def test_accepted_as_they_are(name: str) -> None:
     assert settings.state_dir == Path("/tmp/state")
     assert settings.audit.log == "file:/tmp/state/audit.jsonl"
     assert settings.effective()["state_dir"] == "/tmp/state"
-
-
-@needs_files
-@pytest.mark.parametrize("name", ["plain", "failover", "scrub", "limits", "providers"])
-def test_what_these_need_is_available(name: str) -> None:
-    """What they ask for is there."""
-    refuse_unavailable(*load_with_origins(FOLDER / f"{name}.yaml", ENVIRON))
 
 
 @needs_files

@@ -7,7 +7,21 @@ import sys
 import typer
 
 from sluicegate import __version__
-from sluicegate.cli import config, copilot, demo, environment, keys, run, simulate
+from sluicegate.cli import (
+    cache,
+    config,
+    copilot,
+    demo,
+    environment,
+    keys,
+    monitor,
+    price,
+    run,
+    simulate,
+    stats,
+    usage,
+    why,
+)
 
 __all__ = ["app", "main"]
 
@@ -28,6 +42,12 @@ app.command("schema")(config.schema)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.add_typer(copilot.app, name="copilot")
+app.command("stats")(stats.stats)
+app.command("monitor")(monitor.monitor)
+app.command("price")(price.price)
+app.command("usage")(usage.usage)
+app.command("why")(why.why)
+app.add_typer(cache.app, name="cache")
 
 
 def _version(show: bool) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sluicegate.core.usage import Usage
 
 __all__ = ["Stats"]
 
+_MAX_FALLS = 50
 _MAX_MODELS = 200
 """Model names come from requests; beyond this many they are counted together."""
 _MAX_TOOLS = 200
@@ -35,6 +36,15 @@ class Stats:
         self.models: dict[str, Counter[str]] = {}
         self.cost_by_model: dict[str, float] = {}
         self.scrub: dict[str, Counter[str]] = {"found": Counter(), "withheld": Counter(), "names": Counter()}
+        self.labels: Counter[str] = Counter()
+        self.saved_tokens = 0
+        self.saved_usd = 0.0
+        self.falls: deque[dict[str, Any]] = deque(maxlen=_MAX_FALLS)
+        self.fall_count = 0
+        self.lost_tokens = 0
+        self.lost_usd = 0.0
+        self.saved_all_time: Callable[[], dict[str, Any] | None] = lambda: None
+        """What the cache's store counted: over restarts, and of all processes that share it."""
 
     def add(
         self,
@@ -86,6 +96,20 @@ class Stats:
             self.scrub["withheld"][tool if known else "(other)"] += n
         self.scrub["names"].update({"restored": record["restored"], "unknown": record["unknown"]})
 
+    def add_cached(self, label: str | None, saved_tokens: int | None, saved_usd: float | None) -> None:
+        """Count what the cache did with an exchange."""
+        if label:
+            self.labels[label] += 1
+        self.saved_tokens += saved_tokens or 0
+        self.saved_usd += saved_usd or 0.0
+
+    def add_fall(self, fall: dict[str, Any]) -> None:
+        """Count a fall of a provider's prompt cache, and remember the last of them."""
+        self.falls.append(fall)
+        self.fall_count += 1
+        self.lost_tokens += fall["lost_tokens"]
+        self.lost_usd += fall["lost_usd"] or 0.0
+
     def snapshot(self) -> dict[str, Any]:
         """The `run` part of `/stats`."""
         return {
@@ -102,5 +126,17 @@ class Stats:
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "scrub": {part: dict(counts) for part, counts in self.scrub.items()},
+            "cache": {
+                "labels": dict(self.labels),
+                "saved_tokens": self.saved_tokens,
+                "saved_usd": round(self.saved_usd, 6),
+                "all_time": self.saved_all_time(),
+            },
+            "prompt_cache": {
+                "falls": self.fall_count,
+                "lost_tokens": self.lost_tokens,
+                "lost_usd": round(self.lost_usd, 6),
+                "recent": list(self.falls),
+            },
             "models": {m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()},
         }

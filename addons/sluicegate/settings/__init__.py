@@ -1,7 +1,6 @@
 """The configuration: typed, immutable, strict; every fault with its key, file and line."""
 
 from .errors import ConfigError
-from .features import refuse_unavailable, unavailable
 from .load import load, load_with_origins
 from .node import Origins
 from .provider import PRESETS, Provider
@@ -20,6 +19,4 @@ __all__ = [
     "load",
     "load_usable",
     "load_with_origins",
-    "refuse_unavailable",
-    "unavailable",
 ]

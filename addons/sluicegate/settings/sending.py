@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, field
 
+from .content import RouteCache
 from .scalars import Count, Factor, Pattern, Seconds, SecondsOrNone, Section, Status, Text
 
 
@@ -20,6 +21,7 @@ class Route(Section, frozen=True, kw_only=True):
 
     model: Pattern
     targets: Annotated[tuple[Target, ...], Meta(min_length=1)]
+    cache: RouteCache = field(default_factory=RouteCache)
 
 
 class Backoff(Section, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from sluicegate.core.identity import Caller
-from sluicegate.core.usage import ResponseFacts
+from sluicegate.core.usage import ResponseFacts, Usage
 from sluicegate.errors import Refused, StoreError
 from sluicegate.exchange import Exchange
 from sluicegate.inspect.line import line_of
@@ -22,8 +22,10 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.sinks import Sink
 from sluicegate.stages.base import Stage
+from sluicegate.stages.cache_plan import CacheFields
 from sluicegate.stages.cost import call_cost_usd
 from sluicegate.stages.scrubber import Scrubber, ScrubFields
+from sluicegate.stores.cache.base import Head
 from sluicegate.taps import Fate
 
 __all__ = ["Audit", "AuditFields"]
@@ -81,6 +83,7 @@ class Audit(Stage):
     def settle(self, x: Exchange) -> None:
         record = self._record(x, x.fields[self.name])
         x.flow.metadata["sluicegate"] = record
+        cached: CacheFields | None = x.fields.get("cache")
         facts = x.call.facts if x.call else None
         self.services.stats.add(
             outcome=record["outcome"],
@@ -93,7 +96,11 @@ class Audit(Stage):
         )
         if record["scrub"]:
             self.services.stats.add_scrub(record["scrub"])
-        self.services.monitor.publish(_served(record))
+        self.services.stats.add_cached(record["cache"], record["saved_tokens"], record["saved_usd"])
+        served = _served(record)
+        if cached and cached.snippet:
+            served["snippet"] = cached.snippet
+        self.services.monitor.publish(served)
         if self.sink:
             try:
                 self.log.msg("exchange", **record)
@@ -104,13 +111,17 @@ class Audit(Stage):
     def _record(self, x: Exchange, fields: AuditFields) -> dict[str, Any]:
         now = time.monotonic()
         request, call, d = x.facts, x.call, x.request.data
-        facts = (call.facts if call else None) or _NONE
+        cached: CacheFields | None = x.fields.get("cache")
+        hit = cached.hit if cached else None
+        facts = _replayed(hit.head) if hit else (call.facts if call else None) or _NONE
         usage = facts.usage
         served = facts.model
         cost = call_cost_usd(x, self.settings, self.prices)
         provider = x.target.provider if x.target else ""
         limiter = x.fields.get("limiter")
         scrub: ScrubFields | None = x.fields.get(Scrubber.name)
+        if hit:
+            cost = 0.0
         peer = x.flow.client_conn.peername
         known = usage.known
         return {
@@ -126,7 +137,7 @@ class Audit(Stage):
             "model": x.model or (request.model if request else None),
             "model_served": served,
             "model_rule": limiter.model_rule if limiter else None,
-            "stream": facts.stream if call and call.reader else bool(request and request.stream),
+            "stream": facts.stream if hit or (call and call.reader) else bool(request and request.stream),
             "status": x.status,
             "outcome": x.outcome,
             "cache": x.label,
@@ -136,6 +147,9 @@ class Audit(Stage):
             "cache_write_5m_tokens": usage.cache_write_5m_tokens if known else None,
             "cache_write_1h_tokens": usage.cache_write_1h_tokens if known else None,
             "cost_usd": None if cost is None else round(cost, 8),
+            "saved_tokens": cached.saved_tokens if cached and hit else None,
+            "saved_usd": round(hit.head.cost_usd, 8) if hit and hit.head.cost_usd is not None else None,
+            "prompt_cache_fall": cached.fall if cached else None,
             "ttfb_ms": _ms(x.started, x.first_byte),
             "duration_ms": _ms(x.started, now),
             "bytes_in": len(d.content or b""),
@@ -179,11 +193,22 @@ def _who(caller: Caller | None) -> dict[str, Any]:
 
 _NOBODY: dict[str, Any] = {"key_id": None, "key_name": None, "team": None, "user": None, "project": None, "tags": {}}
 _NONE = ResponseFacts()
-_SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "duration_ms", "session")
+_SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "saved_usd", "duration_ms", "session")
+
+
+def _replayed(head: Head) -> ResponseFacts:
+    """What a kept answer says of itself; it used nothing this time."""
+    return ResponseFacts(
+        model=head.model,
+        stop_reason=head.stop_reason,
+        tools=list(head.tools),
+        usage=Usage(known=head.surface == "messages"),
+        stream=head.stream,
+    )
 
 
 def _served(record: dict[str, Any]) -> dict[str, Any]:
-    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)
+    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)  # those that were saved, too
     return {
         "label": record["cache"],
         "model": record["model_served"] or record["model"],

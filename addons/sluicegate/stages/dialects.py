@@ -25,7 +25,7 @@ from sluicegate.core.messages import RequestFacts, read_request
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Fields
-from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source
+from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source, as_it_is
 from sluicegate.providers.plain import plain_fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
@@ -51,6 +51,11 @@ class Bridge:
     """None: the client's format is the provider's."""
     facts: RequestFacts | None = None
     """What the client's own request says of itself: the flow's is another one now."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether the request is another one for its target than for the client: then its body is not what it asked."""
+        return self.entered is not None or self.prepared.answering is not as_it_is
 
     @property
     def dropped(self) -> tuple[str, ...]:

@@ -237,7 +237,8 @@ class GateStream(HttpStream):
     def _stream_source(self, exchange: Exchange, source: ByteSource) -> layer.CommandGenerator[None]:
         yield from self.start_response_stream()
         while True:
-            yield SluicegatePullHook(self.flow)
+            if not source.closed:  # what is there as a whole need not be waited for
+                yield SluicegatePullHook(self.flow)
             if exchange.gone:
                 source.close("the client has gone")
             if (yield from self.check_killed(True)):

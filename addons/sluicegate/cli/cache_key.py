@@ -1,0 +1,82 @@
+"""`sluicegate cache key`: the keys of saved requests, and where two of them differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sluicegate.cli.places import fail
+from sluicegate.cli.reach import ConfigOption, read_settings
+from sluicegate.cli.table import rows
+from sluicegate.core.cachekey import Asked, Bypass, KeyMaker, Rules, read_body, tenant_of
+from sluicegate.core.cachekey.difference import first_difference
+from sluicegate.core.cachekey.normal import Strips, compile_strips, normalized
+from sluicegate.core.messages import read_request, session_of
+
+__all__ = ["key"]
+
+
+def key(
+    files: Annotated[list[Path], typer.Argument(help="Request bodies (JSON), one, or two to compare.")],
+    diff: Annotated[bool, typer.Option("--diff", help="Say where two requests first differ.")] = False,
+    header: Annotated[
+        list[str] | None, typer.Option("--header", "-H", help="A header of the request: 'anthropic-version: 2023-06-01'.")
+    ] = None,
+    query: Annotated[str, typer.Option(help="The path's query, without the question mark.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Print the keys of a request; with --diff, the first place where two requests differ as the cache sees them."""
+    settings = read_settings(config)
+    strips = compile_strips(settings.cache.strip.system, settings.cache.strip.messages)
+    bodies = [_read(file) for file in files]
+    if diff:
+        if len(bodies) != 2:
+            fail("--diff compares two files")
+        exact = settings.cache.mode == "exact"
+        left, right = (_plain(body, exact, strips) for body in bodies)
+        found = first_difference(left, right)
+        if found is None:
+            same = "byte for byte" if bodies[0] == bodies[1] else "as the cache sees them"
+            typer.echo(f"the same, {same}" if not exact or bodies[0] == bodies[1] else "they differ in white space alone")
+            raise typer.Exit(0 if not exact or bodies[0] == bodies[1] else 1)
+        typer.echo(f"{found.path}\n  {files[0]}: {found.left}\n  {files[1]}: {found.right}")
+        raise typer.Exit(1)
+    fields = [(k.strip().lower(), v.strip()) for k, _, v in (h.partition(":") for h in header or ())]
+    for file, body in zip(files, bodies, strict=True):
+        typer.echo(_keys(file, body, fields, query, Rules("suffix", strips, settings.cache.suffix_messages)))
+
+
+def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, rules: Rules) -> str:
+    facts, headers = read_request(body), dict(fields)
+    asked = Asked(
+        tenant_of(None, [(k.encode(), v.encode()) for k, v in fields if k in ("x-api-key", "authorization", "api-key")]),
+        "messages",
+        (facts.model if facts else None) or "",
+        body,
+        headers.get("anthropic-version", ""),
+        [v for k, v in fields if k == "anthropic-beta"],
+        query,
+        session_id=session_of(headers, facts),
+    )
+    keys = KeyMaker(rules).keys(asked)
+    if isinstance(keys, Bypass):
+        return f"{file}: no key: {keys.why}"
+    table = [("exact", keys.exact), *keys.look]
+    return f"{file}\n" + rows([(f"  {tier}", found) for tier, found in table])
+
+
+def _plain(body: bytes, exact: bool, strips: Strips) -> object:
+    value = read_body(body)
+    if value is None:
+        fail("a file is no JSON object that can be read strictly; such a request bypasses the cache")
+    facts = read_request(body)
+    return value if exact else normalized(value, strips, facts.session_id if facts else None)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as e:
+        fail(f"{file}: {e.strerror}")

@@ -1,0 +1,51 @@
+"""`sluicegate price`: what a model costs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sluicegate.cli.places import fail
+from sluicegate.cli.reach import ConfigOption, read_settings
+from sluicegate.cli.table import rows
+from sluicegate.core.pricing import Prices
+from sluicegate.core.usage import Usage
+from sluicegate.settings import Settings
+
+__all__ = ["KindOption", "price", "prices_of"]
+
+KindOption = Annotated[str, typer.Option(help="The provider's kind, such as anthropic, bedrock, vertex, openai.")]
+_KINDS_OF_TOKENS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache read": "cache_read_tokens",
+    "cache write 5m": "cache_write_5m_tokens",
+    "cache write 1h": "cache_write_1h_tokens",
+}
+_PROBE = 1000
+"""Tokens to ask the price of: below where any long-context price begins."""
+
+
+def price(
+    model: Annotated[str, typer.Argument(help="A model's name, as requests have it.")],
+    kind: KindOption = "anthropic",
+    config: ConfigOption = None,
+) -> None:
+    """Show a model's prices, in US dollars per million tokens; the configuration's own go first."""
+    prices = prices_of(read_settings(config))
+    found = {
+        name: prices.cost_usd(Usage(**{field: _PROBE}, known=True), model, kind)  # type: ignore[arg-type]
+        for name, field in _KINDS_OF_TOKENS.items()
+    }
+    if all(usd is None for usd in found.values()):
+        fail(f"no price is known for {model[:100]!r} of {kind}; give one under prices: in the configuration", 1)
+    table = [(name, "?" if usd is None else f"{usd / _PROBE * 1_000_000:.4g}") for name, usd in found.items()]
+    typer.echo(f"{model}, US dollars per million tokens\n{rows(table, ' r')}")
+
+
+def prices_of(settings: Settings) -> Prices:
+    """Built-in prices under the configuration's."""
+    from sluicegate.services import Services
+
+    return Services({}).prices_for(settings)

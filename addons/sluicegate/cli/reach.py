@@ -1,0 +1,90 @@
+"""How commands reach a running gate: by --url, else the newest gate that runs on this machine's state folder."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import msgspec
+import typer
+
+from sluicegate.cli.places import fail
+from sluicegate.settings import ConfigError, Settings, load
+
+__all__ = ["ConfigOption", "UrlOption", "ask", "open_page", "read_settings"]
+
+TOKEN = "SLUICEGATE_ADMIN_TOKEN"  # noqa: S105 - a variable's name
+_TIMEOUT_S = 10.0
+
+UrlOption = Annotated[
+    str | None, typer.Option("--url", help=f"The gate, e.g. http://127.0.0.1:4000. Its admin token is taken from {TOKEN}.")
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The gate's configuration file (YAML).")]
+
+
+def read_settings(config: Path | None) -> Settings:
+    """The settings of --config, else of SLUICEGATE_CONFIG, else the defaults."""
+    named = os.environ.get("SLUICEGATE_CONFIG")
+    try:
+        return load(config or (Path(named) if named else None), os.environ)
+    except ConfigError as e:
+        fail(e.report())
+
+
+def ask(page: str, url: str | None) -> Any:
+    """One of the gate's pages, as JSON; ends the command where it cannot be had."""
+    connection, response = open_page(page, url)
+    try:
+        return msgspec.json.decode(response.read())
+    except (msgspec.DecodeError, OSError) as e:
+        fail(f"the gate's {page} cannot be read: {type(e).__name__}")
+    finally:
+        connection.close()
+
+
+def open_page(
+    page: str, url: str | None, timeout_s: float | None = _TIMEOUT_S
+) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    """Open a page for reading; the caller closes the connection. Ends the command where the gate has none for us."""
+    host, port, target = _where(page, url)
+    connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
+    headers = {"accept": "*/*"}
+    if token := os.environ.get(TOKEN):
+        headers["x-sluicegate-admin"] = token
+    try:
+        connection.request("GET", target, headers=headers)
+        response = connection.getresponse()
+    except OSError as e:
+        fail(f"no gate answers at {host}:{port}: {e.strerror or type(e).__name__}; start one with `sluicegate run`")
+    if response.status != 200:
+        fail(f"the gate answers {response.status} to {page}: {_why(response.read())}")
+    return connection, response
+
+
+def _where(page: str, url: str | None) -> tuple[str, int, str]:
+    """Host, port, and what to ask there: on the regular door the pages live on a host of their own."""
+    if url:
+        u = urlsplit(url if "://" in url else f"http://{url}")
+        if u.scheme != "http" or not u.hostname:
+            fail("--url: expected something like http://127.0.0.1:4000")
+        return u.hostname, u.port or 80, page
+    from sluicegate.inspect.whereabouts import living
+    from sluicegate.policy import MAGIC_HOST
+    from sluicegate.services import state_folder
+
+    doors = [d for gate in living(state_folder(read_settings(None))) for d in gate["doors"]]
+    door = next((d for d in doors if d["mode"] == "reverse"), None) or next(iter(doors), None)
+    if door is None:
+        fail("no gate runs here; start one with `sluicegate run`, or name one with --url")
+    host = door["host"] if door["host"] not in ("", "::", "0.0.0.0") else "127.0.0.1"  # noqa: S104
+    return host, door["port"], page if door["mode"] == "reverse" else f"http://{MAGIC_HOST}{page}"
+
+
+def _why(body: bytes) -> str:
+    try:
+        return str(msgspec.json.decode(body)["error"]["message"])[:300]
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return "is that a gate?"

@@ -1,0 +1,65 @@
+"""`sluicegate stats`: what the running gate served, what it cost, what was saved."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from sluicegate.cli.reach import UrlOption, ask
+from sluicegate.cli.table import age, money, rows, size
+
+__all__ = ["stats"]
+
+
+def stats(
+    url: UrlOption = None, as_json: Annotated[bool, typer.Option("--json", help="As the gate's /stats says it.")] = False
+) -> None:
+    """Show the running gate's counters."""
+    found = ask("/stats", url)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
+        return
+    typer.echo(table_of(found))
+
+
+def table_of(found: dict[str, Any]) -> str:
+    """The page as tables."""
+    run = found["run"]
+    outcomes = ", ".join(f"{n} {name}" for name, n in run["outcomes"].items()) or "none yet"
+    parts = [
+        rows(
+            [
+                ("up", age(run["uptime_s"])),
+                ("requests", f"{run['requests']} ({outcomes}), {run['active']} under way"),
+                ("cost", money(run["cost_usd"])),
+                ("bytes", f"{size(run['bytes_in'])} in, {size(run['bytes_out'])} out"),
+            ]
+        )
+    ]
+    if run["models"]:
+        heads = ("model", "requests", "input", "output", "cache read", "cache write", "cost")
+        parts.append(rows([heads, *(_model(name, row) for name, row in run["models"].items())], "lrrrrrr"))
+    cache = run["cache"]
+    if cache["labels"]:
+        labels = ", ".join(f"{name} {n}" for name, n in sorted(cache["labels"].items()))
+        lines = [("cache", labels), ("saved", f"{cache['saved_tokens']} tokens, {money(cache['saved_usd'])} in this run")]
+        if ever := cache["all_time"]:
+            kept = f"{ever['entries']} entries, {size(ever['bytes'])}"
+            lines += [
+                ("", f"{ever['saved_tokens']} tokens, {money(ever['saved_usd'])} in {ever['hits']} hits of all time"),
+                ("kept", kept),
+            ]
+        parts.append(rows(lines))
+    if (lost := run["prompt_cache"])["falls"]:
+        parts.append(f"prompt cache  fell {lost['falls']} times: {lost['lost_tokens']} tokens, {money(lost['lost_usd'])}")
+    if found["alarms"]:
+        parts.append(rows([("alarms", ", ".join(f"{k} {n}" for k, n in found["alarms"].items()))]))
+    return "\n\n".join(parts)
+
+
+def _model(name: str, row: dict[str, Any]) -> tuple[str, ...]:
+    writes = row.get("cache_write_5m_tokens", 0) + row.get("cache_write_1h_tokens", 0)
+    counts = [row.get(f"{kind}_tokens", 0) for kind in ("input", "output", "cache_read")]
+    return name[:26], *map(str, (row["requests"], *counts, writes)), money(row["cost_usd"])

@@ -1,0 +1,37 @@
+"""Plain tables for terminals of 80 columns: no colour, no lines, numbers to the right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["age", "money", "rows", "size"]
+
+
+def rows(table: Sequence[Sequence[str]], right: str = "", gap: str = "  ") -> str:
+    """Lines of aligned cells. `right`: an `r` for each column that goes to the right, anything else for the others."""
+    widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
+    lines = []
+    for row in table:
+        sides = right.ljust(len(row))
+        cells = [c.rjust(w) if side == "r" else c.ljust(w) for c, w, side in zip(row, widths, sides, strict=True)]
+        lines.append(gap.join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def money(usd: float | None) -> str:
+    return "?" if usd is None else f"${usd:.4f}" if usd < 100 else f"${usd:,.0f}"
+
+
+def size(n: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if n < 1000:
+            return f"{n:.0f} {unit}"
+        n /= 1000
+    return f"{n:.1f} GB"
+
+
+def age(seconds: float) -> str:
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{max(0, seconds):.0f}s"

@@ -1,0 +1,75 @@
+"""Which answers may be kept, and which of their headers go with a replay."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+__all__ = ["REPLACED_ID", "kept_headers", "same_model"]
+
+Fields = Sequence[tuple[bytes, bytes]]
+
+REPLACED_ID: Final = b"x-sluicegate-original-request-id"
+"""Under this name a replay tells the request id that the provider gave the recorded call."""
+
+_DATE: Final = re.compile(r"-(20\d{6}|20\d\d-\d\d-\d\d|latest)$")
+_VERSION: Final = re.compile(r"-v\d+(:\d+)?$")
+_CONTEXT: Final = re.compile(r"\[\w+\]$")
+_VENDOR: Final = "anthropic."
+
+
+def same_model(asked: str, served: str | None) -> bool:
+    """Whether an answer's model is the one that was asked for, in whatever spelling.
+
+    Providers spell one model in several ways: `us.anthropic.claude-opus-4-1-20250805-v1:0` (Bedrock),
+    `claude-opus-4-1@20250805` (Vertex), `anthropic/claude-opus-4.1` (OpenRouter). A name without a date stands for
+    whatever date serves it; two dates are two models.
+    """
+    if not served:
+        return False
+    (a, a_date), (b, b_date) = _parts(asked), _parts(served)
+    return a == b and (a_date == b_date or not a_date)
+
+
+def _parts(model: str) -> tuple[str, str]:
+    """A name without its vendor and date, and its date; none for `latest`."""
+    name = _CONTEXT.sub("", model.lower().rpartition("/")[2])
+    name = name[name.find(_VENDOR) + len(_VENDOR) :] if _VENDOR in name else name
+    name = _VERSION.sub("", name).replace("@", "-").replace(".", "-")
+    found = _DATE.search(name)
+    if not found:
+        return name, ""
+    date = found[1].replace("-", "")
+    return name[: found.start()], "" if date == "latest" else date
+
+
+_DROPPED: Final = frozenset(
+    {
+        # of the connection and its framing (RFC 9110, 7.6.1); a replay is not encoded
+        b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade",
+        b"content-length", b"content-encoding", b"alt-svc", b"via", b"strict-transport-security",
+        # of that one request
+        b"date", b"age", b"expires", b"set-cookie", b"request-id", b"x-request-id", b"cf-ray", b"cf-cache-status",
+        b"server-timing", b"traceresponse", b"x-envoy-upstream-service-time", b"retry-after", b"retry-after-ms",
+        b"x-should-retry", b"nel", b"report-to",
+        # about credentials
+        b"www-authenticate", b"proxy-authenticate", b"anthropic-organization-id", b"openai-organization", b"openai-project",
+    }
+)  # fmt: skip
+_DROPPED_PREFIXES: Final = (
+    b"anthropic-ratelimit-", b"x-ratelimit-", b"x-sluicegate-", b"proxy-", b"x-amzn-requestid", b"x-amz-cf-",
+)  # fmt: skip
+
+
+def kept_headers(fields: Fields) -> list[tuple[bytes, bytes]]:
+    """An answer's headers that still say something true when it is replayed; the request id under another name."""
+    connection = {t.strip().lower() for k, v in fields if k.lower() == b"connection" for t in v.split(b",")}
+    kept: list[tuple[bytes, bytes]] = []
+    for name, value in fields:
+        low = name.lower()
+        if low in (b"request-id", b"x-request-id") and not any(k == REPLACED_ID for k, _ in kept):
+            kept.append((REPLACED_ID, value))
+        elif low not in _DROPPED and low not in connection and not low.startswith(_DROPPED_PREFIXES):
+            kept.append((name, value))
+    return kept

@@ -1,0 +1,163 @@
+"""A request without what differs between two identical runs of the same client.
+
+Left out: Claude Code's attribution block, `metadata.user_id`, the session's id wherever it is named, every cache_control,
+the order in which parallel tool results came back, and what the operator's expressions match. All else stays, keys in
+their order. The values given are not changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["ATTRIBUTION", "NO_STRIPS", "Strip", "Strips", "compile_strips", "is_attribution", "normalized"]
+
+Strip = Callable[[str], str]
+"""A text without what an expression matches."""
+
+ATTRIBUTION: Final = "x-anthropic-billing-header:"
+"""How the block begins that Claude Code puts first in `system`; it names the version and a value per request."""
+
+_UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_SESSION: Final = "<session>"
+
+
+@dataclass(frozen=True, slots=True)
+class Strips:
+    """What the operator leaves out of texts in `system` and in `messages`."""
+
+    system: tuple[Strip, ...] = ()
+    messages: tuple[Strip, ...] = ()
+
+
+NO_STRIPS: Final = Strips()
+
+
+def compile_strips(system: tuple[str, ...], messages: tuple[str, ...]) -> Strips:
+    """The operator's expressions, run by RE2: linear in the text, whatever the expression. ValueError for a wrong one."""
+    return Strips(tuple(map(_compiled, system)), tuple(map(_compiled, messages)))
+
+
+def _compiled(pattern: str) -> Strip:
+    import re2
+
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        compiled = re2.compile(pattern, options)
+    except re2.error as e:
+        said = e.args[0] if e.args else b""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise ValueError(text.partition(": ")[0]) from None  # what follows quotes the expression
+
+    def strip(text: str) -> str:
+        out: str = compiled.sub("", text)
+        return out
+
+    return strip
+
+
+def is_attribution(block: object) -> bool:
+    """Whether a system block is Claude Code's attribution."""
+    return isinstance(block, dict) and isinstance(text := block.get("text"), str) and text.startswith(ATTRIBUTION)
+
+
+def normalized(body: dict[str, Any], strips: Strips = Strips(), session_id: str | None = None) -> dict[str, Any]:
+    """A copy of a request's JSON for comparison; never to be sent."""
+    out = {k: v for k, v in body.items() if k != "cache_control"}
+    forget = _forgetting(session_id)
+    if isinstance(metadata := out.get("metadata"), dict):
+        out["metadata"] = {k: v for k, v in metadata.items() if k != "user_id"}
+        if not out["metadata"]:
+            del out["metadata"]
+    if isinstance(tools := out.get("tools"), list):
+        out["tools"] = [_unmarked(tool) for tool in tools]
+    if "system" in out:
+        out["system"] = _system(out["system"], (*forget, *strips.system))
+    if isinstance(messages := out.get("messages"), list):
+        steps = (*forget, *strips.messages)
+        out["messages"] = [_message(message, steps) for message in messages]
+    return out
+
+
+def _forgetting(session_id: str | None) -> tuple[Strip, ...]:
+    """Only what looks like nothing else: a session called "yes" must not make two prompts alike."""
+    if session_id is None or not _UUID.fullmatch(session_id):
+        return ()
+    return (lambda text: text.replace(session_id, _SESSION),)
+
+
+def _unmarked(block: Any) -> Any:
+    if isinstance(block, dict) and "cache_control" in block:
+        return {k: v for k, v in block.items() if k != "cache_control"}
+    return block
+
+
+def _system(system: Any, steps: tuple[Strip, ...]) -> Any:
+    if isinstance(system, str):
+        first, newline, rest = system.partition("\n")
+        return _stripped(rest if newline and first.startswith(ATTRIBUTION) else system, steps)
+    if isinstance(system, list):
+        return [_block(b, steps) for b in system if not is_attribution(b)]
+    return system
+
+
+def _message(message: Any, steps: tuple[Strip, ...]) -> Any:
+    if not isinstance(message, dict):
+        return message
+    content = message.get("content")
+    if isinstance(content, str):
+        return {**message, "content": _stripped(content, steps)}
+    if not isinstance(content, list):
+        return message
+    return {**message, "content": _results_sorted([_block(b, steps) for b in content])}
+
+
+def _block(block: Any, steps: tuple[Strip, ...]) -> Any:
+    if not isinstance(block, dict):
+        return block
+    block = _unmarked(block)
+    if steps and isinstance(text := block.get("text"), str):
+        block = {**block, "text": _stripped(text, steps)}
+    if block.get("type") == "tool_result" or block.get("type") == "document":
+        content = block.get("content")
+        if isinstance(content, str):
+            block = {**block, "content": _stripped(content, steps)}
+        elif isinstance(content, list):
+            block = {**block, "content": [_inner(b, steps) for b in content]}
+    return block
+
+
+def _inner(block: Any, steps: tuple[Strip, ...]) -> Any:
+    """A block within a tool result: text, images; nothing in it has blocks of its own."""
+    block = _unmarked(block)
+    if steps and isinstance(block, dict) and isinstance(text := block.get("text"), str):
+        return {**block, "text": _stripped(text, steps)}
+    return block
+
+
+def _stripped(text: str, steps: tuple[Strip, ...]) -> str:
+    for step in steps:
+        text = step(text)
+    return text
+
+
+def _results_sorted(blocks: list[Any]) -> list[Any]:
+    """Each contiguous run of tool results in the order of their ids: they came back in the order in which tools ended."""
+    out: list[Any] = []
+    run: list[Any] = []
+    for block in blocks:
+        if isinstance(block, dict) and block.get("type") == "tool_result":
+            run.append(block)
+            continue
+        out += sorted(run, key=_result_id)
+        run = []
+        out.append(block)
+    return [*out, *sorted(run, key=_result_id)]
+
+
+def _result_id(block: dict[str, Any]) -> str:
+    found = block.get("tool_use_id")
+    return found if isinstance(found, str) else ""

@@ -1,0 +1,163 @@
+"""cache_control for clients that set none (docs.anthropic.com, "Prompt caching").
+
+At most four markers: the last tool that is not deferred, the last stable system block, the end of the previous turn where
+more was added than the provider looks back over, and the automatic one at the end. Nothing is reordered, every other value
+keeps its bytes, and the same body always gets the same markers: a conversation's prefix must not change between turns.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final, Literal
+
+import msgspec
+
+from sluicegate.core.cachekey.normal import is_attribution
+
+__all__ = ["Ttl", "injected", "is_marked", "least_tokens"]
+
+Ttl = Literal["5m", "1h"]
+Fields = dict[str, msgspec.Raw]
+
+_MARK: Final = b'"cache_control"'
+_LOOK_BACK: Final = 15
+"""More blocks than this since the last turn's end: the provider looks 20 back from a marker, and may not find it."""
+_NOT_MARKABLE: Final = ("thinking", "redacted_thinking")
+_UNSTABLE: Final = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d")
+"""A time of day in a system block: it will be another one next time, and so will all that comes after it."""
+
+_LEAST: Final = (
+    ("opus-4-1", 1024), ("opus-4-2", 1024), ("opus-4@", 1024), ("3-opus", 1024), ("opus", 4096),
+    ("3-5-haiku", 2048), ("haiku-3", 2048), ("3-haiku", 2048), ("haiku", 4096), ("", 1024),
+)  # fmt: skip
+_BYTES_A_TOKEN: Final = 4
+
+
+def least_tokens(model: str) -> int:
+    """The shortest prefix, in tokens, that the provider caches for a model; the first row that fits counts."""
+    name = model.lower().replace(".", "-")
+    return next(n for part, n in _LEAST if part in name)
+
+
+def is_marked(body: bytes) -> bool:
+    """Whether the client sets markers of its own, anywhere."""
+    return _MARK in body or b"\\u005f" in body.lower() or b"\\u0063" in body.lower()  # or may hide one behind escapes
+
+
+def injected(body: bytes, ttl: Ttl = "5m", *, always: bool = False, automatic: bool = True) -> bytes | None:
+    """The body with markers; None where it must stay as it is.
+
+    `always`: also where the prompt is shorter than what the provider caches. `automatic`: the provider knows cache_control
+    at the top level; else (legacy Bedrock) the last block that can carry one gets it.
+    """
+    if is_marked(body):
+        return None
+    try:
+        fields = msgspec.json.decode(body, type=Fields)
+        model = msgspec.json.decode(fields["model"], type=str)
+        if not always and len(body) // _BYTES_A_TOKEN < least_tokens(model):
+            return None
+        return _Injection(fields, ttl).run(automatic=automatic)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, ValueError):
+        return None
+
+
+class _Injection:
+    def __init__(self, fields: Fields, ttl: Ttl) -> None:
+        self.fields = fields
+        self.marked = False
+        control = {"type": "ephemeral"} if ttl == "5m" else {"type": "ephemeral", "ttl": ttl}
+        self.control = msgspec.Raw(msgspec.json.encode(control))
+
+    def run(self, *, automatic: bool) -> bytes | None:
+        self._mark_tools()
+        stable = self._mark_system()
+        if stable is None:
+            return None
+        if stable:
+            messages = msgspec.json.decode(self.fields["messages"], type=list[msgspec.Raw])
+            self._mark_previous_turn(messages)
+            if automatic:
+                self.fields["cache_control"] = self.control
+                self.marked = True
+            elif (last := self._marked(messages[-1])) is not None:
+                messages[-1] = last
+                self.marked = True
+            self.fields["messages"] = msgspec.Raw(msgspec.json.encode(messages))
+        return msgspec.json.encode(self.fields) if self.marked else None
+
+    def _mark_tools(self) -> None:
+        if "tools" not in self.fields:
+            return
+        tools = msgspec.json.decode(self.fields["tools"], type=list[Fields])
+        for i in range(len(tools) - 1, -1, -1):
+            if tools[i].get("defer_loading") != msgspec.Raw(b"true"):
+                tools[i]["cache_control"] = self.control
+                self.marked = True
+                self.fields["tools"] = msgspec.Raw(msgspec.json.encode(tools))
+                return
+
+    def _mark_system(self) -> bool | None:
+        """Whether what comes after `system` can be cached at all; None: leave the body alone."""
+        raw = self.fields.get("system")
+        if raw is None:
+            return True
+        system = msgspec.json.decode(raw)
+        if isinstance(system, str):
+            if _UNSTABLE.search(system):
+                return False
+            if system:
+                block = {"type": "text", "text": msgspec.Raw(bytes(raw)), "cache_control": self.control}
+                self.fields["system"] = msgspec.Raw(msgspec.json.encode([block]))
+                self.marked = True
+            return True
+        if not isinstance(system, list) or any(is_attribution(block) for block in system):
+            return None
+        blocks = msgspec.json.decode(raw, type=list[Fields])
+        texts = [block.get("text") for block in system]
+        unstable = next(
+            (i for i, text in enumerate(texts) if isinstance(text, str) and _UNSTABLE.search(text)), len(blocks)
+        )
+        for i in range(unstable - 1, -1, -1):
+            if texts[i]:
+                blocks[i]["cache_control"] = self.control
+                self.fields["system"] = msgspec.Raw(msgspec.json.encode(blocks))
+                self.marked = True
+                break
+        return unstable == len(blocks)
+
+    def _mark_previous_turn(self, messages: list[msgspec.Raw]) -> None:
+        """Where the previous request ended, if too much came since for the provider to find that end by itself."""
+        plain = [msgspec.json.decode(m, type=_Message) for m in messages]
+        at = len(plain) - 1
+        while at >= 0 and plain[at].role != "assistant":
+            at -= 1
+        while at >= 0 and plain[at].role == "assistant":
+            at -= 1
+        added = sum(len(m.content) if isinstance(m.content, list) else 1 for m in plain[at + 1 :])
+        if at >= 0 and added > _LOOK_BACK and (marked := self._marked(messages[at])) is not None:
+            messages[at] = marked
+            self.marked = True
+
+    def _marked(self, raw: msgspec.Raw) -> msgspec.Raw | None:
+        """A message with a marker on its last block that can carry one; None where none can."""
+        message = msgspec.json.decode(raw, type=Fields)
+        content = msgspec.json.decode(message["content"])
+        if isinstance(content, str):
+            if not content:
+                return None
+            block = {"type": "text", "text": message["content"], "cache_control": self.control}
+            message["content"] = msgspec.Raw(msgspec.json.encode([block]))
+            return msgspec.Raw(msgspec.json.encode(message))
+        blocks = msgspec.json.decode(message["content"], type=list[Fields])
+        for i in range(len(blocks) - 1, -1, -1):
+            if content[i].get("type") not in _NOT_MARKABLE and content[i].get("text") != "":
+                blocks[i]["cache_control"] = self.control
+                message["content"] = msgspec.Raw(msgspec.json.encode(blocks))
+                return msgspec.Raw(msgspec.json.encode(message))
+        return None
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: Any = None

@@ -1,0 +1,240 @@
+"""Cache: answers what was asked before, and keeps what the provider answers. Steps aside where anything goes wrong.
+
+It stands behind the Scrubber: it sees placeholders only, and what it replays goes through the Scrubber's restoring tap. The
+look-up comes first; cache_control for the provider's own prompt cache is put in after it, so that the key knows nothing
+of it. An answer is kept only whole, from the model that was asked, and with what it cost; a hit costs nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable
+from dataclasses import asdict
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+from sluicegate.core.cachekey import Bypass
+from sluicegate.core.cachekey.names import NamesIn, names_of_answer
+from sluicegate.core.cachekey.wishes import HEADER, Wishes, read_wishes
+from sluicegate.core.usage import Usage
+from sluicegate.exchange import Exchange, KeptBody
+from sluicegate.services import Services, log
+from sluicegate.settings import Settings
+from sluicegate.stages.base import Stage
+from sluicegate.stages.cache_asked import CacheHeaders, asked_of, snippet_of, take_headers, tenant
+from sluicegate.stages.cache_plan import CacheFields, Plans
+from sluicegate.stages.cache_tee import Tee, may_keep
+from sluicegate.stages.prompt_cache import Sessions, inject, told, turn_of
+from sluicegate.stages.replay import replay
+from sluicegate.stores.cache import place_of
+from sluicegate.stores.cache.base import Entry, Head, Limits, Totals
+from sluicegate.stores.cache.sealing import Sealing
+from sluicegate.stores.cache.shelf import Shelf
+from sluicegate.taps import Fate
+from sluicegate.upstream.native import native_response
+
+__all__ = ["Cache"]
+
+_SHELVES: WeakKeyDictionary[Services, dict[str, Shelf]] = WeakKeyDictionary()
+"""The stores that this process has open; a reload of the configuration opens none anew."""
+
+_SESSIONS: WeakKeyDictionary[Services, Sessions] = WeakKeyDictionary()
+
+_HIT = {"normalized": "HIT-NORM", "suffix": "HIT-SUFFIX"}
+_NOT_CACHED = "no answer to this request is cached, and only a cached one was asked for"
+
+
+class Cache(Stage):
+    name: ClassVar[str] = "cache"
+    fate: ClassVar[Fate] = "aside"
+    finders: ClassVar[list[NamesIn]] = []
+    """Whoever makes placeholders adds how to find them in a text."""
+
+    def __init__(self, settings: Settings, services: Services) -> None:
+        super().__init__(settings, services)
+        own = settings.cache
+        self.plans = Plans(settings)
+        self.prices = services.prices_for(settings)
+        self.sealing = Sealing(own.encrypt_key.resolve(services.environ) if own.encrypt_key else None)
+        self.sessions = _SESSIONS.setdefault(services, Sessions())
+        self.shelf = self._shelf() if self.plans.any_cache else None
+        if self.plans.any_suffix:
+            log.warning("cache.suffix", why="answers are replayed to conversations that only end alike")
+
+    def _shelf(self) -> Shelf:
+        own = self.settings.cache
+        limits = Limits(own.max_entries, own.max_bytes)
+        place = place_of(self.settings.store, self.settings.state_dir)
+        shelves = _SHELVES.setdefault(self.services, {})
+        if place not in shelves:
+            shelves[place] = Shelf(place, limits, self.services.alarm)
+        shelf = shelves[place]
+        shelf.limit(limits)
+        self.services.stats.saved_all_time = lambda: _plain(shelf.all_time())
+        return shelf
+
+    @classmethod
+    def idle(cls, settings: Settings) -> bool:
+        return not Plans.any_used(settings)
+
+    # -- the request
+    def request(self, x: Exchange) -> Awaitable[None] | None:
+        if not self.plans.any_watch or x.surface not in ("messages", "count_tokens") or x.facts is None:
+            return None
+        plan = self.plans.plan(x.facts.model or "")
+        x.fields[self.name] = fields = CacheFields(plan)
+        if plan.keys is None or self.shelf is None:
+            inject(x, plan)
+            return None
+        headers = take_headers(x)
+        wishes = read_wishes(headers.cache_control, headers.own)
+        if not (wishes.look or wishes.store) or not self._set_keys(x, fields, headers):
+            x.label = "BYPASS"
+            inject(x, plan)
+            return None
+        fields.store = wishes.store
+        keys = [key for _, key in fields.look]
+        known = self.shelf.peek(keys if wishes.look else ())
+        if known is None:
+            return self._look(x, fields, keys, wishes)
+        self._found(x, fields, None if known == "nothing" else known, wishes)
+        return None
+
+    def _set_keys(self, x: Exchange, fields: CacheFields, headers: CacheHeaders) -> bool:
+        """False: the cache has nothing to do with this request."""
+        plan = fields.plan
+        assert plan.keys
+        if headers.encoded:
+            return False
+        origin = "" if self.plans.routed(x.door, x.origin[1]) else "{1}:{2}".format(*x.origin)
+        keys = plan.keys.keys(asked_of(x, plan.model, headers, origin))
+        if isinstance(keys, Bypass):
+            return False
+        fields.exact, fields.look = keys.exact, keys.look
+        return True
+
+    async def _look(self, x: Exchange, fields: CacheFields, keys: list[str], wishes: Wishes) -> None:
+        assert self.shelf
+        self._found(x, fields, await self.shelf.find(keys if wishes.look else ()), wishes)
+
+    def _found(self, x: Exchange, fields: CacheFields, found: Entry | None, wishes: Wishes) -> None:
+        entry = self.sealing.open(found) if found else None
+        if entry and self._fits(x, entry, wishes):
+            self._hit(x, fields, entry)
+        else:
+            self._missed(x, fields, wishes)
+
+    def _fits(self, x: Exchange, entry: Entry, wishes: Wishes) -> bool:
+        if wishes.max_age_s is not None and time.time() - entry.created > wishes.max_age_s:
+            return False
+        if not entry.head.names:
+            return True
+        body = (x.request.data.content or b"").decode("utf-8", "replace")
+        return self._names_in(body) >= set(entry.head.names)
+
+    def _names_in(self, text: str) -> frozenset[str]:
+        return frozenset().union(*(find(text) for find in self.finders))
+
+    def _hit(self, x: Exchange, fields: CacheFields, entry: Entry) -> None:
+        assert self.shelf
+        tier = next(tier for tier, key in fields.look if key == entry.key)
+        x.label = "HIT" if tier == "exact" or fields.exact == entry.head.exact else _HIT[tier]
+        fields.hit, fields.store = entry, False
+        x.answer, x.source = replay(entry, self.settings.cache.pace)
+        x.kept = KeptBody()
+        x.kept.add(entry.body)
+        self.shelf.used(entry.key, fields.saved_tokens, fields.saved_usd)
+
+    def _missed(self, x: Exchange, fields: CacheFields, wishes: Wishes) -> None:
+        assert self.shelf
+        if wishes.only_if_cached:
+            x.label, x.outcome, x.own_error, x.error = "REFUSED", "refused", True, _NOT_CACHED
+            x.answer = native_response(504, _NOT_CACHED, exchange_id=x.id, fields=[(b"x-should-retry", b"false")])
+            return
+        if self.shelf.usable:
+            x.label = "MISS"
+        else:
+            x.label, fields.store = "BYPASS", False
+        if fields.store:
+            x.request.headers["accept-encoding"] = "identity"  # what is kept must do for every client
+        inject(x, fields.plan)
+
+    # -- the answer
+    def answer(self, x: Exchange) -> None:
+        response = x.flow.response
+        fields: CacheFields | None = x.fields.get(self.name)
+        if response is None or fields is None or x.label is None:
+            return
+        if x.outcome == "refused":
+            x.label = "REFUSED"
+        response.headers[HEADER] = x.label
+        if fields.store and x.answer is None and may_keep(response, fields.plan.model, x):
+            fields.tee = tee = Tee(response, x.call.reader if x.call else None, self.settings.cache.max_entry)
+            x.taps.observe(tee.feed, name=self.name, done=tee.end, fate="aside")
+
+    # -- the end
+    def settle(self, x: Exchange) -> None:
+        fields: CacheFields | None = x.fields.get(self.name)
+        if fields is None:
+            return
+        if x.surface == "messages":
+            self._watch(x, fields)
+        if self.shelf is None:
+            return
+        if self.settings.cache.snippet and x.label:
+            fields.snippet = snippet_of(x.request.data.content or b"")
+        tee = fields.tee
+        if tee and x.outcome == "ok" and tee.whole(fields.plan.model, x.facts):
+            self._keep(x, fields, tee)
+
+    def _watch(self, x: Exchange, fields: CacheFields) -> None:
+        """See whether the provider still had in its prompt cache what the request before left there."""
+        facts = x.call.facts if x.call and x.status == 200 else None
+        turn = turn_of(x, facts.usage, facts.model or fields.plan.model) if facts else None
+        if facts is None or turn is None:
+            return
+        found = self.sessions.next(x.session_id, x.agent_id, tenant(x), turn)
+        if found:
+            fields.fall = told(found, self._price_of(x, found.lost_tokens, turn.model), quote=self.settings.cache.snippet)
+            self.services.stats.add_fall({"exchange": x.id, "session": x.session_id, "at": x.started_at, **fields.fall})
+
+    def _price_of(self, x: Exchange, lost: int, model: str) -> float | None:
+        """What it costs to write so many tokens anew instead of reading them."""
+        kind = self.plans.kind(x.target.provider if x.target else "")
+        write = self.prices.cost_usd(Usage(cache_write_5m_tokens=lost, known=True), model, kind)
+        read = self.prices.cost_usd(Usage(cache_read_tokens=lost, known=True), model, kind)
+        return None if write is None or read is None else write - read
+
+    def _keep(self, x: Exchange, fields: CacheFields, tee: Tee) -> None:
+        assert self.shelf
+        facts, usage = tee.facts, tee.facts.usage
+        provider = x.target.provider if x.target else ""
+        body = tee.body
+        names = tuple(sorted(self._names_in(names_of_answer(body, stream=facts.stream)))) if self.finders else ()
+        head = Head(
+            model=facts.model or fields.plan.model,
+            surface=x.surface,
+            stream=facts.stream,
+            headers=tee.headers,
+            exact=fields.exact,
+            tokens=(
+                usage.input_tokens,
+                usage.output_tokens,
+                usage.cache_read_tokens,
+                usage.cache_write_5m_tokens,
+                usage.cache_write_1h_tokens,
+            ),
+            cost_usd=self.prices.cost_usd(usage, facts.model or "", self.plans.kind(provider)) if usage.known else None,
+            stop_reason=facts.stop_reason,
+            tools=tuple(facts.tools),
+            timing=tee.timing,
+            names=names,
+            snippet=fields.snippet,
+        )
+        now = time.time()
+        entries = [Entry(key, now, now + fields.plan.ttl_s, head, body) for _, key in fields.look]
+        self.shelf.keep(*map(self.sealing.seal, entries))
+
+
+def _plain(totals: Totals | None) -> dict[str, Any] | None:
+    return None if totals is None else {**asdict(totals), "saved_usd": round(totals.saved_usd, 6)}

@@ -1,0 +1,246 @@
+"""The cache in an SQLite file: WAL, one writer thread that commits in groups, one reader thread.
+
+Nothing waits for the disk on the event loop. An index of the keys in memory answers the commonest question, "nothing
+there", without asking a thread; other processes' entries get into it with `state`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from sluicegate.errors import StoreError
+from sluicegate.stores.cache.base import Entry, Head, Limits, Listed, State, Totals, Use
+from sluicegate.stores.cache.writer import Writer
+
+__all__ = ["SqliteCache"]
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS entries(
+  id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE,
+  created REAL NOT NULL, expires REAL NOT NULL, used REAL NOT NULL, hits INTEGER NOT NULL DEFAULT 0,
+  size INTEGER NOT NULL, head BLOB NOT NULL, body BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS by_used ON entries(used);
+CREATE INDEX IF NOT EXISTS by_expires ON entries(expires);
+CREATE TABLE IF NOT EXISTS numbers(name TEXT PRIMARY KEY, value REAL NOT NULL) WITHOUT ROWID;
+INSERT OR IGNORE INTO numbers VALUES
+  ('on', 1), ('entries', 0), ('bytes', 0), ('hits', 0), ('tokens', 0), ('usd', 0), ('version', 0);
+CREATE TRIGGER IF NOT EXISTS came AFTER INSERT ON entries BEGIN
+  UPDATE numbers SET value = value + 1 WHERE name = 'entries';
+  UPDATE numbers SET value = value + new.size WHERE name = 'bytes'; END;
+CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON entries BEGIN
+  UPDATE numbers SET value = value - 1 WHERE name = 'entries';
+  UPDATE numbers SET value = value - old.size WHERE name = 'bytes'; END;
+"""
+_VERSION: Final = 1
+_SLACK: Final = 1000
+_OVERHEAD: Final = 200
+"""Bytes that an entry costs besides its head and body."""
+
+
+class SqliteCache:
+    """Opens the file, and makes it, at once. Raises StoreError. One that is no usable database is put aside."""
+
+    def __init__(self, path: Path, limits: Limits | None = None, clock: Callable[[], float] = time.time) -> None:
+        self.path = path
+        self.limits = limits or Limits()
+        self._clock = clock
+        self._index: set[bytes] = set()
+        self._last_id = 0
+        try:
+            self._reader = _open(path)
+            self._reader.execute("PRAGMA query_only = 1")
+            self.found: State | None = self._catch_up()
+            self._writer = Writer(_connect(path), f"cache {path.name}")
+        except (sqlite3.Error, OSError) as e:
+            raise StoreError(f"the cache {path} cannot be opened: {e}") from e
+        self._threads = ThreadPoolExecutor(1, "cache-reader")
+
+    # -- reading
+    def absent(self, key: str) -> bool:
+        return _short(key) not in self._index
+
+    async def get(self, key: str) -> Entry | None:
+        row = await self._read(
+            lambda db: db.execute(
+                "SELECT created, expires, head, body FROM entries WHERE key = ? AND expires > ?", (key, self._clock())
+            ).fetchone()
+        )
+        if row is None:
+            self._index.discard(_short(key))
+            return None
+        head = _head(row[2])
+        return Entry(key, row[0], row[1], head, row[3]) if head else None
+
+    async def listing(self, prefix: str = "", limit: int = 1000) -> list[Listed]:
+        query = (
+            "SELECT key, created, expires, used, hits, size, head FROM entries "
+            "WHERE key >= ? AND key < ? AND expires > ? ORDER BY used DESC, id DESC LIMIT ?"
+        )
+        arguments = (prefix, prefix + "~", self._clock(), limit)
+        rows = await self._read(lambda db: db.execute(query, arguments).fetchall())
+        return [Listed(*row[:6], head) for row in rows if (head := _head(row[6]))]  # type: ignore[call-arg]
+
+    async def state(self) -> State:
+        return await self._read(lambda _: self._catch_up())
+
+    def _catch_up(self) -> State:
+        db = self._reader
+        n = dict(db.execute("SELECT name, value FROM numbers").fetchall())
+        if len(self._index) > 2 * n["entries"] + _SLACK:
+            self._index, self._last_id = set(), 0
+        for id_, key in db.execute("SELECT id, key FROM entries WHERE id > ? ORDER BY id", (self._last_id,)):
+            self._index.add(_short(key))
+            self._last_id = id_
+        totals = Totals(int(n["entries"]), int(n["bytes"]), int(n["hits"]), int(n["tokens"]), n["usd"])
+        return State(bool(n["on"]), int(n["version"]), totals)
+
+    async def _read[T](self, ask: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, ask, self._reader)
+        except (sqlite3.Error, RuntimeError) as e:  # RuntimeError: the threads have been shut down
+            raise StoreError(f"the cache {self.path} cannot be read: {e}") from e
+
+    # -- writing
+    async def put(self, entry: Entry) -> None:
+        head = msgspec.json.encode(entry.head)
+        size = len(head) + len(entry.body) + _OVERHEAD
+        limits, now = self.limits, self._clock()
+        if size > limits.bytes:
+            return
+
+        def write(db: sqlite3.Connection) -> None:
+            # not INSERT OR REPLACE: its implied delete fires no trigger
+            _delete(db, entry.key)
+            db.execute(
+                "INSERT INTO entries(key, created, expires, used, size, head, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (entry.key, entry.created, entry.expires, now, size, head, entry.body),
+            )
+            _evict(db, limits, now)
+
+        await self._write(write, size)
+        self._index.add(_short(entry.key))
+
+    async def touch(self, uses: Mapping[str, Use]) -> None:
+        now = self._clock()
+        await self._write(lambda db: _count(db, uses, now))
+
+    def touch_now(self, uses: Mapping[str, Use]) -> None:
+        try:
+            db = _connect(self.path)
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                _count(db, uses, self._clock())
+                db.execute("COMMIT")
+            finally:
+                db.close()
+        except (sqlite3.Error, OSError) as e:
+            raise StoreError(f"the cache {self.path} cannot be written: {e}") from e
+
+    async def delete(self, key: str) -> bool:
+        gone: list[int] = []
+        await self._write(lambda db: gone.append(_delete(db, key)))
+        self._index.discard(_short(key))
+        return sum(gone) > 0
+
+    async def switch(self, on: bool) -> None:
+        await self._write(lambda db: db.execute("UPDATE numbers SET value = ? WHERE name = 'on'", (float(on),)))
+
+    async def _write(self, write: Callable[[sqlite3.Connection], object], size: int = 0) -> None:
+        try:
+            await asyncio.wrap_future(self._writer.submit(write, size))
+        except sqlite3.Error as e:
+            raise StoreError(f"the cache {self.path} cannot be written: {e}") from e
+
+    async def close(self) -> None:
+        """Waits for what is being written."""
+        await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
+        self._threads.shutdown()
+        self._reader.close()
+
+
+def _count(db: sqlite3.Connection, uses: Mapping[str, Use], now: float) -> None:
+    db.executemany(
+        "UPDATE entries SET used = ?, hits = hits + ? WHERE key = ?", [(now, u.hits, key) for key, u in uses.items()]
+    )
+    sums = [(sum(getattr(u, name) for u in uses.values()), name) for name in ("hits", "tokens", "usd")]
+    db.executemany("UPDATE numbers SET value = value + ? WHERE name = ?", sums)
+
+
+def _delete(db: sqlite3.Connection, key: str) -> int:
+    gone = db.execute("DELETE FROM entries WHERE key = ?", (key,)).rowcount
+    if gone:
+        db.execute("UPDATE numbers SET value = value + 1 WHERE name = 'version'")
+    return gone
+
+
+def _evict(db: sqlite3.Connection, limits: Limits, now: float) -> None:
+    db.execute("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires <= ? LIMIT 100)", (now,))
+    while True:
+        n = dict(db.execute("SELECT name, value FROM numbers").fetchall())
+        over, too_big = n["entries"] - limits.entries, n["bytes"] - limits.bytes
+        if over <= 0 and too_big <= 0:
+            return
+        for id_, size in db.execute("SELECT id, size FROM entries ORDER BY used, id LIMIT 100").fetchall():
+            if over <= 0 and too_big <= 0:
+                break
+            db.execute("DELETE FROM entries WHERE id = ?", (id_,))
+            over, too_big = over - 1, too_big - size
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """A cache is worth nothing broken: a file that is no database, or of another version, makes way for a new one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        db = _connect(path)
+        if db.execute("PRAGMA user_version").fetchone()[0] in (0, _VERSION):
+            _set_up(db)
+            return db
+        db.close()
+    except sqlite3.DatabaseError as e:
+        if isinstance(e, sqlite3.OperationalError):
+            raise  # locked, read-only, a full disk: the file itself may be fine
+    for suffix in ("", "-wal", "-shm"):
+        old = Path(f"{path}{suffix}")
+        if old.exists():
+            old.replace(Path(f"{path}.unusable{suffix}"))
+    db = _connect(path)
+    _set_up(db)
+    return db
+
+
+def _set_up(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA journal_mode = WAL")
+    db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # the files beside it take over its mode; one that exists must not be opened here: closing it again would drop
+    # the locks that SQLite holds on it (sqlite.org, "How To Corrupt An SQLite Database File", 2.2)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA journal_size_limit = 67108864")
+    return db
+
+
+def _short(key: str) -> bytes:
+    return key[:32].encode("ascii", "replace")
+
+
+def _head(raw: bytes) -> Head | None:
+    """None for one that another version wrote: as good as absent."""
+    try:
+        return msgspec.json.decode(raw, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
