@@ -109,12 +109,23 @@ class Chain:
         elif self.policy:
             doors.allow_connections(client, self.policy.settings.connections.max)
 
-    def client_disconnected(self, client: connection.Client) -> None:
+    def client_disconnected(self, client: connection.Client) -> Coroutine[Any, Any, None] | None:
         self._tunnels.pop(client.id, None)
+        orphans = []
         for x in tuple(self._open.get(client.id, {}).values()):
             if x.door == "replay":
                 continue  # its flow still names the first client, which may leave while the replay goes on
-            self._finish(x, "client_abort", "the client's connection ended")
+            if x.orphaned:
+                orphans.append(x)
+            else:
+                self._finish(x, "client_abort", "the client's connection ended")
+        return self._until_closed(orphans) if orphans else None
+
+    async def _until_closed(self, orphans: list[Exchange]) -> None:
+        """Others listen to these calls: mitmproxy closes the connections to servers as soon as this hook returns."""
+        for x in orphans:
+            with contextlib.suppress(Exception):
+                await x.until_closed()
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         if not doors.opens_tls(data, self.policy):
@@ -384,7 +395,8 @@ class Chain:
         if x is None:
             return
         ok: Outcome = "ok" if (x.status or 500) < 400 or x.own else "upstream_error"
-        self._finish(x, ok, None)
+        x.answered_whole = True
+        self._finish(x, "client_abort" if x.orphaned else ok, None)
 
     def error(self, flow: http.HTTPFlow) -> None:
         x = exchange_of(flow)
@@ -407,7 +419,7 @@ class Chain:
         """Settle the stages that completed, in reverse, exactly once; then let go of everything that holds a secret."""
         if x.closed:
             return
-        x.closed = True
+        x.close()
         x.outcome = x.outcome or outcome
         x.error = x.error or error
         if not x.own:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from mitmproxy import http
 
@@ -243,6 +243,15 @@ class Call:
             fn(self)
 
 
+class Shared(Protocol):
+    """Whoever makes one call serve several exchanges."""
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody besides the exchange that made the call listens to it."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request of one client, from its headers to the end of its answer."""
@@ -315,6 +324,12 @@ class Exchange:
 
     error_status: int | None = None
     """The HTTP status of our own error answer, where it is another than the proxy core would say."""
+    shared: Shared | None = None
+    """Set by a stage when others may come to listen to this exchange's call."""
+    orphaned: bool = False
+    """The client has left, and the call goes on for those others."""
+    answered_whole: bool = False
+    """The answer came to its clean end."""
     interrupted: str | None = None
     """Why the gate itself ends the exchange before its time."""
     stop_stream: Callable[[], None] | None = None
@@ -325,6 +340,7 @@ class Exchange:
     _gone: bool = False
     _gone_waiters: list[asyncio.Future[None]] = field(default_factory=list)
     _over_waiters: list[asyncio.Future[None]] = field(default_factory=list)
+    _closed_waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
     def request(self) -> http.Request:
@@ -400,6 +416,17 @@ class Exchange:
         """Return when the client has left: for stages that wait."""
         if not self._gone:
             await _woken(self._gone_waiters)
+
+    # -- the end
+    def close(self) -> None:
+        """Nothing more will happen to this exchange."""
+        self.closed = True
+        _wake(self._closed_waiters)
+
+    async def until_closed(self) -> None:
+        """Return when the exchange is over."""
+        if not self.closed:
+            await _woken(self._closed_waiters)
 
     # -- being told to end
     def interrupt(self, reason: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 from mitmproxy import http
 
 from sluicegate.chain import Chain
+from sluicegate.core.redact.placeholders import placeholders_in
 from sluicegate.core.sse import PING
 from sluicegate.services import Services
 from sluicegate.settings import Settings
@@ -458,12 +459,11 @@ async def test_a_replay_passes_the_taps_of_the_stages_outside(tmp_path: Path, se
 
 async def test_a_placeholder_needs_its_name_in_the_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer that names one is not replayed to a request without it, however alike they are."""
-    import re
-
-    monkeypatch.setattr(Cache, "finders", [lambda text: frozenset(re.findall(r"<[A-Z]+_\d>", text))])
     strip = config(bench.chain.policy.settings.state_dir, strip=Strip(messages=("<[A-Z_0-9]+>",)))  # type: ignore[union-attr]
     with chain_of(Cache, Router, settings=strip, services=bench.chain.services) as chain:
         own = Bench(chain)
+        stage = chain.policy.stages[0]  # type: ignore[union-attr]
+        monkeypatch.setattr(stage, "finders", [placeholders_in])
 
         def asks(name: str) -> dict[str, Any]:
             return {**BODY, "messages": [{"role": "user", "content": f"who is {name}"}]}

@@ -113,6 +113,7 @@ class Audit(Stage):
         request, call, d = x.facts, x.call, x.request.data
         cached: CacheFields | None = x.fields.get("cache")
         hit = cached.hit if cached else None
+        free = cached is not None and (hit is not None or cached.following is not None)
         facts = _replayed(hit.head) if hit else (call.facts if call else None) or _NONE
         usage = facts.usage
         served = facts.model
@@ -120,7 +121,7 @@ class Audit(Stage):
         provider = x.target.provider if x.target else ""
         limiter = x.fields.get("limiter")
         scrub: ScrubFields | None = x.fields.get(Scrubber.name)
-        if hit:
+        if free:
             cost = 0.0
         peer = x.flow.client_conn.peername
         known = usage.known
@@ -147,8 +148,8 @@ class Audit(Stage):
             "cache_write_5m_tokens": usage.cache_write_5m_tokens if known else None,
             "cache_write_1h_tokens": usage.cache_write_1h_tokens if known else None,
             "cost_usd": None if cost is None else round(cost, 8),
-            "saved_tokens": cached.saved_tokens if cached and hit else None,
-            "saved_usd": round(hit.head.cost_usd, 8) if hit and hit.head.cost_usd is not None else None,
+            "saved_tokens": cached.saved_tokens if cached and free else None,
+            "saved_usd": None if cached is None or not free or cached.saved_usd is None else round(cached.saved_usd, 8),
             "prompt_cache_fall": cached.fall if cached else None,
             "ttfb_ms": _ms(x.started, x.first_byte),
             "duration_ms": _ms(x.started, now),

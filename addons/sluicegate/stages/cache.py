@@ -16,7 +16,9 @@ from weakref import WeakKeyDictionary
 from sluicegate.core.cachekey import Bypass
 from sluicegate.core.cachekey.names import NamesIn, names_of_answer
 from sluicegate.core.cachekey.wishes import HEADER, Wishes, read_wishes
+from sluicegate.core.redact.placeholders import placeholders_in
 from sluicegate.core.usage import Usage
+from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, KeptBody
 from sluicegate.services import Services, log
 from sluicegate.settings import Settings
@@ -24,6 +26,8 @@ from sluicegate.stages.base import Stage
 from sluicegate.stages.cache_asked import CacheHeaders, asked_of, snippet_of, take_headers, tenant
 from sluicegate.stages.cache_plan import CacheFields, Plans
 from sluicegate.stages.cache_tee import Tee, may_keep
+from sluicegate.stages.cost import call_cost_usd
+from sluicegate.stages.flights import Flight, Flights
 from sluicegate.stages.prompt_cache import Sessions, inject, told, turn_of
 from sluicegate.stages.replay import replay
 from sluicegate.stores.cache import place_of
@@ -38,6 +42,7 @@ __all__ = ["Cache"]
 _SHELVES: WeakKeyDictionary[Services, dict[str, Shelf]] = WeakKeyDictionary()
 """The stores that this process has open; a reload of the configuration opens none anew."""
 
+_FLIGHTS: WeakKeyDictionary[Services, Flights] = WeakKeyDictionary()
 _SESSIONS: WeakKeyDictionary[Services, Sessions] = WeakKeyDictionary()
 
 _HIT = {"normalized": "HIT-NORM", "suffix": "HIT-SUFFIX"}
@@ -47,8 +52,8 @@ _NOT_CACHED = "no answer to this request is cached, and only a cached one was as
 class Cache(Stage):
     name: ClassVar[str] = "cache"
     fate: ClassVar[Fate] = "aside"
-    finders: ClassVar[list[NamesIn]] = []
-    """Whoever makes placeholders adds how to find them in a text."""
+    finders: list[NamesIn]
+    """How placeholders are found in a text, where requests have some."""
 
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)
@@ -58,6 +63,8 @@ class Cache(Stage):
         self.sealing = Sealing(own.encrypt_key.resolve(services.environ) if own.encrypt_key else None)
         self.sessions = _SESSIONS.setdefault(services, Sessions())
         self.shelf = self._shelf() if self.plans.any_cache else None
+        self.flights = _FLIGHTS.setdefault(services, Flights())
+        self.finders = [placeholders_in] if settings.scrub.mode == "pseudonymize" else []
         if self.plans.any_suffix:
             log.warning("cache.suffix", why="answers are replayed to conversations that only end alike")
 
@@ -97,8 +104,7 @@ class Cache(Stage):
         known = self.shelf.peek(keys if wishes.look else ())
         if known is None:
             return self._look(x, fields, keys, wishes)
-        self._found(x, fields, None if known == "nothing" else known, wishes)
-        return None
+        return self._found(x, fields, None if known == "nothing" else known, wishes)
 
     def _set_keys(self, x: Exchange, fields: CacheFields, headers: CacheHeaders) -> bool:
         """False: the cache has nothing to do with this request."""
@@ -115,22 +121,26 @@ class Cache(Stage):
 
     async def _look(self, x: Exchange, fields: CacheFields, keys: list[str], wishes: Wishes) -> None:
         assert self.shelf
-        self._found(x, fields, await self.shelf.find(keys if wishes.look else ()), wishes)
+        if rest := self._found(x, fields, await self.shelf.find(keys if wishes.look else ()), wishes):
+            await rest
 
-    def _found(self, x: Exchange, fields: CacheFields, found: Entry | None, wishes: Wishes) -> None:
+    def _found(self, x: Exchange, fields: CacheFields, found: Entry | None, wishes: Wishes) -> Awaitable[None] | None:
         entry = self.sealing.open(found) if found else None
         if entry and self._fits(x, entry, wishes):
             self._hit(x, fields, entry)
-        else:
-            self._missed(x, fields, wishes)
+            return None
+        return self._missed(x, fields, wishes)
 
     def _fits(self, x: Exchange, entry: Entry, wishes: Wishes) -> bool:
         if wishes.max_age_s is not None and time.time() - entry.created > wishes.max_age_s:
             return False
         if not entry.head.names:
             return True
-        body = (x.request.data.content or b"").decode("utf-8", "replace")
-        return self._names_in(body) >= set(entry.head.names)
+        return self._names(x) >= set(entry.head.names)
+
+    def _names(self, x: Exchange) -> frozenset[str]:
+        """The placeholders in a request."""
+        return self._names_in((x.request.data.content or b"").decode("utf-8", "replace")) if self.finders else frozenset()
 
     def _names_in(self, text: str) -> frozenset[str]:
         return frozenset().union(*(find(text) for find in self.finders))
@@ -143,14 +153,19 @@ class Cache(Stage):
         x.answer, x.source = replay(entry, self.settings.cache.pace)
         x.kept = KeptBody()
         x.kept.add(entry.body)
-        self.shelf.used(entry.key, fields.saved_tokens, fields.saved_usd)
+        self.shelf.used(entry.key, fields.saved_tokens, fields.saved_usd or 0.0)
 
-    def _missed(self, x: Exchange, fields: CacheFields, wishes: Wishes) -> None:
+    def _missed(self, x: Exchange, fields: CacheFields, wishes: Wishes) -> Awaitable[None] | None:
         assert self.shelf
         if wishes.only_if_cached:
             x.label, x.outcome, x.own_error, x.error = "REFUSED", "refused", True, _NOT_CACHED
             x.answer = native_response(504, _NOT_CACHED, exchange_id=x.id, fields=[(b"x-should-retry", b"false")])
-            return
+            return None
+        if wishes.look and self.settings.cache.coalesce:
+            flight, leads = self.flights.join(fields.exact, x, self._names(x))
+            if not leads:
+                return self._follow(x, fields, flight)
+            fields.flight = x.shared = flight
         if self.shelf.usable:
             x.label = "MISS"
         else:
@@ -158,6 +173,16 @@ class Cache(Stage):
         if fields.store:
             x.request.headers["accept-encoding"] = "identity"  # what is kept must do for every client
         inject(x, fields.plan)
+        return None
+
+    async def _follow(self, x: Exchange, fields: CacheFields, flight: Flight) -> None:
+        """Somebody asks the same at this moment: wait for that call's answer, and listen to it."""
+        x.label, fields.store, fields.following = "HIT-COALESCED", False, flight
+        boarded = await flight.board(x, x.ping_s if x.facts and x.facts.stream else 0)
+        if boarded:
+            x.answer, x.source = boarded
+            fields.boarded = x.source
+            x.kept = KeptBody()
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -168,6 +193,11 @@ class Cache(Stage):
         if x.outcome == "refused":
             x.label = "REFUSED"
         response.headers[HEADER] = x.label
+        if fields.following and x.kept:
+            x.taps.observe(x.kept.add, name="kept body", fate="aside")
+        if fields.flight and x.answer is None:
+            fields.flight.begin(response)
+            x.taps.observe(fields.flight.write, name="flight", fate="aside")
         if fields.store and x.answer is None and may_keep(response, fields.plan.model, x):
             fields.tee = tee = Tee(response, x.call.reader if x.call else None, self.settings.cache.max_entry)
             x.taps.observe(tee.feed, name=self.name, done=tee.end, fate="aside")
@@ -177,15 +207,37 @@ class Cache(Stage):
         fields: CacheFields | None = x.fields.get(self.name)
         if fields is None:
             return
-        if x.surface == "messages":
+        if fields.flight:
+            self._land(x, fields, fields.flight)
+        elif fields.following:
+            fields.following.leave(fields.boarded)
+        elif x.surface == "messages":
             self._watch(x, fields)
         if self.shelf is None:
             return
         if self.settings.cache.snippet and x.label:
             fields.snippet = snippet_of(x.request.data.content or b"")
         tee = fields.tee
-        if tee and x.outcome == "ok" and tee.whole(fields.plan.model, x.facts):
+        if tee and x.answered_whole and tee.whole(fields.plan.model, x.facts):
             self._keep(x, fields, tee)
+
+    def _land(self, x: Exchange, fields: CacheFields, flight: Flight) -> None:
+        """The call is over: those who listen get their end, and what they saved."""
+        if x.surface == "messages":
+            self._watch(x, fields)
+        facts = x.call.facts if x.call else None
+        if facts and facts.usage.known:
+            usage = facts.usage
+            flight.saved_tokens = usage.total_input() + usage.output_tokens
+            flight.saved_usd = call_cost_usd(x, self.settings, self.prices)
+        self.flights.landed(fields.exact, flight)
+        failed = None
+        if not x.answered_whole:
+            status = x.status if x.own_error and x.status else 502
+            failed = Refused(status, x.error or "the call that this one waited for failed")
+        elif x.answer is not None:  # another stage's word to the leader, which it may have for the others, too
+            failed = Refused(x.status or 500, x.error or "the call that this one waited for was refused")
+        flight.end(failed)
 
     def _watch(self, x: Exchange, fields: CacheFields) -> None:
         """See whether the provider still had in its prompt cache what the request before left there."""

@@ -9,11 +9,13 @@ from typing import Any, Final, get_args
 from sluicegate.core.cachekey import KeyMaker, Rules, Tier
 from sluicegate.core.cachekey.normal import compile_strips
 from sluicegate.core.prompt_cache.inject import Ttl
+from sluicegate.exchange import ByteSource
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.settings import Settings
 from sluicegate.settings.sending import Route
 from sluicegate.stages.cache_tee import Tee
+from sluicegate.stages.flights import Flight
 from sluicegate.stores.cache.base import Entry
 
 __all__ = ["CacheFields", "CachePlan", "Plans"]
@@ -45,6 +47,11 @@ class CacheFields:
     look: tuple[tuple[Tier, str], ...] = ()
     store: bool = False
     hit: Entry | None = None
+    flight: Flight | None = None
+    """The call that this request makes, for those who ask the same meanwhile."""
+    following: Flight | None = None
+    """The call of another request that this one listens to."""
+    boarded: ByteSource | None = None
     tee: Tee | None = None
     snippet: str = ""
     fall: dict[str, Any] | None = None
@@ -52,11 +59,16 @@ class CacheFields:
 
     @property
     def saved_tokens(self) -> int:
+        if self.following:
+            return self.following.saved_tokens
         return sum(self.hit.head.tokens) if self.hit else 0
 
     @property
-    def saved_usd(self) -> float:
-        return (self.hit.head.cost_usd or 0.0) if self.hit else 0.0
+    def saved_usd(self) -> float | None:
+        """None where the price is not known."""
+        if self.following:
+            return self.following.saved_usd
+        return self.hit.head.cost_usd if self.hit else 0.0
 
 
 class Plans:

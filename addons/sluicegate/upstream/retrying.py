@@ -506,7 +506,7 @@ class RetryingStream(GateStream):
         self._pinger = None
         x = self.exchange
         over = (self.state_done, self.state_errored)
-        if x is None or x.gone or x.closed or self.server_state in over or self.client_state in over[1:]:
+        if x is None or x.gone or x.closed or x.orphaned or self.server_state in over or self.client_state in over[1:]:
             return
         streaming = self.server_state == self.state_stream_response_body
         quiet = time.monotonic() - self._heard

@@ -67,6 +67,8 @@ class GateStream(HttpStream):
     """Some byte of the answer's body came."""
     committed_to_stream: bool = False
     """… as an event stream, without an answer from upstream."""
+    orphaned: bool = False
+    """The client has left; what would be said to it is dropped."""
     upstream_id: int
     """The stream's id towards the server: its own, or one per attempt."""
 
@@ -88,11 +90,24 @@ class GateStream(HttpStream):
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         # seen even while a hook is waited for: whoever waits there is told that the client has left
         if type(event) is RequestProtocolError and (exchange := self.exchange):
+            if self._goes_on(exchange):
+                self.orphaned = exchange.orphaned = True
+                return
             exchange.client_gone()
         try:
-            yield from super().handle_event(event)
+            if self.orphaned:
+                for command in super().handle_event(event):
+                    if not (isinstance(command, SendHttp) and command.connection is self.context.client):
+                        yield command
+            else:
+                yield from super().handle_event(event)
         except Exception as e:  # noqa: BLE001 - mitmproxy would log a crash and let the client wait for ever
             yield from self._crashed(e)
+
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """The client leaves: whether its call is to be finished all the same, because others listen to it."""
+        shared = exchange.shared
+        return shared is not None and shared.wanted and not exchange.closed and self.client_state == self.state_done
 
     def _crashed(self, e: Exception) -> layer.CommandGenerator[None]:
         """A bug in here: nothing more goes upstream, and the client is told, or sees its stream break."""

@@ -19,7 +19,18 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
 
-__all__ = ["GRAMMARS", "LINES", "LITERAL", "Context", "Form", "Grammar", "Style", "json_text", "type_name"]
+__all__ = [
+    "GRAMMARS",
+    "LINES",
+    "LITERAL",
+    "Context",
+    "Form",
+    "Grammar",
+    "Style",
+    "json_text",
+    "placeholders_in",
+    "type_name",
+]
 
 Style = Literal["angle", "plain"]
 
@@ -148,6 +159,18 @@ def type_name(kind: str) -> str:
 
 def _grammar(style: Style, forms: dict[Context, tuple[Form, ...]], name: str, shape: bytes, starts: str) -> Grammar:
     return Grammar(style, forms, {c: _pattern(f, name) for c, f in forms.items()}, shape, re.compile(starts))
+
+
+def placeholders_in(text: str) -> frozenset[str]:
+    """The names of all that looks like a placeholder, in either style and any spelling."""
+    return frozenset(
+        name
+        for g in GRAMMARS.values()
+        for p in g.patterns.values()
+        for m in p.finditer(text)
+        for name in m.groups()
+        if name
+    )
 
 
 GRAMMARS: Final[dict[Style, Grammar]] = {

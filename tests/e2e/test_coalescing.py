@@ -1,0 +1,194 @@
+"""Identical requests at one time make one upstream call, whoever of them leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from gatekit import Answer, Gate, Simulator, StartGate, request, wait_until
+from rawserver import Client, post
+
+CONFIG = """
+providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}
+cache: {mode: exact}
+ping_s: 0
+audit: {log: "file:${STATE}/audit.jsonl"}
+"""
+ASKED = [{"role": "user", "content": "the same"}]
+BODY = {"model": "claude-haiku-4-5", "max_tokens": 60, "stream": True, "messages": ASKED}
+
+
+@pytest.fixture
+def gate(start_gate: StartGate) -> Gate:
+    return start_gate(config=CONFIG)
+
+
+@pytest.fixture
+def fresh(gate: Gate, simulator: Simulator) -> Iterator[Simulator]:
+    simulator.clear()
+    yield simulator
+    wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 0, "the end of all exchanges")
+    assert "crashed" not in gate.output()
+
+
+def ask(gate: Gate, **more: object) -> Answer:
+    return request("POST", f"{gate.url}/v1/messages", body={**BODY, **more}, headers={"x-api-key": "k"}, timeout_s=60)
+
+
+def test_two_hundred_identical_streams_are_one_call(gate: Gate, fresh: Simulator) -> None:
+    """Each gets the same bytes; one is a MISS, the others cost nothing."""
+    fresh.script([{"first_byte_ms": 1500}])
+    with ThreadPoolExecutor(200) as pool:
+        answers = [a.result() for a in [pool.submit(ask, gate) for _ in range(200)]]
+    assert len(fresh.calls()) == 1
+    assert {a.status for a in answers} == {200}
+    assert len({a.body for a in answers}) == 1
+    assert "message_stop" in answers[0].text
+    records = gate.audit_records(count=200)
+    followers = [r for r in records if r["cache"] in ("HIT-COALESCED", "HIT")]
+    assert len(followers) == 199
+    assert all(r["cost_usd"] == 0 for r in followers)
+    assert any(r["cache"] == "HIT-COALESCED" and r["saved_usd"] > 0 for r in records)
+
+
+def test_late_joiners_get_it_from_the_start(gate: Gate, fresh: Simulator) -> None:
+    """Who comes in the middle gets what was before, and then the rest with the others."""
+    fresh.script([{"fault": "stall", "at": 4, "stall_s": 1.5}])
+    with Client(gate.port) as leader:
+        leader.send(post("/v1/messages", BODY, {"x-api-key": "k", "connection": "close"}))
+        leader.until(b"content_block_delta")
+        late = ask(gate)
+        assert b"message_stop" in leader.rest()
+    assert late.headers["x-sluicegate-cache"] == "HIT-COALESCED"
+    again = ask(gate)
+    assert again.headers["x-sluicegate-cache"] == "HIT"
+    assert late.body == again.body
+    assert len(fresh.calls()) == 1
+
+
+def test_those_who_wait_for_the_beginning_get_pings(start_gate: StartGate, simulator: Simulator) -> None:
+    """After ping_s a client that streams hears from us, whether it leads or follows; then it gets the answer."""
+    gate = start_gate(config=CONFIG.replace("ping_s: 0", "ping_s: 0.2"))
+    simulator.script([{"first_byte_ms": 900}])
+    with ThreadPoolExecutor(3) as pool:
+        answers = [a.result() for a in [pool.submit(ask, gate) for _ in range(3)]]
+    assert all(a.text.startswith("event: ping") and "message_stop" in a.text for a in answers)
+    assert len(simulator.calls()) == 1
+
+
+def test_a_leader_that_leaves_does_not_end_the_call(gate: Gate, fresh: Simulator) -> None:
+    """The others get the whole answer; the call is charged to the one who made it."""
+    fresh.script([{"fault": "stall", "at": 4, "stall_s": 1.5}])
+    with Client(gate.port) as leader, ThreadPoolExecutor() as pool:
+        leader.send(post("/v1/messages", BODY, {"x-api-key": "k"}))
+        leader.until(b"content_block_delta")
+        follower = pool.submit(ask, gate)
+        wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 2, "the follower aboard")
+        leader.reset()
+        answer = follower.result()
+    assert "message_stop" in answer.text
+    assert "event: error" not in answer.text
+    assert len(fresh.calls()) == 1
+    led = next(r for r in gate.audit_records(count=2) if r["cache"] == "MISS")
+    assert (led["outcome"], led["output_tokens"] > 0, led["cost_usd"] > 0) == ("client_abort", True, True)
+    assert ask(gate).headers["x-sluicegate-cache"] == "HIT"
+
+
+def test_a_leader_that_leaves_before_the_answer_begins(gate: Gate, fresh: Simulator) -> None:
+    """Even its retries go on for those who wait."""
+    fresh.script([{"first_byte_ms": 1200}])
+    with Client(gate.port) as leader, ThreadPoolExecutor() as pool:
+        leader.send(post("/v1/messages", {**BODY, "stream": False}, {"x-api-key": "k"}))
+        fresh.calls(count=1)
+        follower = pool.submit(ask, gate, stream=False)
+        wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 2, "the follower aboard")
+        leader.reset()
+        answer = follower.result()
+    assert answer.json()["type"] == "message"
+    assert len(fresh.calls()) == 1
+
+
+def test_the_last_who_leaves_ends_the_call(gate: Gate, fresh: Simulator) -> None:
+    """First the leader, then the one who followed: the upstream sees its call aborted."""
+    fresh.script([{"fault": "stall", "at": 4, "stall_s": 60}])
+    with Client(gate.port) as leader, Client(gate.port) as follower:
+        leader.send(post("/v1/messages", BODY, {"x-api-key": "k"}))
+        leader.until(b"content_block_delta")
+        follower.send(post("/v1/messages", BODY, {"x-api-key": "k"}))
+        follower.until(b"content_block_delta")
+        leader.reset()
+        assert gate.get("/stats").json()["run"]["active"] >= 1
+        follower.reset()
+        wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 0, "the end of both")
+    outcomes = sorted(r["outcome"] for r in gate.audit_records(count=2))
+    assert "ok" not in outcomes
+
+
+def test_a_failure_is_everybody_s(gate: Gate, fresh: Simulator) -> None:
+    """The provider's error goes to all who asked, without a call for each; a stream that breaks, breaks for all."""
+    fresh.script([{"status": 400, "first_byte_ms": 600}])
+    with ThreadPoolExecutor(8) as pool:
+        answers = [a.result() for a in [pool.submit(ask, gate, stream=False) for _ in range(8)]]
+    assert {a.status for a in answers} == {400}
+    assert len(fresh.calls()) == 1
+    fresh.clear()
+    fresh.script([{"fault": "reset", "at": 4, "first_byte_ms": 100}])
+    with Client(gate.port) as leader, Client(gate.port) as follower:
+        leader.send(post("/v1/messages", BODY, {"x-api-key": "k"}))
+        fresh.calls(count=1)
+        follower.send(post("/v1/messages", BODY, {"x-api-key": "k"}))
+        ends = [leader.rest(), follower.rest()]
+    assert all(b"event: error" in end for end in ends)
+    assert len(fresh.calls()) == 1
+
+
+def test_others_do_not_share(gate: Gate, fresh: Simulator) -> None:
+    """Another credential, or another question: a call of its own."""
+    fresh.script([{"first_byte_ms": 400, "times": 3}])
+
+    def as_somebody(key: str, text: str) -> Answer:
+        body = {**BODY, "messages": [{"role": "user", "content": text}]}
+        return request("POST", f"{gate.url}/v1/messages", body=body, headers={"x-api-key": key})
+
+    with ThreadPoolExecutor(3) as pool:
+        asked = [("a", "same"), ("b", "same"), ("a", "other")]
+        answers = [a.result() for a in [pool.submit(as_somebody, *who) for who in asked]]
+    assert [a.headers["x-sluicegate-cache"] for a in answers] == ["MISS"] * 3
+    assert len(fresh.calls()) == 3
+
+
+def test_it_can_be_turned_off(start_gate: StartGate, simulator: Simulator) -> None:
+    """coalesce: false: each makes its own call."""
+    gate = start_gate(config=CONFIG.replace("mode: exact", "mode: exact, coalesce: false"))
+    simulator.script([{"first_byte_ms": 500, "times": 3}])
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda _: ask(gate), range(3)))
+    assert len(simulator.calls()) == 3
+
+
+def test_each_restores_its_own_secrets(start_gate: StartGate, simulator: Simulator) -> None:
+    """Two requests that differ in their secrets only are the same call; each client gets its own secret back."""
+    config = CONFIG + "scrub: {mode: pseudonymize}\n"
+    gate = start_gate(config=config, env={"SLUICEGATE__PING_S": "0"})
+    secrets = ["ghp_" + letter * 36 for letter in "ab"]
+    simulator.script([{"first_byte_ms": 600, "text": "you said <GITHUB_TOKEN_1>"}])
+
+    def tell(secret: str) -> Answer:
+        body = {**BODY, "messages": [{"role": "user", "content": f"my token is {secret}"}]}
+        return request("POST", f"{gate.url}/v1/messages", body=body, headers={"x-api-key": "k"})
+
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(tell, secrets))
+    assert len(simulator.calls()) == 1
+    assert not any(secret in json.dumps(simulator.calls()) for secret in secrets)
+    texts = [
+        "".join(
+            json.loads(line[6:])["delta"].get("text", "")
+            for line in a.text.splitlines()
+            if line.startswith("data: ") and "text_delta" in line
+        )
+        for a in answers
+    ]
+    assert texts == [f"you said {secret}" for secret in secrets]
