@@ -93,6 +93,21 @@ async def test_stages_whose_turn_never_came_are_told_so(raised: BaseException | 
     assert told == (["c", "d"] if raised else [])
 
 
+async def test_what_is_under_way_ends_with_the_gate() -> None:
+    """A request that still waits when mitmproxy ends: it has an end, before anybody writes its flow down."""
+    told: list[str] = []
+    stage = planted("a", [], waits=lambda _: asyncio.sleep(60))
+    stage.skipped = lambda self, _: told.append(self.name)  # type: ignore[method-assign]
+    with chain_of(stage) as chain:
+        flow = make_flow(body=b"{}")
+        waiting = asyncio.ensure_future(descend(chain, flow))
+        await asyncio.sleep(0)
+        await chain.done()
+        waiting.cancel()
+    assert told == ["a"]
+    assert flow.metadata["sluicegate"]["outcome"] == "failed"
+
+
 async def test_a_bug_in_skipped_stays_within() -> None:
     """The other stages are told all the same, and an alarm is raised."""
     told: list[str] = []

@@ -291,6 +291,20 @@ def test_what_ends_before_the_scrubber_is_not_kept(
     assert b"a whole streamed answer" in files["flows"]
 
 
+def test_what_is_under_way_when_the_gate_ends_is_not_kept(
+    start_gate: StartGate, simulator: Simulator, tmp_path: Path
+) -> None:
+    """A call that waits in a queue while the gate is told to go: its body is not written down."""
+    limits = "limits: {default: {concurrency: 1}, queue_s: 60}\ntimeouts: {drain_s: 0.1}\n"
+    gate = start_gate(config=config() + limits, env=KEY, options={"save_stream_file": str(tmp_path / "flows")})
+    with _raw(gate, {}, {"first_byte_ms": 60_000}):
+        simulator.calls(count=1)
+        with _raw(gate, {}, {}):
+            wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 2, "both under way")
+            for name, data in left_behind(gate, tmp_path):
+                assert SECRET.encode() not in data, name
+
+
 def _raw(gate: Gate, headers: dict[str, str], sim: dict[str, Any]) -> socket.socket:
     """A connection on which a request with a secret was sent; its answer is not read."""
     body = json.dumps(body_of(SECRET)).encode()
