@@ -7,7 +7,7 @@ import sys
 import typer
 
 from sluicegate import __version__
-from sluicegate.cli import config, demo, environment, keys, run, scrub, simulate
+from sluicegate.cli import config, demo, environment, keys, run, scrub, selftest, simulate
 
 __all__ = ["app", "main"]
 
@@ -26,6 +26,7 @@ app.add_typer(keys.app, name="keys")
 app.command("check")(config.check)
 app.command("schema")(config.schema)
 app.command("scrub")(scrub.scrub)
+app.command("selftest")(selftest.selftest)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 
