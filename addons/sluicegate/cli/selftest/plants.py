@@ -1,4 +1,4 @@
-"""What is planted: secrets made up at random for the rules that are on, each one found by the very rules that are tested."""
+"""What is planted: secrets made up at random for the rules that are on, each found by the rules that are tested."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The real gate between us and two leak witnesses, all on free ports of this machine and in a folder that goes at the end."""
+"""The real gate between us and two leak witnesses, all on free ports and in a folder that goes at the end."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -129,10 +130,8 @@ class Rig:
 
 
 def _exchange(connection: HTTPConnection, path: str, payload: bytes, fields: Mapping[str, str]) -> HTTPResponse:
-    try:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all was sent: the answer is there
         connection.request("POST", path, payload, dict(fields))
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # refused before all of it was sent: the answer is there to be read
     return connection.getresponse()
 
 

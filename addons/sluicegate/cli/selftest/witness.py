@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 from urllib.parse import unquote_plus
 
@@ -107,17 +107,17 @@ def _views(request: Request) -> Iterator[tuple[str, bytes]]:
 
 
 def _decoded(request: Request) -> Iterator[bytes]:
+    """The body, and what it decodes to; what can not be decoded was looked at as it came."""
     body = request.body
     yield body
-    if encoding := request.fields.get("content-encoding"):
-        try:
-            yield decoder(encoding).feed(body)
-        except (UnknownEncoding, DecodeError):
-            pass  # what can not be decoded was looked at as it came
-    if body[:2] == b"\x1f\x8b":
-        yield zlib.decompressobj(31).decompress(body)
-    if body[:4] == b"\x28\xb5\x2f\xfd":
-        yield zstandard.ZstdDecompressor().decompressobj().decompress(body)
+    with suppress(UnknownEncoding, DecodeError):
+        yield decoder(request.fields.get("content-encoding", "identity")).feed(body)
+    with suppress(zlib.error):
+        if body[:2] == b"\x1f\x8b":
+            yield zlib.decompressobj(31).decompress(body)
+    with suppress(zstandard.ZstdError):
+        if body[:4] == b"\x28\xb5\x2f\xfd":
+            yield zstandard.ZstdDecompressor().decompressobj().decompress(body)
 
 
 def _strings(body: bytes) -> Iterable[str]:
