@@ -110,6 +110,8 @@ def key_block(shape: Callable[[str], str]) -> Any:
         if block is None:
             raise LeftOut("no rule for private keys is on")
         shown = shape(block)
+        if not rig.nursery.finder.find(shown):
+            raise LeftOut("no rule that is on finds it so; the rule set basic does")
         bare = block[: len(shown)] if block.startswith(shown) else block
         rig.note("private_key", bare)
         _hidden(rig, said(f"the file says:\n{shown}\n"), expected=f"the file says:\n{shown}".strip())
