@@ -71,6 +71,62 @@ async def test_a_refusal_becomes_a_native_answer(hook: str) -> None:
     assert log.count("a.settle") == 1
 
 
+@pytest.mark.parametrize("raised", [Refused(429, "no"), KeyError(), None])
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_stages_whose_turn_never_came_are_told_so(raised: BaseException | None, asynchronous: bool) -> None:
+    """Where one refuses or has a bug: it, and those inside it, once; not those outside, nor one that stepped aside."""
+    told: list[str] = []
+    waits = (lambda _: asyncio.sleep(0)) if asynchronous else None
+    fates: list[Any] = ["closed", "aside", "closed", "closed"]
+    raises: list[BaseException | None] = [None, ValueError(), raised, None]
+    stages = [
+        planted(name, [], fate=fate, raises={"request": error} if error else {}, waits=waits)
+        for name, fate, error in zip("abcd", fates, raises, strict=True)
+    ]
+    for stage in stages:
+        stage.skipped = lambda self, _: told.append(self.name)  # type: ignore[method-assign]
+    with chain_of(*stages) as chain:
+        flow = make_flow(body=b"{}")
+        await descend(chain, flow)
+        send_answer(chain, flow)
+        chain.client_disconnected(flow.client_conn)
+    assert told == (["c", "d"] if raised else [])
+
+
+async def test_what_is_under_way_ends_with_the_gate() -> None:
+    """A request that still waits when mitmproxy ends: it has an end, before anybody writes its flow down."""
+    told: list[str] = []
+    stage = planted("a", [], waits=lambda _: asyncio.sleep(60))
+    stage.skipped = lambda self, _: told.append(self.name)  # type: ignore[method-assign]
+    with chain_of(stage) as chain:
+        flow = make_flow(body=b"{}")
+        waiting = asyncio.ensure_future(descend(chain, flow))
+        await asyncio.sleep(0)
+        await chain.done()
+        waiting.cancel()
+    assert told == ["a"]
+    assert flow.metadata["sluicegate"]["outcome"] == "failed"
+
+
+async def test_a_bug_in_skipped_stays_within() -> None:
+    """The other stages are told all the same, and an alarm is raised."""
+    told: list[str] = []
+
+    def skipped(self: Any, _: Any) -> None:
+        told.append(self.name)
+        raise ValueError
+
+    stages = [planted(name, [], raises={"request": Refused(400, "no")} if name == "a" else {}) for name in "abc"]
+    for stage in stages:
+        stage.skipped = skipped  # type: ignore[method-assign]
+    with chain_of(*stages) as chain:
+        flow = make_flow(body=b"{}")
+        await descend(chain, flow)
+        send_answer(chain, flow)
+        assert chain.services.alarms["stage.skipped"] == 3
+    assert told == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize("error", [KeyError("secret body"), KeyboardInterrupt(), asyncio.CancelledError(), SystemExit()])
 @pytest.mark.parametrize("hook", ["head", "request"])
 @pytest.mark.parametrize("asynchronous", [False, True])

@@ -98,6 +98,8 @@ class Chain:
         return "view" in ctx.master.addons.lookup or bool(ctx.options.save_stream_file)
 
     async def done(self) -> None:
+        for x in self.under_way:  # whoever writes flows down comes after us
+            self._finish(x, "failed", "the gate ended")
         await self.reloader.done()
         await self.services.finish()
         self.services.close()

@@ -306,8 +306,10 @@ class Exchange:
     taps: Taps = field(default_factory=Taps)
     entered: list[Stage] = field(default_factory=list)
     """Stages whose work on the request is complete and has not been unwound."""
+    passed: list[Stage] = field(default_factory=list)
+    """Stages whose work on the whole request is complete, in order."""
     aside: list[Stage] = field(default_factory=list)
-    """Stages that stepped aside while the request's headers were looked at: they are not asked again."""
+    """Stages that stepped aside: they are not asked again."""
     first_byte: float | None = None
     """Monotonic seconds when the client's first byte of an answer was ready."""
     status: int | None = None

@@ -6,6 +6,7 @@ The Chain is added to mitmproxy itself, not to the script: reloading, breaking o
 from __future__ import annotations
 
 import logging
+from typing import Final
 
 from mitmproxy import ctx, exceptions
 
@@ -14,6 +15,9 @@ from sluicegate.services import Services
 from sluicegate.stages.base import Stage
 
 __all__ = ["install"]
+
+_RECORDERS: Final = ("save", "savehar", "dumper")
+"""mitmproxy's own addons that write a flow down when it ends."""
 
 
 def install(*stages: type[Stage], services: Services | None = None) -> Chain:
@@ -28,6 +32,7 @@ def install(*stages: type[Stage], services: Services | None = None) -> Chain:
     chain = Chain(services)
     chain.join(stages)
     ctx.master.addons.add(chain)
+    _move_behind(chain)
     try:
         chain.configure({"sluicegate_config"})
     except exceptions.OptionsError as e:
@@ -36,3 +41,12 @@ def install(*stages: type[Stage], services: Services | None = None) -> Chain:
     if ctx.master.addons.get("proxyserver").is_running:
         chain.running()
     return chain
+
+
+def _move_behind(chain: Chain) -> None:
+    """A flow is written down as the stages left it at its end: without the body of a request that was refused, with the
+    answer that was streamed. Hooks are called in the order of this list."""
+    addons = ctx.master.addons
+    for recorder in filter(None, map(addons.get, _RECORDERS)):
+        addons.chain.remove(recorder)
+        addons.chain.append(recorder)

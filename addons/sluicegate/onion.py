@@ -57,6 +57,7 @@ class Onion:
             return None
         if waiting is not None and inspect.isawaitable(waiting):
             return waiting
+        x.passed.append(stage)
         if stage not in x.entered:
             x.entered.append(stage)
         return None
@@ -65,6 +66,7 @@ class Onion:
         stage = x.policy.stages[i]
         try:
             await waiting
+            x.passed.append(stage)
             if stage not in x.entered:
                 x.entered.append(stage)
         except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
@@ -81,7 +83,6 @@ class Onion:
             method(x)
         except BaseException as e:  # noqa: BLE001
             self._stage_raised(x, stage, e, before)
-            x.aside.append(stage)
             return x.answer is None
         if stage not in x.entered:
             x.entered.append(stage)
@@ -96,6 +97,7 @@ class Onion:
                 d = x.request.data
                 d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
             x.answer = x.source = None
+            x.aside.append(stage)
         else:
             self.bug(x, stage.name, e)
 
@@ -147,13 +149,20 @@ class Onion:
         return True
 
     def settle(self, x: Exchange) -> None:
-        """The end: each stage that completed, in reverse, exactly once."""
+        """The end: each stage that completed, in reverse, exactly once; those whose turn never came are told so."""
         while x.entered:
             stage = x.entered.pop()
             try:
                 stage.settle(x)
             except BaseException as e:  # noqa: BLE001 - the others still settle
                 self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+        for stage in x.policy.stages:
+            if stage in x.passed or stage in x.aside:
+                continue
+            try:
+                stage.skipped(x)
+            except BaseException as e:  # noqa: BLE001
+                self.services.alarm("stage.skipped", stage=stage.name, exchange=x.id, error=describe(e))
 
 
 def describe(e: BaseException) -> str:

@@ -122,7 +122,7 @@ def test_help_fits_eighty_columns_without_colour(tmp_path: Path) -> None:
     printed = sluicegate("--help", state=tmp_path).stdout
     assert all(len(line) <= 80 for line in printed.splitlines())
     assert "\x1b" not in printed
-    for command in ("run", "exec", "env", "check", "schema", "demo", "simulate"):
+    for command in ("run", "exec", "env", "check", "schema", "scrub", "selftest", "demo", "simulate"):
         assert f" {command} " in printed
 
 

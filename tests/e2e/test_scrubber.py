@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import ROOT, Answer, Gate, ProcessFailed, Simulator
+from gatekit import ROOT, Answer, Gate, ProcessFailed, Simulator, wait_until
 
 from sluicegate.core.grammar import check_stream
 from sluicegate.core.sse import SSEParser
@@ -251,3 +252,64 @@ def test_a_malformed_key(start_gate: StartGate, program: str) -> None:
     """The gate does not start, least of all without scrubbing, and says why."""
     with pytest.raises(ProcessFailed, match=r"ended with 1[\s\S]*scrub\.key.*64 hexadecimal"):
         start_gate(config=config(), program=program, env={"SLUICEGATE_SCRUB_KEY": "short"})
+
+
+REFUSING = """\
+identity: {mode: keys, keys: [{key: "env:TEAM_KEY", team: a}]}
+limits: {default: {rpm: 1000, concurrency: 1}, queue_s: 60}
+"""
+
+
+@pytest.mark.parametrize("program", ["mitmdump", "sluicegate"])
+def test_what_ends_before_the_scrubber_is_not_kept(
+    start_gate: StartGate, simulator: Simulator, tmp_path: Path, program: str
+) -> None:
+    """Refused for its key, left by its client in a queue, sent to one of our own pages: no body, no URL is written down.
+
+    What did get its answer is written down with that answer, streamed or not, as the provider gave it.
+    """
+    options = {"save_stream_file": str(tmp_path / "flows"), **({"flow_detail": "4"} if program == "mitmdump" else {})}
+    team = {"TEAM_KEY": "sk-sg-the-key-of-a-team-0123", "P": "provider"}
+    text = config().replace('"${UPSTREAM}"}}\n', '"${UPSTREAM}", keys: ["env:P"]}}\n' + REFUSING)
+    gate = start_gate(config=text, env={**KEY, **team}, options=options, program=program)
+    own = {"x-api-key": team["TEAM_KEY"]}
+    assert ask(gate, body_of(SECRET)).status == 401
+    assert ask(gate, body_of(SECRET), path=f"/v1/messages?x={SECRET}").status == 401
+    assert ask(gate, body_of(SECRET), path="/stats").status in (401, 404, 405)
+    with _raw(gate, own, {"first_byte_ms": 60_000}) as first:
+        simulator.calls(count=1)
+        with _raw(gate, own, {}):
+            wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 2, "both under way")
+        gate.audit_records(count=3)  # it left
+        first.shutdown(socket.SHUT_RDWR)
+    gate.audit_records(count=4)
+    said = text_of(ask(gate, body_of("hello", stream=True), {"echo": True, "text": "a whole streamed answer"}, **own))
+    assert said == "a whole streamed answer"
+    files = dict(left_behind(gate, tmp_path))
+    for name, data in files.items():
+        assert SECRET.encode() not in data, name
+    assert b"a whole streamed answer" in files["flows"]
+
+
+def test_what_is_under_way_when_the_gate_ends_is_not_kept(
+    start_gate: StartGate, simulator: Simulator, tmp_path: Path
+) -> None:
+    """A call that waits in a queue while the gate is told to go: its body is not written down."""
+    limits = "limits: {default: {concurrency: 1}, queue_s: 60}\ntimeouts: {drain_s: 0.1}\n"
+    gate = start_gate(config=config() + limits, env=KEY, options={"save_stream_file": str(tmp_path / "flows")})
+    with _raw(gate, {}, {"first_byte_ms": 60_000}):
+        simulator.calls(count=1)
+        with _raw(gate, {}, {}):
+            wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 2, "both under way")
+            for name, data in left_behind(gate, tmp_path):
+                assert SECRET.encode() not in data, name
+
+
+def _raw(gate: Gate, headers: dict[str, str], sim: dict[str, Any]) -> socket.socket:
+    """A connection on which a request with a secret was sent; its answer is not read."""
+    body = json.dumps(body_of(SECRET)).encode()
+    fields = {**SESSION, **headers, "x-sim": json.dumps(sim), "host": "x", "content-length": str(len(body))}
+    made = socket.create_connection(("127.0.0.1", gate.port))
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    made.sendall(f"POST /v1/messages HTTP/1.1\r\n{head}\r\n".encode() + body)
+    return made

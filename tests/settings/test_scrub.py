@@ -20,6 +20,15 @@ def test_own_patterns_and_social_security_numbers_can_be_asked_for(tmp_path: Pat
     assert settings.scrub.patterns == {"TICKET": "TCK-[0-9]{6}"}  # type: ignore[attr-defined]
 
 
+def test_hosts_that_tools_may_send_to(tmp_path: Path) -> None:
+    """Names, and `*.` for those below one; an address or a port is refused."""
+    settings = read(tmp_path, 'scrub: {restore: {allow_hosts: [api.example.com, "*.corp.example"]}}\n')
+    assert settings.scrub.restore.allow_hosts == ("api.example.com", "*.corp.example")  # type: ignore[attr-defined]
+    for wrong in ("https://a.example", "a.example:443", "*", "a.*.example"):
+        with pytest.raises(ConfigError, match=r"allow_hosts\[0\]"):
+            read(tmp_path, f'scrub: {{restore: {{allow_hosts: ["{wrong}"]}}}}\n')
+
+
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [

@@ -86,6 +86,20 @@ def test_when_a_tool_is_called(client, content, knobs, fields, name) -> None:
     assert message["stop_reason"] == ("tool_use" if name else "end_turn")
 
 
+def test_a_tool_is_called_with_what_another_one_gave(client) -> None:
+    """`find` takes a stretch of the tool's result, or else of the user's words, into tool_input, at any depth."""
+    told = '{"tool":"Read","tool_input":{"a":["{found}!"]},"find":"k=[0-9]+"}'
+    assert client.ask(told, tools=TOOLS, **user("k=12 k=3")).json["content"][0]["input"] == {"a": ["k=12!"]}
+    use = {"type": "tool_use", "id": "t", "name": "Read", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": "it says k=77"}
+    turns = [
+        {"role": "user", "content": "k=1"},
+        {"role": "assistant", "content": [use]},
+        {"role": "user", "content": [result]},
+    ]
+    assert client.ask(told, tools=TOOLS, messages=turns).json["content"][0]["input"] == {"a": ["k=77!"]}
+
+
 def test_tool_input_fits_the_schema_or_is_told(client) -> None:
     """Required properties get a value of their type; tool_input says it outright."""
     block = client.ask("tool=Pick", tools=[PICKY]).json["content"][0]

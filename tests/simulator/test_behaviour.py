@@ -39,7 +39,9 @@ def test_no_knobs_is_the_plain_behaviour() -> None:
     assert behaviour({}) is PLAIN
 
 
-@pytest.mark.parametrize("header", ["evens=3", "events=x", "events=-1", "fault=no", "{", "at=middle", "tool_input={"])
+@pytest.mark.parametrize(
+    "header", ["evens=3", "events=x", "events=-1", "fault=no", "{", "at=middle", "tool_input={", "find=("]
+)
 def test_a_wrong_knob_is_refused(header: str) -> None:
     """A knob that does not exist or has a wrong value is an error, never ignored."""
     with pytest.raises(BehaviourError):

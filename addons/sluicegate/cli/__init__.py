@@ -17,6 +17,8 @@ from sluicegate.cli import (
     monitor,
     price,
     run,
+    scrub,
+    selftest,
     simulate,
     stats,
     usage,
@@ -39,6 +41,8 @@ app.command("env")(environment.env)
 app.add_typer(keys.app, name="keys")
 app.command("check")(config.check)
 app.command("schema")(config.schema)
+app.command("scrub")(scrub.scrub)
+app.command("selftest")(selftest.selftest)
 app.command("demo")(demo.demo)
 app.command("simulate")(simulate.simulate)
 app.add_typer(copilot.app, name="copilot")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from .scalars import Bytes, Count, Ledger, LogTarget, Name, PricePerMillion, Ruleset, Seconds, Section
+from .scalars import Bytes, Count, HostPattern, Ledger, LogTarget, Name, PricePerMillion, Ruleset, Seconds, Section
 from .secret import Secret
 
 Regex = Annotated[str, Meta(min_length=1, max_length=1000, description="a regular expression")]
@@ -14,6 +14,7 @@ class Restore(Section, frozen=True, kw_only=True):
     """Tool inputs in which the model's placeholders become values again; `*` in a name stands for any part."""
 
     tools: dict[str, bool | Literal["no-egress"]] = field(default_factory=dict)
+    allow_hosts: tuple[HostPattern, ...] = ()  # where a tool that is `no-egress` may send to all the same
 
 
 class Scrub(Section, frozen=True, kw_only=True):

@@ -74,6 +74,14 @@ Host = Annotated[
         description="a host name without scheme, port or path",
     ),
 ]
+HostPattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$",
+        max_length=253,
+        description="a host name without scheme, port or path, or `*.` and a name for every host below it",
+    ),
+]
 LogTarget = Annotated[str, Meta(pattern=r"^(stdout|stderr|off|file:.+)$", description="stdout, stderr, off or file:PATH")]
 Ledger = Annotated[
     str,

@@ -76,7 +76,7 @@ def answer(body: dict[str, Any], digest: str, tokens: InputTokens, knobs: Behavi
     stop_sequence = None
     if tool is not None:
         stop_reason = "tool_use"
-        blocks += _tool_uses(body, tool, digest, knobs)
+        blocks += _tool_uses(body, tool, digest, knobs, turn)
     else:
         text, stop_reason, stop_sequence = _limit(_reply(turn, knobs), body, knobs)
         blocks.append({"type": "text", "text": text})
@@ -130,7 +130,7 @@ def _wanted_tool(body: dict[str, Any], turn: _Turn, knobs: Behaviour) -> str | N
         return str(choice.get("name"))
     if choice.get("type") == "any" and names:
         return names[0]
-    if turn.result is not None:
+    if turn.result is not None and knobs.find is None:
         return None
     if knobs.tool:
         return knobs.tool
@@ -139,8 +139,10 @@ def _wanted_tool(body: dict[str, Any], turn: _Turn, knobs: Behaviour) -> str | N
     return "Bash" if "Bash" in names and _TOOL_WORD.search(turn.text) else None
 
 
-def _tool_uses(body: dict[str, Any], name: str, digest: str, knobs: Behaviour) -> list[dict[str, Any]]:
-    arguments = knobs.tool_input
+def _tool_uses(body: dict[str, Any], name: str, digest: str, knobs: Behaviour, turn: _Turn) -> list[dict[str, Any]]:
+    arguments: Any = knobs.tool_input
+    if arguments is not None and knobs.find is not None:
+        arguments = _filled(arguments, _found(knobs.find, turn))
     if arguments is None:
         schemas = {tool["name"]: tool.get("input_schema") for tool in body.get("tools") or ()}
         arguments = BASH_INPUT if name == "Bash" else _sample(schemas.get(name) or {})
@@ -149,6 +151,20 @@ def _tool_uses(body: dict[str, Any], name: str, digest: str, knobs: Behaviour) -
         tail = hashlib.sha256(f"{digest}{number}".encode()).hexdigest()[:24]
         uses.append({"type": "tool_use", "id": f"toolu_{tail}", "name": name, "input": arguments})
     return uses
+
+
+def _found(pattern: str, turn: _Turn) -> str:
+    """The match in the tool's result, else in the user's words; the pattern itself where there is none."""
+    match = re.search(pattern, turn.result or "") or re.search(pattern, turn.text)
+    return match[0] if match else pattern
+
+
+def _filled(value: Any, found: str) -> Any:
+    if isinstance(value, dict):
+        return {key: _filled(item, found) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_filled(item, found) for item in value]
+    return value.replace("{found}", found) if isinstance(value, str) else value
 
 
 def _sample(schema: dict[str, Any]) -> Any:

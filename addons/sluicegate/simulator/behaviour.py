@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
@@ -38,6 +39,7 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     thinking: bool | None = None  # a thinking block first; None: when the request turns thinking on
     tool: str | None = None  # call the tool of this name
     tool_input: dict[str, Any] | None = None
+    find: str | None = None  # a regular expression: `{found}` in tool_input is its match in the last user message
     parallel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1  # calls of the tool in one turn
     stop_reason: str | None = None
     answer_model: str | None = None  # the model that the answer names
@@ -80,9 +82,11 @@ def behaviour(knobs: Mapping[str, Any]) -> Behaviour:
     if not knobs:
         return PLAIN
     try:
-        return msgspec.convert(knobs, Behaviour, strict=False)
-    except msgspec.ValidationError as error:
+        found = msgspec.convert(knobs, Behaviour, strict=False)
+        re.compile(found.find or "")
+    except (msgspec.ValidationError, re.error) as error:
         raise BehaviourError(str(error)) from None
+    return found
 
 
 @functools.lru_cache(maxsize=1024)

@@ -27,6 +27,7 @@ class Plan:
 
 type Handler = Callable[[wire.Request], Plan]
 type Closer = Callable[[Call, str], None]  # told how each call ended
+type Tap = Callable[[bytes], object]  # given all bytes of a connection as they come
 
 
 class Connection(asyncio.Protocol):
@@ -35,10 +36,11 @@ class Connection(asyncio.Protocol):
     A client that closes its sending side counts as gone: a proxy's abort looks no different at first.
     """
 
-    def __init__(self, handler: Handler, closer: Closer, open_connections: set[Connection]) -> None:
+    def __init__(self, handler: Handler, closer: Closer, open_connections: set[Connection], tap: Tap | None = None) -> None:
         self._handler = handler
         self._closer = closer
         self._open = open_connections
+        self._tap = tap
         self._parser = wire.RequestParser()
         self._transport: asyncio.Transport | None = None
         self._plan: Plan | None = None
@@ -62,6 +64,8 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._tap is not None:
+            self._tap(data)
         if self._stream is not None:
             self._feed_stream(data)
             return

@@ -12,14 +12,14 @@ from typing import Any
 
 from .api import Api
 from .calls import Call
-from .connection import Connection
+from .connection import Connection, Tap
 from .thinking import Signer
 
 SIGNING_KEY = b"simulated thinking"
 
 
 class Simulator:
-    """A Messages API on a TCP port. `clock` gives seconds since the epoch."""
+    """A Messages API on a TCP port. `clock` gives seconds since the epoch; `taps` a listener for each connection."""
 
     def __init__(
         self,
@@ -28,7 +28,9 @@ class Simulator:
         clock: Callable[[], float] = time.time,
         signing_key: bytes = SIGNING_KEY,
         bind_thinking: bool = False,
+        taps: Callable[[], Tap] | None = None,
     ) -> None:
+        self._taps = taps
         self._api = Api(clock, require_auth, Signer(signing_key, bind_prefix=bind_thinking))
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
@@ -41,7 +43,7 @@ class Simulator:
         self._host = host
         self._scheme = "https" if ssl else "http"
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._api.handle, self._api.settle, self._connections),
+            lambda: Connection(self._api.handle, self._api.settle, self._connections, self._taps() if self._taps else None),
             host,
             port,
             ssl=ssl,

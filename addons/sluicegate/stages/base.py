@@ -1,9 +1,10 @@
-"""What a stage is: up to four plain methods, and what becomes of a request when one of them has a bug.
+"""What a stage is: up to five plain methods, and what becomes of a request when one of them has a bug.
 
     head(x)      the request's headers are there, its body is not    may raise Refused or set x.answer
     request(x)   the request is complete                             may raise Refused or set x.answer; may be async
     answer(x)    the answer's headers are there                      add taps, change headers (x.flow.response)
     settle(x)    the end, exactly once: x.outcome says how it went   for every stage whose request work completed
+    skipped(x)   the end of an exchange that did not come so far     for every other stage that did not step aside
 
 Requests go through the stages in order, answers and ends in reverse. A stage is built from the settings, holds no state of
 a single request (that lives on the Exchange, in `x.fields[name]`), and is replaced as a whole when the settings change.
@@ -55,3 +56,7 @@ class Stage:
 
     def settle(self, x: Exchange) -> None:
         """The exchange is over."""
+
+    def skipped(self, x: Exchange) -> None:
+        """The exchange is over, and this stage's work on the request was never completed: a stage before it refused or
+        waited until the client left, the stage itself refused, or the request was for one of the gate's own endpoints."""

@@ -45,7 +45,7 @@ def kit_of(settings: Settings, services: Services) -> ScrubKit:
     return ScrubKit(
         finder=_finder(settings),
         grammar=grammar,
-        tools=ToolPolicy(scrub.restore.tools),
+        tools=ToolPolicy(scrub.restore.tools, scrub.restore.allow_hosts),
         key=key,
         sweeper=Sweeper(grammar) if hides else None,
         ranks=_ranks(settings) if hides and scrub.numbering == "ranked" else None,

@@ -8,7 +8,7 @@ What can not be read can not be scanned, so it does not pass (400, 413). Paths t
 rewritten: a finding there, or in a URL, is refused in pseudonymize as well as in block.
 
 Values come back in a tap, outside the one that keeps bytes for saved flows, caches and logs: these see placeholders. A
-request that is refused leaves no body on its flow.
+request that is refused, here or before, leaves no body on its flow.
 """
 
 from __future__ import annotations
@@ -117,12 +117,18 @@ class Scrubber(Stage):
             self.services.alarm("scrub.detect", exchange=x.id, error=type(e).__name__)
 
     def _look_at_url(self, x: Exchange, fields: ScrubFields) -> None:
-        fields.found, first = look_at_url(x.request.path, self.kit.finder)
+        fields.found, first = self._url_cleared(x)
+        if first:
+            _refuse(First(first.rule, "the URL"))
+
+    def _url_cleared(self, x: Exchange) -> tuple[Counter[str], First | None]:
+        """What is found in the URL; if there is anything, its place is taken off the flow."""
+        found, first = look_at_url(x.request.path, self.kit.finder)
         if first:
             bare = x.request.path.partition("?")[0]
             in_path = look_at_url(bare, self.kit.finder)[1] is not None
             x.request.data.path = b"/(withheld)" if in_path else bare.encode("utf-8", "surrogateescape")
-            _refuse(First(first.rule, "the URL"))
+        return found, first
 
     def _other(self, x: Exchange, fields: ScrubFields) -> None:
         if body := self._body(x):
@@ -179,6 +185,12 @@ class Scrubber(Stage):
         except TooLarge:
             message = f"the request body is larger than the {limit:,} bytes that are scanned (config key scrub.max_body)"
             raise Refused(413, message, should_retry=False) from None
+
+    def skipped(self, x: Exchange) -> None:
+        """Nobody has looked at this request, and its flow will be kept: it is kept without what may be in it."""
+        if self.enforces and self._concerns(x):
+            x.request.data.content = None
+            self._url_cleared(x)
 
     # -- the answer
     def answer(self, x: Exchange) -> None:

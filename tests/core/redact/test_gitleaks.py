@@ -9,12 +9,12 @@ from random import Random
 
 import pytest
 from labelled import FOLLOWERS, finder_of
-from spelled import spelled
 
 from sluicegate.core.redact import gitleaks
 from sluicegate.core.redact.engine import Engine
 from sluicegate.core.redact.finder import RuleFinder
 from sluicegate.core.redact.gitleaks import RulesError, bits_per_byte, builtin_rules, file_rules, relaxed
+from sluicegate.core.redact.specimen import specimen
 
 TOKEN = "acme_q8Zr1Lw0Vb5Xk3Tn7"
 ACME = """
@@ -69,7 +69,7 @@ def test_values_made_from_the_rules_are_found_in_prose_and_json() -> None:
 
 def labelled(rule: object, follower: str, random: Random) -> tuple[str, str]:
     pattern = rule.pattern.removesuffix(r"(?:[^\w]|$)")  # type: ignore[attr-defined]
-    text, groups = spelled(pattern, random)
+    text, groups = specimen(pattern, random)
     group = rule.group  # type: ignore[attr-defined]
     value = groups[group] if group else next((groups[g] for g in sorted(groups) if len(groups[g]) >= 6), text)
     keywords = rule.keywords  # type: ignore[attr-defined]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from spelled import spelled
 
 from sluicegate.core.redact.gitleaks import builtin_rules
 from sluicegate.core.redact.pattern import Unknown, longest, parse
 from sluicegate.core.redact.rule import compiled
+from sluicegate.core.redact.specimen import specimen
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_it_reads_patterns_as_re2_does(rule: object) -> None:
     pattern = rule.pattern  # type: ignore[attr-defined]
     most, regex, random = longest(parse(pattern)), compiled(pattern), Random(1)
     for _ in range(5):
-        text, _groups = spelled(pattern, random)
+        text, _groups = specimen(pattern, random)
         match = regex.search(text.encode())
         assert match is not None, text
         assert most is None or match.end() - match.start() <= most

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from sluicegate.core.redact.destinations import Hosts
 from sluicegate.core.redact.tools import ToolPolicy, has_egress
 
 
@@ -93,3 +94,8 @@ def test_what_can_not_be_read_counts_as_egress() -> None:
 def test_every_string_counts() -> None:
     """A list of arguments, nested objects, keys."""
     assert has_egress('{"args": ["a", {"curl": 1}]}')
+
+
+def test_what_can_not_be_read_is_no_allowed_destination() -> None:
+    """Half an input stays egress, whatever hosts are allowed."""
+    assert has_egress('{"command": "curl https://api.example.com', Hosts(["api.example.com"]))

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sluicegate.core.redact.destinations import Hosts
 from sluicegate.core.redact.restore import Names, Restorer, Sightings
 from sluicegate.core.redact.tools import ToolPolicy, has_egress
 
@@ -76,8 +77,9 @@ class _Withheld:
 class _Examined:
     """From its first placeholder on the text is held until all of it is there to be judged."""
 
-    def __init__(self, names: Names, report: Report, tool: str) -> None:
+    def __init__(self, names: Names, report: Report, tool: str, hosts: Hosts) -> None:
         self._seen = Sightings(names, "json")
+        self._hosts = hosts
         self._restorer = Restorer(names, "json")
         self._report = report
         self._tool = tool
@@ -105,7 +107,7 @@ class _Examined:
         self._report.unknown += self._seen.unknown
         if not self._seen.known and not self._restorer.count:
             return rest
-        if not whole or has_egress(as_it_is):
+        if not whole or has_egress(as_it_is, self._hosts):
             self._report.withheld[self._tool] += self._seen.known
             return as_it_is[self._sent :]
         self._report.restored += self._restorer.count
@@ -124,4 +126,4 @@ def block_for(kind: object, tool: object, names: Names, policy: ToolPolicy, repo
         case False:
             return _Withheld(names, report, tool[:128])
         case "no-egress":
-            return _Examined(names, report, tool[:128])
+            return _Examined(names, report, tool[:128], policy.hosts)

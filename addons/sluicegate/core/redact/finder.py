@@ -26,6 +26,7 @@ class RuleFinder:
 
     def __init__(self, rules: Sequence[Rule], salt: bytes, max_texts: int = _MEMO_TEXTS) -> None:
         self.engine = Engine(rules)
+        self.rules = {rule.id: rule for rule in rules}
         self._salt = salt
         self._max_texts = max_texts
         self._memo: dict[bytes, tuple[Finding, ...]] = {}

@@ -174,6 +174,7 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
         near=bool(draft.keywords),
         group=group,
         shortest_group=SHORTEST_VALUE if not group else 1,
+        entropy=draft.entropy or 0.0,
         judge=_judge(draft.entropy or 0.0, allow, _WORD if draft.id == _WIDEST else None),
     )
 

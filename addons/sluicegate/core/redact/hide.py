@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from sluicegate.core.redact.restore import Names
 from sluicegate.core.redact.spans import Span, Sweeper, disjoint
 from sluicegate.core.redact.walk import Leaf, WalkSurface, walk
 
-__all__ = ["Asked", "Naming", "Survey"]
+__all__ = ["Asked", "First", "Naming", "Survey", "shown_path"]
 
 Asked = tuple[str, bytes]
 """A type, and the keyed digest of a value: all that a store of ranks ever sees."""
@@ -83,7 +83,7 @@ class Survey:
             self._texts[text] = [leaf]
             for f in finder.find(text):
                 if self.first is None:
-                    self.first = First(f.rule, _shown(leaf.path, leaf.is_key, finder))
+                    self.first = First(f.rule, shown_path(leaf.path, leaf.is_key, finder))
                 kind = type_name(f.type)
                 bare = guttered(text, f.start, f.end)
                 value = bare.value if bare else text[f.start : f.end]
@@ -121,6 +121,11 @@ class Survey:
             out.append((span, bare if apart else None))
             done = span.end
         return out
+
+    def places(self) -> Iterator[tuple[Leaf, Span]]:
+        """Every stretch that is hidden, and the string in which it stands, in walking order."""
+        for text, leaves in self._texts.items():
+            yield from ((leaf, span) for leaf in leaves for span in self._spans.get(text, ()))
 
     @property
     def empty(self) -> bool:
@@ -187,7 +192,7 @@ class _Names:
 _PLAIN_STEP: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$")
 
 
-def _shown(path: Sequence[str | int], is_key: bool, finder: Finder) -> str:
+def shown_path(path: Sequence[str | int], is_key: bool, finder: Finder) -> str:
     """A path fit for an error message: a key that may be a secret itself is not shown."""
     shown = ""
     for at, step in enumerate(path):

@@ -74,6 +74,8 @@ class Rule:
     group: int = 0
     """The capturing group that is the value; 0 for the first that took part and is long enough, else the whole match."""
     shortest_group: int = 1
+    entropy: float = 0.0
+    """Bits per byte that a value must have more of, for those who explain a finding: the judge sees to it."""
     rank: int = AFTER_BASIC
     """Lower ranks claim their text first."""
     judge: Judge | None = None

@@ -1,17 +1,19 @@
 """Which tool inputs get their values back: those that stay on the client's machine.
 
 A policy maps name patterns to `True`, `False` or `"no-egress"`: then the input is looked at as a whole, and gets its values
-only if nothing in it sends anything anywhere. That look is a guard against accidents and plain tricks; a shell has more
-ways out than any list.
+only if nothing in it sends anything anywhere but to hosts that are allowed. That look is a guard against accidents and
+plain tricks; a shell has more ways out than any list.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
+
+from sluicegate.core.redact.destinations import Hosts
 
 __all__ = ["DEFAULTS", "Rule", "ToolPolicy", "has_egress"]
 
@@ -50,7 +52,9 @@ _QUOTING: Final = re.compile(r"\\\r?\n|[\"'`\\]|\$@|\$\*")
 class ToolPolicy:
     """The configuration's patterns, then the defaults: a full name first, then patterns in their order."""
 
-    def __init__(self, configured: Mapping[str, Rule] | None = None) -> None:
+    def __init__(self, configured: Mapping[str, Rule] | None = None, allow_hosts: Sequence[str] = ()) -> None:
+        """`allow_hosts`: host names, or `*.example.com`, to which "no-egress" lets an input send."""
+        self.hosts = Hosts(allow_hosts)
         given = dict(configured or {})
         self._exact = {**({} if "*" in given else _only(DEFAULTS, exact=True)), **_only(given, exact=True)}
         self._patterns = [*_only(given, exact=False).items(), *_only(DEFAULTS, exact=False).items()]
@@ -66,8 +70,12 @@ def _only(rules: Mapping[str, Rule], *, exact: bool) -> dict[str, Rule]:
     return {name: rule for name, rule in rules.items() if (not set(name) & set("*?[")) == exact}
 
 
-def has_egress(document: str) -> bool:
-    """Whether a tool's input (a JSON text, its placeholders not restored) has anything that sends something away.
+_NOWHERE: Final = Hosts()
+
+
+def has_egress(document: str, allowed: Hosts = _NOWHERE) -> bool:
+    """Whether a tool's input (a JSON text, its placeholders not restored) has anything that sends something away, to
+    another host than those allowed.
 
     What can not be read counts as such.
     """
@@ -75,7 +83,7 @@ def has_egress(document: str) -> bool:
         value = json.loads(document, strict=False)
     except (ValueError, RecursionError):
         return True
-    return any(_sends(text) for text in _texts(value))
+    return any(_sends(text) and not (allowed and allowed.bound_all(text, _sends)) for text in _texts(value))
 
 
 def _sends(text: str) -> bool:

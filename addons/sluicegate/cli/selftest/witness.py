@@ -1,0 +1,136 @@
+"""The leak witness: a provider's stand-in that keeps every byte the gate sends, and looks for planted values in it.
+
+It looks at the bytes as they came and at what a reader makes of them: the URL and the headers decoded, the body with its
+encoding undone (and any that its first bytes tell), the strings of its JSON. A value counts in each of its spellings.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final, Self
+from urllib.parse import unquote_plus
+
+import zstandard
+
+from sluicegate.core.encoding import DecodeError, UnknownEncoding, decoder
+from sluicegate.core.redact.spellings import spellings
+from sluicegate.simulator import Simulator
+from sluicegate.simulator.wire import Malformed, Request, RequestParser
+
+__all__ = ["Needles", "Witness", "needles", "seen_in"]
+
+_MAX_BODY: Final = 64 * 1024 * 1024
+
+type Needles = Mapping[str, frozenset[bytes]]
+"""Value's name → all that must not be seen of it."""
+
+
+def needles(values: Mapping[str, str]) -> Needles:
+    """The spellings of values, by their names."""
+    return {name: frozenset(_spelled(value)) for name, value in values.items()}
+
+
+def _spelled(value: str) -> Iterator[bytes]:
+    raw = value.encode("utf-8", "surrogatepass")
+    yield raw
+    yield raw.hex().encode()
+    yield raw.hex().upper().encode()
+    for spelling in spellings(value):
+        yield spelling.encode("utf-8", "surrogatepass")
+
+
+def seen_in(data: bytes, wanted: Needles) -> list[str]:
+    """The names of the values that are in there."""
+    return [name for name, spelled in wanted.items() if any(s in data for s in spelled)]
+
+
+class Witness:
+    """Runs a simulator in a thread; `since(mark)` is what came after `mark()`."""
+
+    def __init__(self) -> None:
+        self.simulator = Simulator(taps=self._connection)
+        self.requests: list[Request] = []
+        """All whole requests, in the order in which they ended; not those to the simulator's controls."""
+        self._streams: list[bytearray] = []
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        with self.simulator.run_in_thread():
+            yield self
+
+    @property
+    def url(self) -> str:
+        return self.simulator.url
+
+    def _connection(self) -> Any:
+        stream, parser = bytearray(), RequestParser(_MAX_BODY)
+        self._streams.append(stream)
+
+        def tap(data: bytes) -> None:
+            stream.extend(data)
+            parser.feed(data)
+            while (event := parser.next_event()) is not None and not isinstance(event, Malformed):
+                if isinstance(event, Request):
+                    self.requests.append(event)
+
+        return tap
+
+    def mark(self) -> tuple[int, list[int]]:
+        return len(self.requests), [len(s) for s in self._streams]
+
+    def since(self, mark: tuple[int, list[int]]) -> tuple[list[Request], list[bytes]]:
+        """Requests, and all bytes by connection."""
+        starts = [*mark[1], *[0] * (len(self._streams) - len(mark[1]))]
+        return self.requests[mark[0] :], [bytes(s[at:]) for s, at in zip(list(self._streams), starts, strict=True)]
+
+    def leaks(self, mark: tuple[int, list[int]], wanted: Needles) -> list[str]:
+        """Where which of the values came through, in words."""
+        requests, streams = self.since(mark)
+        found = dict.fromkeys(f"{name} in the bytes" for data in streams for name in seen_in(data, wanted))
+        for request in requests:
+            for place, data in _views(request):
+                found |= dict.fromkeys(f"{name} in {place}" for name in seen_in(data, wanted))
+        return list(found)
+
+
+def _views(request: Request) -> Iterator[tuple[str, bytes]]:
+    """What a reader makes of a request."""
+    yield "the URL", unquote_plus(request.target).encode()
+    for name, value in request.headers:
+        yield f"the header {name}", f"{value}\0{unquote_plus(value)}".encode()
+    for body in _decoded(request):
+        yield "the body", body
+        yield "the body", "\0".join(_strings(body)).encode("utf-8", "surrogatepass")
+
+
+def _decoded(request: Request) -> Iterator[bytes]:
+    """The body, and what it decodes to; what can not be decoded was looked at as it came."""
+    body = request.body
+    yield body
+    with suppress(UnknownEncoding, DecodeError):
+        yield decoder(request.fields.get("content-encoding", "identity")).feed(body)
+    with suppress(zlib.error):
+        if body[:2] == b"\x1f\x8b":
+            yield zlib.decompressobj(31).decompress(body)
+    with suppress(zstandard.ZstdError):
+        if body[:4] == b"\x28\xb5\x2f\xfd":
+            yield zstandard.ZstdDecompressor().decompressobj().decompress(body)
+
+
+def _strings(body: bytes) -> Iterable[str]:
+    """Every string of a JSON text, keys included."""
+    try:
+        stack = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, dict):
+            stack += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            stack += item
