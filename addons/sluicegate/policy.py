@@ -40,6 +40,8 @@ class Policy:
         self.speaks_http2 = frozenset(at for at, name in self._provider_at.items() if settings.providers[name].http2)
         """Destinations that are offered HTTP/2 whatever the client speaks."""
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
+        self.reads_answers = any(s.reads_answers for s in self.stages)
+        """Whether answers have to pass the stages in the words of the Messages API."""
         self.open = settings.identity.mode == "open"
         self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
         self.decrypts = frozenset(

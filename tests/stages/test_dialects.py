@@ -29,7 +29,7 @@ from sluicegate.providers.setup import Setup
 from sluicegate.settings.provider import Credentials, Provider
 from sluicegate.settings.secret import Secret
 from sluicegate.simulator import Simulator, simulator
-from sluicegate.stages.dialects import Bridge, bridge, credential_for
+from sluicegate.stages.dialects import Bridge, bridge, credential_for, leave
 from sluicegate.testing import make_exchange, make_flow
 
 ENVIRON = {"K": "key", "ID": "AKID", "SECRET": "s", "T": "tok"}
@@ -99,8 +99,9 @@ def ask(x: Exchange, made: Bridge, sim: Simulator, knobs: str = "", cut: int = 1
 def passed(x: Exchange, made: Bridge, status: int, headers: dict[str, str], raw: bytes, cut: int = 11) -> bytes:
     response = mhttp.Response.make(status, b"", headers)
     x.flow.response = response
-    reader = made.answer(x, response)
-    x.fields["reader"] = reader
+    x.bridge = made
+    x.fields["reader"] = made.answer(x, response)
+    leave(x)
     pieces = [raw[i : i + cut] for i in range(0, len(raw), cut)]
     out = b"".join(c for piece in [*pieces, b""] for c in x.taps(piece))
     assert x.taps.broken is None
