@@ -102,7 +102,12 @@ class Onion:
 
     def refuse(self, x: Exchange, refused: Refused) -> None:
         x.answer = native_response(
-            refused.status, refused.message, kind=refused.kind, exchange_id=x.id, fields=refused.headers()
+            refused.status,
+            refused.message,
+            surface=x.surface,
+            kind=refused.kind,
+            exchange_id=x.id,
+            fields=refused.headers(),
         )
         x.outcome, x.own_error, x.error = "refused", True, refused.message
 
@@ -112,7 +117,10 @@ class Onion:
         x.release = None
         x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
         x.answer = native_response(
-            500, f"an internal error in the gate ({where}); nothing was sent upstream", exchange_id=x.id
+            500,
+            f"an internal error in the gate ({where}); nothing was sent upstream",
+            surface=x.surface,
+            exchange_id=x.id,
         )
         x.flow.response = x.answer
 

@@ -12,6 +12,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings.sending import Connections, Timeouts
 from sluicegate.stages.base import Stage
 from sluicegate.stages.identity import Identity
+from sluicegate.stages.router import Router
 
 if TYPE_CHECKING:
     from sluicegate.exchange import Exchange
@@ -50,6 +51,7 @@ class Policy:
                 *anthropic.HOSTS,
                 *(h.lower() for h in settings.regular.decrypt),
                 *(origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()),
+                *(host for s in self.stages if isinstance(s, Router) for host in s.hosts),
             }
         )
         """Hosts whose TLS the regular door opens."""

@@ -27,7 +27,7 @@ from sluicegate.core.messages import INFERENCE, RequestFacts, read_request
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Fields
-from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source
+from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source, Verdict
 from sluicegate.providers.plain import plain_fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
@@ -63,8 +63,12 @@ class Bridge:
     # -- before anything of an answer is passed on
     def native_status(self, response: http.Response) -> int:
         """The answer's status in the words of the Messages API: what is tried again is told by it."""
-        verdict = self.provider.classify(response.status_code, _lower(response.headers), b"")
+        verdict = self.verdict(response)
         return verdict.status if verdict else response.status_code
+
+    def verdict(self, response: http.Response, body: bytes = b"") -> Verdict | None:
+        """An error in the words of the Messages API; `body` as far as it is there, without a content encoding."""
+        return self.provider.classify(response.status_code, _lower(response.headers), body)
 
     def first_events(self, response: http.Response) -> Transform | None:
         """For a look at a stream's first event, as server-sent events of the Messages API; None where it is no such stream.
