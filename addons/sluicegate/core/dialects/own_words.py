@@ -71,4 +71,3 @@ def error_in_stream(surface: Surface, kind: str, message: str) -> bytes:
             }
             return encode_frame(headers, msgspec.json.encode({"message": message}))
     return error_event(kind, message)
-
