@@ -197,7 +197,7 @@ class Chain:
             client_host=getattr(request, CLIENT_HOST, ""),
             origin=self._origin(flow, policy),
         )
-        x.own = (door == "reverse" and self.endpoints.owns(path)) or (
+        x.own = (door == "reverse" and self.endpoints.owns(path, policy)) or (
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
@@ -279,6 +279,9 @@ class Chain:
     async def _answer_later(self, x: Exchange, answer: Awaitable[Answer]) -> None:
         try:
             x.flow.response, x.source = await answer
+        except Refused as e:
+            self.onion.refuse(x, e)
+            x.flow.response = x.answer
         except BaseException as e:  # noqa: BLE001 - one that escapes here would hang the client
             self.onion.bug(x, "endpoints", e)
 

@@ -45,13 +45,14 @@ class Policy:
         """Whether answers have to pass the stages in the words of the Messages API."""
         self.open = settings.identity.mode == "open"
         self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
+        self.router: Router | None = next((s for s in self.stages if isinstance(s, Router)), None)
         self.decrypts = frozenset(
             {
                 MAGIC_HOST,
                 *anthropic.HOSTS,
                 *(h.lower() for h in settings.regular.decrypt),
                 *(origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()),
-                *(host for s in self.stages if isinstance(s, Router) for host in s.hosts),
+                *(self.router.hosts if self.router else ()),
             }
         )
         """Hosts whose TLS the regular door opens."""

@@ -60,7 +60,7 @@ def without_thinking(body: bytes) -> bytes:
 
 
 def without_unsigned_thinking(body: bytes) -> bytes:
-    """The request without the thinking that an answer of another API left in it; the same where it is no Messages request."""
+    """The request without the thinking that answers of another API left in it; the same where it is no Messages request."""
     if b'"signature"' in body and _UNSIGNED.search(body):
         with contextlib.suppress(ValueError):
             return _without(body, _is_unsigned)

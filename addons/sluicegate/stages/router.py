@@ -263,6 +263,13 @@ class Router(Stage):
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
 
     @property
+    def is_transparent(self) -> bool:
+        """Whether all goes to one Anthropic provider under the names that clients use: its own list of models is theirs."""
+        rungs = [rung for rule in self.rules for rung in rule.rungs]
+        whole = any(rule.pattern == "*" for rule in self.rules)
+        return whole and len(self.places) <= 1 and all(r.place.kind == "anthropic" and r.model is None for r in rungs)
+
+    @property
     def hosts(self) -> frozenset[str]:
         """Where requests may go: each provider's hosts, and those of the regions that targets name."""
         own = {host for p in self.places if p.provider for host in p.provider.hosts}
