@@ -95,10 +95,10 @@ def test_a_key_sees_its_own_models(tmp_path_factory: pytest.TempPathFactory) -> 
     """In mode keys: none without a key, and with one what it covers; the key goes to no provider."""
     folder = tmp_path_factory.mktemp("keys")
     key = "sk-sg-" + "a" * 40
-    more = f"""\
+    more = """\
 identity:
   mode: keys
-  keys: [{{name: one, key: "env:VIRTUAL", models: ["fast"]}}]
+  keys: [{name: one, key: "env:VIRTUAL", models: ["fast"]}]
 """
     config = CONFIG.replace("${SILENT}", "${UPSTREAM}") + more
     env = {"KEY_B": "b", "VIRTUAL": key}

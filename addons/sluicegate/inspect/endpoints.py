@@ -1,7 +1,7 @@
 """The gate's own endpoints: never proxied. On the reverse door by path, elsewhere on the host `sluicegate.local`.
 
-Anyone may ask for /health and /ready, any client for its own /usage and for /v1/models. The rest needs the admin token; where
-none is configured, only a loopback peer that names a loopback host, from no foreign origin and through no forwarder.
+Anyone may ask for /health and /ready, any client for its own /usage and for /v1/models. The rest needs the admin token;
+where none is configured, only a loopback peer that names a loopback host, from no foreign origin, through no forwarder.
 """
 
 from __future__ import annotations

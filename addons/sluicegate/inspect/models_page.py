@@ -33,7 +33,8 @@ FRESH_S: Final = 300.0
 FAILED_S: Final = 30.0
 """How long after a failure a provider is not asked again."""
 PATIENCE_S: Final = 2.0
-_FETCH_S: Final = 10.0
+_FETCH_S: Final = 4.0
+"""A thread waits so long at most, at the gate's end as well."""
 _MOST_LISTS: Final = 256
 _VERSION: Final = "2023-06-01"
 
