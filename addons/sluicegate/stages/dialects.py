@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
-from sluicegate.core.dialects.facts import read_facts
 from sluicegate.core.encoding import UnknownEncoding, decoder
 from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.messages import INFERENCE, RequestFacts, read_request
@@ -202,13 +201,13 @@ def bridge(
 ) -> Bridge | Estimated:
     """Make the exchange's request one for this provider: path, header fields, body and destination.
 
-    The request is as the stages left it, on an inference surface. Refused where it can not be; Estimated where the provider
+    The request is as the stages left it, on an inference surface, and without a bridge. Refused where it can not be; Estimated where the provider
     can not count tokens, and the request is untouched.
     """
     request = x.request
     d = request.data
-    body, path = d.content or b"", request.path
-    facts = read_facts(x.surface, path, body)
+    body = d.content or b""
+    facts = x.facts  # of the request as it is now: no bridge of an earlier attempt may stand on it
     entered = _entered(x, provider, model or (facts.model if facts else None) or "", unsupported)
     asked = _asked(x, entered, facts, body)
     prepared = provider.prepare(asked, model=model, region=region)
