@@ -96,7 +96,8 @@ def test_a_tool_loop_while_the_first_target_fails(
 FOREIGN = """
 providers:
   openai:  {{kind: openai, base_url: "{sim}/v1", keys: ["env:KEY"]}}
-  bedrock: {{kind: bedrock, base_url: "{sim}", region: us-west-2, credentials: {{access_key: "env:KEY", secret_key: "env:KEY"}}}}
+  bedrock: {{kind: bedrock, base_url: "{sim}", region: us-west-2,
+             credentials: {{access_key: "env:KEY", secret_key: "env:KEY"}}}}
 routes: [{{model: "*", targets: [{{provider: {kind}, model: "{model}"}}]}}]
 audit: {{log: "file:${{STATE}}/audit.jsonl"}}
 """
