@@ -285,12 +285,22 @@ def test_translation_is_loaded_when_it_is_needed() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
+WHOLE: dict[str, Any] = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "model": "c",
+    "content": [{"type": "text", "text": "hey"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}
 EVENTS: tuple[dict[str, Any], ...] = (
     {
         "type": "message_start",
         "message": {
-            **{"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [], "stop_reason": None},
-            "usage": {"input_tokens": 3, "output_tokens": 1},
+            **{name: WHOLE[name] for name in ("id", "type", "role", "model", "usage")},
+            "content": [],
+            "stop_reason": None,
         },
     },
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
@@ -300,15 +310,6 @@ EVENTS: tuple[dict[str, Any], ...] = (
     {"type": "message_stop"},
 )
 SSE = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in EVENTS)
-WHOLE = {
-    "id": "m",
-    "type": "message",
-    "role": "assistant",
-    "model": "c",
-    "content": [{"type": "text", "text": "hey"}],
-    "stop_reason": "end_turn",
-    "usage": {"input_tokens": 3, "output_tokens": 2},
-}
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -201,8 +201,8 @@ def bridge(
 ) -> Bridge | Estimated:
     """Make the exchange's request one for this provider: path, header fields, body and destination.
 
-    The request is as the stages left it, on an inference surface, and without a bridge. Refused where it can not be; Estimated where the provider
-    can not count tokens, and the request is untouched.
+    The request is as the stages left it, on an inference surface, and without a bridge. Refused where it can not be;
+    Estimated where the provider can not count tokens, and the request is untouched.
     """
     request = x.request
     d = request.data
