@@ -37,7 +37,7 @@ from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
 from sluicegate.stages import ORDER, Identity
 from sluicegate.stages.base import Stage
-from sluicegate.upstream.native import native_response
+from sluicegate.upstream.native import native_response, shown_status
 from sluicegate.upstream.outbound import Outbound
 from sluicegate.upstream.seal import take_credentials
 from sluicegate.upstream.stream import CLIENT_HOST, readable
@@ -409,7 +409,7 @@ class Chain:
         else:
             outcome = "truncated" if x.status is not None else "failed"
         if x.status is None and not x.gone:
-            x.status, x.own_error = x.status_of(502), True
+            x.status, x.own_error = shown_status(x.surface, x.status_of(502)), True
         self._finish(x, outcome, message)
 
     def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:

@@ -91,6 +91,8 @@ def test_an_upstream_that_is_not_there(pair: Pair, client: str) -> None:
     _, gate = pair
     answer = ask(gate, client, "claude-gone-1", "hi", stream=True)
     assert "cannot connect" in _last_words(client, answer)
+    record = record_of(gate, answer)
+    assert (record["status"], record["outcome"]) == (answer.status, "failed")
 
 
 def _last_words(client: str, answer: Answer) -> str:

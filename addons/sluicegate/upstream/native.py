@@ -13,7 +13,7 @@ from sluicegate.core.messages import Surface
 from sluicegate.core.sse import PING, error_event
 from sluicegate.errors import error_body, error_type
 
-__all__ = ["MAX_HEAD", "GateHttp1Server", "last_event", "native_response", "ping_of"]
+__all__ = ["MAX_HEAD", "GateHttp1Server", "last_event", "native_response", "ping_of", "shown_status"]
 
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a request head that are buffered at most."""
@@ -51,6 +51,11 @@ def native_response(
     if close:
         headers.append((b"connection", b"close"))
     return http.Response.make(status, body, http.Headers(headers))
+
+
+def shown_status(surface: Surface, status: int) -> int:
+    """The status by which an error of the gate's own reaches a client of this surface."""
+    return native_response(status, "", surface=surface).status_code if surface in _OTHER_WORDS else status
 
 
 def last_event(surface: Surface, content_type: str, message: str) -> bytes:
