@@ -21,7 +21,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate import doors
-from sluicegate.core.messages import agent_of, session_of, surface
+from sluicegate.core.messages import INFERENCE, agent_of, session_of, surface
 from sluicegate.dispatch import adopt_dispatch
 from sluicegate.drain import STOPPING, Drain
 from sluicegate.errors import Refused
@@ -37,13 +37,15 @@ from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
 from sluicegate.stages import ORDER, Identity
 from sluicegate.stages.base import Stage
-from sluicegate.upstream.native import native_response
+from sluicegate.upstream.native import native_response, shown_status
 from sluicegate.upstream.outbound import Outbound
 from sluicegate.upstream.seal import take_credentials
 from sluicegate.upstream.stream import CLIENT_HOST, readable
 
 __all__ = ["Chain"]
 
+_MOST_DROPPED = 1000
+_NO_CONTROLS = dict.fromkeys(range(32), " ")
 _LOOK_S = 0.1
 """How often an intercepted request is looked at."""
 
@@ -208,7 +210,7 @@ class Chain:
             client_host=getattr(request, CLIENT_HOST, ""),
             origin=self._origin(flow, policy),
         )
-        x.own = (door == "reverse" and self.endpoints.owns(path)) or (
+        x.own = (door == "reverse" and self.endpoints.owns(path, policy)) or (
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
@@ -290,6 +292,9 @@ class Chain:
     async def _answer_later(self, x: Exchange, answer: Awaitable[Answer]) -> None:
         try:
             x.flow.response, x.source = await answer
+        except Refused as e:
+            self.onion.refuse(x, e)
+            x.flow.response = x.answer
         except BaseException as e:  # noqa: BLE001 - one that escapes here would hang the client
             self.onion.bug(x, "endpoints", e)
 
@@ -297,7 +302,7 @@ class Chain:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
             x.websocket = False  # an upgrade to something else is not passed on: the request goes as plain HTTP
             return True
-        inference = surface("POST", x.request.path) in ("messages", "count_tokens")
+        inference = surface("POST", x.request.path) in INFERENCE
         if x.policy.relays_websockets and not inference:
             return True
         status, why = (426, "inference") if inference else (403, "a stage that must read what passes")
@@ -336,6 +341,8 @@ class Chain:
         response.headers["x-sluicegate-id"] = x.id
         if x.tries:
             response.headers["x-sluicegate-attempts"] = str(len(x.tries) + 1)
+        if x.answer is None and x.bridge and (dropped := x.bridge.dropped):
+            response.headers["x-sluicegate-dropped"] = _header_of(dropped)
 
     def _frame(self, x: Exchange, response: http.Response) -> None:
         """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
@@ -366,7 +373,9 @@ class Chain:
             show_failed_attempt(x, x.failed)
             again = await x.attempts.again(x, x.failed)
             x.tries = x.attempts.told if x.attempts else x.tries
-            if again and x.target and not x.gone:
+            if again and x.answer is not None:
+                x.attempts = None  # the next target needs nothing sent: the gate answers in its place
+            elif again and x.target and not x.gone:
                 x.release = Release(x.target, snapshot(x.request))
                 if x.call:
                     x.call.target = x.target
@@ -414,7 +423,7 @@ class Chain:
         else:
             outcome = "truncated" if x.status is not None else "failed"
         if x.status is None and not x.gone:
-            x.status, x.own_error = x.status_of(502), True
+            x.status, x.own_error = shown_status(x.surface, x.status_of(502)), True
         self._finish(x, outcome, message)
 
     def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:
@@ -452,3 +461,8 @@ class Chain:
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         attach(flow, None)
+
+
+def _header_of(names: Sequence[str]) -> str:
+    """What a request lost, as a header's value."""
+    return ", ".join(names).encode("ascii", "replace").decode()[:_MOST_DROPPED].translate(_NO_CONTROLS)

@@ -339,6 +339,7 @@ class Exchange:
 
     _facts: RequestFacts | None = None
     _facts_of: bytes | None = None
+    _facts_at: bytes = b""
     _gone: bool = False
     _gone_waiters: list[asyncio.Future[None]] = field(default_factory=list)
     _over_waiters: list[asyncio.Future[None]] = field(default_factory=list)
@@ -363,6 +364,13 @@ class Exchange:
         return self.surface in INFERENCE
 
     @property
+    def in_messages(self) -> bool:
+        """Whether the answer, as stages see it, is one of the Messages API, streamed or not."""
+        if self.surface != "chat_completions" or self.answer is not None:
+            return self.surface in ANSWERS
+        return self.bridge is not None and self.bridge.entered is not None
+
+    @property
     def facts(self) -> RequestFacts | None:
         """The request body's facts, read once per body; None where the body is no JSON object."""
         if self.bridge is not None and self.bridge.changes:
@@ -370,8 +378,10 @@ class Exchange:
         body = self.flow.request.data.content
         if not self.inference or not body:
             return None
-        if body is not self._facts_of:
-            self._facts_of, self._facts = body, read_facts(self.surface, self.flow.request.path, body)
+        path = self.flow.request.data.path
+        if body is not self._facts_of or path != self._facts_at:
+            self._facts_of, self._facts_at = body, path
+            self._facts = read_facts(self.surface, path.decode("ascii", "replace"), body)
         return self._facts
 
     def status_of(self, default: int) -> int:

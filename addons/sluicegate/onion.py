@@ -8,13 +8,14 @@ an exception: in a hook of mitmproxy it would let the request pass, or hang the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any
 
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Release, Snapshot, snapshot
 from sluicegate.services import Services
 from sluicegate.stages.base import Stage
+from sluicegate.stages.dialects import leave
 from sluicegate.stages.router import own_target
 from sluicegate.upstream.native import native_response
 
@@ -103,7 +104,12 @@ class Onion:
 
     def refuse(self, x: Exchange, refused: Refused) -> None:
         x.answer = native_response(
-            refused.status, refused.message, kind=refused.kind, exchange_id=x.id, fields=refused.headers()
+            refused.status,
+            refused.message,
+            surface=x.surface,
+            kind=refused.kind,
+            exchange_id=x.id,
+            fields=refused.headers(),
         )
         x.outcome, x.own_error, x.error = "refused", True, refused.message
 
@@ -113,7 +119,10 @@ class Onion:
         x.release = None
         x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
         x.answer = native_response(
-            500, f"an internal error in the gate ({where}); nothing was sent upstream", exchange_id=x.id
+            500,
+            f"an internal error in the gate ({where}); nothing was sent upstream",
+            surface=x.surface,
+            exchange_id=x.id,
         )
         x.flow.response = x.answer
 
@@ -134,8 +143,24 @@ class Onion:
 
     # -- up
     def answer(self, x: Exchange) -> bool:
-        """The answer's headers are there: stages add their taps, innermost first. False: it must not be passed on."""
-        for stage in reversed(x.entered):
+        """The answer's headers are there: stages add their taps, innermost first. False: it must not be passed on.
+
+        They see the words of the Messages API. Outside them it is put in the client's own format, and those who count what
+        the client gets stand outside of that.
+        """
+        last = [stage for stage in x.entered if stage.sees_last]
+        if not self._answers(x, [stage for stage in reversed(x.entered) if not stage.sees_last]):
+            return False
+        try:
+            leave(x)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("stage.bug", stage="leave", exchange=x.id, error=describe(e))
+            x.outcome, x.abort = "internal", "an internal error in the gate (the client's format)"
+            return False
+        return self._answers(x, reversed(last))
+
+    def _answers(self, x: Exchange, stages: Iterable[Stage]) -> bool:
+        for stage in stages:
             taps = len(x.taps)
             try:
                 stage.answer(x)

@@ -12,6 +12,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings.sending import Connections, Timeouts
 from sluicegate.stages.base import Stage
 from sluicegate.stages.identity import Identity
+from sluicegate.stages.router import Router
 
 if TYPE_CHECKING:
     from sluicegate.exchange import Exchange
@@ -40,14 +41,18 @@ class Policy:
         self.speaks_http2 = frozenset(at for at, name in self._provider_at.items() if settings.providers[name].http2)
         """Destinations that are offered HTTP/2 whatever the client speaks."""
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
+        self.reads_answers = any(s.reads_answers for s in self.stages)
+        """Whether answers have to pass the stages in the words of the Messages API."""
         self.open = settings.identity.mode == "open"
         self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
+        self.router: Router | None = next((s for s in self.stages if isinstance(s, Router)), None)
         self.decrypts = frozenset(
             {
                 MAGIC_HOST,
                 *anthropic.HOSTS,
                 *(h.lower() for h in settings.regular.decrypt),
                 *(origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()),
+                *(self.router.hosts if self.router else ()),
             }
         )
         """Hosts whose TLS the regular door opens."""

@@ -91,3 +91,37 @@ def test_a_tool_loop_while_the_first_target_fails(
         assert len(causes) >= 2
         charged = sum(call["output_tokens"] for call in (*inference_calls(first), *inference_calls(second)))
         assert sum(model["outputTokens"] for model in report["modelUsage"].values()) == charged
+
+
+FOREIGN = """
+providers:
+  openai:  {{kind: openai, base_url: "{sim}/v1", keys: ["env:KEY"]}}
+  bedrock: {{kind: bedrock, base_url: "{sim}", region: us-west-2,
+             credentials: {{access_key: "env:KEY", secret_key: "env:KEY"}}}}
+routes: [{{model: "*", targets: [{{provider: {kind}, model: "{model}"}}]}}]
+audit: {{log: "file:${{STATE}}/audit.jsonl"}}
+"""
+
+
+@pytest.mark.parametrize("door", ["reverse"], indirect=True)
+@pytest.mark.parametrize(
+    ("kind", "model"), [("openai", "gpt-5-mini"), ("bedrock", "us.anthropic.claude-opus-4-1-20250805-v1:0")]
+)
+def test_a_tool_loop_on_another_provider(
+    kind: str, model: str, door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """Behind the gate stands a provider of another format: the tool runs, and each turn is billed as it was charged."""
+    with Simulator(tmp_path / "other", name="other") as sim:
+        config = FOREIGN.format(sim=sim.url, kind=kind, model=model)
+        with Gate(tmp_path / "gate", upstream=sim.url, config=config, env={"KEY": "k"}) as gate:
+            monkeypatch.setitem(door.environment, "ANTHROPIC_BASE_URL", gate.url)  # type: ignore[arg-type]
+            claude: RunClaude = request.getfixturevalue("claude")
+            report = json.loads(claude("use the Bash tool", "--allowedTools", "Bash", "--output-format", "json"))
+            records = [r for r in gate.audit_records() if r["surface"] == "messages"]
+        calls = [call for call in sim.calls() if call["method"] == "POST" and call["output_tokens"]]
+        assert report["is_error"] is False
+        assert RAN in report["result"]
+        assert len(records) >= 2
+        assert all(r["outcome"] == "ok" and r["provider"] == kind and r["cost_usd"] for r in records), records
+        assert sorted(r["output_tokens"] for r in records) == sorted(call["output_tokens"] for call in calls)
+        assert not any("x-anthropic-billing-header" in call["body"] for call in calls)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
-from gatekit import Gate, Simulator, request
+from gatekit import Answer, Gate, Simulator, request
 
 from sluicegate.core.eventstream import MessagesFromFrames
 from sluicegate.core.grammar import check_stream
@@ -28,7 +31,7 @@ routes:
 audit: {log: "file:${STATE}/audit.jsonl"}
 state_dir: "${STATE}"
 """
-ENV = {
+ENV: dict[str, str | None] = {
     "KEY_B": "b",
     "AWS_ACCESS_KEY_ID": "AKID",
     "AWS_SECRET_ACCESS_KEY": "s",
@@ -39,29 +42,29 @@ ENV = {
 MODELS = {"aws": "claude-opus-4-1", "local": "claude-haiku-4-5", "gcp": "claude-vertex-1", "anthropic": "claude-sonnet-4-5"}
 
 
+type Pair = tuple[Simulator, Gate]
+
+
 @pytest.fixture(scope="module")
-def pair(tmp_path_factory):
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     folder = tmp_path_factory.mktemp("providers")
     with Simulator(folder / "sim") as sim, Gate(folder / "gate", upstream=sim.url, config=CONFIG, env=ENV) as gate:
         yield sim, gate
 
 
-def ask(gate, model: str, stream: bool = False, sim: str = "", path: str = "/v1/messages", **more):
-    body = {"model": model, "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}], "stream": stream, **more}
-    return request(
-        "POST",
-        gate.url + path,
-        body=body,
-        headers={"x-api-key": "sk-ant-api03-client", "x-sim": sim, "anthropic-version": "2023-06-01"},
-    )
+def ask(gate: Gate, model: str, *, stream: bool = False, path: str = "/v1/messages") -> Answer:
+    """A line of prompt in the Messages API's format."""
+    body = {"model": model, "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    return gate.post(path, body, {"x-api-key": "sk-ant-api03-client", "anthropic-version": "2023-06-01"})
 
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", MODELS)
-def test_each_provider(pair, name: str, stream: bool) -> None:
+def test_each_provider(pair: Pair, name: str, stream: bool) -> None:
+    """A client of the Messages API gets its own format from every kind, and the record says who served."""
     _, gate = pair
     before = len(gate.audit_records())
-    answer = ask(gate, MODELS[name], stream)
+    answer = ask(gate, MODELS[name], stream=stream)
     assert answer.status == 200, answer.body
     if stream:
         events = SSEParser().feed(answer.body)
@@ -77,7 +80,8 @@ def test_each_provider(pair, name: str, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429}, {"fault": "error", "at": 0}, {"fault": "reset"}])
-def test_failover_from_bedrock(pair, fault) -> None:
+def test_failover_from_bedrock(pair: Pair, fault: dict[str, Any]) -> None:
+    """What AWS says with a status, or in a stream's first frame, leads to the next target: here another region's."""
     sim, gate = pair
     sim.script([{**fault, "match": {"model": "us.anthropic.claude-opus-4-1*"}}])
     before = len(gate.audit_records())
@@ -89,7 +93,8 @@ def test_failover_from_bedrock(pair, fault) -> None:
     assert "us-east-1/bedrock" in next(v for k, v in sim.calls()[-1]["headers"] if k.lower() == "authorization")
 
 
-def test_count_tokens(pair) -> None:
+def test_count_tokens(pair: Pair) -> None:
+    """Every kind gives a count, its own or the gate's estimate."""
     _, gate = pair
     for name, model in MODELS.items():
         answer = ask(gate, model, path="/v1/messages/count_tokens")
@@ -99,8 +104,8 @@ def test_count_tokens(pair) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("name", MODELS)
-def test_chat_clients(pair, name: str, stream: bool) -> None:
-    """A client of Chat Completions on each provider."""
+def test_chat_clients(pair: Pair, name: str, stream: bool) -> None:
+    """A client of Chat Completions is served by every kind, and recorded under the model that it asked for."""
     _, gate = pair
     body = {"model": MODELS[name], "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     before = len(gate.audit_records())
@@ -116,8 +121,8 @@ def test_chat_clients(pair, name: str, stream: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["local", "anthropic"])
-def test_bedrock_clients(pair, name: str) -> None:
-    """A client of Bedrock on other providers: frames come back."""
+def test_bedrock_clients(pair: Pair, name: str) -> None:
+    """A client of Bedrock gets frames of a whole stream from providers that have none."""
     _, gate = pair
     body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
     path = f"/model/{MODELS[name]}/invoke-with-response-stream"

@@ -22,14 +22,17 @@ from sluicegate.core.grammar import check_stream
 from sluicegate.core.messages import surface
 from sluicegate.core.sse import SSEParser
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange
+from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.policy import Policy
 from sluicegate.providers.base import Estimated
 from sluicegate.providers.registry import build
 from sluicegate.providers.setup import Setup
+from sluicegate.services import Services
 from sluicegate.settings.provider import Credentials, Provider
 from sluicegate.settings.secret import Secret
 from sluicegate.simulator import Simulator, simulator
-from sluicegate.stages.dialects import Bridge, bridge, credential_for
+from sluicegate.stages.base import Stage
+from sluicegate.stages.dialects import Bridge, bridge, credential_for, leave
 from sluicegate.testing import make_exchange, make_flow
 
 ENVIRON = {"K": "key", "ID": "AKID", "SECRET": "s", "T": "tok"}
@@ -99,8 +102,9 @@ def ask(x: Exchange, made: Bridge, sim: Simulator, knobs: str = "", cut: int = 1
 def passed(x: Exchange, made: Bridge, status: int, headers: dict[str, str], raw: bytes, cut: int = 11) -> bytes:
     response = mhttp.Response.make(status, b"", headers)
     x.flow.response = response
-    reader = made.answer(x, response)
-    x.fields["reader"] = reader
+    x.bridge = made
+    x.fields["reader"] = made.answer(x, response)
+    leave(x)
     pieces = [raw[i : i + cut] for i in range(0, len(raw), cut)]
     out = b"".join(c for piece in [*pieces, b""] for c in x.taps(piece))
     assert x.taps.broken is None
@@ -279,3 +283,77 @@ def test_translation_is_loaded_when_it_is_needed() -> None:
     """A gate between Anthropic's own clients and Anthropic starts without it."""
     code = "import sys, sluicegate.stages.dialects; print([m for m in sys.modules if m.endswith('messages_to_chat')])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+WHOLE: dict[str, Any] = {
+    "id": "m",
+    "type": "message",
+    "role": "assistant",
+    "model": "c",
+    "content": [{"type": "text", "text": "hey"}],
+    "stop_reason": "end_turn",
+    "usage": {"input_tokens": 3, "output_tokens": 2},
+}
+EVENTS: tuple[dict[str, Any], ...] = (
+    {
+        "type": "message_start",
+        "message": {
+            **{name: WHOLE[name] for name in ("id", "type", "role", "model", "usage")},
+            "content": [],
+            "stop_reason": None,
+        },
+    },
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hey"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+    {"type": "message_stop"},
+)
+SSE = b"".join(b"event: %b\ndata: %b\n\n" % (e["type"].encode(), json.dumps(e).encode()) for e in EVENTS)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_answer_of_a_stage_s_own(client: str) -> None:
+    """Given in the words of the Messages API, whole or over time, it reaches every client in its own."""
+    x = exchange(client)
+    x.answer = x.flow.response = mhttp.Response.make(200, json.dumps(WHOLE).encode(), {"content-type": "application/json"})
+    leave(x)
+    assert text_of(client, x.flow.response.content or b"", stream=False) == "hey"
+    assert x.flow.response.headers["content-length"] == str(len(x.flow.response.content or b""))
+    x = exchange(client, stream=True)
+    x.answer = x.flow.response = mhttp.Response.make(200, b"", {"content-type": "text/event-stream"})
+    x.source = ByteSource()
+    leave(x)
+    out = b"".join(c for piece in [SSE[:200], SSE[200:], b""] for c in x.taps(piece))
+    assert text_of(client, out, stream=True) == "hey"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_an_error_of_the_gate_s_own_is_left_alone(client: str) -> None:
+    """It was said in the client's words at once."""
+    x = exchange(client)
+    x.answer = x.flow.response = mhttp.Response.make(404, b"{}", {"content-type": "application/json"})
+    x.own_error = True
+    leave(x)
+    assert (x.flow.response.status_code, x.flow.response.content) == (404, b"{}")
+
+
+class _Reader(Stage):
+    name = "reader"
+    reads_answers = True
+
+
+def test_chat_completions_are_translated_where_a_stage_reads_answers(sim: Simulator) -> None:
+    """Else they go to a provider of theirs byte for byte."""
+    x = exchange("chat_completions")
+    before = x.request.data.content
+    made = bridge(x, make_provider("openai", sim))
+    assert isinstance(made, Bridge)
+    assert made.entered is None
+    assert x.request.data.content == before
+    x = exchange("chat_completions")
+    x.policy = Policy(x.policy.settings, (_Reader,), Services({}))
+    x.bridge = made = bridge(x, make_provider("openai", sim))  # type: ignore[assignment]
+    assert isinstance(made, Bridge)
+    assert made.entered is not None
+    assert x.in_messages

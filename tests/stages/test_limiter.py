@@ -123,7 +123,7 @@ def test_without_limits_there_is_no_stage() -> None:
 
 async def test_a_caller_without_limits_goes_through() -> None:
     """Nothing is reserved, nothing is told."""
-    with Using({"teams": {"other": {"rpm": 1}}}) as rig:
+    with Using({"teams": {"other": {"concurrency": 1}}}) as rig:
         made = await rig.serve()
         assert made.response is not None
         assert not [h for h in made.response.headers if h.startswith(("anthropic-ratelimit", "x-sluicegate-b"))]
@@ -630,3 +630,32 @@ async def test_calls_that_end_with_the_process(tmp_path: Path) -> None:
         assert await rig.level("key:id1:tokens:day") == reserved > 100
         assert await rig.level("key:id1:concurrency") == 0
         await rig.services.finish()
+
+
+SURFACES = [
+    ("/v1/messages", {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}),
+    ("/v1/chat/completions", {"model": MODEL, "max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}),
+    (f"/model/{MODEL}/invoke", {"max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}),
+    (f"/v1/models/{MODEL}:rawPredict", {"max_tokens": 100, "messages": [{"role": "user", "content": "hi"}]}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), SURFACES)
+async def test_every_surface_is_charged(path: str, body: dict[str, Any]) -> None:
+    """Tokens are reserved and settled by the provider's bytes, whatever the client speaks."""
+    with Using({"keys": {"jo": {"budget_usd": {"day": 1}}}}, providers={"anthropic": Provider(kind="anthropic")}) as rig:
+        made = await rig.ask(body, path=path)
+        assert await rig.level("key:id1:usd:day") > 0
+        send_answer(rig.chain, made, [answer(300, 50)])
+        assert await rig.level("key:id1:usd:day") == (300 + 50 * 5) * NANO // 1_000_000
+
+
+@pytest.mark.parametrize(("path", "body"), SURFACES)
+async def test_a_limit_refuses_in_the_client_s_words(path: str, body: dict[str, Any]) -> None:
+    """429 on every surface."""
+    with Using({"keys": {"jo": {"concurrency": 1}}}, providers={"anthropic": Provider(kind="anthropic")}) as rig:
+        await rig.ask(body, path=path)
+        made = await rig.ask(body, path=path)
+        assert made.response is not None
+        assert made.response.status_code == 429
+        assert ("x-amzn-errortype" in made.response.headers) is path.startswith("/model/")

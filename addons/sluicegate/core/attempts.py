@@ -26,7 +26,9 @@ from sluicegate.core.health import Health
 
 __all__ = ["Backoff", "Cause", "Failed", "GiveUp", "Plan", "Queue", "Send", "final_retry_after_s", "retry_after_s"]
 
-Cause = Literal["connect", "pool", "write", "reset", "stale", "first_byte", "status", "first_event"]
+Cause = Literal["connect", "pool", "write", "reset", "stale", "first_byte", "status", "first_event", "refused"]
+"""What became of an attempt. refused: the gate itself could not make the request for this target (no credential is to be
+had, or its format has no word for something): nothing was sent."""
 
 LONGEST_WAIT_S: Final = 59.0
 """Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
@@ -159,7 +161,7 @@ class Plan:
         """
         last = history[-1]
         began = now if began is None else began
-        if not self.repeatable and last.cause not in ("connect", "pool") and last.status not in _TURNED_AWAY:
+        if not self.repeatable and last.cause not in ("connect", "pool", "refused") and last.status not in _TURNED_AWAY:
             return GiveUp("the provider may have acted on it already")
         if last.cause == "stale" and sum(1 for f in history if f.cause == "stale") == 1:
             return Send(last.target)

@@ -1,16 +1,19 @@
 """Thinking blocks and a change of the model: their signatures hold for the model that made them, and for no other.
 
 Signatures are good across Anthropic, Bedrock and Vertex for the same model; another model answers 400 "invalid signature".
+Thinking that was translated from another API has an empty one, which no Anthropic model takes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-__all__ = ["same_model", "without_thinking"]
+__all__ = ["same_model", "without_thinking", "without_unsigned_thinking"]
 
 _KINDS: Final = frozenset({"thinking", "redacted_thinking"})
 _REGION: Final = re.compile(r"^(?:(?:us|eu|apac|jp|au|ca|global|us-gov)\.)?(?:anthropic\.|anthropic/)?")
@@ -20,8 +23,12 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+_UNSIGNED: Final = re.compile(rb'"signature"\s*:\s*""')
+
+
 class _Typed(msgspec.Struct):
     type: Any = None
+    signature: Any = None
 
 
 class _Turn(msgspec.Struct):
@@ -49,12 +56,30 @@ def without_thinking(body: bytes) -> bytes:
     awaited, extended thinking is off for this request: the API wants such a turn to begin with its thinking.
     ValueError where the body is no Messages request.
     """
-    if b"thinking" not in body:
-        return body
+    return _without(body, _is_thinking) if b"thinking" in body else body
+
+
+def without_unsigned_thinking(body: bytes) -> bytes:
+    """The request without the thinking that answers of another API left in it; the same where it is no Messages request."""
+    if b'"signature"' in body and _UNSIGNED.search(body):
+        with contextlib.suppress(ValueError):
+            return _without(body, _is_unsigned)
+    return body
+
+
+def _is_thinking(block: _Typed) -> bool:
+    return isinstance(block.type, str) and block.type in _KINDS
+
+
+def _is_unsigned(block: _Typed) -> bool:
+    return bool(block.type == "thinking" and block.signature == "")
+
+
+def _without(body: bytes, goes: Callable[[_Typed], bool]) -> bytes:
     try:
         fields = _OBJECT.decode(body)
         turns = _LIST.decode(fields["messages"])
-        kept, changed, last_lost = _stripped(turns)
+        kept, changed, last_lost = _stripped(turns, goes)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as e:
         raise ValueError("the body is no Messages request") from e
     if not changed:
@@ -65,7 +90,7 @@ def without_thinking(body: bytes) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def _stripped(turns: list[msgspec.Raw]) -> tuple[list[msgspec.Raw], bool, bool]:
+def _stripped(turns: list[msgspec.Raw], goes: Callable[[_Typed], bool]) -> tuple[list[msgspec.Raw], bool, bool]:
     """The turns that stay, whether any lost something, and whether the last assistant turn did."""
     kept: list[msgspec.Raw] = []
     changed = last_lost = False
@@ -75,7 +100,7 @@ def _stripped(turns: list[msgspec.Raw]) -> tuple[list[msgspec.Raw], bool, bool]:
             kept.append(raw)
             continue
         blocks = _LIST.decode(turn.content)
-        stay = [b for b in blocks if _TYPED.decode(b).type not in _KINDS]
+        stay = [b for b in blocks if not goes(_TYPED.decode(b))]
         last_lost = len(stay) != len(blocks)
         if not last_lost:
             kept.append(raw)

@@ -1,7 +1,7 @@
 """The gate's own endpoints: never proxied. On the reverse door by path, elsewhere on the host `sluicegate.local`.
 
-Anyone may ask for /health and /ready, any client for its own /usage. The rest needs the admin token; where none is
-configured, only a loopback peer that names a loopback host, from no foreign origin and through no forwarder.
+Anyone may ask for /health and /ready, any client for its own /usage and for /v1/models. The rest needs the admin token;
+where none is configured, only a loopback peer that names a loopback host, from no foreign origin, through no forwarder.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from sluicegate.core.identity import Caller
 from sluicegate.destinations import is_local
 from sluicegate.errors import error_body
 from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.inspect.models_page import MODELS, ModelsPage
 from sluicegate.inspect.usage import Counting, usage_page
-from sluicegate.policy import MAGIC_HOST
+from sluicegate.policy import MAGIC_HOST, Policy
 from sluicegate.providers.base import bearer_token, is_loopback
 from sluicegate.settings.secret import Secret
 
 if TYPE_CHECKING:
     from sluicegate.chain import Chain
+    from sluicegate.stages.router import Router
 
 __all__ = ["Endpoints"]
 
@@ -48,11 +50,13 @@ class Endpoints:
             "/debug": self._debug,
             "/monitor": self._monitor,
         }
+        self._models = ModelsPage(chain.services)
         self._token: tuple[Secret, bytes] | None = None
 
-    def owns(self, path: str) -> bool:
+    def owns(self, path: str, policy: Policy) -> bool:
         name = path.partition("?")[0]
-        return name in self._open or name in self._admin or name in RESERVED or name == USAGE
+        own = name in self._open or name in self._admin or name in RESERVED or name == USAGE
+        return own or self._models.owns(path, policy.router)
 
     def answer(self, x: Exchange) -> Answer | Awaitable[Answer]:
         """The answer to a request for one of our own endpoints. Raises Refused."""
@@ -63,8 +67,10 @@ class Endpoints:
             return handler(x)
         if name == USAGE:
             return self._usage(x)
+        if name == MODELS or name.startswith(f"{MODELS}/"):
+            return self._models_served(x)
         if not (handler := self._admin.get(name)):
-            known = ", ".join([*self._open, USAGE, *self._admin])
+            known = ", ".join([*self._open, USAGE, MODELS, *self._admin])
             return _error(404, f"the gate has no page {name[:100]} in this version; it has {known}")
         if why := self._stranger(x):
             return _error(403, why)
@@ -119,6 +125,17 @@ class Endpoints:
         if levels is None:
             return _error(503, "the store of limits can not be reached at the moment", [(b"retry-after", b"5")])
         return _json(usage_page(caller, levels))
+
+    def _models_served(self, x: Exchange) -> Answer | Awaitable[Answer]:
+        identity, router = x.policy.identity, x.policy.router
+        if identity is None or router is None:
+            return _error(404, "no models are served here: the stages that know do not run")
+        caller = identity.identify(x)
+        identity.consume(x)
+        return self._listed(x, router, caller)
+
+    async def _listed(self, x: Exchange, router: Router, caller: Caller) -> Answer:
+        return _json(await self._models.answer(x, router, caller))
 
     def _health(self, x: Exchange) -> Answer:
         return _json({"status": "ok"})

@@ -8,6 +8,7 @@ from typing import Final
 from sluicegate.core.dialects.attribution import without_attribution
 from sluicegate.core.members import edited, top
 from sluicegate.core.messages import rename_model
+from sluicegate.core.thinking import without_unsigned_thinking
 from sluicegate.core.token_estimate import estimate_input_tokens
 from sluicegate.errors import Refused
 from sluicegate.providers.base import (
@@ -94,7 +95,7 @@ class Anthropic:
 
     def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
         _, mark, query = asked.path.partition("?")
-        body = asked.body
+        body = without_unsigned_thinking(asked.body)
         if model and asked.facts and asked.facts.model != model:
             body = rename_model(body, model)
         if quirks := self._quirks:

@@ -13,6 +13,7 @@ from sluicegate.core.dialects.errors import Verdict, aws_kind, document, of_aws
 from sluicegate.core.dialects.whole import Whole
 from sluicegate.core.eventstream import CONTENT_TYPE, MessagesFromFrames
 from sluicegate.core.members import top
+from sluicegate.core.thinking import without_unsigned_thinking
 from sluicegate.errors import Refused
 from sluicegate.providers import aws
 from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, is_loopback, origin_of
@@ -79,7 +80,7 @@ class Bedrock:
                 should_retry=False,
             )
         drop = sorted(BEDROCK.drops_of(model) & given.keys()) + lacking
-        body = rewritten(without_attribution(asked.body), automatic=True, scope=True)
+        body = rewritten(without_attribution(without_unsigned_thinking(asked.body)), automatic=True, scope=True)
         lost = (*drop, *(f"beta {flag}" for flag in asked.betas if flag not in betas))
         return bedrock.from_messages(body, betas, drop=drop), lost
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 from sluicegate.core.dialects.attribution import without_attribution
 from sluicegate.core.members import loads, top
 from sluicegate.core.messages import rename_model
+from sluicegate.core.thinking import without_unsigned_thinking
 from sluicegate.core.token_estimate import estimate_input_tokens
 from sluicegate.core.translate import FLAVOURS, Malformed, MessagesToChat
 from sluicegate.errors import Refused
@@ -103,7 +104,7 @@ class Copilot:
         if asked.surface == "count_tokens":
             return Estimated(estimate_input_tokens(asked.body))
         if asked.surface == "messages" and _CLAUDE.match(model):
-            body = rename_model(without_attribution(asked.body), model)
+            body = rename_model(without_attribution(without_unsigned_thinking(asked.body)), model)
             own = tuple(f for f in asked.fields if f[0].lower() in (b"anthropic-beta", b"anthropic-version"))
             return Prepared(f"{base}/v1/messages", (*fields, *own, (b"openai-intent", b"messages-proxy")), body, as_it_is)
         fields = (*fields, (b"openai-intent", b"conversation-panel"))

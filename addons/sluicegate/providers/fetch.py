@@ -1,4 +1,4 @@
-"""One HTTP request for a token, blocking: bounded in time and size, redirects not followed, errors without contents."""
+"""One HTTP request of the gate's own, blocking: bounded in time and size, no redirects, errors without contents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from sluicegate.providers.credentials import CredentialError
 
-__all__ = ["Fetch", "fetch_json"]
+__all__ = ["Fetch", "fetch", "fetch_json"]
 
 TIMEOUT_S: Final = 10.0
 MAX_BYTES: Final = 1 << 20
@@ -47,28 +47,53 @@ def fetch_json(
 
     CredentialError names the host and what went wrong, never what was sent or received.
     """
+    opener = _opener({} if not proxy else None)
+    data = urlencode(form).encode() if form is not None else None
+    body = _answer(opener, url, {"accept": "application/json", **(headers or {})}, data, TIMEOUT_S)
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise CredentialError(f"{urlsplit(url).hostname} answered something that is no JSON object")
+    return value
+
+
+def fetch(url: str, *, headers: Mapping[str, str], via: Mapping[str, str], timeout_s: float) -> bytes:
+    """What is at a URL. `via`: {} for directly, else the `url` of a proxy and its `authorization`.
+
+    Errors as those of `fetch_json`.
+    """
+    proxies = dict.fromkeys(("http", "https"), via["url"]) if via else {}
+    entry = {"Proxy-Authorization": via["authorization"]} if "authorization" in via else {}
+    return _answer(_opener(proxies), url, {**headers, **entry}, None, timeout_s)
+
+
+def _opener(proxies: dict[str, str] | None) -> urllib.request.OpenerDirector:
+    """None: as the environment says."""
+    return urllib.request.build_opener(_NoRedirect(), *(() if proxies is None else (urllib.request.ProxyHandler(proxies),)))
+
+
+def _answer(
+    opener: urllib.request.OpenerDirector, url: str, headers: Mapping[str, str], data: bytes | None, timeout_s: float
+) -> bytes:
     host = urlsplit(url).hostname or "?"
     if urlsplit(url).scheme not in ("http", "https"):
         raise CredentialError(f"the address of {host} is not http(s)")
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         url,
-        data=urlencode(form).encode() if form is not None else None,
-        headers={"accept": "application/json", **(headers or {})},
+        data=data,
+        headers=dict(headers),
     )
-    opener = urllib.request.build_opener(_NoRedirect(), *(() if proxy else (urllib.request.ProxyHandler({}),)))
     try:
-        with opener.open(request, timeout=TIMEOUT_S) as answer:
-            body = answer.read(MAX_BYTES + 1)
+        with opener.open(request, timeout=timeout_s) as answer:
+            body: bytes = answer.read(MAX_BYTES + 1)
     except urllib.error.HTTPError as e:
         e.close()
         raise CredentialError(f"{host} answered {e.code}") from None
     except (OSError, HTTPException, ValueError) as e:
         reason = getattr(e, "reason", None)
         raise CredentialError(f"{host} can not be reached ({type(reason or e).__name__})") from None
-    try:
-        value = json.loads(body) if len(body) <= MAX_BYTES else None
-    except (ValueError, RecursionError):
-        value = None
-    if not isinstance(value, dict):
-        raise CredentialError(f"{host} answered something that is no JSON object")
-    return value
+    if len(body) > MAX_BYTES:
+        raise CredentialError(f"{host} answered with more than {MAX_BYTES:,} bytes")
+    return body

@@ -19,6 +19,7 @@ from sluicegate.core.translate import (
     chat_fault,
     fault_to_messages,
     flavour_of,
+    messages_status,
 )
 from sluicegate.errors import Refused, error_type
 from sluicegate.providers.base import (
@@ -43,7 +44,6 @@ _PATH: Final = "/chat/completions"
 _ANTHROPICS: Final = b"sk-ant-"
 _OPENAI_FIELDS: Final = frozenset({b"openai-organization", b"openai-project", b"idempotency-key"})
 _SPENT: Final = frozenset({"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"})
-_STATUS: Final = {408: 504, 422: 400, 424: 500, 498: 529, 503: 529}
 
 
 class OpenAI:
@@ -124,7 +124,7 @@ def classify_chat(status: int, body: bytes) -> Verdict | None:
     if status < 400:
         return None
     fault = chat_fault(loads(body)) if body else None
-    shown = _STATUS.get(status, status)
+    shown = messages_status(status)
     if fault is None:
         return Verdict(shown, error_type(shown), f"the provider answered {status} without saying why")
     error = fault_to_messages(fault, shown)["error"]

@@ -13,6 +13,7 @@ from sluicegate.core.dialects.cache_marks import rewritten
 from sluicegate.core.dialects.errors import Verdict, document, of_google
 from sluicegate.core.dialects.whole import Whole
 from sluicegate.core.members import loads, top
+from sluicegate.core.thinking import without_unsigned_thinking
 from sluicegate.errors import Refused
 from sluicegate.providers import google
 from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, Sent, Source, is_loopback, origin_of
@@ -81,7 +82,7 @@ class Vertex:
                 "`translate.unsupported: drop` goes on without it",
                 should_retry=False,
             )
-        body = rewritten(without_attribution(asked.body), automatic=False, scope=True)
+        body = rewritten(without_attribution(without_unsigned_thinking(asked.body)), automatic=False, scope=True)
         return body, (*sorted(VERTEX.drops_of(model) & given.keys()), *lacking)
 
     # -- the answer

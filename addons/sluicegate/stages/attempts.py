@@ -15,7 +15,8 @@ from typing import Any, Final
 from mitmproxy import http
 
 from sluicegate.core.attempts import Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
-from sluicegate.core.quota import refusal
+from sluicegate.core.quota import SPENT_S, refusal
+from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Failure, Snapshot, Target, snapshot
 from sluicegate.providers.base import Source
 from sluicegate.services import Services
@@ -93,8 +94,20 @@ class Attempts:
         self.health.probe(self.choice.name, self._began)
         return self.choice.point(x)
 
-    async def start_ready(self, x: Exchange) -> Target:
-        """The same, once the choice has its credential."""
+    async def begin(self, x: Exchange) -> Target:
+        """The same for the first attempt, once its choice has its credential; where it gets none, for the next one's.
+
+        Refused where no choice has one.
+        """
+        try:
+            return await self._start_ready(x)
+        except Refused as e:
+            if len(self.choices) == 1 or not await self.again(x, Failure("refused", e.message)) or x.target is None:
+                raise
+            x.tries = self.told
+            return x.target
+
+    async def _start_ready(self, x: Exchange) -> Target:
         if self.choice.key is not None:
             await self.choice.key.ready()
         return self.start(x)
@@ -137,24 +150,38 @@ class Attempts:
             self.health.rest(self.choice.name, time.monotonic() + BENCHED_S)
         self._services.alarm(_OF_THE_KEY[status], key=key.name, status=status)
 
-    def _failed(self, failure: Failure) -> Failed:
+    def _failed(self, failure: Failure, says_spent: bool = False) -> Failed:
         """A failure as the plan wants to know it."""
         headers, status = failure.headers, failure.status
         if headers is None:
-            return Failed(self.current, failure.cause, status)
+            return Failed(self.current, failure.cause, status, None, False if failure.cause == "refused" else None)
         should = headers.get("x-should-retry")
         told, spent = _retry_after(headers), False
         if status in (402, 429) and self.choice.key is not None:
             self._services.quotas.saw(self.choice.name, headers)
             why = refusal(status, headers, failure.body, time.time())
             told, spent = why.for_s, why.spent
+            if says_spent and not spent:
+                told, spent = max(told or 0.0, SPENT_S), True
         return Failed(self.current, failure.cause, status, told, None if should is None else should == "true", spent)
 
     # -- after a failure
     async def again(self, x: Exchange, failure: Failure) -> bool:
         """Wait if need be, and point the request at the next target. False: give up; the last answer says what is known."""
+        of_failed = x.bridge
+        while await self._turned(x, failure):
+            try:
+                x.target = await self._start_ready(x)
+                return True
+            except Refused as e:
+                failure = Failure("refused", e.message)
+                x.bridge = of_failed  # it reads the answer that is there
+        return False
+
+    async def _turned(self, x: Exchange, failure: Failure) -> bool:
+        """Decide, and wait: `current` is the next choice then. False: give up."""
         now = time.monotonic()
-        failed = self._failed(failure)
+        failed = self._failed(failure, _says_spent(x, failure))
         key = self.choice.key
         if key is not None and failed.status in _OF_THE_KEY:
             self._bench(key, failed.status)
@@ -189,7 +216,6 @@ class Attempts:
                 if after_s and not await self._waited(x, after_s, queued):
                     return False
                 self.current = target
-                x.target = await self.start_ready(x)
                 return True
 
     def _has_room(self) -> bool:
@@ -212,6 +238,14 @@ class Attempts:
             headers["retry-after"] = str(instead)
         if headers.get("x-should-retry") == "false" and any(f.should_retry is not False for f in self.history):
             headers.pop("x-should-retry")  # another target said otherwise
+
+
+def _says_spent(x: Exchange, failure: Failure) -> bool:
+    """Whether the provider says in its own words that a quota or a balance is used up."""
+    if x.bridge is None or failure.headers is None or x.flow.response is None:
+        return False
+    verdict = x.bridge.verdict(x.flow.response, failure.body)
+    return verdict is not None and verdict.spent
 
 
 def native_status(x: Exchange, response: http.Response) -> int:

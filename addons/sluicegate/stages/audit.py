@@ -45,6 +45,7 @@ class AuditFields:
 
 class Audit(Stage):
     name: ClassVar[str] = "audit"
+    sees_last: ClassVar[bool] = True
     fate: ClassVar[Fate] = "aside"
 
     def __init__(self, settings: Settings, services: Services) -> None:
@@ -162,6 +163,7 @@ class Audit(Stage):
             "tools": facts.tools,
             "scrub": scrub.record() if scrub else None,
             "attempts": x.tries,
+            "dropped": list(x.bridge.dropped) if x.bridge else [],
             "limit": limiter.limit if limiter else None,
             "error": x.error or facts.error_type,
         }

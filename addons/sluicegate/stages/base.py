@@ -32,6 +32,11 @@ class Stage:
     fate: ClassVar[Fate] = "closed"
     """A bug before sending: `closed` answers 500 and sends nothing; `aside` goes on with the request as the stage before
     left it. While streaming: `closed` breaks the stream off; `aside` takes the stage's tap out."""
+    reads_answers: bool = False
+    """The stage reads or changes what answers say: they pass it in the words of the Messages API, whatever the client and
+    the provider speak. Without such a stage Chat Completions go through untranslated where both ends speak them."""
+    sees_last: ClassVar[bool] = False
+    """Its taps stand outside the step into the client's own format: it sees what the client gets."""
     reads_websockets: bool = False
     """The stage must read what passes: WebSockets, which it can not, are refused where it runs."""
 

@@ -1,7 +1,9 @@
 """Bridges: a client's request as a provider takes it, and the provider's answer as the client takes it.
 
-    request   client's format → Messages → provider's format; Chat Completions go straight to a provider that takes them
-    answer    provider's bytes → [decode] → Messages → client's format
+    request   client's format → Messages → provider's format
+    answer    provider's bytes → [decode] → Messages → (the stages' taps) → client's format
+
+Chat Completions go straight to a provider that takes them, unless a stage has to read the answers.
 
 Usage is read once: before the first step where the provider speaks Chat Completions, else behind it.
 
@@ -18,14 +20,24 @@ from typing import TYPE_CHECKING, Final
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
-from sluicegate.core.dialects.facts import read_facts
 from sluicegate.core.encoding import UnknownEncoding, decoder
 from sluicegate.core.eventstream import CONTENT_TYPE
-from sluicegate.core.messages import RequestFacts, read_request
+from sluicegate.core.messages import INFERENCE, RequestFacts, read_request
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Fields
-from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source, as_it_is
+from sluicegate.providers.base import (
+    Answered,
+    Asked,
+    Credential,
+    Estimated,
+    Prepared,
+    Provider,
+    Sent,
+    Source,
+    Verdict,
+    as_it_is,
+)
 from sluicegate.providers.plain import plain_fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
@@ -33,11 +45,12 @@ if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a se
     from sluicegate.core.dialects.entries import Entered
     from sluicegate.core.translate.base import Policy, Transform
 
-__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for"]
+__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for", "leave"]
 
 _VERSION: Final = b"2023-06-01"
 """Of the Messages API, for requests that come in another format and name none."""
 _STREAMS: Final = ("text/event-stream", CONTENT_TYPE)
+_SPEAK_MESSAGES: Final = frozenset({"messages", "count_tokens"})
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -65,8 +78,12 @@ class Bridge:
     # -- before anything of an answer is passed on
     def native_status(self, response: http.Response) -> int:
         """The answer's status in the words of the Messages API: what is tried again is told by it."""
-        verdict = self.provider.classify(response.status_code, _lower(response.headers), b"")
+        verdict = self.verdict(response)
         return verdict.status if verdict else response.status_code
+
+    def verdict(self, response: http.Response, body: bytes = b"") -> Verdict | None:
+        """An error in the words of the Messages API; `body` as far as it is there, without a content encoding."""
+        return self.provider.classify(response.status_code, _lower(response.headers), body)
 
     def first_events(self, response: http.Response) -> Transform | None:
         """For a look at a stream's first event, as server-sent events of the Messages API; None where it is no such stream.
@@ -82,16 +99,17 @@ class Bridge:
 
     # -- the answer
     def answer(self, x: Exchange, response: http.Response) -> ResponseReader | ChatReader:
-        """Put the taps on, innermost first, and make the head fit; the reader sees the provider's own account of usage."""
-        now_s = int(time.time())
-        answered = self._answered(response, x.id, now_s)
+        """Make it an answer of the Messages API: taps, innermost first, and a head that fits.
+
+        The reader sees the provider's own account of usage. The step to the client's format comes later: `leave`.
+        """
+        answered = self._answered(response, x.id, int(time.time()))
         native_type = answered.content_type or response.headers.get("content-type", "")
-        left = self.entered.leave(answered.status, native_type, id=x.id, now_s=now_s) if self.entered else None
-        outermost = left.transform if left else None
-        changes = answered.changes or outermost is not None or answered.usage == "chat"
+        changes = answered.changes or self.entered is not None or answered.usage == "chat"
         encoding = response.headers.get("content-encoding", "")
         if changes:
             self._decode(x, encoding)
+            response.headers.pop("content-encoding", None)
         reader: ResponseReader | ChatReader
         if answered.usage == "chat":
             from sluicegate.core.chat_usage import ChatReader
@@ -105,11 +123,7 @@ class Bridge:
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
         elif answered.transform:
             self._watch(x, reader, native_type, answered.status)
-        if outermost:
-            x.taps.change(outermost, name=f"to {x.surface}")
-        content_type = (left.content_type if left else None) or answered.content_type
-        fields = {**answered.fields, **(left.fields if left else {})}
-        _fix_head(x, response, left.status if left else answered.status, content_type, fields)
+        _fix_head(x, response, answered.status, answered.content_type, answered.fields)
         return reader
 
     def _watch(self, x: Exchange, reader: ResponseReader | ChatReader, native_type: str, status: int) -> None:
@@ -135,6 +149,30 @@ class Bridge:
             x.taps.change(decoder(encoding), name="content-encoding")
         except UnknownEncoding:
             x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
+
+
+def leave(x: Exchange) -> None:
+    """Put the answer, which passed the stages in the words of the Messages API, into the client's own format.
+
+    Answers that stages gave in the provider's place are put so as well; the gate's own errors are in it already.
+    """
+    response = x.flow.response
+    if response is None or x.own_error or x.surface in _SPEAK_MESSAGES or x.surface not in INFERENCE:
+        return
+    if x.answer is None:
+        entered = x.bridge.entered if x.bridge else None
+    else:
+        entered = _enter(x, (x.facts.model if x.facts else None) or "", x.policy.settings.translate.unsupported)
+    if entered is None:
+        return
+    content_type = response.headers.get("content-type", "")
+    left = entered.leave(response.status_code, content_type, id=x.id, now_s=int(time.time()))
+    if left.transform is not None:
+        if x.answer is None or x.source is not None:
+            x.taps.change(left.transform, name=f"to {x.surface}")
+        else:
+            response.content = left.transform.feed(response.content or b"") + left.transform.end()
+    _fix_head(x, response, left.status, left.content_type, left.fields)
 
 
 def _fix_head(
@@ -179,13 +217,13 @@ def bridge(
 ) -> Bridge | Estimated:
     """Make the exchange's request one for this provider: path, header fields, body and destination.
 
-    The request is as the stages left it, on an inference surface. Refused where it can not be; Estimated where the provider
-    can not count tokens, and the request is untouched.
+    The request is as the stages left it, on an inference surface, and without a bridge. Refused where it can not be;
+    Estimated where the provider can not count tokens, and the request is untouched.
     """
     request = x.request
     d = request.data
-    body, path = d.content or b"", request.path
-    facts = read_facts(x.surface, path, body)
+    body = d.content or b""
+    facts = x.facts  # of the request as it is now: no bridge of an earlier attempt may stand on it
     entered = _entered(x, provider, model or (facts.model if facts else None) or "", unsupported)
     asked = _asked(x, entered, facts, body)
     prepared = provider.prepare(asked, model=model, region=region)
@@ -204,8 +242,14 @@ def bridge(
 
 
 def _entered(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> Entered | None:
-    if x.surface in ("messages", "count_tokens") or (x.surface == "chat_completions" and provider.takes_chat):
+    if x.surface in _SPEAK_MESSAGES:
         return None
+    if x.surface == "chat_completions" and provider.takes_chat and not x.policy.reads_answers:
+        return None
+    return _enter(x, model, unsupported)
+
+
+def _enter(x: Exchange, model: str, unsupported: Policy) -> Entered:
     from sluicegate.core.dialects.entries import enter
     from sluicegate.core.translate.base import Malformed
 

@@ -65,10 +65,10 @@ class Identity(Stage):
         try:
             x.caller = self.identify(x)
         finally:
-            self._consume(x)
+            self.consume(x)
 
     def request(self, x: Exchange) -> Awaitable[None] | None:
-        self._consume(x)  # once more: somebody may have edited the request in the user interface
+        self.consume(x)  # once more: somebody may have edited the request in the user interface
         caller = x.caller
         if caller is None:
             raise Refused(401, NO_KEY, should_retry=False)
@@ -162,7 +162,8 @@ class Identity(Stage):
         if holds_key(request.data.path):
             request.data.path = _KEY.sub(b"sk-sg-...", request.data.path)
 
-    def _consume(self, x: Exchange) -> None:
+    def consume(self, x: Exchange) -> None:
+        """Take what was meant for the gate off the request, and off what may go on to a provider."""
         self.tidy(x.request)
         if self.who.mode != "keys":
             x.presented = tuple(f for f in x.presented if not holds_key(f[1]))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
+from sluicegate.core.dialects.facts import renamed
 from sluicegate.core.identity import Caller
 from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict
 from sluicegate.core.limits.counters import Counter, Level
@@ -19,7 +20,7 @@ from sluicegate.core.limits.estimate import Amounts, charges
 from sluicegate.core.limits.models import Forbidden, choose, downgrades, names_models
 from sluicegate.core.limits.rules import Rules
 from sluicegate.core.limits.wording import budget_warning, rate_headers, refusal
-from sluicegate.core.messages import rename_model
+from sluicegate.core.messages import ANSWERS
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange
 from sluicegate.services import Services
@@ -141,7 +142,7 @@ class Limiter(Stage):
     def _counters(self, x: Exchange, caller: Caller, model: str) -> tuple[Counter, ...]:
         counters = self.rules.counters(caller, model, self._provider(model))
         runaway = self.limits.runaway
-        if x.surface != "messages" or not (runaway.same_request or runaway.session_usd):
+        if x.surface not in ANSWERS or not (runaway.same_request or runaway.session_usd):
             return counters
         digest = ""
         if runaway.same_request:
@@ -170,7 +171,8 @@ class Limiter(Stage):
             raise Refused(403, chosen.message, should_retry=False)
         if chosen.why is not None and chosen.model != asked:
             d = x.request.data
-            d.content = rename_model(d.content or b"", chosen.model)
+            path, d.content = renamed(x.surface, x.request.path, d.content or b"", chosen.model)
+            d.path = path.encode()
             d.headers["content-length"] = str(len(d.content))
             fields.model, fields.model_rule = chosen.model, chosen.why
             x.model = x.model or asked

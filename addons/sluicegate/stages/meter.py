@@ -11,6 +11,7 @@ from typing import Final
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.estimate import WORST_OUTPUT_TOKENS, Amounts, input_tokens, most_input_tokens, used_tokens
 from sluicegate.core.limits.rules import NANO
+from sluicegate.core.messages import ANSWERS
 from sluicegate.core.usage import Usage
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange
@@ -23,7 +24,7 @@ __all__ = ["Meter"]
 
 _ONE: Final = Amounts()
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
-_NEVER_ARRIVED: Final = frozenset({"connect", "tls"})
+_NEVER_ARRIVED: Final = frozenset({"connect", "tls", "refused"})
 
 
 class Meter:
@@ -39,7 +40,7 @@ class Meter:
     # -- before
     def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
         """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
-        if x.surface != "messages" or all(c.unit in ("requests", "seats") for c in counters):
+        if x.surface not in ANSWERS or all(c.unit in ("requests", "seats") for c in counters):
             return _ONE
         body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
         most = most if most and most > 0 else None
@@ -80,7 +81,7 @@ class Meter:
             return _ONE
         if call is None or (call.status is None and _was_not_sent(x)):
             return None
-        if x.surface != "messages" or (call.status or 0) >= 400:
+        if x.surface not in ANSWERS or (call.status or 0) >= 400:
             return _ONE
         facts = call.facts
         if facts is None or not facts.usage.known:

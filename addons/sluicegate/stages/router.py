@@ -82,6 +82,7 @@ class Router(Stage):
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)
         places = {name: self._place(name) for name in settings.providers}
+        self.places = tuple(places.values())
         default = next(iter(places.values()), Place(services.default_provider, None, (), via=services.via))
         self.rules = [
             Rule(route.model, tuple(Rung(places[t.provider], t.model, t.region, t.context) for t in route.targets))
@@ -90,7 +91,7 @@ class Router(Stage):
         self.general = next((r for r in self.rules if r.pattern == "*"), self.rules[0]).rungs[0].place
         self.prices = services.prices_for(settings)
         self.plan = _plan(settings)
-        self.by_host = {p.origin.host.lower(): p for p in reversed(list(places.values())) if p.origin}
+        self.by_host = {host: p for p in reversed(self.places) for host in _hosts(p)}
         if not places:
             self.by_host = dict.fromkeys(anthropic.HOSTS, default)
         for host in anthropic.HOSTS:
@@ -141,7 +142,7 @@ class Router(Stage):
         return None
 
     async def _request_later(self, x: Exchange, attempts: Attempts) -> None:
-        x.target = await attempts.start_ready(x)
+        x.target = await attempts.begin(x)
         x.call = Call(x.target, time.monotonic())
 
     def _fitting(self, x: Exchange, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
@@ -261,9 +262,28 @@ class Router(Stage):
         if x.surface in ("messages", "count_tokens") or response.status_code >= 400:
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
 
+    @property
+    def is_transparent(self) -> bool:
+        """Whether all goes to one Anthropic provider under the names that clients use: its own list of models is theirs."""
+        rungs = [rung for rule in self.rules for rung in rule.rungs]
+        whole = any(rule.pattern == "*" for rule in self.rules)
+        return whole and len(self.places) <= 1 and all(r.place.kind == "anthropic" and r.model is None for r in rungs)
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Where requests may go: each provider's hosts, and those of the regions that targets name."""
+        own = {host for p in self.places if p.provider for host in p.provider.hosts}
+        rungs = (rung for rule in self.rules for rung in rule.rungs)
+        return frozenset(own | {r.place.provider.origin(r.region).host.lower() for r in rungs if r.place.provider})
+
     def settle(self, x: Exchange) -> None:
         if x.call:
             x.call.settle()
+
+
+def _hosts(place: Place) -> frozenset[str]:
+    named = place.provider.hosts if place.provider else frozenset()
+    return named | ({place.origin.host.lower()} if place.origin else frozenset())
 
 
 def _called(name: str, rung: Rung) -> str:

@@ -18,7 +18,8 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NoReturn
 
-from sluicegate.core.messages import read_request, session_of
+from sluicegate.core.dialects.facts import readable_body, sendable_body
+from sluicegate.core.messages import ANSWERS, Surface, read_request, session_of
 from sluicegate.core.redact.blocks import Report
 from sluicegate.core.redact.conversation import conversation_of
 from sluicegate.core.redact.document import Document, Unreadable
@@ -39,6 +40,14 @@ from sluicegate.taps import Fate
 __all__ = ["ScrubFields", "Scrubber"]
 
 _DIGESTS: Final = ("content-md5", "content-digest", "repr-digest", "digest")
+_WALKS: Final[Mapping[Surface, WalkSurface]] = {
+    "messages": "messages",
+    "count_tokens": "count_tokens",
+    "bedrock": "messages",
+    "bedrock_count": "count_tokens",
+    "vertex": "messages",
+    "vertex_count": "count_tokens",
+}
 _SURFACES: Final[tuple[tuple[str, WalkSurface], ...]] = (
     ("/messages/batches", "batches"),
     ("/chat/completions", "chat_completions"),
@@ -76,6 +85,7 @@ class Scrubber(Stage):
         self.mode = settings.scrub.mode
         self.enforces = self.mode in ("pseudonymize", "block")
         self.reads_websockets = self.enforces
+        self.reads_answers = self.mode == "pseudonymize"
         if self.mode != "off":
             self.kit = kit_of(settings, services)
 
@@ -179,7 +189,8 @@ class Scrubber(Stage):
         """The body, decoded. Refused where it is larger than may be, or its encoding is not known or wrong."""
         limit = int(self.settings.scrub.max_body)
         try:
-            return unpacked(x.request.data.content or b"", x.request.headers.get("content-encoding", ""), limit)
+            body = unpacked(x.request.data.content or b"", x.request.headers.get("content-encoding", ""), limit)
+            return readable_body(x.surface, body)
         except Unreadable as e:
             raise _unreadable(e) from None
         except TooLarge:
@@ -197,7 +208,7 @@ class Scrubber(Stage):
         """An answer of a stage further in (a cache's) comes through here only if it arrives over time (`x.source`)."""
         fields: ScrubFields | None = x.fields.get(self.name)
         response = x.flow.response
-        if self.mode != "pseudonymize" or fields is None or response is None or x.surface != "messages":
+        if self.mode != "pseudonymize" or fields is None or response is None or not x.in_messages:
             return
         if not 200 <= response.status_code < 300 or (x.answer is not None and x.source is None):
             return
@@ -213,8 +224,8 @@ class Scrubber(Stage):
 
 
 def _surface(x: Exchange) -> WalkSurface:
-    if x.surface == "messages" or x.surface == "count_tokens":
-        return x.surface
+    if known := _WALKS.get(x.surface):
+        return known
     path = x.request.path.partition("?")[0].rstrip("/")
     return next((surface for end, surface in _SURFACES if path.endswith(end)), "other")
 
@@ -246,10 +257,10 @@ def _hide(
     except Collision as e:
         raise Refused(400, f"the request can not be rewritten: {e}", should_retry=False) from None
     document.root = survey.root
-    body, headers = document.render(), x.request.headers
+    body, headers = sendable_body(x.surface, document.render()), x.request.headers
     x.request.data.content = body
     for name in ("content-encoding", "transfer-encoding", *_DIGESTS):
         headers.pop(name, None)
     headers["content-length"] = str(len(body))
-    if x.surface == "messages":
+    if x.surface in ANSWERS:
         headers["accept-encoding"] = "identity"

@@ -9,12 +9,18 @@ from mitmproxy.net.http import http1
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import Http1Server
 
-from sluicegate.errors import error_body
+from sluicegate.core.messages import Surface
+from sluicegate.core.sse import PING, error_event
+from sluicegate.errors import error_body, error_type
 
-__all__ = ["MAX_HEAD", "GateHttp1Server", "native_response"]
+__all__ = ["MAX_HEAD", "GateHttp1Server", "last_event", "native_response", "ping_of", "shown_status"]
 
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a request head that are buffered at most."""
+
+_OTHER_WORDS: Final = frozenset({"chat_completions", "bedrock", "bedrock_count"})
+"""Surfaces whose errors are not those of the Messages API. Their words are loaded when first needed."""
+_FRAMES: Final = "application/vnd.amazon.eventstream"
 
 UNREADABLE: Final = "the HTTP request can not be read: its request line, a header or its body length is malformed"
 
@@ -23,23 +29,55 @@ def native_response(
     status: int,
     message: str,
     *,
+    surface: Surface = "messages",
     kind: str | None = None,
     exchange_id: str | None = None,
     fields: list[tuple[bytes, bytes]] | None = None,
     close: bool = False,
 ) -> http.Response:
-    """Our own answer with a native error body."""
-    body = error_body(status, message, kind=kind, request_id=exchange_id)
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        *(fields or ()),
-    ]
+    """Our own answer with an error body in the words of the client's surface."""
+    headers = [(b"content-type", b"application/json"), *(fields or ())]
+    if surface in _OTHER_WORDS:
+        from sluicegate.core.dialects.own_words import error_answer
+
+        said = error_answer(surface, status, kind or error_type(status), message, exchange_id)
+        status, body = said.status, said.body
+        headers += [(k.encode(), v.encode()) for k, v in said.fields.items() if k != "content-type"]
+    else:
+        body = error_body(status, message, kind=kind, request_id=exchange_id)
+    headers.append((b"content-length", b"%d" % len(body)))
     if exchange_id:
         headers.append((b"x-sluicegate-id", exchange_id.encode()))
     if close:
         headers.append((b"connection", b"close"))
     return http.Response.make(status, body, http.Headers(headers))
+
+
+def shown_status(surface: Surface, status: int) -> int:
+    """The status by which an error of the gate's own reaches a client of this surface."""
+    return native_response(status, "", surface=surface).status_code if surface in _OTHER_WORDS else status
+
+
+def last_event(surface: Surface, content_type: str, message: str) -> bytes:
+    """What ends a stream that will not be whole; b"" where the answer is none that such words can be put into."""
+    if surface == "bedrock":
+        from sluicegate.core.dialects.own_words import error_in_stream
+
+        return error_in_stream(surface, error_type(502), message) if content_type.startswith(_FRAMES) else b""
+    if "event-stream" not in content_type:
+        return b""
+    if surface == "chat_completions":
+        from sluicegate.core.dialects.own_words import error_in_stream
+
+        return b"\n\n" + error_in_stream(surface, error_type(502), message)
+    return b"\n\n" + error_event(error_type(502), message)
+
+
+def ping_of(surface: Surface) -> bytes | None:
+    """What keeps a silent stream alive; None where the client's format has no such thing."""
+    if surface in ("messages", "vertex"):
+        return PING
+    return b": ping\n\n" if surface == "chat_completions" else None
 
 
 class GateHttp1Server(Http1Server):

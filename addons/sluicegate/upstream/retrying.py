@@ -27,6 +27,7 @@ from __future__ import annotations
 import itertools
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from mitmproxy import ctx, http
@@ -46,15 +47,16 @@ from mitmproxy.proxy.layers.http import (
 from sluicegate.core.attempts import Cause
 from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.messages import ANSWERS
-from sluicegate.core.sse import PING, SSEParser
+from sluicegate.core.sse import SSEParser
 from sluicegate.exchange import Exchange, Failure
 from sluicegate.inspect import cors
 from sluicegate.stages.dialects import AS_IT_IS
 from sluicegate.taps import Transform
 from sluicegate.upstream.alarm import Alarm
 from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
+from sluicegate.upstream.native import ping_of
 from sluicegate.upstream.pool import FULL
-from sluicegate.upstream.stream import GateStream, denied, readable
+from sluicegate.upstream.stream import EVENT_STREAM, GateStream, denied, readable
 
 __all__ = ["RetryingStream"]
 
@@ -84,6 +86,8 @@ class RetryingStream(GateStream):
     _sent: float = 0.0
     """When the request was handed over, in monotonic seconds."""
     _heard: float = 0.0
+    _told: float = 0.0
+    """When the client was last sent some of the answer."""
     _unsent: int = 0
     """Bytes of the request that the upstream has not read yet; 0 when they are not watched any more."""
     _unreached: bool = False
@@ -129,7 +133,7 @@ class RetryingStream(GateStream):
         if x is None:
             yield from super().send_upstream()
             return
-        if x.ping_s and x.facts and x.facts.stream:
+        if x.ping_s and x.facts and x.facts.stream and ping_of(x.surface):
             self._arm_ping(x.ping_s)
         if x.attempts and x.attempts.delay_s:
             yield SluicegateTurnHook(self.flow)
@@ -294,7 +298,7 @@ class RetryingStream(GateStream):
         ended = self.ended
         if self.pinged and (response.status_code != 200 or "event-stream" not in response.headers.get("content-type", "")):
             self.flow.response = None
-            yield from self.break_off(_reason(response, held), cancel=not ended)
+            yield from self.break_off(_reason(self.exchange, response, held), cancel=not ended)
             return
         self._stop_pings()
         yield from super().state_wait_for_response_headers(ResponseHeaders(self.upstream_id, response, end_stream))
@@ -312,19 +316,24 @@ class RetryingStream(GateStream):
             yield from super().start_response_stream()
         x = self.exchange
         if x and x.call and not x.source:
-            self._heard = time.monotonic()
+            self._heard = self._told = time.monotonic()
             self._arm(max(0.0, min(x.timeouts.idle_s, self._deadline(x) - self._heard)))
-            if x.ping_s and x.surface == "messages" and self._may_ping():
+            if x.ping_s and ping_of(x.surface) and self._may_ping():
                 self._arm_ping(x.ping_s)
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         self._heard = time.monotonic()
-        if type(event) is ResponseData:
-            self._at_boundary = event.data.endswith((b"\n\n", b"\r\n\r\n"))
-        else:
+        if type(event) is not ResponseData:
             self._disarm()
             self._stop_pings()
         return super().state_stream_response_body(event)
+
+    def _tapped(self, exchange: Exchange, data: bytes) -> Sequence[bytes]:
+        chunks = super()._tapped(exchange, data)
+        if chunks:  # as the client gets it: translations give whole events, and sometimes nothing for a while
+            self._told = self._heard
+            self._at_boundary = chunks[-1].endswith((b"\n\n", b"\r\n\r\n"))
+        return chunks
 
     # -- failing
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> layer.CommandGenerator[None]:
@@ -378,6 +387,12 @@ class RetryingStream(GateStream):
         x.failed = Failure(cause, readable(message), status, headers, _plain(headers, held))
         yield SluicegateFailedHook(self.flow)
         if (yield from self._ended_meanwhile(x)):
+            return False
+        if x.answer is not None:
+            self.ended, self.flow.response = True, x.answer
+            self.response_body_buf.clear()
+            self.response_body_buf += x.answer.content or b""
+            yield from self._commit(False)
             return False
         if x.again:
             self.flow.response = self.flow.error = None
@@ -509,7 +524,7 @@ class RetryingStream(GateStream):
         if x is None or x.gone or x.closed or x.orphaned or self.server_state in over or self.client_state in over[1:]:
             return
         streaming = self.server_state == self.state_stream_response_body
-        quiet = time.monotonic() - self._heard
+        quiet = time.monotonic() - self._told
         if streaming and quiet < x.ping_s:
             self._arm_ping(x.ping_s - quiet)
             return
@@ -518,15 +533,15 @@ class RetryingStream(GateStream):
             return
         if not self.started:
             self.started = self.pinged = self.committed_to_stream = True
-            headers = http.Headers(content_type="text/event-stream", cache_control="no-cache")
+            headers = http.Headers(content_type=EVENT_STREAM, cache_control="no-cache")
             if self.context.client.alpn != b"h2":
                 headers["transfer-encoding"] = "chunked"
             headers["x-sluicegate-id"] = x.id
             response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
             cors.dress(x, response)
             yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        if not streaming or self._at_boundary:
-            yield SendHttp(ResponseData(self.stream_id, PING), self.context.client)
+        if (ping := ping_of(x.surface)) and (not streaming or self._at_boundary):
+            yield SendHttp(ResponseData(self.stream_id, ping), self.context.client)
         self._arm_ping(x.ping_s)
 
 
@@ -556,10 +571,13 @@ def _error_type(data: bytes) -> str:
         return "api_error"
 
 
-def _reason(response: http.Response, body: bytes) -> str:
+def _reason(x: Exchange | None, response: http.Response, body: bytes) -> str:
     """The upstream's own words, for a client that was already committed to a stream."""
+    body = _plain(response.headers, body)
+    if x and x.bridge and (verdict := x.bridge.verdict(response, body)):
+        return f"HTTP {verdict.status}: {verdict.message[:300]}"
     try:
-        said = json.loads(decoder(response.headers.get("content-encoding", "")).feed(body))["error"]["message"]
+        said = json.loads(body)["error"]["message"]
         return f"HTTP {response.status_code}: {str(said)[:300]}"
     except (ValueError, KeyError, TypeError, RecursionError):
         return f"the upstream answered HTTP {response.status_code}"

@@ -43,20 +43,19 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
-from sluicegate.core.sse import error_event
-from sluicegate.errors import error_type
 from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
 from sluicegate.inspect import cors
 from sluicegate.upstream.hooks import SluicegatePullHook
-from sluicegate.upstream.native import native_response
+from sluicegate.upstream.native import last_event, native_response
 
 log = logging.getLogger(__name__)
 
-__all__ = ["CLIENT_HOST", "GateStream", "denied"]
+__all__ = ["CLIENT_HOST", "EVENT_STREAM", "GateStream", "denied"]
 
 CLIENT_HOST = "sluicegate_client_host"
 """Attribute of a request: the Host that the client asked for. mitmproxy rewrites the header in reverse mode."""
 
+EVENT_STREAM = "text/event-stream"
 TOO_LARGE = "the request body is larger than the {limit:,} bytes that are allowed here (config key {key})"
 
 
@@ -349,6 +348,7 @@ class GateStream(HttpStream):
         response = native_response(
             exchange.status_of(status) if exchange else status,
             f"sluicegate: {readable(event.message)}",
+            surface=exchange.surface if exchange else "messages",
             exchange_id=exchange.id if exchange else None,
             close=not whole,
         )
@@ -364,18 +364,16 @@ class GateStream(HttpStream):
         ], False
 
     def _stream_error(self, event: ResponseProtocolError) -> list[HttpEvent]:
-        response = self.flow.response
+        response, exchange = self.flow.response, self.exchange
         if response is None and self.committed_to_stream:
-            return [ResponseData(self.stream_id, error_event(error_type(502), f"sluicegate: {readable(event.message)}"))]
-        if (
-            response is None
-            or self.server_state == self.state_done
-            or "event-stream" not in response.headers.get("content-type", "")
-            or "content-length" in response.headers
-        ):
+            content_type = EVENT_STREAM
+        elif response is None or self.server_state == self.state_done or "content-length" in response.headers:
             return []
-        words = b"\n\n" + error_event(error_type(502), f"sluicegate: {readable(event.message)}")
-        return [ResponseData(self.stream_id, words)]
+        else:
+            content_type = response.headers.get("content-type", "")
+        surface = exchange.surface if exchange else "messages"
+        words = last_event(surface, content_type, f"sluicegate: {readable(event.message)}")
+        return [ResponseData(self.stream_id, words)] if words else []
 
 
 def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:

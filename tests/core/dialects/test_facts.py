@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.dialects.bedrock import count_request
-from sluicegate.core.dialects.facts import read_facts, wants_usage
+from sluicegate.core.dialects.facts import read_facts, readable_body, renamed, sendable_body, wants_usage
 from sluicegate.core.messages import INFERENCE, RequestFacts, Surface
 
 USER = "user_1_account__session_0f0e0d0c-0000-4000-8000-000000000000"
@@ -60,3 +60,32 @@ def test_the_usage_chunk(options: object, wanted: bool) -> None:
 def test_nothing_makes_it_raise(surface: Surface, path: str, body: bytes) -> None:
     """Hostile paths and bodies."""
     read_facts(surface, path, body)
+
+
+@pytest.mark.parametrize(
+    ("surface", "path"),
+    [
+        ("messages", "/v1/messages?beta=true"),
+        ("chat_completions", "/v1/chat/completions"),
+        ("bedrock", "/model/a%3A0/invoke-with-response-stream?x=1"),
+        ("bedrock_count", "/model/a/count-tokens"),
+        ("vertex", "/v1/projects/p/locations/l/publishers/anthropic/models/a@1:rawPredict"),
+        ("vertex_count", "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"),
+    ],
+)
+def test_another_model(surface: Surface, path: str) -> None:
+    """It is put where the surface has it, in the path or in the body; all else stays."""
+    body = sendable_body(surface, b'{"model":"a","z":1.0}')
+    new_path, new_body = renamed(surface, path, body, "b/c:1")
+    found = read_facts(surface, new_path, new_body)
+    assert found is not None
+    assert found.model == "b/c:1"
+    assert new_path[-8:] == path[-8:]
+    assert b'"z":1.0' in readable_body(surface, new_body)
+
+
+@pytest.mark.parametrize("surface", ["bedrock", "vertex"])
+def test_a_path_without_a_model_has_no_other(surface: Surface) -> None:
+    """ValueError, and not a request to somewhere else."""
+    with pytest.raises(ValueError, match="no model"):
+        renamed(surface, "/nothing", b"{}", "b")

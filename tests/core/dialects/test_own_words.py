@@ -1,4 +1,4 @@
-"""core/dialects/own_words.py: the gate's own errors and pings, in each client's format."""
+"""core/dialects/own_words.py: the gate's own errors, in each client's format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from sluicegate.core.dialects.own_words import error_answer, error_in_stream, ping
+from sluicegate.core.dialects.own_words import error_answer, error_in_stream
 from sluicegate.core.eventstream import FrameDecoder
 from sluicegate.core.messages import Surface
 from sluicegate.errors import ERROR_TYPES, error_body
@@ -45,10 +45,3 @@ def test_every_error_type_has_words_on_every_surface(surface: Surface) -> None:
         assert 400 <= said.status < 600
         assert b"why" in said.body
         assert b"why" in error_in_stream(surface, kind, "why")
-
-
-def test_pings() -> None:
-    """An event, a comment, and nothing where a client could not pass over it."""
-    assert ping("messages") == ping("vertex") == b'event: ping\ndata: {"type": "ping"}\n\n'
-    assert ping("chat_completions") == b": ping\n\n"
-    assert ping("bedrock") is None

@@ -25,6 +25,7 @@ __all__ = [
     "count_request",
     "counted_body",
     "from_messages",
+    "path_for",
     "path_of",
     "read_path",
     "to_messages",
@@ -56,6 +57,14 @@ def read_path(path: str) -> InPath | None:
 def path_of(model: str, action: Action) -> str:
     """The path for a model's id, which may be an ARN."""
     return f"/model/{quote(model, safe='')}/{action}"
+
+
+def path_for(path: str, model: str) -> str:
+    """The same path for another model. ValueError where it is none of Bedrock's."""
+    found = _PATH.search(path.partition("?")[0])
+    if found is None:
+        raise ValueError("the path names no model")
+    return path[: found.start(1)] + quote(model, safe="") + path[found.end(1) :]
 
 
 # -- towards Bedrock

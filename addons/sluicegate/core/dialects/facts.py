@@ -9,9 +9,9 @@ import msgspec
 
 from sluicegate.core.dialects import bedrock, vertex
 from sluicegate.core.members import loads, top
-from sluicegate.core.messages import INFERENCE, RequestFacts, Surface, read_request
+from sluicegate.core.messages import INFERENCE, RequestFacts, Surface, read_request, rename_model
 
-__all__ = ["read_facts", "wants_usage"]
+__all__ = ["read_facts", "readable_body", "renamed", "sendable_body", "wants_usage"]
 
 _MAX_MODEL: Final = 256
 
@@ -23,9 +23,7 @@ def read_facts(surface: Surface, path: str, body: bytes) -> RequestFacts | None:
     """
     if surface not in INFERENCE:
         return None
-    if surface == "bedrock_count":
-        body = bedrock.counted_body(body) or body
-    facts = read_request(body)
+    facts = read_request(readable_body(surface, body))
     if facts is None:
         return None
     match surface:
@@ -38,6 +36,26 @@ def read_facts(surface: Surface, path: str, body: bytes) -> RequestFacts | None:
             named = vertex.read_path(path)
             return replace(facts, model=_model(named.model)) if named else facts
     return facts
+
+
+def readable_body(surface: Surface, body: bytes) -> bytes:
+    """The document that holds the conversation: Bedrock's CountTokens wraps it up."""
+    return (bedrock.counted_body(body) or body) if surface == "bedrock_count" else body
+
+
+def sendable_body(surface: Surface, body: bytes) -> bytes:
+    """The way back from `readable_body`."""
+    return bedrock.count_request(body) if surface == "bedrock_count" else body
+
+
+def renamed(surface: Surface, path: str, body: bytes, model: str) -> tuple[str, bytes]:
+    """The same request, path and body, for another model. ValueError where it names none, or is no JSON object."""
+    match surface:
+        case "bedrock" | "bedrock_count":
+            return bedrock.path_for(path, model), body
+        case "vertex":
+            return vertex.path_for(path, model), body
+    return path, rename_model(body, model)
 
 
 def _model(name: str) -> str:

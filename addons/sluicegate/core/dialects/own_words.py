@@ -1,4 +1,4 @@
-"""What the gate itself says to a client, in the client's own format: errors, as an answer or within a stream, and pings."""
+"""What the gate itself says to a client, in the client's own format: errors, as an answer or within a stream."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import msgspec
 
 from sluicegate.core.eventstream import encode_frame
 from sluicegate.core.messages import Surface
-from sluicegate.core.sse import PING, error_event
+from sluicegate.core.sse import error_event
 from sluicegate.core.translate.errors import Fault, fault_to_chat
 
-__all__ = ["Said", "aws_words", "error_answer", "error_in_stream", "ping"]
+__all__ = ["Said", "aws_words", "error_answer", "error_in_stream"]
 
-_COMMENT: Final = b": ping\n\n"
 _AWS: Final[dict[str, tuple[int, str]]] = {
     "invalid_request_error": (400, "ValidationException"),
     "authentication_error": (403, "UnrecognizedClientException"),
@@ -72,13 +71,3 @@ def error_in_stream(surface: Surface, kind: str, message: str) -> bytes:
             }
             return encode_frame(headers, msgspec.json.encode({"message": message}))
     return error_event(kind, message)
-
-
-def ping(surface: Surface) -> bytes | None:
-    """What keeps a silent stream alive; None where the format has nothing that every client passes over."""
-    match surface:
-        case "messages" | "vertex":
-            return PING
-        case "chat_completions":
-            return _COMMENT
-    return None

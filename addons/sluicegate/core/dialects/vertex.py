@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from sluicegate.core.members import edited, loads, top
 
-__all__ = ["InPath", "from_messages", "path_of", "read_path", "to_messages"]
+__all__ = ["InPath", "from_messages", "path_for", "path_of", "read_path", "to_messages"]
 
 VERSION: Final = "vertex-2023-10-16"
 COUNT: Final = "count-tokens"
@@ -41,6 +41,14 @@ def path_of(project: str, location: str, model: str, *, stream: bool) -> str:
     verb = "streamRawPredict" if stream else "rawPredict"
     place = f"/v1/projects/{quote(project, safe=':')}/locations/{quote(location, safe='')}"
     return f"{place}/publishers/anthropic/models/{quote(model, safe='@')}:{verb}"
+
+
+def path_for(path: str, model: str) -> str:
+    """The same path for another model. ValueError where it is none of Vertex'."""
+    found = _PATH.search(path.partition("?")[0])
+    if found is None:
+        raise ValueError("the path names no model")
+    return path[: found.start(1)] + quote(model, safe="@") + path[found.end(1) :]
 
 
 def from_messages(body: bytes, *, model: str | None = None, drop: tuple[str, ...] = ()) -> bytes:

@@ -19,7 +19,6 @@ from sluicegate.core.translate.errors import (
     messages_status,
 )
 from sluicegate.core.translate.flavours import FLAVOURS, GENERIC, Flavour, flavour_of
-from sluicegate.core.translate.foreign_thinking import without_unsigned_thinking
 from sluicegate.core.translate.messages_to_chat import MessagesToChat
 
 __all__ = [
@@ -43,5 +42,4 @@ __all__ = [
     "flavour_of",
     "messages_fault",
     "messages_status",
-    "without_unsigned_thinking",
 ]

@@ -1,4 +1,4 @@
-"""core/translate/foreign_thinking.py: unsigned thinking does not reach Anthropic."""
+"""core/thinking.py: unsigned thinking does not reach Anthropic."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.translate.foreign_thinking import without_unsigned_thinking
+from sluicegate.core.thinking import without_unsigned_thinking
 
 OURS = {"type": "thinking", "thinking": "hmm", "signature": ""}
 THEIRS = {"type": "thinking", "thinking": "", "signature": "c2ln"}
