@@ -26,7 +26,18 @@ from sluicegate.core.messages import INFERENCE, RequestFacts, read_request
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange, Fields
-from sluicegate.providers.base import Answered, Asked, Credential, Estimated, Prepared, Provider, Sent, Source, Verdict
+from sluicegate.providers.base import (
+    Answered,
+    Asked,
+    Credential,
+    Estimated,
+    Prepared,
+    Provider,
+    Sent,
+    Source,
+    Verdict,
+    as_it_is,
+)
 from sluicegate.providers.plain import plain_fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
@@ -53,6 +64,11 @@ class Bridge:
     """None: the client's format is the provider's."""
     facts: RequestFacts | None = None
     """What the client's own request says of itself: the flow's is another one now."""
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether the request is in the client's own format still, so that an edit of it can be read."""
+        return self.entered is None and self.prepared.answering is as_it_is
 
     @property
     def dropped(self) -> tuple[str, ...]:
