@@ -373,9 +373,9 @@ class Exchange:
     @property
     def facts(self) -> RequestFacts | None:
         """The request body's facts, read once per body; None where the body is no JSON object."""
-        if self.bridge is not None and self.bridge.changes:
-            return self.bridge.facts
         body = self.flow.request.data.content
+        if self.bridge is not None and (body is self.bridge.prepared.body or not self.bridge.as_asked):
+            return self.bridge.facts
         if not self.inference or not body:
             return None
         path = self.flow.request.data.path

@@ -66,9 +66,9 @@ class Bridge:
     """What the client's own request says of itself: the flow's is another one now."""
 
     @property
-    def changes(self) -> bool:
-        """Whether the request is another one for its target than for the client: then its body is not what it asked."""
-        return self.entered is not None or self.prepared.answering is not as_it_is
+    def as_asked(self) -> bool:
+        """Whether the request is in the client's own format still, so that an edit of it can be read."""
+        return self.entered is None and self.prepared.answering is as_it_is
 
     @property
     def dropped(self) -> tuple[str, ...]:
