@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import BIN, Answer, Gate, Simulator, StartGate, clean_env, wait_until
+from gatekit import BIN, Answer, Gate, Simulator, StartGate, clean_env, request, wait_until
 from rawserver import LAST_CHUNK, Asked, Client, Peer, Upstream, chunk, head
 from recorded import Recording, recordings
 from rediskit import redis_server
@@ -183,3 +183,36 @@ def test_the_cache_alone(simulator: Simulator, start_gate: StartGate) -> None:
     assert [label(a) for a in answers] == ["MISS", "HIT"]
     assert answers[0].body == answers[1].body
     assert len(simulator.calls()) == 1
+
+
+SURFACES = """
+providers:
+  anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}
+  local:     {kind: openai, base_url: "${UPSTREAM}/v1", keys: ["env:KEY_B"]}
+routes:
+  - {model: "claude-haiku-*", targets: [{provider: local, model: "llama-3.3-70b"}]}
+  - {model: "*", targets: [{provider: anthropic}]}
+cache: {mode: exact}
+audit: {log: "file:${STATE}/audit.jsonl"}
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("path", "model"), [
+    ("/v1/chat/completions", "claude-sonnet-4-5"),
+    ("/v1/chat/completions", "claude-haiku-4-5"),
+    ("/v1/messages", "claude-haiku-4-5"),
+])  # fmt: skip
+def test_hits_on_every_surface(start_gate: StartGate, simulator: Simulator, path: str, model: str, stream: bool) -> None:
+    """Whatever client and provider speak: the second time costs nothing, and says the same in the client's format."""
+    gate = start_gate(config=SURFACES, env={"KEY_B": "b"})
+    body = {"model": model, "max_tokens": 50, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+    answers = [request("POST", gate.url + path, body=body, headers={"x-api-key": "k"}) for _ in range(2)]
+    assert [a.status for a in answers] == [200, 200]
+    assert [a.headers["x-sluicegate-cache"] for a in answers] == ["MISS", "HIT"]
+    assert len(simulator.calls()) == 1
+    mark = "data: [DONE]" if stream and "chat" in path else "message_stop" if stream else "usage"
+    assert all(mark in a.text for a in answers)
+    assert "Hello" in answers[1].text
+    record = gate.audit_records(count=2)[1]
+    assert (record["cost_usd"], record["saved_tokens"] > 0) == (0, True)

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from sluicegate.core.identity import Caller
+from sluicegate.core.messages import ANSWERS
 from sluicegate.core.usage import ResponseFacts, Usage
 from sluicegate.errors import Refused, StoreError
 from sluicegate.exchange import Exchange
@@ -205,7 +206,7 @@ def _replayed(head: Head) -> ResponseFacts:
         model=head.model,
         stop_reason=head.stop_reason,
         tools=list(head.tools),
-        usage=Usage(known=head.surface == "messages"),
+        usage=Usage(known=head.surface in ANSWERS),
         stream=head.stream,
     )
 

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from sluicegate.core.cachekey import Bypass
 from sluicegate.core.cachekey.names import NamesIn, names_of_answer
 from sluicegate.core.cachekey.wishes import HEADER, Wishes, read_wishes
+from sluicegate.core.messages import ANSWERS
 from sluicegate.core.redact.placeholders import placeholders_in
 from sluicegate.core.usage import Usage
 from sluicegate.errors import Refused
@@ -63,6 +64,7 @@ class Cache(Stage):
         self.sealing = Sealing(own.encrypt_key.resolve(services.environ) if own.encrypt_key else None)
         self.sessions = _SESSIONS.setdefault(services, Sessions())
         self.shelf = self._shelf() if self.plans.any_cache else None
+        self.reads_answers = self.shelf is not None
         self.flights = _FLIGHTS.setdefault(services, Flights())
         self.finders = [placeholders_in] if settings.scrub.mode == "pseudonymize" else []
         if self.plans.any_suffix:
@@ -86,7 +88,7 @@ class Cache(Stage):
 
     # -- the request
     def request(self, x: Exchange) -> Awaitable[None] | None:
-        if not self.plans.any_watch or x.surface not in ("messages", "count_tokens") or x.facts is None:
+        if not self.plans.any_watch or not x.inference or x.facts is None:
             return None
         plan = self.plans.plan(x.facts.model or "")
         x.fields[self.name] = fields = CacheFields(plan)
@@ -211,7 +213,7 @@ class Cache(Stage):
             self._land(x, fields, fields.flight)
         elif fields.following:
             fields.following.leave(fields.boarded)
-        elif x.surface == "messages":
+        elif x.surface in ANSWERS:
             self._watch(x, fields)
         if self.shelf is None:
             return
@@ -223,7 +225,7 @@ class Cache(Stage):
 
     def _land(self, x: Exchange, fields: CacheFields, flight: Flight) -> None:
         """The call is over: those who listen get their end, and what they saved."""
-        if x.surface == "messages":
+        if x.surface in ANSWERS:
             self._watch(x, fields)
         facts = x.call.facts if x.call else None
         if facts and facts.usage.known:
