@@ -20,6 +20,7 @@ from sluicegate.core.identity import Caller
 from sluicegate.destinations import is_local
 from sluicegate.errors import error_body
 from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.inspect import metrics
 from sluicegate.inspect.models_page import MODELS, ModelsPage
 from sluicegate.inspect.usage import Counting, usage_page
 from sluicegate.policy import MAGIC_HOST, Policy
@@ -35,7 +36,7 @@ __all__ = ["Endpoints"]
 Answer = tuple[http.Response, ByteSource | None]
 
 USAGE: Final = "/usage"
-RESERVED: Final = frozenset({"/metrics", "/metrics/stream", "/dashboard"})
+RESERVED: Final = frozenset({"/metrics/stream", "/dashboard"})
 """Names that belong to the gate, and that this version has no answer for."""
 
 _FORWARDERS: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "via")
@@ -47,6 +48,7 @@ class Endpoints:
         self._open: dict[str, Callable[[Exchange], Answer]] = {"/health": self._health, "/ready": self._ready}
         self._admin: dict[str, Callable[[Exchange], Answer]] = {
             "/stats": self._stats,
+            "/metrics": self._metrics,
             "/debug": self._debug,
             "/monitor": self._monitor,
         }
@@ -148,6 +150,10 @@ class Endpoints:
     def _stats(self, x: Exchange) -> Answer:
         services = self.chain.services
         return _json({"run": services.stats.snapshot(), "alarms": dict(services.alarms)})
+
+    def _metrics(self, x: Exchange) -> Answer:
+        headers = {"content-type": metrics.CONTENT_TYPE, "cache-control": "no-store"}
+        return http.Response.make(200, metrics.exposition(self.chain.services), headers), None
 
     def _debug(self, x: Exchange) -> Answer:
         policy = x.policy
