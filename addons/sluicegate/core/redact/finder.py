@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Final
 
 from sluicegate.core.redact.claims import settled
@@ -26,7 +27,7 @@ class RuleFinder:
 
     def __init__(self, rules: Sequence[Rule], salt: bytes, max_texts: int = _MEMO_TEXTS) -> None:
         self.engine = Engine(rules)
-        self.rules = {rule.id: rule for rule in rules}
+        self.rules: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in rules})
         self._salt = salt
         self._max_texts = max_texts
         self._memo: dict[bytes, tuple[Finding, ...]] = {}
