@@ -27,7 +27,7 @@ demo: $(VENV)/.run-ready ## See it work against a built-in stand-in, with no acc
 	@exec $(VENV)/bin/sluicegate demo $(ARGS)
 
 test: $(VENV)/.dev-ready ## Run the tests that need no outside program (unit and end-to-end)
-	@$(PY) -m pytest -n 2 -m "not clients and not soak" $(ARGS)
+	@$(PY) -m pytest -n 3 --dist worksteal -m "not clients and not soak" $(ARGS)
 
 check: lint test ## Everything a change must pass: format, lint, types, imports, tests
 
