@@ -78,6 +78,8 @@ class Bridge:
     # -- before anything of an answer is passed on
     def native_status(self, response: http.Response) -> int:
         """The answer's status in the words of the Messages API: what is tried again is told by it."""
+        if response.status_code < 400:
+            return response.status_code
         verdict = self.verdict(response)
         return verdict.status if verdict else response.status_code
 
@@ -138,7 +140,9 @@ class Bridge:
         x.taps.observe(seen.feed, name="translated", done=done, fate="aside")
 
     def _answered(self, response: http.Response, id: str, now_s: int) -> Answered:
-        return self.prepared.answering(response.status_code, _lower(response.headers), id=id, now_s=now_s)
+        answering = self.prepared.answering
+        headers = {} if answering is as_it_is else _lower(response.headers)  # most answers need no look at theirs
+        return answering(response.status_code, headers, id=id, now_s=now_s)
 
     @staticmethod
     def _decode(x: Exchange, encoding: str) -> None:
@@ -201,7 +205,11 @@ AS_IT_IS: Final[Transform] = _AsItIs()
 
 
 def _lower(headers: http.Headers) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+    found: dict[str, str] = {}
+    for name, value in headers.fields:  # its own mapping looks each name up again
+        key, text = name.lower().decode("latin-1"), value.decode("utf-8", "surrogateescape")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
 
 
 # -- the request
