@@ -63,7 +63,7 @@ def test_the_demo_plays_every_scene_and_ends_well(tmp_path: Path) -> None:
     assert [line[:32].rstrip() for line in played] == [scene.title for scene in SCENES]
     assert [int(line[32:39]) for line in played] == [scene.status for scene in SCENES]
     assert re.search(rf"^ *all +{len(SCENES)} +\d+ +\d+ +\$0\.00\d+ *$", done.stdout, re.MULTILINE)
-    assert "7 ok, 2 upstream_error" in done.stdout
+    assert "9 ok, 2 upstream_error" in done.stdout
     assert f"{len(SCENES)} records" in done.stdout
     assert list(tmp_path.iterdir()) == []
 

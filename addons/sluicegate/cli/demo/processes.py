@@ -23,6 +23,8 @@ NOT_INHERITED = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "ANTHROPI
 
 CONFIG = """\
 providers: {{anthropic: {{kind: anthropic, base_url: {upstream}}}}}
+scrub: {{mode: pseudonymize}}
+cache: {{mode: exact}}
 retry: {{attempts: 3, backoff: {{start_s: 0.2, max_s: 0.4}}}}
 audit: {{log: {audit_log}}}
 """

@@ -16,6 +16,9 @@ WEATHER = {
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 
+TOKEN = "ghp_" + "demo" * 9
+"""Looks like one of GitHub's. The provider sees a placeholder, and says that."""
+
 THINKING = {"type": "enabled", "budget_tokens": 1024}
 
 Json = dict[str, Any]
@@ -85,7 +88,7 @@ SCENES = (
     ),
     Scene(
         "overloaded for good",
-        ask(SONNET, "Are you there?"),
+        ask(SONNET, "Are you still there?"),
         status=529,
         holds=b"overloaded_error",
         fault={"status": 529, "times": -1},
@@ -95,5 +98,12 @@ SCENES = (
         {"model": HAIKU, "messages": [{"role": "user", "content": "Oops."}]},
         status=400,
         holds=b"max_tokens: Field required",
+    ),
+    Scene("the first question again: free", ask(HAIKU, "Good morning!")),
+    Scene(
+        "a secret stays here, and is back",
+        ask(HAIKU, f"My token is {TOKEN}. Which is it?"),
+        holds=f"It is {TOKEN}.".encode(),
+        fault={"text": "It is <GITHUB_TOKEN_1>."},
     ),
 )
