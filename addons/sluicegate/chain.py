@@ -25,7 +25,7 @@ from sluicegate.core.messages import INFERENCE, agent_of, session_of, surface
 from sluicegate.dispatch import adopt_dispatch
 from sluicegate.drain import STOPPING, Drain
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.exchange import Exchange, Failure, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
 from sluicegate.inspect import cors
 from sluicegate.inspect.attempt_flows import show_failed_attempt
 from sluicegate.inspect.endpoints import Answer, Endpoints
@@ -370,7 +370,7 @@ class Chain:
         if x.attempts is None or x.closed:
             return
         try:
-            show_failed_attempt(x, x.failed)
+            self._show(x, x.failed)
             again = await x.attempts.again(x, x.failed)
             x.tries = x.attempts.told if x.attempts else x.tries
             if again and x.answer is not None:
@@ -382,6 +382,12 @@ class Chain:
                 x.again = True
         except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
             self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
+
+    def _show(self, x: Exchange, failure: Failure) -> None:
+        try:
+            show_failed_attempt(x, failure)
+        except Exception as e:  # noqa: BLE001 - for people to look at: it must not cost the next attempt
+            self.services.alarm("chain.view", exchange=x.id, error=describe(e))
 
     async def sluicegate_turn(self, flow: http.HTTPFlow) -> None:
         """The first target's time has not come yet."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.thinking import same_model, without_thinking
+from sluicegate.core.model_names import same_model
+from sluicegate.core.thinking import without_thinking
 
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "x"}

@@ -13,12 +13,9 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["same_model", "without_thinking", "without_unsigned_thinking"]
+__all__ = ["without_thinking", "without_unsigned_thinking"]
 
 _KINDS: Final = frozenset({"thinking", "redacted_thinking"})
-_REGION: Final = re.compile(r"^(?:(?:us|eu|apac|jp|au|ca|global|us-gov)\.)?(?:anthropic\.|anthropic/)?")
-_VERSION: Final = re.compile(r"(?:-v\d+(?::\d+)?)?$")
-_DATE: Final = re.compile(r"[-@]20\d{6}$|@latest$|@default$")
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -38,15 +35,6 @@ class _Turn(msgspec.Struct):
 
 _TYPED: Final = msgspec.json.Decoder(_Typed)
 _TURN: Final = msgspec.json.Decoder(_Turn)
-
-
-def same_model(one: str, other: str) -> bool:
-    """Whether two names mean one model at different providers (`us.anthropic.claude-opus-4-1-20250805-v1:0`)."""
-    return one == other or _plain(one) == _plain(other)
-
-
-def _plain(name: str) -> str:
-    return _DATE.sub("", _VERSION.sub("", _REGION.sub("", name.lower()))).replace(".", "-")
 
 
 def without_thinking(body: bytes) -> bytes:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
-from sluicegate.core.cachekey.answers import kept_headers, same_model
+from sluicegate.core.cachekey.answers import kept_headers
 from sluicegate.core.encoding import Decoder, decoder
 from sluicegate.core.messages import RequestFacts
+from sluicegate.core.model_names import serves
 from sluicegate.core.usage import ResponseFacts, ResponseReader
 from sluicegate.exchange import Exchange
 
@@ -29,7 +30,7 @@ def may_keep(response: http.Response, model: str, x: Exchange) -> bool:
         response.status_code == 200
         and kind in ("application/json", "text/event-stream")
         and "trailer" not in response.headers
-        and same_model(model, sent)
+        and serves(model, sent)
     )
 
 
@@ -97,5 +98,5 @@ class Tee:
             facts.stream == bool(asked and asked.stream)
             and facts.stop_reason is not None
             and facts.stop_reason != "pause_turn"  # the provider is not done
-            and same_model(model, facts.model)
+            and serves(model, facts.model)
         )

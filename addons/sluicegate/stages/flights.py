@@ -124,6 +124,9 @@ class Flight:
                 if x.gone:
                     return
                 source.write(PING)
+        except BaseException:
+            source.close("an internal error in the gate")  # else its client would wait for ever
+            raise
         finally:
             self._waiting -= 1
             self._look_whether_wanted()

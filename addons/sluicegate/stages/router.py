@@ -19,8 +19,9 @@ from mitmproxy import http
 
 from sluicegate.core.attempts import Backoff, Plan, Queue
 from sluicegate.core.messages import rename_model
+from sluicegate.core.model_names import same_model
 from sluicegate.core.prompt_size import fits
-from sluicegate.core.thinking import same_model, without_thinking
+from sluicegate.core.thinking import without_thinking
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
 from sluicegate.exchange import Call, Exchange, Target

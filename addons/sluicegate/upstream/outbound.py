@@ -36,6 +36,17 @@ class Outbound:
     # -- hooks
     def connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
         """A connection is about to be opened; `data.server.error` keeps it from that."""
+        try:
+            return self._connect(data)
+        except Exception as e:  # noqa: BLE001 - mitmproxy would log it and connect all the same
+            self._refuse(data, e)
+            return None
+
+    def _refuse(self, data: Hook, e: Exception) -> None:
+        self.chain.services.alarm("chain.server_connect", error=describe(e))
+        data.server.error = "an internal error in the gate"
+
+    def _connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
         policy, address = self.chain.policy, data.server.address
         if policy is None or address is None:
             return None
@@ -60,8 +71,7 @@ class Outbound:
             if data.server.error is None:
                 self.timeouts.connecting(data, timeouts)
         except Exception as e:  # noqa: BLE001 - not known to be harmless: not connected to
-            self.chain.services.alarm("chain.server_connect", error=describe(e))
-            data.server.error = "an internal error in the gate"
+            self._refuse(data, e)
 
     def connected(self, data: Hook) -> None:
         """TCP stands."""

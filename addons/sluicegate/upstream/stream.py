@@ -11,6 +11,7 @@ Stock HttpStream as a state machine, with these differences:
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import time
@@ -123,6 +124,9 @@ class GateStream(HttpStream):
             yield SendHttp(
                 ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR), self.context.client
             )
+        if exchange:
+            with contextlib.suppress(Exception):  # settled now: whoever waits for its end may have no client any more
+                ctx.master.addons.get("sluicegate").error(self.flow)
         yield DropStream(self.stream_id)
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:

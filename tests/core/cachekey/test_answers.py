@@ -2,7 +2,8 @@
 
 import pytest
 
-from sluicegate.core.cachekey.answers import kept_headers, same_model
+from sluicegate.core.cachekey.answers import kept_headers
+from sluicegate.core.model_names import serves
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from sluicegate.core.cachekey.answers import kept_headers, same_model
 )
 def test_the_same_in_another_spelling(asked: str, served: str) -> None:
     """A date the client left open, a vendor's prefix, a provider's own way to write it."""
-    assert same_model(asked, served)
+    assert serves(asked, served)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_the_same_in_another_spelling(asked: str, served: str) -> None:
 )
 def test_another_one(asked: str, served: str | None) -> None:
     """Another version, another date, or none named at all."""
-    assert not same_model(asked, served)
+    assert not serves(asked, served)
 
 
 def test_headers_that_go_with_a_replay() -> None:

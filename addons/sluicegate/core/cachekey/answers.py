@@ -2,47 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["REPLACED_ID", "kept_headers", "same_model"]
+__all__ = ["REPLACED_ID", "kept_headers"]
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 REPLACED_ID: Final = b"x-sluicegate-original-request-id"
 """Under this name a replay tells the request id that the provider gave the recorded call."""
-
-_DATE: Final = re.compile(r"-(20\d{6}|20\d\d-\d\d-\d\d|latest)$")
-_VERSION: Final = re.compile(r"-v\d+(:\d+)?$")
-_CONTEXT: Final = re.compile(r"\[\w+\]$")
-_VENDOR: Final = "anthropic."
-
-
-def same_model(asked: str, served: str | None) -> bool:
-    """Whether an answer's model is the one that was asked for, in whatever spelling.
-
-    Providers spell one model in several ways: `us.anthropic.claude-opus-4-1-20250805-v1:0` (Bedrock),
-    `claude-opus-4-1@20250805` (Vertex), `anthropic/claude-opus-4.1` (OpenRouter). A name without a date stands for
-    whatever date serves it; two dates are two models.
-    """
-    if not served:
-        return False
-    (a, a_date), (b, b_date) = _parts(asked), _parts(served)
-    return a == b and (a_date == b_date or not a_date)
-
-
-def _parts(model: str) -> tuple[str, str]:
-    """A name without its vendor and date, and its date; none for `latest`."""
-    name = _CONTEXT.sub("", model.lower().rpartition("/")[2])
-    name = name[name.find(_VENDOR) + len(_VENDOR) :] if _VENDOR in name else name
-    name = _VERSION.sub("", name).replace("@", "-").replace(".", "-")
-    found = _DATE.search(name)
-    if not found:
-        return name, ""
-    date = found[1].replace("-", "")
-    return name[: found.start()], "" if date == "latest" else date
-
 
 _DROPPED: Final = frozenset(
     {
