@@ -221,6 +221,11 @@ class Upstream:
         wait_until(lambda: len(self.requests) >= count, f"{count} requests upstream")
         return self.requests
 
+    def wait_for_peers(self, count: int) -> list[Peer]:
+        """The connections, when `count` of them were accepted: one that is closed at once may be accepted after that."""
+        wait_until(lambda: len(self.peers) >= count, f"{count} connections upstream")
+        return self.peers
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from gatekit import BIN, ROOT, Answer, Gate, clean_env, free_port, request, wait_until
 from postgreskit import Postgres
-from rawserver import ASK, MESSAGE, Client, Got, Upstream, Web, error_of, exchange, head, post, self_signed
+from rawserver import ASK, DEADLINE_S, MESSAGE, Client, Got, Upstream, Web, error_of, exchange, head, post, self_signed
 
 from test_doors import own_address
 
@@ -234,7 +234,8 @@ def test_a_name_that_changes_its_address_leads_nowhere(start: Start) -> None:
             assert client.connect(f"rebinding.test:{inside.port}", door).status == 200
             client.send(b"\0\1\2 neither HTTP nor TLS")
             assert client.ended()
-        assert inside.peers
+        for peer in inside.wait_for_peers(2):
+            assert peer.closed.wait(DEADLINE_S)
         assert inside.received == b""
 
 
