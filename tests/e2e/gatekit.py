@@ -28,9 +28,9 @@ BIN = Path(sys.executable).parent
 GATE_SCRIPT = ROOT / "addons" / "gate.py"
 READY_SCRIPT = Path(__file__).parent / "ready.py"
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 15.0
-WAIT_TIMEOUT_S = 10.0
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 30.0
+WAIT_TIMEOUT_S = 30.0
 TAIL_CHARS = 6000
 START_TRIES = 3
 PASS_THROUGH = """\
@@ -310,6 +310,17 @@ class Simulator(Process):
     def script(self, steps: Sequence[Mapping[str, Any]]) -> None:
         """What it does with the next calls, one step each."""
         self._control("POST", "script", list(steps))
+
+    def release(self, count: int = 1) -> None:
+        """End the pause of each answer that is in one (first_byte_ms, delay_ms, stall); waits for `count` of them."""
+        released = 0
+
+        def enough() -> bool:
+            nonlocal released
+            released += self._control("POST", "release").json()["released"]
+            return released >= count
+
+        self.wait(enough, f"{count} answers in a pause")
 
     def clear(self) -> None:
         """Forget the calls served so far."""

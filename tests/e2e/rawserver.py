@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from gatekit import Answer, Gate, wait_until
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 MESSAGE = {
     "id": "msg_1",
     "type": "message",

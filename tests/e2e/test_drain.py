@@ -50,8 +50,8 @@ def test_a_gate_at_rest_ends_at_once(start_gate: StartGate, program: str) -> Non
 
 def test_a_stream_under_way_is_finished(start_gate: StartGate, simulator: Simulator, program: str) -> None:
     """New connections are refused, /ready says 503 on an open one, the stream ends well, and then the process does."""
-    simulator.script([{"fault": "stall", "at": 3, "stall_s": 1.0}])
-    gate = start_gate(config=draining(30), program=program)
+    simulator.script([{"fault": "stall", "at": 3, "stall_s": 60}])
+    gate = start_gate(config=draining(60), program=program)
     with Client(gate.port) as idle, a_stream(gate) as client:
         idle.send(head("GET", "/ready"))
         assert idle.answer().status == 200
@@ -64,6 +64,7 @@ def test_a_stream_under_way_is_finished(start_gate: StartGate, simulator: Simula
         assert turned_away.status == 503
         assert "stopping" in turned_away.json()["error"]["message"]
         assert turned_away.one("connection") == "close"
+        simulator.release()
         rest = client.rest()
     assert b"message_stop" in rest
     assert b"event: error" not in rest

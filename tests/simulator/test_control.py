@@ -1,4 +1,5 @@
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 
 def test_the_log_tells_each_call(sim, client, clock) -> None:
@@ -41,6 +42,18 @@ def test_stats_count(sim, client) -> None:
     assert (stats["calls"], stats["running"], stats["statuses"]) == (2, 0, {"200": 1, "529": 1})
     assert stats["outcomes"] == {"complete": 1, "fault:status": 1}
     assert stats == sim.stats
+
+
+def test_a_pause_can_be_ended(sim, client) -> None:
+    """POST release lets every answer go on that is in a pause, and says how many there were."""
+    assert client.request("POST", "/_sim/release").json == {"released": 0}
+    sim.script({"first_byte_ms": 60_000})
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.ask)
+        sim.wait(lambda s: s.stats["running"] == 1)
+        assert client.get("/_sim/calls")[0]["outcome"] is None
+        assert client.request("POST", "/_sim/release").json == {"released": 1}
+        assert asked.result(30).status == 200
 
 
 def test_bill_and_everything_can_be_cleared(sim, client) -> None:

@@ -43,6 +43,8 @@ class Api:
     clock: Callable[[], float]
     require_auth: bool
     signer: Signer
+    release: Callable[[], int] = int
+    """Ends the pause of every answer that is in one; how many there were."""
     log: CallLog = field(default_factory=CallLog)
     bill: Bill = field(default_factory=Bill)
     script: Script = field(default_factory=Script)
@@ -53,7 +55,7 @@ class Api:
     def __post_init__(self) -> None:
         self.cache = PromptCache(self.clock)
         self.limits = RateLimits(self.clock)
-        self.control = Control(self.log, self.bill, self.script)
+        self.control = Control(self.log, self.bill, self.script, self.release)
 
     def handle(self, request: wire.Request) -> Plan:
         """The steps of the answer; whatever the request, there is one."""

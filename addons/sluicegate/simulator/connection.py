@@ -46,6 +46,7 @@ class Connection(asyncio.Protocol):
         self._plan: Plan | None = None
         self._stream: Stream | None = None
         self._timer: asyncio.Handle | None = None
+        self._paused = False
         self._full = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,6 +63,14 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+    def release(self) -> bool:
+        """End the pause that the answer is in; whether it was in one."""
+        if not self._paused or self._timer is None:
+            return False
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_soon(self._resume)
+        return True
 
     def data_received(self, data: bytes) -> None:
         if self._tap is not None:
@@ -102,6 +111,7 @@ class Connection(asyncio.Protocol):
 
     def _resume(self) -> None:
         self._timer = None
+        self._paused = False
         self._play()
         self._pump()
 
@@ -131,6 +141,7 @@ class Connection(asyncio.Protocol):
                         return
                 case Pause(seconds):
                     self._timer = loop.call_later(seconds, self._resume)
+                    self._paused = True
                     return
                 case Last(data):
                     self._end("complete")

@@ -1,4 +1,4 @@
-"""The control endpoints under /_sim/: the log, the bill, the script and the counts. They log no calls."""
+"""The control endpoints under /_sim/: the log, the bill, the script, the counts, an end to pauses. They log no calls."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _REQUEST_ID = "req_simcontrol"
 
 
 class Control:
-    """Answers `…/_sim/{calls,bill,script,stats}`."""
+    """Answers `…/_sim/{calls,bill,script,stats,release}`. `release` ends the pauses of all answers and counts them."""
 
-    def __init__(self, log: CallLog, bill: Bill, script: Script) -> None:
+    def __init__(self, log: CallLog, bill: Bill, script: Script, release: Callable[[], int]) -> None:
         self._log = log
         self._bill = bill
         self._script = script
@@ -35,6 +35,7 @@ class Control:
             ("GET", "script"): lambda _: script.dump(),
             ("POST", "script"): self._set_script,
             ("DELETE", "script"): self._clear_script,
+            ("POST", "release"): lambda _: {"released": release()},
         }
 
     def plan(self, request: wire.Request) -> Plan | None:

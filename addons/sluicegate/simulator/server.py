@@ -31,7 +31,7 @@ class Simulator:
         taps: Callable[[], Tap] | None = None,
     ) -> None:
         self._taps = taps
-        self._api = Api(clock, require_auth, Signer(signing_key, bind_prefix=bind_thinking))
+        self._api = Api(clock, require_auth, Signer(signing_key, bind_prefix=bind_thinking), self._release)
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self._host = ""
@@ -89,6 +89,9 @@ class Simulator:
     def script(self, *entries: Mapping[str, Any], append: bool = False) -> None:
         """Replace the script's queue, or add to it; no entries clear it. Raises BehaviourError."""
         self._api.script.set(entries, append=append)
+
+    def _release(self) -> int:
+        return sum([connection.release() for connection in self._connections])
 
     def clear(self) -> None:
         """Forget calls, bill, script and prompt cache."""
