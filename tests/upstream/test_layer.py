@@ -7,9 +7,11 @@ import pytest
 from mitmproxy import http
 from playbook import Playbook
 
+from sluicegate.bodies import ByteSource
 from sluicegate.chain import Chain
 from sluicegate.core.sse import SSEParser
-from sluicegate.exchange import ByteSource, Target, exchange_of
+from sluicegate.exchange import exchange_of
+from sluicegate.release import Target
 from sluicegate.settings.sending import Backoff, Retry
 from sluicegate.stages import Router
 from sluicegate.testing import chain_of, planted, quiet

@@ -14,11 +14,13 @@ from typing import Any, Final
 
 from mitmproxy import http
 
+from sluicegate.call import Failure
 from sluicegate.core.attempts import Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
 from sluicegate.core.quota import SPENT_S, refusal
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Failure, Snapshot, Target, snapshot
+from sluicegate.exchange import Exchange
 from sluicegate.providers.base import Source
+from sluicegate.release import Snapshot, Target, snapshot
 from sluicegate.services import Services
 
 __all__ = ["Attempts", "Choice"]

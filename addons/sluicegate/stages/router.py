@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, Literal
 import msgspec
 from mitmproxy import http
 
+from sluicegate.call import Call
 from sluicegate.core.attempts import Backoff, Plan, Queue
 from sluicegate.core.messages import rename_model
 from sluicegate.core.model_names import same_model
@@ -24,11 +25,12 @@ from sluicegate.core.prompt_size import fits
 from sluicegate.core.thinking import without_thinking
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
-from sluicegate.exchange import Call, Exchange, Target
+from sluicegate.exchange import Exchange
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import Estimated, Origin, Provider, Source, origin_of
 from sluicegate.providers.registry import build
 from sluicegate.providers.setup import Setup
+from sluicegate.release import Target
 from sluicegate.services import Services, log
 from sluicegate.settings import Settings
 from sluicegate.settings import sending as settings_of

@@ -44,11 +44,12 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
+from sluicegate.call import Failure
 from sluicegate.core.attempts import Cause
 from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.messages import ANSWERS
 from sluicegate.core.sse import SSEParser
-from sluicegate.exchange import Exchange, Failure
+from sluicegate.exchange import Exchange
 from sluicegate.inspect import cors
 from sluicegate.stages.dialects import AS_IT_IS
 from sluicegate.taps import Transform

@@ -44,8 +44,10 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
-from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
+from sluicegate.bodies import ByteSource
+from sluicegate.exchange import Exchange, exchange_of
 from sluicegate.inspect import cors
+from sluicegate.release import Target
 from sluicegate.upstream.hooks import SluicegatePullHook
 from sluicegate.upstream.native import last_event, native_response
 
