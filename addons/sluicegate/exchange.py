@@ -103,7 +103,9 @@ class Exchange:
     tries: list[dict[str, Any]] = field(default_factory=list)
     """The attempts that failed, as the audit record tells them."""
     failed: Failure | None = None
+    """How the last of them did."""
     again: bool = False
+    """Another attempt follows it."""
     label: str | None = None
     """The cache's word: HIT, MISS, …; None where no cache runs."""
 
@@ -165,6 +167,12 @@ class Exchange:
     def ping_s(self) -> float:
         """Seconds of silence after which a streaming client gets a ping; 0 for never."""
         return self.policy.settings.ping_s
+
+    @property
+    def attempts_made(self) -> int:
+        """How many attempts it took: those that failed and, unless the last of them was final, the one that followed."""
+        gave_up = self.failed is not None and not self.again
+        return len(self.tries) + (not gave_up)
 
     @property
     def inference(self) -> bool:

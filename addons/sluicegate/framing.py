@@ -37,7 +37,7 @@ def mark(x: Exchange, response: http.Response) -> None:
     """Say which exchange this is, how many attempts it took, and what the target's format had no word for."""
     response.headers["x-sluicegate-id"] = x.id
     if x.tries:
-        response.headers["x-sluicegate-attempts"] = str(len(x.tries) + 1)
+        response.headers["x-sluicegate-attempts"] = str(x.attempts_made)
     if x.answer is None and x.bridge and (dropped := x.bridge.dropped):
         response.headers["x-sluicegate-dropped"] = _header_of(dropped)
 

@@ -280,7 +280,7 @@ async def test_a_bug_in_the_stream_does_not_hang_the_client(log: list[str], monk
     def bug(*_: object) -> None:
         raise RuntimeError("sk-ant-secret")
 
-    monkeypatch.setattr(RetryingStream, "_look_at_first_event", bug)
+    monkeypatch.setattr(RetryingStream, "state_first_event", bug)
     with chain_of(Router, settings=quiet(retry=Retry(attempts=2))) as chain:
         book = Playbook(chain)
         await book.client(request())

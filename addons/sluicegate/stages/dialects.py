@@ -93,7 +93,7 @@ class Bridge:
 
         What it is fed has no content encoding. It is not what the client's bytes go through.
         """
-        if not response.headers.get("content-type", "").startswith(_STREAMS):
+        if not response.headers.get("content-type", "").lower().startswith(_STREAMS):
             return None
         answered = self._answered(response, "", 0)
         if answered.transform is None and answered.usage == "messages":

@@ -360,6 +360,8 @@ class GateStream(HttpStream):
         )
         if exchange:
             cors.dress(exchange, response)
+            if exchange.tries:
+                response.headers["x-sluicegate-attempts"] = str(exchange.attempts_made)
         self.started = True
         sid = self.stream_id
         body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""
