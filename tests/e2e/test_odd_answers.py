@@ -11,8 +11,10 @@ from gatekit import Gate, wait_until
 from rawserver import (
     ASK,
     ASK_STREAM,
+    FIRST_EVENTS,
     LAST_CHUNK,
     MESSAGE,
+    SSE_HEAD,
     Asked,
     Behaviour,
     Client,
@@ -133,6 +135,13 @@ def test_garbage_of_an_upstream_is_not_logged(gate: Gate, first: Upstream) -> No
     gate.audit_records(count=1)
     assert "words" not in gate.output()
     assert b"words" not in (Path(gate.state_dir) / "audit.jsonl").read_bytes()
+
+
+def test_a_connection_that_is_closed_too_early_is_called_that(gate: Gate, first: Upstream) -> None:
+    """An answer that is cut ends visibly, and its last words say by whom."""
+    answer = ask(gate, first, answering(SSE_HEAD + chunk(FIRST_EVENTS), then="close"), stream=True)
+    assert not answer.complete
+    assert b"the upstream closed the connection before its answer was complete" in answer.body
 
 
 # -- thinking that another model signed

@@ -10,7 +10,7 @@ import h2.errors
 import h2.events
 import h2.settings
 import pytest
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, PingFrame
+from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, PingFrame
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http, options
@@ -124,8 +124,10 @@ def test_what_it_has_not_begun_is_given_back() -> None:
     wire.raw(goaway(wire.asked[0]))
     wire.ask(103)
     assert wire.of(102) == wire.of(103) == [GivenBack]
+    wire.raw(HeadersFrame(wire.asked[1], data=b"\x88", flags=["END_HEADERS", "END_STREAM"]).serialize())
     wire.answer(wire.asked[0])
     assert wire.of(101) == WHOLE
+    assert wire.of(102) == [GivenBack]  # whatever the server says of it all the same
     assert len(wire.asked) == 2
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 import h2.errors
 import h2.events
-from mitmproxy.proxy import events, layer
+from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
     ReceiveHttp,
@@ -125,8 +125,14 @@ class GateHttp2Client(Http2Client):
     def _leave(self, last: int) -> layer.CommandGenerator[None]:
         """The server will answer its streams up to `last`, and no others."""
         self.leaving = True
-        for ours in [s for s in self.streams if s > last]:
+        later = [s for s in self.streams if s > last]
+        for ours in later:
             del self.streams[ours]
+            if not self.is_closed(ours):
+                self.h2_conn.reset_stream(ours, h2.errors.ErrorCodes.CANCEL)  # what it says of them all the same is ignored
+        if data := self.h2_conn.data_to_send():
+            yield commands.SendData(self.conn, data)
+        for ours in later:
             yield _given_back(self.their_stream_id[ours])
         self._give_back_waiting()
 

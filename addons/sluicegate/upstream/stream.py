@@ -395,10 +395,12 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
 
 
 _UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)
+_CUT = re.compile(r"HTTP/1 protocol error: peer closed connection .*", re.DOTALL)
 _QUOTED = re.compile(r":? b['\"]")
 
 
 def readable(message: str) -> str:
     """The proxy core's message for a client: without the raw bytes that some of them quote."""
+    message = _CUT.sub("the upstream closed the connection before its answer was complete", message)
     message = _UNREADABLE.sub("the upstream's answer can not be read", message)
     return _QUOTED.split(message, maxsplit=1)[0][:500]
