@@ -25,6 +25,7 @@ from sluicegate.settings import ConfigError, Secret, Settings
 from sluicegate.settings.content import Restore, Scrub
 from sluicegate.stages import Audit, Router, Scrubber
 from sluicegate.stores.ranks import MAX_VALUES
+from sluicegate.stores.redis_ranks import RedisRanks
 from sluicegate.stores.sqlite_ranks import SqliteRanks
 from sluicegate.testing import chain_of, descend, make_flow, quiet, send_answer
 
@@ -444,12 +445,10 @@ def test_a_shared_store_needs_a_given_key(tmp_path: Path) -> None:
     """Machines that number together must name alike."""
     with pytest.raises(ConfigError, match="several machines"):
         build(tmp_path, store="redis://h")
-    with pytest.raises(ConfigError, match=r"scrub\.numbering"):
-        build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h")
-    assert (
-        build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering="hmac").kit.key
-        == b"\xab" * 32
-    )
+    for numbering, kept in (("ranked", RedisRanks), ("hmac", type(None))):
+        kit = build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering=numbering).kit
+        assert kit.key == b"\xab" * 32
+        assert isinstance(kit.ranks, kept)
 
 
 async def test_a_store_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

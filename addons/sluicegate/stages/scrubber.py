@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NoReturn
 
 from sluicegate.core.dialects.facts import readable_body, sendable_body
+from sluicegate.core.identity import Caller
 from sluicegate.core.messages import ANSWERS, Surface, read_request, session_of
 from sluicegate.core.redact.blocks import Report
 from sluicegate.core.redact.conversation import conversation_of
@@ -163,7 +164,7 @@ class Scrubber(Stage):
         if survey.empty:
             return None
         session = x.session_id or session_of(x.request.headers, read_request(body))
-        naming = self.kit.naming(conversation_of(session, document.root))
+        naming = self.kit.naming(conversation_of(session, document.root), _whose(x.caller))
         asked, ranks = survey.asked(naming), self.kit.ranks
         known: Mapping[Asked, int] | None = ranks.known(naming.conversation, asked) if ranks and asked else {}
         if known is None:
@@ -221,6 +222,15 @@ class Scrubber(Stage):
             x.taps.change(restorer, name=self.name)
         else:  # nothing can come back: only count the names that are not known
             x.taps.observe(restorer.feed, name=self.name, done=restorer.end, fate="aside")
+
+
+def _whose(caller: Caller | None) -> str:
+    """Whose conversation it is, as far as callers are told apart by what outlives a credential, which clients renew."""
+    if caller is None:
+        return ""
+    if caller.team or caller.user:
+        return f"{'team' if caller.team else 'user'}:{caller.team or caller.user}"
+    return f"key:{caller.key_id}" if caller.mode == "keys" else ""
 
 
 def _surface(x: Exchange) -> WalkSurface:
