@@ -47,6 +47,11 @@ class Naming:
         said = b"\0".join((b"%d" % turn, kind.encode(), within, value.encode("utf-8", "surrogatepass")))
         return hmac.digest(self.key, said, "sha256")[:16]
 
+    def unranked(self, kind: str, value: str) -> str:
+        """A name, as written, that is the same everywhere: for what is not restored."""
+        kind = type_name(kind)
+        return self.grammar.written(self.grammar.hashed(kind, self.digest(kind, value, 1, "identifier")))
+
 
 @dataclass(frozen=True, slots=True)
 class First:
