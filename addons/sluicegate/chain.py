@@ -21,11 +21,14 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate import doors
+from sluicegate.bodies import KeptBody
+from sluicegate.call import Failure
 from sluicegate.core.messages import INFERENCE, agent_of, session_of, surface
 from sluicegate.dispatch import adopt_dispatch
 from sluicegate.drain import STOPPING, Drain
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Failure, KeptBody, Outcome, Release, attach, exchange_of, new_id, snapshot
+from sluicegate.exchange import Exchange, Outcome, attach, exchange_of, new_id
+from sluicegate.framing import frame, mark
 from sluicegate.inspect import cors
 from sluicegate.inspect.attempt_flows import show_failed_attempt
 from sluicegate.inspect.endpoints import Answer, Endpoints
@@ -33,6 +36,7 @@ from sluicegate.onion import Onion, describe
 from sluicegate.playback import adopt_playback
 from sluicegate.policy import MAGIC_HOST, Policy
 from sluicegate.providers import anthropic
+from sluicegate.release import Release, snapshot
 from sluicegate.reload import Reloader
 from sluicegate.services import Services, log
 from sluicegate.stages import ORDER, Identity
@@ -44,8 +48,6 @@ from sluicegate.upstream.stream import CLIENT_HOST, readable
 
 __all__ = ["Chain"]
 
-_MOST_DROPPED = 1000
-_NO_CONTROLS = dict.fromkeys(range(32), " ")
 _LOOK_S = 0.1
 """How often an intercepted request is looked at."""
 
@@ -337,29 +339,8 @@ class Chain:
         if not self.onion.answer(x):
             return
         if x.answer is None or x.source:
-            self._frame(x, response)
-        response.headers["x-sluicegate-id"] = x.id
-        if x.tries:
-            response.headers["x-sluicegate-attempts"] = str(len(x.tries) + 1)
-        if x.answer is None and x.bridge and (dropped := x.bridge.dropped):
-            response.headers["x-sluicegate-dropped"] = _header_of(dropped)
-
-    def _frame(self, x: Exchange, response: http.Response) -> None:
-        """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
-        if x.request.method == "HEAD" or response.status_code in (204, 304):
-            return  # there is no body to frame
-        response.stream = x.taps
-        headers = response.headers
-        if x.taps.changes:
-            headers.pop("content-length", None)
-            headers.pop("content-encoding", None)
-        h1_client = x.flow.client_conn.alpn != b"h2"
-        if not h1_client or "content-length" in headers:
-            return
-        if x.request.http_version == "HTTP/1.0":
-            headers.pop("transfer-encoding", None)  # it ends with the connection
-        else:
-            headers["transfer-encoding"] = "chunked"
+            frame(x, response)
+        mark(x, response)
 
     async def sluicegate_failed(self, flow: http.HTTPFlow) -> None:
         """An attempt failed: decide, wait, and release the request anew for the next target."""
@@ -467,8 +448,3 @@ class Chain:
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         attach(flow, None)
-
-
-def _header_of(names: Sequence[str]) -> str:
-    """What a request lost, as a header's value."""
-    return ", ".join(names).encode("ascii", "replace").decode()[:_MOST_DROPPED].translate(_NO_CONTROLS)

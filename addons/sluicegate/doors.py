@@ -14,8 +14,9 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from sluicegate.core.identity import proxy_password
 from sluicegate.destinations import is_local, leads_inside
 from sluicegate.errors import Refused
-from sluicegate.exchange import Door, Fields
+from sluicegate.exchange import Door
 from sluicegate.policy import Policy
+from sluicegate.release import Fields
 from sluicegate.stages.identity import INSIDE
 from sluicegate.upstream.layer import GateLayer, adopt
 

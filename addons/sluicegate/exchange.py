@@ -1,4 +1,4 @@
-"""Exchange: one client request's typed state. Call: one piece of upstream work. Release: the right to send.
+"""Exchange: one client request's typed state, from its headers to the end of its answer.
 
 An Exchange hangs on its flow as an attribute, never in `flow.metadata`: attributes are dropped when a flow is copied or
 saved, so nothing here (credentials above all) can end up in a file. At the end a plain-dict summary goes to
@@ -10,47 +10,28 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from mitmproxy import http
 
+from sluicegate.bodies import ByteSource, KeptBody
+from sluicegate.call import Call, Failure, Shared
 from sluicegate.core.dialects.facts import read_facts
 from sluicegate.core.identity import Caller
 from sluicegate.core.messages import ANSWERS, INFERENCE, RequestFacts, Surface
-from sluicegate.core.usage import ResponseFacts, ResponseReader
+from sluicegate.release import Fields, Origin, Release, Target
 from sluicegate.taps import Taps
 
 if TYPE_CHECKING:
-    from sluicegate.core.attempts import Cause
-    from sluicegate.core.chat_usage import ChatReader
     from sluicegate.policy import Policy
     from sluicegate.settings.sending import Timeouts
     from sluicegate.stages.attempts import Attempts
     from sluicegate.stages.base import Stage
     from sluicegate.stages.dialects import Bridge
 
-__all__ = [
-    "ByteSource",
-    "Call",
-    "Exchange",
-    "Failure",
-    "Fields",
-    "KeptBody",
-    "Outcome",
-    "Release",
-    "Target",
-    "exchange_of",
-    "snapshot",
-]
-
-Fields = tuple[tuple[bytes, bytes], ...]
-"""Header fields as they stand on the wire, names in their own case."""
-
-Origin = tuple[bool, str, int]
-"""(TLS, host, port) of a server."""
+__all__ = ["Door", "Exchange", "Outcome", "attach", "exchange_of", "new_id"]
 
 Door = Literal["reverse", "regular", "upstream", "replay", "other"]
 
@@ -63,7 +44,6 @@ client_abort: the client went first. denied: the seal stopped an unreleased requ
 """
 
 _KEY: Final = "_sluicegate"
-_MAX_QUEUED: Final = 8 * 1024 * 1024
 
 
 def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
@@ -77,179 +57,6 @@ def attach(flow: http.HTTPFlow, exchange: Exchange | None) -> None:
         flow.__dict__.pop(_KEY, None)
     else:
         flow.__dict__[_KEY] = exchange
-
-
-Snapshot = tuple[bytes, bytes, str, int, bytes, Fields, bytes | None]
-
-
-def snapshot(request: http.Request) -> Snapshot:
-    """What a request is, by value: method, scheme, host, port, path, header fields, body."""
-    d = request.data
-    return d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One place where a request may go, and what it takes to be let in there.
-
-    `credential` yields the header fields that authenticate a request at exactly this target; it is called at the
-    moment of sending and its result never touches the flow. `via` is the proxy to reach the target through.
-    """
-
-    tls: bool
-    host: str
-    port: int
-    provider: str = ""
-    model: str | None = None
-    via: tuple[Literal["http", "https"], tuple[str, int]] | None = None
-    credential: Callable[[http.Request], Iterable[tuple[bytes, bytes]]] = field(
-        default=lambda _: (), repr=False, compare=False
-    )
-
-    @property
-    def origin(self) -> Origin:
-        return self.tls, self.host, self.port
-
-    def __str__(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Release:
-    """The Chain's word that this request, as it stands, may go to this target. One per attempt."""
-
-    target: Target
-    seen: Snapshot
-    upgrade: bool = False
-
-    def covers(self, request: http.Request) -> bool:
-        """Whether the request is still, byte for byte, the one that was released."""
-        return self.seen == snapshot(request)
-
-
-class ByteSource:
-    """A body that arrives over time: any task writes, one stream of the proxy core reads.
-
-    Bounded: a reader that does not keep up with `limit` bytes gets the source closed with an error, so that a slow
-    page can not fill our memory.
-    """
-
-    __slots__ = ("_chunks", "_limit", "_queued", "_ready", "closed", "error", "on_close")
-
-    def __init__(self, limit: int = _MAX_QUEUED) -> None:
-        self._chunks: deque[bytes] = deque()
-        self._ready = asyncio.Event()
-        self._queued = 0
-        self._limit = limit
-        self.closed = False
-        self.error: str | None = None
-        self.on_close: Callable[[], None] | None = None
-
-    def write(self, data: bytes) -> None:
-        if not data or self.closed:
-            return
-        if self._queued + len(data) > self._limit:
-            self.close("the reader is too slow")
-            return
-        self._queued += len(data)
-        self._chunks.append(data)
-        self._ready.set()
-
-    def close(self, error: str | None = None) -> None:
-        if self.closed:
-            return
-        self.closed, self.error = True, error
-        self._ready.set()
-        if self.on_close:
-            self.on_close()
-
-    async def wait(self) -> None:
-        await self._ready.wait()
-
-    def take(self) -> tuple[list[bytes], bool]:
-        """What has come since the last look, and whether that was all."""
-        out = list(self._chunks)
-        self._chunks.clear()
-        self._queued = 0
-        if not self.closed:
-            self._ready.clear()
-        return out, self.closed
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """An attempt that failed before the client saw a byte of its answer."""
-
-    cause: Cause
-    message: str
-    status: int | None = None
-    headers: http.Headers | None = None
-    """Of the provider's answer, if there was one."""
-    body: bytes = field(default=b"", repr=False)
-    """Of it what came, its content encoding undone where that could be."""
-
-
-class KeptBody:
-    """The provider's bytes, kept for those who look at flows: as they came, so before any secret is restored."""
-
-    __slots__ = ("_chunks", "_left")
-
-    def __init__(self, limit: int = 16 * 1024 * 1024) -> None:
-        self._chunks: list[bytes] = []
-        self._left = limit
-
-    def add(self, data: bytes) -> None:
-        if self._left >= len(data):
-            self._left -= len(data)
-            self._chunks.append(data)
-        else:
-            self._left = -1
-            self._chunks.clear()
-
-    @property
-    def body(self) -> bytes | None:
-        """None where it was larger than we keep."""
-        return b"".join(self._chunks) if self._left >= 0 else None
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """One piece of upstream work: the target it goes to and what the provider's bytes say about it.
-
-    It may come to serve several Exchanges; it settles once, whatever happens to them.
-    """
-
-    target: Target
-    started: float
-    """Monotonic seconds."""
-    first_byte: float | None = None
-    status: int | None = None
-    reader: ResponseReader | ChatReader | None = None
-    settled: bool = False
-    on_settle: list[Callable[[Call], None]] = field(default_factory=list)
-
-    @property
-    def facts(self) -> ResponseFacts | None:
-        return self.reader.facts if self.reader else None
-
-    def settle(self) -> None:
-        """End the accounting: read what is left, tell those who wait for it. Later calls do nothing."""
-        if self.settled:
-            return
-        self.settled = True
-        if self.reader:
-            self.reader.end()
-        for fn in self.on_settle:
-            fn(self)
-
-
-class Shared(Protocol):
-    """Whoever makes one call serve several exchanges."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody besides the exchange that made the call listens to it."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -296,7 +103,9 @@ class Exchange:
     tries: list[dict[str, Any]] = field(default_factory=list)
     """The attempts that failed, as the audit record tells them."""
     failed: Failure | None = None
+    """How the last of them did."""
     again: bool = False
+    """Another attempt follows it."""
     label: str | None = None
     """The cache's word: HIT, MISS, …; None where no cache runs."""
 
@@ -358,6 +167,12 @@ class Exchange:
     def ping_s(self) -> float:
         """Seconds of silence after which a streaming client gets a ping; 0 for never."""
         return self.policy.settings.ping_s
+
+    @property
+    def attempts_made(self) -> int:
+        """How many attempts it took: those that failed and, unless the last of them was final, the one that followed."""
+        gave_up = self.failed is not None and not self.again
+        return len(self.tries) + (not gave_up)
 
     @property
     def inference(self) -> bool:

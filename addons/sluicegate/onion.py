@@ -12,7 +12,8 @@ from collections.abc import Awaitable, Coroutine, Iterable
 from typing import Any
 
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Release, Snapshot, snapshot
+from sluicegate.exchange import Exchange
+from sluicegate.release import Release, Snapshot, snapshot
 from sluicegate.services import Services
 from sluicegate.stages.base import Stage
 from sluicegate.stages.dialects import leave

@@ -19,6 +19,7 @@ from mitmproxy.proxy import mode_specs
 from sluicegate.errors import StoreError
 from sluicegate.inspect import whereabouts
 from sluicegate.policy import Policy
+from sluicegate.providers.fetch import trust
 from sluicegate.services import log, state_folder
 from sluicegate.settings import ConfigError, Settings, load_usable
 
@@ -70,6 +71,11 @@ class Reloader:
                 options.update(connection_strategy="lazy")
             finally:
                 self._setting = False
+        trust(  # what the gate itself asks providers for (lists of models, tokens) trusts whom the proxy core does
+            ca_file=options.ssl_verify_upstream_trusted_ca,
+            ca_folder=options.ssl_verify_upstream_trusted_confdir,
+            anybody=options.ssl_insecure,
+        )
         for mode in options.mode:
             if mode.startswith("upstream:"):
                 self.chain.services.use_upstream(_proxy_url(mode, options.upstream_auth))

@@ -10,7 +10,7 @@ from sluicegate.core.redact.gitleaks import builtin_rules
 __all__ = ["SIZE", "hostile"]
 
 SIZE: Final = 100_000
-"""Characters of each text."""
+"""Bytes of each text, in UTF-8."""
 
 
 def hostile() -> dict[str, str]:
@@ -48,11 +48,15 @@ def hostile() -> dict[str, str]:
         "base64 key": "c2stYW50L",
         "ANSIBLE": "$ANSIBLE_VAULT;1.1;AES256\n",
         "all e-mail": "a@b.co ",
+        "all e-mail, escaped": "a%40b.co ",
+        "e-mail and escapes": "a@b.co %41 ",
+        "zero-width": "a@b.co\u200b",
+        "backslashes": "\\",
         "all keys": "AKIAIOSFODNN7EXAMPLE ",
         "e-acute": "é",
         "surrogates": "\ud83d",
     }
-    found = {name: (unit * (SIZE // len(unit) + 1))[:SIZE] for name, unit in units.items()}
+    found = {name: unit * (SIZE // len(unit.encode("utf-8", "surrogatepass"))) for name, unit in units.items()}
     found["all keywords"] = _mixed(random, keywords, " ")
     found["all keywords ="] = _mixed(random, keywords, " = ")
     found["keywords, ids"] = _mixed(random, [f"{k}_key: {random.getrandbits(160):040x}" for k in keywords], "\n")

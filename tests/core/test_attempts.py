@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.attempts import (
+    FREE,
     LONGEST_WAIT_S,
     Backoff,
     Failed,
@@ -105,7 +106,7 @@ def test_x_should_retry_false_spares_that_target_only() -> None:
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from(["connect", "reset", "stale", "first_byte", "status", "first_event"]),
+            st.sampled_from(["connect", "reset", "stale", "returned", "first_byte", "status", "first_event"]),
             st.sampled_from([None, 408, 429, 500, 529]),
             st.sampled_from([None, 0.0, 3.0, 1e6]),
         ),
@@ -130,15 +131,47 @@ def test_it_always_ends(outcomes: list[tuple[str, int | None, float | None]], n:
         assert 0 <= decision.after_s <= LONGEST_WAIT_S
         now += decision.after_s
         target = decision.target
-    assert len([f for f in history if f.cause != "stale"]) <= attempts
+    assert len([f for f in history if f.cause not in FREE]) <= attempts
+
+
+def told(retry_after: str | None, ms: str | None = None, date: str | None = None, now: float = 0.0) -> float | None:
+    return retry_after_s({"retry-after": retry_after, "retry-after-ms": ms, "date": date}, now)
 
 
 def test_retry_after_in_either_header() -> None:
-    """Milliseconds win; nonsense and dates count as absent."""
-    assert retry_after_s("3") == 3
-    assert retry_after_s("3", "250") == 0.25
-    for nonsense in ("", "soon", "-1", "nan", "inf", "Wed, 21 Oct 2026 07:28:00 GMT", None):
-        assert retry_after_s(nonsense) is None
+    """Milliseconds win; fractions count; nonsense counts as absent, and what is absurd as very long."""
+    assert told("3") == 3
+    assert told("0.25") == 0.25
+    assert told("3", "250") == 0.25
+    assert told("3", "soon") == 3
+    assert told("99999999999") == told("1e300") == 1e8
+    for nonsense in ("", "soon", "-1", "nan", "inf", "1e999", "Wed, 99 Oct 2026 07:28:00 GMT", "\x00", None):
+        assert told(nonsense) is None
+
+
+def test_retry_after_as_a_date() -> None:
+    """It counts from the answer's own date, else from our clock; one that has passed means now."""
+    at = "Wed, 21 Oct 2026 07:28:00 GMT"
+    assert told(at, date="Wed, 21 Oct 2026 07:27:30 GMT", now=5e9) == 30
+    assert told(at, now=1792567680.0 - 45) == 45
+    assert told(at, now=5e9) == 0
+
+
+def test_an_overload_rests_a_day_at_most() -> None:
+    """A target that says three years is looked at again tomorrow; a spent quota lasts as long as it says."""
+    for spent, until in ((False, 86_400), (True, 10**7)):
+        health = Health()
+        Plan(TWO).after([failed(0, status=429, retry_after_s=1e7, spent=spent)], health, 0, 0)
+        assert health.wakes_at("first") == until
+
+
+def test_a_request_given_back_is_sent_again_at_once_whatever_it_does() -> None:
+    """The provider has not looked at it: also one that must not arrive twice; the first time is not counted."""
+    once = Plan(("only",), attempts=3, repeatable=False)
+    back = failed(0, "returned", None)
+    assert once.after([back], Health(), 0, 0) == Send(0)
+    assert once.after([back, back], Health(), 0, 0) == Send(0, 2.0)
+    assert isinstance(once.after([failed(0, "stale", None)], Health(), 0, 0), GiveUp)
 
 
 def test_a_session_waits_for_its_paced_key() -> None:
@@ -215,7 +248,7 @@ def test_clients_never_give_up_sooner_through_us() -> None:
 
 
 TRIES = st.tuples(
-    st.sampled_from(["connect", "pool", "write", "reset", "stale", "first_byte", "status", "first_event"]),
+    st.sampled_from(["connect", "pool", "write", "reset", "stale", "returned", "first_byte", "status", "first_event"]),
     st.sampled_from([None, 401, 408, 429, 500, 529]),
     st.sampled_from([None, 0.0, 3.0, 58.0, 90.0, 1e6]),
     st.booleans(),
@@ -239,11 +272,11 @@ def test_with_a_queue_it_ends_as_well(
     spent: set[int] = set()
     for cause, status, after, is_spent in outcomes:
         history.append(Failed(target, cause, status, after, None, is_spent))  # type: ignore[arg-type]
-        spent |= {target} if is_spent and cause != "stale" else set()
+        spent |= {target} if is_spent and cause not in FREE else set()
         decision = plan.after(history, health, now, chance, began=0, room=True)
         if isinstance(decision, GiveUp):
             return
-        assert decision.target not in spent or cause == "stale"
+        assert decision.target not in spent or cause in FREE
         assert 0 <= decision.after_s <= (200 if decision.queued else LONGEST_WAIT_S)
         now += decision.after_s
         assert now < 200 + 3 * LONGEST_WAIT_S

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.model_names import same_model
-from sluicegate.core.thinking import without_thinking
+from sluicegate.core.thinking import is_refusal_of_thinking, without_refused_thinking, without_thinking
 
 THINKING = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
 REDACTED = {"type": "redacted_thinking", "data": "x"}
@@ -103,3 +103,56 @@ def test_what_is_no_request_is_a_value_error(value: Any) -> None:
         without_thinking(json.dumps(["thinking", value]).encode())
     except ValueError:
         pass
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "messages.1.content.0: Invalid `signature` in `thinking` block",
+        "messages.1.content.0.thinking.signature: Field required",
+        "messages.3: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.",
+        "messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is "
+        "enabled, a final `assistant` message must start with a thinking block.",
+    ],
+)
+def test_a_refusal_of_thinking_is_told_by_its_words(message: str) -> None:
+    """In the words of the API, wherever they stand."""
+    assert is_refusal_of_thinking(json.dumps({"error": {"message": message}}).encode())
+    assert is_refusal_of_thinking(json.dumps({"message": message}).encode())
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens must be greater than thinking.budget_tokens",
+        "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024",
+        "prompt is too long: 210000 tokens > 200000 maximum",
+        "`temperature` may only be set to 1 when thinking is enabled",
+        "adaptive thinking is not supported on this model",
+    ],
+)
+def test_other_refusals_are_not_of_the_history(message: str) -> None:
+    """Nothing in them would be better without the history's thinking."""
+    assert not is_refusal_of_thinking(json.dumps({"error": {"message": message}}).encode())
+
+
+def test_a_refused_turn_of_another_model_goes_on_without_thinking() -> None:
+    """Its tool call began without a thinking block: thinking is off, and with it the rule that would clear it."""
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]}
+    body = request({"role": "user", "content": "a"}, said(TOOL), RESULT, context_management=edits)
+    changed = json.loads(without_refused_thinking(body))
+    assert "thinking" not in changed
+    assert changed["context_management"] == {"edits": edits["edits"][1:]}
+    assert changed["messages"] == json.loads(body)["messages"]
+    only = request(said(TOOL), RESULT, context_management={"edits": edits["edits"][:1]})
+    assert "context_management" not in json.loads(without_refused_thinking(only))
+
+
+def test_a_refused_request_keeps_thinking_where_a_new_turn_begins() -> None:
+    """Only the old blocks go; where there are none, nothing is changed."""
+    body = request(said(THINKING, TEXT), {"role": "user", "content": "?"})
+    changed = json.loads(without_refused_thinking(body))
+    assert changed["thinking"] == {"type": "enabled"}
+    assert changed["messages"][0]["content"] == [TEXT]
+    plain = request({"role": "user", "content": "?"})
+    assert without_refused_thinking(plain) is plain

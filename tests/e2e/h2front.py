@@ -3,6 +3,9 @@
     with H2Front(simulator.port, folder) as front:
         front.url, front.ca       # https://localhost:PORT, and the CA to trust
 
+    front.leave()             # at the next request: a farewell in good order, which gives that request back
+    front.refuse()            # at the next request: REFUSED_STREAM
+
 A connection that the upstream resets becomes a stream reset; one that it closes, a closed connection; bytes that are no
 HTTP, bytes that are no HTTP/2.
 """
@@ -22,6 +25,7 @@ import h2.exceptions
 import h11
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import DNSName
+from hyperframe.frame import GoAwayFrame
 from mitmproxy import certs
 
 _HOP = {b"connection", b"transfer-encoding", b"keep-alive"}
@@ -50,6 +54,7 @@ class H2Front:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.url = ""
         self.connections = 0
+        self.next_request: str | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -61,6 +66,12 @@ class H2Front:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    def leave(self) -> None:
+        self.next_request = "leave"
+
+    def refuse(self) -> None:
+        self.next_request = "refuse"
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -75,7 +86,7 @@ class H2Front:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        connection = _Connection(self._upstream, writer)
+        connection = _Connection(self, self._upstream, writer)
         try:
             await connection.run(reader)
         except (OSError, h2.exceptions.ProtocolError, ssl.SSLError):
@@ -87,7 +98,8 @@ class H2Front:
 
 
 class _Connection:
-    def __init__(self, upstream: int, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, front: H2Front, upstream: int, writer: asyncio.StreamWriter) -> None:
+        self._front = front
         self._upstream = upstream
         self._writer = writer
         self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding=None))
@@ -101,11 +113,13 @@ class _Connection:
             for event in self._h2.receive_data(data):
                 match event:
                     case h2.events.RequestReceived():
-                        self._asked[event.stream_id] = (list(event.headers), bytearray())
+                        if not self._turned_away(event.stream_id):
+                            self._asked[event.stream_id] = (list(event.headers), bytearray())
                     case h2.events.DataReceived():
-                        self._asked[event.stream_id][1].extend(event.data)
+                        if event.stream_id in self._asked:
+                            self._asked[event.stream_id][1].extend(event.data)
                         self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-                    case h2.events.StreamEnded():
+                    case h2.events.StreamEnded() if event.stream_id in self._asked:
                         self._tasks[event.stream_id] = asyncio.create_task(self._relay(event.stream_id))
                     case h2.events.StreamReset():
                         if task := self._tasks.pop(event.stream_id, None):
@@ -113,6 +127,17 @@ class _Connection:
                     case h2.events.ConnectionTerminated():
                         return
             self._flush()
+
+    def _turned_away(self, sid: int) -> bool:
+        what, self._front.next_request = self._front.next_request, None
+        if what == "refuse":
+            self._h2.reset_stream(sid, h2.errors.ErrorCodes.REFUSED_STREAM)
+        elif what == "leave":
+            self._flush()
+            self._writer.write(
+                GoAwayFrame(0, last_stream_id=sid - 2).serialize()
+            )  # h2 itself would be done with the connection
+        return what is not None
 
     def end(self) -> None:
         for task in self._tasks.values():

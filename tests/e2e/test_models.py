@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import anthropic
 import openai
 import pytest
 from gatekit import Gate, Simulator, request
+from rawserver import Upstream, answering, reply, self_signed
 
 CONFIG = """\
 providers:
@@ -107,3 +111,24 @@ identity:
         answer = gate.get("/v1/models", {"x-api-key": key})
         assert [model["id"] for model in answer.json()["data"]] == ["fast"]
         assert all(key not in str(call["headers"]) for call in sim.calls())
+
+
+LISTED = {"object": "list", "data": [{"id": "llama-of-the-house", "object": "model", "created": 1, "owned_by": "us"}]}
+
+
+@pytest.mark.parametrize("how", ["ssl_verify_upstream_trusted_ca", "ssl_insecure", ""])
+def test_lists_are_fetched_under_the_trust_of_the_proxy_core(tmp_path: Path, how: str) -> None:
+    """A provider behind a company's own CA is listed where its requests would be served, and nowhere else."""
+    tls, certificate = self_signed(tmp_path / "tls", "127.0.0.1")
+    trusted = tmp_path / "company.pem"
+    trusted.write_text(ssl.DER_cert_to_PEM_cert(certificate))
+    options = {how: "true" if how == "ssl_insecure" else str(trusted)} if how else {}
+    with Upstream(tls=tls) as upstream:
+        upstream.say(answering(reply(body=json.dumps(LISTED).encode())))
+        config = f"""
+providers: {{house: {{kind: openai, base_url: "{upstream.url}/v1", keys: ["env:KEY_B"]}}}}
+state_dir: "${{STATE}}"
+"""
+        with Gate(tmp_path / "gate", config=config, env={"KEY_B": "b"}, options=options) as gate:
+            names = [model["id"] for model in gate.get("/v1/models").json()["data"]]
+    assert names == (["llama-of-the-house"] if how else [])

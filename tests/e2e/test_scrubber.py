@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from gatekit import ROOT, Answer, Gate, ProcessFailed, Simulator, wait_until
+from redis import Redis
+from rediskit import redis_server
 
 from sluicegate.core.grammar import check_stream
 from sluicegate.core.sse import SSEParser
@@ -313,3 +315,24 @@ def _raw(gate: Gate, headers: dict[str, str], sim: dict[str, Any]) -> socket.soc
     head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     made.sendall(f"POST /v1/messages HTTP/1.1\r\n{head}\r\n".encode() + body)
     return made
+
+
+def test_two_gates_number_alike(start_gate: StartGate, simulator: Simulator, tmp_path: Path) -> None:
+    """Gates that share Redis give a conversation's values the same names; what is there are digests.
+
+    Without it a value that is known goes on, a new one is refused: 503, and nothing is sent.
+    """
+    with redis_server(tmp_path) as redis:
+        one, two = (start_gate(config=f"{config()}store: {redis.url}\n", env=KEY) for _ in range(2))
+        assert text_of(ask(one, body_of(OTHER), {"echo": True})) == OTHER
+        assert text_of(ask(two, body_of(f"{SECRET} {OTHER}"), {"echo": True})) == f"{SECRET} {OTHER}"
+        assert [b["messages"][0]["content"] for b in seen(simulator)] == [NAME, f"{OTHER_NAME} {NAME}"]
+        with Redis.from_url(redis.url) as server:
+            (kept,) = server.keys("sluicegate:ranks:*")
+            assert SESSION["x-claude-code-session-id"].encode() not in kept
+            assert not any(SECRET.encode() in part for pair in server.hgetall(kept).items() for part in pair)
+        redis.stop()
+        assert text_of(ask(one, body_of(OTHER), {"echo": True})) == OTHER
+        refused = ask(one, body_of(f"{OTHER} ghp_{'Q1w2E3r4T5y6' * 3}"))
+        assert (refused.status, refused.json()["error"]["type"]) == (503, "api_error")
+        assert len(seen(simulator)) == 3

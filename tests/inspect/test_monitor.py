@@ -2,8 +2,8 @@
 
 import msgspec
 
+from sluicegate.bodies import ByteSource
 from sluicegate.core.sse import SSEParser
-from sluicegate.exchange import ByteSource
 from sluicegate.inspect.monitor import Monitor
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
 from sluicegate.providers.credentials import CredentialError
-from sluicegate.providers.fetch import MAX_BYTES, fetch_json
+from sluicegate.providers.fetch import MAX_BYTES, fetch_json, trust
 
 
 class Office(BaseHTTPRequestHandler):
@@ -69,3 +70,17 @@ def test_nobody_there(bad: str) -> None:
     """Neither are other schemes followed."""
     with pytest.raises(CredentialError):
         fetch_json(bad, proxy=False)
+
+
+def test_ca_certificates_that_are_none(tmp_path: Path) -> None:
+    """The error names the file, not what stands in it."""
+    nonsense = tmp_path / "ca.pem"
+    nonsense.write_text("hunter2")
+    for file in (nonsense, tmp_path / "missing.pem"):
+        trust(ca_file=str(file))
+        try:
+            with pytest.raises(CredentialError, match=str(file)) as caught:
+                fetch_json("https://127.0.0.1:1/", proxy=False)
+        finally:
+            trust()
+        assert "hunter2" not in str(caught.value)

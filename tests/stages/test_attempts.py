@@ -9,8 +9,9 @@ import msgspec
 import pytest
 from mitmproxy import http
 
+from sluicegate.call import Failure
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Failure
+from sluicegate.exchange import Exchange
 from sluicegate.policy import Policy
 from sluicegate.services import Services
 from sluicegate.settings import Settings

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from mitmproxy import http as mhttp
 
+from sluicegate.bodies import ByteSource
 from sluicegate.core.chat_usage import ChatReader
 from sluicegate.core.dialects import bedrock, vertex
 from sluicegate.core.eventstream import MessagesFromFrames
@@ -22,7 +23,7 @@ from sluicegate.core.grammar import check_stream
 from sluicegate.core.messages import surface
 from sluicegate.core.sse import SSEParser
 from sluicegate.errors import Refused
-from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.exchange import Exchange
 from sluicegate.policy import Policy
 from sluicegate.providers.base import Estimated
 from sluicegate.providers.registry import build

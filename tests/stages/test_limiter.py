@@ -9,13 +9,14 @@ import msgspec
 import pytest
 from mitmproxy import http
 
+from sluicegate.call import Failure
 from sluicegate.chain import Chain
 from sluicegate.core.identity import Caller
 from sluicegate.core.limits.book import ReserveRequest, Verdict
 from sluicegate.core.limits.counters import Charge, Counter, Level
 from sluicegate.core.limits.rules import NANO
 from sluicegate.errors import StoreError
-from sluicegate.exchange import Exchange, Failure
+from sluicegate.exchange import Exchange
 from sluicegate.policy import Policy
 from sluicegate.services import Services
 from sluicegate.settings import Settings

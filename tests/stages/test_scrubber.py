@@ -8,71 +8,24 @@ import gzip
 import json
 import stat
 import zlib
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import brotli
 import pytest
 import zstandard
-from mitmproxy import http
+from scrubkit import NAME, OTHER, PEM, SECRET, ask, body_of, message, refusal, scrubbing, sent
 
-from sluicegate.chain import Chain
 from sluicegate.errors import StoreError
 from sluicegate.exchange import exchange_of
 from sluicegate.settings import ConfigError, Secret, Settings
-from sluicegate.settings.content import Restore, Scrub
-from sluicegate.stages import Audit, Router, Scrubber
+from sluicegate.settings.content import Scrub
+from sluicegate.stages import Scrubber
 from sluicegate.stores.ranks import MAX_VALUES
+from sluicegate.stores.redis_ranks import RedisRanks
 from sluicegate.stores.sqlite_ranks import SqliteRanks
-from sluicegate.testing import chain_of, descend, make_flow, quiet, send_answer
-
-SECRET = "ghp_" + "a1B2c3D4e5F6" * 3
-OTHER = "ghp_" + "Z9y8X7w6V5u4" * 3
-NAME = "<GITHUB_TOKEN_1>"
-PEM = "-----BEGIN RSA PRIVATE KEY-----\n" + "\n".join(["MIIEpAIBAAKCAQEA0Z3VS5JJcds3xfn/ygWyF8PbnGy0AHB7MaHBVZ2rVPkq"] * 4)
-
-
-@contextmanager
-def scrubbing(tmp_path: Path, mode: str = "pseudonymize", **scrub: Any) -> Generator[Chain, None, None]:
-    restore = Restore(tools=scrub.pop("tools", {}))
-    given = Scrub(**{"mode": mode, "rules": ("basic",), "restore": restore, **scrub})
-    with chain_of(Audit, Scrubber, Router, settings=quiet(scrub=given, state_dir=tmp_path)) as chain:
-        yield chain
-
-
-def body_of(text: str = f"my key is {SECRET}", **more: Any) -> dict[str, Any]:
-    return {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": text}], **more}
-
-
-def message(*content: dict[str, Any]) -> bytes:
-    return json.dumps({"type": "message", "content": content, "usage": {"output_tokens": 1}}).encode()
-
-
-def sent(flow: http.HTTPFlow) -> Any:
-    """The body that was released, read."""
-    x = exchange_of(flow)
-    assert x is not None
-    assert x.release is not None, flow.response and flow.response.text
-    assert x.release.covers(flow.request)
-    return json.loads(flow.request.data.content or b"")
-
-
-def refusal(flow: http.HTTPFlow) -> tuple[int, str]:
-    """Our own answer: status and message. Nothing was released, and no body is left to be saved."""
-    x = exchange_of(flow)
-    assert x is not None
-    assert x.release is None
-    assert flow.response is not None
-    assert not flow.request.data.content
-    return flow.response.status_code, json.loads(flow.response.content or b"")["error"]["message"]
-
-
-async def ask(chain: Chain, body: Any, **flow: Any) -> http.HTTPFlow:
-    made = make_flow(body=body, **flow)
-    await descend(chain, made)
-    return made
+from sluicegate.testing import send_answer
 
 
 async def test_there_and_back(tmp_path: Path) -> None:
@@ -444,12 +397,10 @@ def test_a_shared_store_needs_a_given_key(tmp_path: Path) -> None:
     """Machines that number together must name alike."""
     with pytest.raises(ConfigError, match="several machines"):
         build(tmp_path, store="redis://h")
-    with pytest.raises(ConfigError, match=r"scrub\.numbering"):
-        build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h")
-    assert (
-        build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering="hmac").kit.key
-        == b"\xab" * 32
-    )
+    for numbering, kept in (("ranked", RedisRanks), ("hmac", type(None))):
+        kit = build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering=numbering).kit
+        assert kit.key == b"\xab" * 32
+        assert isinstance(kit.ranks, kept)
 
 
 async def test_a_store_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -475,7 +426,7 @@ async def test_a_conversation_with_too_many_values(tmp_path: Path, monkeypatch: 
 
 async def test_a_bug_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception while scanning, hiding or restoring: 500, or a broken stream; never the request as it was."""
-    for what in ("Survey", "look_at_url", "conversation_of"):
+    for what in ("Survey", "clear_url", "hide_headers", "conversation_of"):
         with monkeypatch.context() as m, scrubbing(tmp_path) as chain:
             m.setattr(f"sluicegate.stages.scrubber.{what}", lambda *_, **__: 1 / 0)
             assert refusal(await ask(chain, body_of()))[0] == 500

@@ -1,17 +1,21 @@
-"""stores/ranks.py and stores/sqlite_ranks.py: the same claims on each."""
+"""stores/ranks.py, stores/sqlite_ranks.py and stores/redis_ranks.py: the same claims on each."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from gatekit import free_port
+from redis import Redis
 
 from sluicegate.errors import StoreError
 from sluicegate.stores.ranks import EXPIRY_S, Asked, MemoryRanks, Ranks, TooManyValues
+from sluicegate.stores.redis_ranks import RedisRanks, shared_redis_ranks
 from sluicegate.stores.sqlite_ranks import SqliteRanks, shared_ranks
 
 A, B, C = (("KEY", bytes([n]) * 16) for n in range(3))
@@ -30,9 +34,34 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def ranks(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Ranks:
-    return MemoryRanks(clock) if request.param == "memory" else SqliteRanks(tmp_path / "c.sqlite", clock)
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+async def ranks(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Ranks]:
+    match request.param:
+        case "memory":
+            yield MemoryRanks(clock)
+        case "sqlite":
+            yield SqliteRanks(tmp_path / "c.sqlite", clock)
+        case _:
+            async with at_redis(request.getfixturevalue("redis"), clock) as found:
+                yield found
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A real server, emptied."""
+    with Redis.from_url(redis_url) as server:
+        server.flushall()
+        yield server
+
+
+@asynccontextmanager
+async def at_redis(server: Redis, clock: Clock) -> AsyncIterator[RedisRanks]:
+    """Another gate's view of the server."""
+    ranks = RedisRanks("redis://{host}:{port}/{db}".format(**server.get_connection_kwargs()), clock)
+    try:
+        yield ranks
+    finally:
+        await ranks.close()
 
 
 async def test_in_the_order_asked(ranks: Ranks) -> None:
@@ -60,6 +89,7 @@ async def test_many_at_once(ranks: Ranks) -> None:
     assert sorted(merged.values()) == list(range(1, 61))
 
 
+@pytest.mark.parametrize("ranks", ["memory", "sqlite"], indirect=True)  # Redis goes by its own clock, see below
 async def test_a_conversation_is_forgotten_after_its_last_use(ranks: Ranks, clock: Clock) -> None:
     """In use it stays; 30 days after, it begins anew."""
     await ranks.ranks(b"one", [A, B])
@@ -79,6 +109,84 @@ async def test_too_many_values(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(TooManyValues):
         await ranks.ranks(b"one", [("KEY", b"%016d" % n) for n in range(4)])
     assert await ranks.ranks(b"two", [A]) == {A: 1}
+
+
+async def test_a_value_of_two_types(ranks: Ranks) -> None:
+    """The type belongs to the value: the same digest counts in each type by itself."""
+    twin = ("KEY_1", A[1])
+    assert await ranks.ranks(b"one", [A, twin]) == {A: 1, twin: 1}
+
+
+async def test_redis_is_shared(redis: Redis, clock: Clock) -> None:
+    """Gates that ask at the same time agree, each value has one rank, and each rank one value."""
+    async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
+        asked = [[("KEY", b"%016d" % (n % 30)), ("KEY", b"%016d" % n)] for n in range(90)]
+        calls = [gate.ranks(b"c", a) for a in asked for gate in (one, two)]
+        merged: dict[Asked, int] = {}
+        for given in await asyncio.gather(*calls):
+            for a, n in given.items():
+                assert merged.setdefault(a, n) == n
+        assert sorted(merged.values()) == list(range(1, 91))
+
+
+async def test_redis_has_digests_alone(redis: Redis, clock: Clock) -> None:
+    """The key is the conversation's digest, the fields are types and digests."""
+    async with at_redis(redis, clock) as ranks:
+        await ranks.ranks(b"\x01\x02", [A, OTHER])
+    assert redis.keys() == [b"sluicegate:ranks:0102"]
+    kept = redis.hgetall("sluicegate:ranks:0102")
+    assert kept == {b"#": b"2", b"KEY": b"1", b"EMAIL": b"1", b"KEY\0" + A[1]: b"1", b"EMAIL\0" + OTHER[1]: b"1"}
+
+
+async def test_redis_lets_a_conversation_end(redis: Redis, clock: Clock) -> None:
+    """30 days after it was last asked about; each question lets it live on, and so does an hour's use."""
+    async with at_redis(redis, clock) as ranks:
+        await ranks.ranks(b"a", [A])
+        for ask in (ranks.ranks(b"a", [A]), ranks.ranks(b"a", [A, B])):
+            redis.pexpire("sluicegate:ranks:61", 100_000)
+            await ask
+            assert 0.9 * EXPIRY_S < redis.ttl("sluicegate:ranks:61") <= EXPIRY_S
+        clock.now += 3601
+        assert ranks.known(b"a", [A]) is None
+
+
+async def test_redis_lost_what_it_knew(redis: Redis, clock: Clock) -> None:
+    """A server that comes back empty is told by the gates: no name comes to mean another value."""
+    async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
+        assert await one.ranks(b"c", [A, OTHER, B]) == {A: 1, OTHER: 1, B: 2}
+        redis.flushall()
+        assert await one.ranks(b"c", [C]) == {C: 3}
+        assert await two.ranks(b"c", [C, B, A]) == {C: 3, B: 2, A: 1}
+        assert await two.ranks(b"c", [("EMAIL", B[1])]) == {("EMAIL", B[1]): 2}
+
+
+async def test_redis_with_too_many_values(redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All or none of a question's values get a rank, counted over all gates."""
+    monkeypatch.setattr("sluicegate.stores.ranks.MAX_VALUES", 3)
+    async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
+        await one.ranks(b"c", [A, OTHER])
+        with pytest.raises(TooManyValues, match="begin a new one"):
+            await two.ranks(b"c", [B, C])
+        assert await two.ranks(b"c", [B, A]) == {B: 2, A: 1}
+
+
+async def test_redis_is_down(clock: Clock) -> None:
+    """StoreError, soon, without the URL's password; what is remembered still holds."""
+    ranks = RedisRanks(f"redis://:pass-word@127.0.0.1:{free_port()}/0", clock)
+    with pytest.raises(StoreError, match="Redis, where the ranks") as failed:
+        await ranks.ranks(b"c", [A])
+    assert "pass-word" not in str(failed.value)
+    ranks._cache.put(b"c", {A: 7})
+    assert ranks.known(b"c", [A]) == {A: 7}
+    await ranks.close()
+    with pytest.raises(StoreError, match="redis://HOST"):
+        RedisRanks("http://:pass-word@h")
+
+
+def test_one_object_for_a_url() -> None:
+    """All policies of a process share what it remembers."""
+    ranks = shared_redis_ranks("redis://127.0.0.1:1/0")
+    assert shared_redis_ranks("redis://127.0.0.1:1/0") is ranks
 
 
 async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> None:

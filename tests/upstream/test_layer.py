@@ -7,9 +7,11 @@ import pytest
 from mitmproxy import http
 from playbook import Playbook
 
+from sluicegate.bodies import ByteSource
 from sluicegate.chain import Chain
 from sluicegate.core.sse import SSEParser
-from sluicegate.exchange import ByteSource, Target, exchange_of
+from sluicegate.exchange import exchange_of
+from sluicegate.release import Target
 from sluicegate.settings.sending import Backoff, Retry
 from sluicegate.stages import Router
 from sluicegate.testing import chain_of, planted, quiet
@@ -278,7 +280,7 @@ async def test_a_bug_in_the_stream_does_not_hang_the_client(log: list[str], monk
     def bug(*_: object) -> None:
         raise RuntimeError("sk-ant-secret")
 
-    monkeypatch.setattr(RetryingStream, "_look_at_first_event", bug)
+    monkeypatch.setattr(RetryingStream, "state_first_event", bug)
     with chain_of(Router, settings=quiet(retry=Retry(attempts=2))) as chain:
         book = Playbook(chain)
         await book.client(request())

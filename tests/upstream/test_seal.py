@@ -4,7 +4,7 @@ import pytest
 from mitmproxy.net.http.http1.assemble import assemble_request
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from sluicegate.exchange import Release, Target, snapshot
+from sluicegate.release import Release, Target, snapshot
 from sluicegate.testing import make_flow
 from sluicegate.upstream.seal import CREDENTIAL_HEADERS, seal, take_credentials
 

@@ -3,7 +3,8 @@
 The law, in the order in which it is applied:
 
     bytes of an answer reached the client   nothing is ever retried; the stream ends visibly
-    a stale keep-alive connection           the same target at once, once per attempt, not counted
+    a stale keep-alive connection, or a     the same target at once, once per request, not counted
+    request given back unread
     the attempts are used up                wait in the queue, where there is one; else give up
     the provider said x-should-retry: false give up on this target; another may still serve
     429, to come back within a minute       pacing: a session waits for its own key, whose prompt cache is warm, and does
@@ -20,21 +21,48 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, Literal, Protocol
 
 from sluicegate.core.health import Health
 
-__all__ = ["Backoff", "Cause", "Failed", "GiveUp", "Plan", "Queue", "Send", "final_retry_after_s", "retry_after_s"]
+__all__ = [
+    "FREE",
+    "Backoff",
+    "Cause",
+    "Failed",
+    "GiveUp",
+    "Headers",
+    "Plan",
+    "Queue",
+    "Send",
+    "final_retry_after_s",
+    "retry_after_s",
+]
 
-Cause = Literal["connect", "pool", "write", "reset", "stale", "first_byte", "status", "first_event", "refused"]
-"""What became of an attempt. refused: the gate itself could not make the request for this target (no credential is to be
-had, or its format has no word for something): nothing was sent."""
+Cause = Literal["connect", "pool", "write", "reset", "stale", "returned", "first_byte", "status", "first_event", "refused"]
+"""What became of an attempt. returned: the provider says that it has not looked at the request (HTTP/2). refused: the gate
+itself could not make the request for this target (no credential is to be had, or its format has no word for something):
+nothing was sent."""
 
 LONGEST_WAIT_S: Final = 59.0
 """Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
 
+LONGEST_REST_S: Final = 86_400.0
+"""Nobody is overloaded for longer than a day, whatever it says. Spent quotas may last longer."""
+LONGEST_TOLD_S: Final = 1e8
+"""What a provider says beyond three years is not told apart."""
+
+FREE: Final = frozenset({"stale", "returned"})
+"""What happens to connections and says nothing of the target: the first of them is not counted."""
+_UNTOUCHED: Final = frozenset({"connect", "pool", "returned", "refused"})
+"""The provider can not have acted on the request."""
 _TURNED_AWAY: Final = frozenset({401, 402, 429, 529})
 _RESTING: Final = frozenset({429, 503, 529})
+
+
+class Headers(Protocol):
+    def get(self, key: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +189,12 @@ class Plan:
         """
         last = history[-1]
         began = now if began is None else began
-        if not self.repeatable and last.cause not in ("connect", "pool", "refused") and last.status not in _TURNED_AWAY:
+        if not self.repeatable and last.cause not in _UNTOUCHED and last.status not in _TURNED_AWAY:
             return GiveUp("the provider may have acted on it already")
-        if last.cause == "stale" and sum(1 for f in history if f.cause == "stale") == 1:
+        if last.cause in FREE and sum(1 for f in history if f.cause in FREE) == 1:
             return Send(last.target)
         self.note(last, health, now)
-        counted = [f for f in history if f.cause != "stale"] or list(history)
+        counted = [f for f in history if f.cause not in FREE] or list(history)
         decision = self._next(history, counted, health, now, chance)
         if isinstance(decision, GiveUp) and self.queue and room:
             decision = self._queued(self.queue, history, len(counted), health, now, chance, began) or decision
@@ -178,7 +206,7 @@ class Plan:
         health.probed(name)
         if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
             rest = self.cooldown_s if last.retry_after_s is None else last.retry_after_s
-            health.rest(name, now + rest, paced=last.paced)
+            health.rest(name, now + (rest if last.spent else min(rest, LONGEST_REST_S)), paced=last.paced)
 
     def _next(
         self, history: Sequence[Failed], counted: list[Failed], health: Health, now: float, chance: float
@@ -252,16 +280,29 @@ def final_retry_after_s(told_s: float | None, soonest_s: float) -> int | None:
     return max(1, math.ceil(soonest_s))
 
 
-def retry_after_s(retry_after: str | None, retry_after_ms: str | None = None) -> float | None:
-    """Seconds from `retry-after-ms` or a `retry-after` in seconds; None where absent or not a number.
+def retry_after_s(headers: Headers, now_unix: float) -> float | None:
+    """Seconds from `retry-after-ms`, or from a `retry-after` in seconds or as a date; None where neither says anything.
 
-    A date (RFC 9110, 10.2.3) counts as absent: providers send seconds, and two clocks would have to agree.
+    RFC 9110, 10.2.3. A date counts from the answer's own `date` where it has one, so that no two clocks have to agree.
     """
-    for text, unit in ((retry_after_ms, 1000.0), (retry_after, 1.0)):
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        text = headers.get(name)
         try:
             value = float(text) / unit if text else -1.0
         except ValueError:
-            continue
-        if 0 <= value < 10**8:
-            return value
-    return None
+            value = -1.0
+        if 0 <= value < math.inf:
+            return min(value, LONGEST_TOLD_S)
+    until = _date(headers.get("retry-after"))
+    if until is None:
+        return None
+    sent = _date(headers.get("date"))
+    return min(max(0.0, until - (now_unix if sent is None else sent)), LONGEST_TOLD_S)
+
+
+def _date(text: str | None) -> float | None:
+    """Unix seconds of an HTTP date."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, TypeError, OverflowError, OSError, IndexError):
+        return None

@@ -11,9 +11,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
-from sluicegate.core.attempts import LONGEST_WAIT_S, retry_after_s
+from sluicegate.core.attempts import LONGEST_WAIT_S, Headers, retry_after_s
 
 __all__ = ["Quotas", "Refusal", "refusal"]
 
@@ -27,10 +27,6 @@ _SPENT: Final = re.compile(
 )
 
 
-class _Headers(Protocol):
-    def get(self, key: str, /) -> Any: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Why a provider turned a key away: `spent` means for long, else only until its minute is over."""
@@ -40,9 +36,9 @@ class Refusal:
     """None where the provider did not say."""
 
 
-def refusal(status: int, headers: _Headers, body: bytes, now_unix: float) -> Refusal:
+def refusal(status: int, headers: Headers, body: bytes, now_unix: float) -> Refusal:
     """Read a 402 or 429."""
-    told = retry_after_s(headers.get("retry-after"), headers.get("retry-after-ms"))
+    told = retry_after_s(headers, now_unix)
     if headers.get("anthropic-ratelimit-unified-status") == "rejected":
         until = _number(headers.get("anthropic-ratelimit-unified-reset"))
         for_s = told if until is None else until - now_unix
@@ -57,7 +53,7 @@ def refusal(status: int, headers: _Headers, body: bytes, now_unix: float) -> Ref
     return Refusal(False, None)
 
 
-def _until_reset(headers: _Headers, now_unix: float) -> float | None:
+def _until_reset(headers: Headers, now_unix: float) -> float | None:
     """Seconds until the last of the used-up limits is there again; None where none is used up."""
     waits = [
         reset - now_unix
@@ -79,7 +75,7 @@ class Quotas:
     _left: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By key: the smallest share of a limit that is left (0 to 1), and until when that holds (Unix seconds)."""
 
-    def saw(self, key: str, headers: _Headers) -> None:
+    def saw(self, key: str, headers: Headers) -> None:
         """An answer's headers are there."""
         if all(headers.get(f"anthropic-ratelimit-{kind}-limit") is None for kind in _KINDS):
             return
@@ -97,7 +93,7 @@ class Quotas:
         return sorted(range(len(keys)), key=lambda i: -round(self.share_left(keys[i], now_unix), 1))
 
 
-def _share(headers: _Headers, kind: str) -> tuple[float, float] | None:
+def _share(headers: Headers, kind: str) -> tuple[float, float] | None:
     limit = _number(headers.get(f"anthropic-ratelimit-{kind}-limit"))
     left = _number(headers.get(f"anthropic-ratelimit-{kind}-remaining"))
     reset = _time(headers.get(f"anthropic-ratelimit-{kind}-reset"))

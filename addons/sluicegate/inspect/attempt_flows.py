@@ -11,7 +11,8 @@ from typing import Any
 from mitmproxy import ctx, http
 from mitmproxy import flow as mflow
 
-from sluicegate.exchange import Exchange, Failure
+from sluicegate.call import Failure
+from sluicegate.exchange import Exchange
 
 __all__ = ["show_failed_attempt"]
 

@@ -16,10 +16,11 @@ import msgspec
 from mitmproxy import ctx, http
 
 from sluicegate import __version__
+from sluicegate.bodies import ByteSource
 from sluicegate.core.identity import Caller
 from sluicegate.destinations import is_local
 from sluicegate.errors import error_body
-from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.exchange import Exchange
 from sluicegate.inspect import metrics
 from sluicegate.inspect.models_page import MODELS, ModelsPage
 from sluicegate.inspect.usage import Counting, usage_page

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
-    from sluicegate.exchange import ByteSource
+    from sluicegate.bodies import ByteSource
 
 __all__ = ["Monitor"]
 

@@ -3,19 +3,52 @@
 from __future__ import annotations
 
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from functools import lru_cache
 from http.client import HTTPException
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode, urlsplit
 
+import certifi
+
 from sluicegate.providers.credentials import CredentialError
 
-__all__ = ["Fetch", "fetch", "fetch_json"]
+__all__ = ["Fetch", "fetch", "fetch_json", "trust"]
 
 TIMEOUT_S: Final = 10.0
 MAX_BYTES: Final = 1 << 20
+
+
+type _Trusted = tuple[str | None, str | None, bool]
+
+_trusted: _Trusted = (None, None, False)
+
+
+def trust(*, ca_file: str | None = None, ca_folder: str | None = None, anybody: bool = False) -> None:
+    """Whom to take for a provider from here on, in this process: who has a certificate of these CAs, as in the proxy core.
+
+    With neither: of the system's, or of those that ship with certifi, as some systems' Python finds none.
+    """
+    global _trusted
+    _trusted = (ca_file or None, ca_folder or None, anybody)
+
+
+@lru_cache(maxsize=4)
+def _https(ca_file: str | None, ca_folder: str | None, anybody: bool) -> urllib.request.HTTPSHandler:
+    try:
+        context = ssl.create_default_context(cafile=ca_file, capath=ca_folder)
+    except OSError as e:
+        why = e.strerror or "they are no PEM certificates"
+        raise CredentialError(f"the CA certificates at {ca_file or ca_folder} can not be read: {why}") from None
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on since Python 3.13; many a company's CA would fail it
+    if not (ca_file or ca_folder):
+        context.load_verify_locations(certifi.where())
+    if anybody:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return urllib.request.HTTPSHandler(context=context)
 
 
 class Fetch(Protocol):
@@ -71,7 +104,8 @@ def fetch(url: str, *, headers: Mapping[str, str], via: Mapping[str, str], timeo
 
 def _opener(proxies: dict[str, str] | None) -> urllib.request.OpenerDirector:
     """None: as the environment says."""
-    return urllib.request.build_opener(_NoRedirect(), *(() if proxies is None else (urllib.request.ProxyHandler(proxies),)))
+    proxy = () if proxies is None else (urllib.request.ProxyHandler(proxies),)
+    return urllib.request.build_opener(_NoRedirect(), _https(*_trusted), *proxy)
 
 
 def _answer(

@@ -14,11 +14,14 @@ from typing import Any, Final
 
 from mitmproxy import http
 
-from sluicegate.core.attempts import Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
+from sluicegate.call import Failure
+from sluicegate.core.attempts import FREE, Failed, GiveUp, Plan, Send, final_retry_after_s, retry_after_s
 from sluicegate.core.quota import SPENT_S, refusal
+from sluicegate.core.thinking import is_refusal_of_thinking, without_refused_thinking
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Failure, Snapshot, Target, snapshot
+from sluicegate.exchange import Exchange
 from sluicegate.providers.base import Source
+from sluicegate.release import Snapshot, Target, snapshot
 from sluicegate.services import Services
 
 __all__ = ["Attempts", "Choice"]
@@ -28,6 +31,10 @@ BENCHED_S: Final = 3600.0
 
 _OF_THE_KEY: Final = {401: "key.refused", 402: "key.spent"}
 """What a provider says of our key and not of the request, with the alarm that it raises."""
+
+
+_KEEPS_THINKING: Final = frozenset({"messages", "bedrock", "vertex"})
+"""Surfaces whose clients send back what a model thought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class Attempts:
         self._base: Snapshot = snapshot(x.request)
         self._began = self._first = time.monotonic()
         self._is_pinned = is_pinned
+        self._stripped = False
+        """The request goes without its thinking, or was looked at for that."""
         if self.health.is_resting(choices[0].name, self._began):
             self._look_whether_pinned(x)
         begin = plan.first(self.health, self._began) if not self.health.resting else self._turn()
@@ -80,7 +89,7 @@ class Attempts:
     @property
     def left(self) -> bool:
         """Whether another attempt may follow this one."""
-        return bool(self.plan.queue) or sum(1 for f in self.history if f.cause != "stale") + 1 < self.plan.attempts
+        return bool(self.plan.queue) or sum(1 for f in self.history if f.cause not in FREE) + 1 < self.plan.attempts
 
     @property
     def choice(self) -> Choice:
@@ -123,16 +132,30 @@ class Attempts:
                 return True
             self._bench(key, status)
             return False
+        if status == 400:
+            return self.left and self._may_be_the_thinking(x)
         if not self.plan.retryable(status, None):
             return False
         others = len(self.choices) > 1 and not self.plan.pinned
         if self.left and (others or self.plan.queue or headers.get("x-should-retry") != "false"):
             return True
-        failed = self._failed(Failure("status", "", status, headers))
+        self.passes_on(response, status)
+        return False
+
+    def passes_on(self, response: http.Response, status: int) -> None:
+        """A failure goes to the client as it is: what it says of the target holds all the same."""
+        failed = self._failed(Failure("status", "", status, response.headers))
         self.plan.note(failed, self.health, time.monotonic())
         self.history.append(failed)
-        self._keep_the_law(headers)
-        return False
+        self._keep_the_law(response.headers)
+
+    def elsewhere(self, x: Exchange, status: int) -> bool:
+        """Whether another target may serve in place of this failure, of which no more need be read."""
+        self._look_whether_pinned(x)
+        return status != 400 and self.left and self._other_keys()
+
+    def _may_be_the_thinking(self, x: Exchange) -> bool:
+        return x.surface in _KEEPS_THINKING and not self._stripped and b'"thinking"' in (self._base[-1] or b"")
 
     def _other_keys(self) -> bool:
         return len(self.choices) > 1 and not self.plan.pinned
@@ -181,6 +204,8 @@ class Attempts:
     async def _turned(self, x: Exchange, failure: Failure) -> bool:
         """Decide, and wait: `current` is the next choice then. False: give up."""
         now = time.monotonic()
+        if failure.status == 400:
+            return self._strip_thinking(failure, now)
         failed = self._failed(failure, _says_spent(x, failure))
         key = self.choice.key
         if key is not None and failed.status in _OF_THE_KEY:
@@ -190,15 +215,7 @@ class Attempts:
             self._services.alarm("key.spent", key=key.name, for_s=round(failed.retry_after_s or 0))
         self._look_whether_pinned(x)
         self.history.append(failed)
-        self.told.append(
-            {
-                "target": self.choice.name,
-                "cause": failure.cause,
-                "status": failure.status,
-                "error": failure.message[:200],
-                "ms": round((now - self._began) * 1000, 1),
-            }
-        )
+        self._tell(failure, now)
         decision = self.plan.after(
             self.history,
             self.health,
@@ -217,6 +234,35 @@ class Attempts:
                     return False
                 self.current = target
                 return True
+
+    def _tell(self, failure: Failure, now: float) -> None:
+        self.told.append(
+            {
+                "target": self.choice.name,
+                "cause": failure.cause,
+                "status": failure.status,
+                "error": failure.message[:200],
+                "ms": round((now - self._began) * 1000, 1),
+            }
+        )
+
+    def _strip_thinking(self, failure: Failure, now: float) -> bool:
+        """A 400 that names the history's thinking: the same target again without it, once. False: it is another 400."""
+        body = self._base[-1] or b""
+        self._stripped = True
+        if not is_refusal_of_thinking(failure.body):
+            return False
+        try:
+            stripped = without_refused_thinking(body)
+        except ValueError:
+            return False
+        if stripped is body:
+            return False
+        self._base = (*self._base[:-1], stripped)
+        self.history.append(Failed(self.current, failure.cause, 400))
+        self._tell(failure, now)
+        self.health.probed(self.choice.name)
+        return True
 
     def _has_room(self) -> bool:
         return self.plan.queue is not None and self._services.queued < self.plan.queue.size
@@ -253,4 +299,4 @@ def native_status(x: Exchange, response: http.Response) -> int:
 
 
 def _retry_after(headers: http.Headers) -> float | None:
-    return retry_after_s(headers.get("retry-after"), headers.get("retry-after-ms"))
+    return retry_after_s(headers, time.time())

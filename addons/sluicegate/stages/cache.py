@@ -13,6 +13,7 @@ from dataclasses import asdict
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
+from sluicegate.bodies import KeptBody
 from sluicegate.core.cachekey import Bypass
 from sluicegate.core.cachekey.names import NamesIn, names_of_answer
 from sluicegate.core.cachekey.wishes import HEADER, Wishes, read_wishes
@@ -20,7 +21,7 @@ from sluicegate.core.messages import ANSWERS
 from sluicegate.core.redact.placeholders import placeholders_in
 from sluicegate.core.usage import Usage
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, KeptBody
+from sluicegate.exchange import Exchange
 from sluicegate.services import Services, log
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage

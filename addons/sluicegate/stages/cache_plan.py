@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Final, get_args
 
+from sluicegate.bodies import ByteSource
 from sluicegate.core.cachekey import KeyMaker, Rules, Tier
 from sluicegate.core.cachekey.normal import compile_strips
 from sluicegate.core.prompt_cache.inject import Ttl
-from sluicegate.exchange import ByteSource
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.settings import Settings

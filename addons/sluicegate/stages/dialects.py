@@ -25,7 +25,7 @@ from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.messages import INFERENCE, RequestFacts, read_request
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Fields
+from sluicegate.exchange import Exchange
 from sluicegate.providers.base import (
     Answered,
     Asked,
@@ -39,6 +39,7 @@ from sluicegate.providers.base import (
     as_it_is,
 )
 from sluicegate.providers.plain import plain_fields
+from sluicegate.release import Fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
     from sluicegate.core.chat_usage import ChatReader
@@ -92,7 +93,7 @@ class Bridge:
 
         What it is fed has no content encoding. It is not what the client's bytes go through.
         """
-        if not response.headers.get("content-type", "").startswith(_STREAMS):
+        if not response.headers.get("content-type", "").lower().startswith(_STREAMS):
             return None
         answered = self._answered(response, "", 0)
         if answered.transform is None and answered.usage == "messages":

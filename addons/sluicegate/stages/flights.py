@@ -13,10 +13,11 @@ from typing import Final
 
 from mitmproxy import http
 
+from sluicegate.bodies import ByteSource
 from sluicegate.core.cachekey.answers import kept_headers
 from sluicegate.core.sse import PING
 from sluicegate.errors import Refused
-from sluicegate.exchange import ByteSource, Exchange
+from sluicegate.exchange import Exchange
 
 __all__ = ["Flight", "Flights"]
 

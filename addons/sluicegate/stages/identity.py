@@ -25,7 +25,8 @@ from sluicegate.core.identity import (
 )
 from sluicegate.destinations import is_local, leads_inside
 from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange, Fields
+from sluicegate.exchange import Exchange
+from sluicegate.release import Fields
 from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage

@@ -24,7 +24,7 @@ __all__ = ["Meter"]
 
 _ONE: Final = Amounts()
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
-_NEVER_ARRIVED: Final = frozenset({"connect", "tls", "refused"})
+_NEVER_ARRIVED: Final = frozenset({"connect", "pool", "refused", "returned"})
 
 
 class Meter:

@@ -8,7 +8,7 @@ from typing import Final
 
 from mitmproxy import http
 
-from sluicegate.exchange import ByteSource
+from sluicegate.bodies import ByteSource
 from sluicegate.stores.cache.base import Entry
 
 __all__ = ["replay"]

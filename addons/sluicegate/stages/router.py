@@ -7,28 +7,30 @@ to the first Anthropic provider among the routes (reverse door).
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from mitmproxy import http
 
+from sluicegate.call import Call
 from sluicegate.core.attempts import Backoff, Plan, Queue
 from sluicegate.core.messages import rename_model
 from sluicegate.core.model_names import same_model
+from sluicegate.core.pinning import names_one_place
 from sluicegate.core.prompt_size import fits
 from sluicegate.core.thinking import without_thinking
 from sluicegate.core.usage import ResponseReader
 from sluicegate.errors import Refused
-from sluicegate.exchange import Call, Exchange, Target
+from sluicegate.exchange import Exchange
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import Estimated, Origin, Provider, Source, origin_of
 from sluicegate.providers.registry import build
 from sluicegate.providers.setup import Setup
+from sluicegate.release import Target
 from sluicegate.services import Services, log
 from sluicegate.settings import Settings
 from sluicegate.settings import sending as settings_of
@@ -336,14 +338,9 @@ def is_repeatable(x: Exchange) -> bool:
     return x.inference or x.request.method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
 
 
-_PINNING: Final = re.compile(rb'"(?:file_id|container|compaction|encrypted_content)"')
-
-
 def is_pinned(x: Exchange) -> bool:
     """Whether a request names things that exist in one place only: another target, or key, would not know them."""
-    if not x.inference:
-        return True
-    return _PINNING.search(x.request.data.content or b"") is not None
+    return not x.inference or names_one_place(x.request.data.content or b"")
 
 
 def own_target(x: Exchange, via: Via | None) -> Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from sluicegate.core.redact.tools import ToolPolicy
 from sluicegate.services import Services, state_folder
 from sluicegate.settings import ConfigError, Settings
 from sluicegate.stores.ranks import Ranks
+from sluicegate.stores.redis_ranks import shared_redis_ranks
 from sluicegate.stores.scrub_key import own_key, read_key
 from sluicegate.stores.sqlite_ranks import shared_ranks
 
@@ -32,8 +34,11 @@ class ScrubKit:
     ranks: Ranks | None
     """Where names are counted."""
 
-    def naming(self, conversation: bytes) -> Naming:
-        return Naming(self.key, conversation, self.grammar, ranked=self.ranks is not None)
+    def naming(self, conversation: bytes, whose: str = "") -> Naming:
+        """`whose`: the caller, where callers are told apart: nobody learns from numbers what others have hidden."""
+        said = b"\0".join((b"conversation", whose.encode("utf-8", "surrogatepass"), conversation))
+        kept = hmac.digest(self.key, said, "sha256")
+        return Naming(self.key, kept, self.grammar, ranked=self.ranks is not None)
 
 
 def kit_of(settings: Settings, services: Services) -> ScrubKit:
@@ -70,7 +75,7 @@ def _finder(settings: Settings) -> Finder:
 
 def _ranks(settings: Settings) -> Ranks:
     if settings.store.startswith("redis"):
-        raise ConfigError("scrub.numbering", "", None, "ranked needs the store sqlite; with redis, set it to hmac")
+        return shared_redis_ranks(settings.store)
     return shared_ranks(state_folder(settings) / "conversations.sqlite")
 
 

@@ -5,7 +5,8 @@
     block          refuses the request, naming the rule and the place
 
 What can not be read can not be scanned, so it does not pass (400, 413). Paths that are no inference calls are never
-rewritten: a finding there, or in a URL, is refused in pseudonymize as well as in block.
+rewritten: a finding there, in a URL or in the model's name is refused in pseudonymize as well as in block. In headers it is
+exchanged for a keyed hash.
 
 Values come back in a tap, outside the one that keeps bytes for saved flows, caches and logs: these see placeholders. A
 request that is refused, here or before, leaves no body on its flow.
@@ -19,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NoReturn
 
 from sluicegate.core.dialects.facts import readable_body, sendable_body
+from sluicegate.core.identity import Caller
 from sluicegate.core.messages import ANSWERS, Surface, read_request, session_of
 from sluicegate.core.redact.blocks import Report
 from sluicegate.core.redact.conversation import conversation_of
@@ -34,6 +36,7 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
 from sluicegate.stages.scrub_kit import kit_of
+from sluicegate.stages.scrub_outside import clear, clear_url, count_headers, hide_headers, withhold_names
 from sluicegate.stores.ranks import TooManyValues
 from sluicegate.taps import Fate
 
@@ -102,7 +105,7 @@ class Scrubber(Stage):
             if not self.enforces:
                 self._detect(x, fields)
                 return None
-            self._look_at_url(x, fields)
+            self._outside(x, fields)
             if x.inference:
                 return self._inference(x, fields)
             self._other(x, fields)
@@ -121,28 +124,29 @@ class Scrubber(Stage):
             body = self._body(x)
             found, _ = look_at_body(body, _surface(x), finder) if body else (Counter[str](), None)
             fields.found = found + look_at_url(x.request.path, finder)[0]
+            fields.found.update(count_headers(x, finder))
         except Refused:
             pass  # what can not be read is not counted
         except Exception as e:  # noqa: BLE001 - this mode never stands in the way
             self.services.alarm("scrub.detect", exchange=x.id, error=type(e).__name__)
 
-    def _look_at_url(self, x: Exchange, fields: ScrubFields) -> None:
-        fields.found, first = self._url_cleared(x)
+    def _outside(self, x: Exchange, fields: ScrubFields) -> None:
+        """URL and headers; what can not be a name's place is refused."""
+        finder, blocks = self.kit.finder, self.mode == "block"
+        fields.found, first = clear_url(x, finder)
         if first:
             _refuse(First(first.rule, "the URL"))
-
-    def _url_cleared(self, x: Exchange) -> tuple[Counter[str], First | None]:
-        """What is found in the URL; if there is anything, its place is taken off the flow."""
-        found, first = look_at_url(x.request.path, self.kit.finder)
-        if first:
-            bare = x.request.path.partition("?")[0]
-            in_path = look_at_url(bare, self.kit.finder)[1] is not None
-            x.request.data.path = b"/(withheld)" if in_path else bare.encode("utf-8", "surrogateescape")
-        return found, first
+        found, first = hide_headers(x, finder, None if blocks else self.kit.naming(b""))
+        fields.found.update(found)
+        if first and blocks:
+            _refuse(first)
+        if first := withhold_names(x, finder):
+            _refuse(first)
 
     def _other(self, x: Exchange, fields: ScrubFields) -> None:
         if body := self._body(x):
-            fields.found, first = look_at_body(body, _surface(x), self.kit.finder)
+            found, first = look_at_body(body, _surface(x), self.kit.finder)
+            fields.found.update(found)
             if first:
                 _refuse(first)
 
@@ -155,7 +159,7 @@ class Scrubber(Stage):
         except Unreadable as e:
             raise _unreadable(e) from None
         survey = Survey(document.root, _surface(x), self.kit.finder, self.kit.sweeper)
-        fields.found = survey.found
+        fields.found.update(survey.found)
         if self.mode == "block":
             if survey.first:
                 _refuse(survey.first)
@@ -163,7 +167,7 @@ class Scrubber(Stage):
         if survey.empty:
             return None
         session = x.session_id or session_of(x.request.headers, read_request(body))
-        naming = self.kit.naming(conversation_of(session, document.root))
+        naming = self.kit.naming(conversation_of(session, document.root), _whose(x.caller))
         asked, ranks = survey.asked(naming), self.kit.ranks
         known: Mapping[Asked, int] | None = ranks.known(naming.conversation, asked) if ranks and asked else {}
         if known is None:
@@ -200,8 +204,8 @@ class Scrubber(Stage):
     def skipped(self, x: Exchange) -> None:
         """Nobody has looked at this request, and its flow will be kept: it is kept without what may be in it."""
         if self.enforces and self._concerns(x):
+            clear(x, self.kit.finder)
             x.request.data.content = None
-            self._url_cleared(x)
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -221,6 +225,15 @@ class Scrubber(Stage):
             x.taps.change(restorer, name=self.name)
         else:  # nothing can come back: only count the names that are not known
             x.taps.observe(restorer.feed, name=self.name, done=restorer.end, fate="aside")
+
+
+def _whose(caller: Caller | None) -> str:
+    """Whose conversation it is, as far as callers are told apart by what outlives a credential, which clients renew."""
+    if caller is None:
+        return ""
+    if caller.team or caller.user:
+        return f"{'team' if caller.team else 'user'}:{caller.team or caller.user}"
+    return f"key:{caller.key_id}" if caller.mode == "keys" else ""
 
 
 def _surface(x: Exchange) -> WalkSurface:

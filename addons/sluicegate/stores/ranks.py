@@ -21,6 +21,7 @@ EXPIRY_S: Final = 30 * 86_400.0
 MAX_CONVERSATIONS: Final = 20_000
 MAX_VALUES: Final = 50_000
 """In one conversation."""
+TOO_MANY: Final = "more than {most:,} values were hidden in one conversation; begin a new one"
 
 
 class TooManyValues(ValueError):
@@ -93,7 +94,7 @@ def give(ranks: dict[Asked, int], asked: Sequence[Asked]) -> list[tuple[Asked, i
     if not missing:
         return []
     if len(ranks) + len(missing) > MAX_VALUES:
-        raise TooManyValues(f"more than {MAX_VALUES:,} values were hidden in one conversation; begin a new one")
+        raise TooManyValues(TOO_MANY.format(most=MAX_VALUES))
     highest: dict[str, int] = {}
     for (kind, _), n in ranks.items():
         highest[kind] = max(highest.get(kind, 0), n)

@@ -11,13 +11,16 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from mitmproxy import ctx
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     GetHttpConnection,
     GetHttpConnectionCompleted,
+    Http1Client,
     HttpEvent,
     HttpLayer,
     HttpStream,
+    RegisterHttpConnection,
     RequestData,
     RequestEndOfMessage,
     RequestHeaders,
@@ -28,10 +31,13 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
     is_h3_alpn,
 )
+from mitmproxy.proxy.layers.http._http2 import Http2Client
 
 from sluicegate.exchange import exchange_of
+from sluicegate.upstream.http1 import GateHttp1Client
+from sluicegate.upstream.http2 import GateHttp2Client
 from sluicegate.upstream.native import GateHttp1Server
-from sluicegate.upstream.pool import is_idle
+from sluicegate.upstream.pool import http_client, is_idle
 from sluicegate.upstream.retrying import RetryingStream
 from sluicegate.upstream.seal import seal
 from sluicegate.upstream.stream import GateStream, denied
@@ -71,15 +77,45 @@ class GateLayer(HttpLayer):
         self.streams[stream_id] = RetryingStream(self.context.fork(), stream_id)
         return self.event_to_child(self.streams[stream_id], events.Start())
 
+    def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
+        match http_client(self.connections.get(command.connection)):
+            case Http1Client() as client if type(client) is Http1Client:
+                GateHttp1Client.adopt(client)
+            case Http2Client() as client if type(client) is Http2Client:
+                GateHttp2Client.adopt(client)
+        yield from super().register_connection(command)
+
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
-        """Stock opens a connection for each HTTP/2 stream towards an HTTP/1 server; one that is idle will do."""
+        """Stock opens a connection for each HTTP/2 stream towards an HTTP/1 server, where one that is idle will do; and it
+        chooses one whose server takes no more requests."""
         if reuse and self.context.client.alpn == b"h2":
             for server in self.connections:
                 if event.connection_spec_matches(server) and is_idle(server, self):
-                    stream = self.command_sources.pop(event)
-                    yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (server, None)))
+                    yield from self._take(server, event)
                     return
+        if reuse and any(event.connection_spec_matches(s) and self._is_leaving(s) for s in self.connections):
+            yield from self._another_connection(event)
+            return
         yield from super().get_connection(event, reuse=reuse)
+
+    def _take(self, server: Connection, event: GetHttpConnection) -> layer.CommandGenerator[None]:
+        stream = self.command_sources.pop(event)
+        yield from self.event_to_child(stream, GetHttpConnectionCompleted(event, (server, None)))
+
+    def _another_connection(self, event: GetHttpConnection) -> layer.CommandGenerator[None]:
+        for server in self.connections:
+            if event.connection_spec_matches(server) and not self._is_leaving(server):
+                if server in self.waiting_for_establishment:
+                    self.waiting_for_establishment[server].append(event)
+                    return
+                if server.connected and server.alpn == b"h2":
+                    yield from self._take(server, event)
+                    return
+        yield from super().get_connection(event, reuse=False)
+
+    def _is_leaving(self, server: Connection) -> bool:
+        client = http_client(self.connections[server])
+        return isinstance(client, GateHttp2Client) and client.leaving
 
     def event_to_child(self, child: layer.Layer, event: events.Event) -> Commands:
         if type(event) in _NEVER_UPSTREAM or isinstance(child, HttpStream) or not isinstance(event, HttpEvent):

@@ -152,8 +152,8 @@ def is_idle(server: Connection, parent: HttpLayer | None) -> bool:
     match http_client(parent.connections.get(server)):
         case Http1Client(stream_id=None):
             return True
-        case Http2Connection(streams=streams):
-            return not streams
+        case Http2Connection() as client:
+            return not client.streams and not getattr(client, "leaving", False)
         case _:
             return False
 

@@ -1,23 +1,25 @@
 """RetryingStream: attempts inside mitmproxy's core, as a state machine.
 
-    dial ──error──────────────┐
-      │                       │
-    wait for response headers ┤ reset, EOF, first-byte timeout, a request that the upstream does not read
-      │  status to be retried │
-      ├──► collect failure ───┤ the error's body, at most 64 KB and 3 s
-      │  200 text/event-stream│
-      ├──► first event ───────┤ `event: error`, an empty or a silent stream
-      │                       ▼
-      │                  ask the Chain ──send again──► dial (another stream id, maybe another target)
-      │                       └──give up──► the failure goes to the client
+    send_upstream ──no connection──────────────────────┐
+      │                                                │
+    state_wait_for_response_headers ───────────────────┤ reset, EOF, silence, a request that is not read, an unfit head
+      │  a status to be retried                        │
+      ├──► state_collect_failure ──────────────────────┤ the error's body, at most 64 KB and 3 s
+      │  200 text/event-stream                         │
+      ├──► state_first_event ──────────────────────────┤ `event: error`, an empty or a silent stream
+      │                                                ▼
+      │                                  _ask the Chain ──send again──► send_upstream (another stream id, maybe another
+      │                                                └──give up──► the failure goes to the client           target)
       ▼
-    commit: from here on nothing is retried. What breaks now breaks visibly.
+    _commit: from here on nothing is retried. What breaks now breaks visibly.
+      └──► state_stream_response_body (GateStream)
 
-Whatever it waits for: an attempt has a deadline, the client may leave, and the gate may be told to stop.
+Whatever it waits for: an attempt has a deadline (`_timer`), the client may leave (`GateStream.handle_event`), and the gate
+may be told to stop (`_stop`).
 
-While an answer is waited for, a client that asked for a stream gets a ping now and then; the first one commits it to
-`200 text/event-stream`, and a final failure then becomes `event: error`. No ping says that all is well while the upstream
-can not be reached.
+While an answer is waited for, a client that asked for a stream gets a ping now and then (`_pinger`); the first one commits
+it to `200 text/event-stream`, and a final failure then becomes `event: error`. No ping says that all is well while the
+upstream can not be reached.
 
 Each attempt has a stream id of its own towards the server: late events of an abandoned attempt are told by it and dropped.
 """
@@ -25,13 +27,13 @@ Each attempt has a stream id of its own towards the server: late events of an ab
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Sequence
 from typing import Any, Final
 
 from mitmproxy import ctx, http
 from mitmproxy.connection import Server
+from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
@@ -44,33 +46,32 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
+from sluicegate.call import Failure
 from sluicegate.core.attempts import Cause
-from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.messages import ANSWERS
-from sluicegate.core.sse import SSEParser
-from sluicegate.exchange import Exchange, Failure
+from sluicegate.exchange import Exchange
 from sluicegate.inspect import cors
-from sluicegate.stages.dialects import AS_IT_IS
-from sluicegate.taps import Transform
 from sluicegate.upstream.alarm import Alarm
+from sluicegate.upstream.first_event import MAX_HELD, Fails, FirstEvent, decoded, words_of
 from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
+from sluicegate.upstream.http2 import GivenBack
 from sluicegate.upstream.native import ping_of
 from sluicegate.upstream.pool import FULL
 from sluicegate.upstream.stream import EVENT_STREAM, GateStream, denied, readable
 
 __all__ = ["RetryingStream"]
 
-MAX_HELD: Final = 64 * 1024
-"""Bytes of an answer that are held back before it is passed on or thrown away."""
 COLLECT_S: Final = 3.0
+"""How long the body of an error is waited for."""
 
 _FROM_UPSTREAM: Final = frozenset(
-    {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError}
+    {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError, GivenBack}
 )
-_ERROR_STATUS: Final = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
 _USED: Final = "sluicegate_used"
 _UNREACHED: Final = frozenset({"connect", "write", "reset"})
 """Causes after which nobody knows whether the upstream lives."""
+_UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "reset"})
+"""What happens while the server still has the request: it is told that nobody waits any more."""
 
 
 class RetryingStream(GateStream):
@@ -94,8 +95,7 @@ class RetryingStream(GateStream):
     """The last attempt did not get through to its upstream, and the present one has not yet."""
     _at_boundary: bool = True
     _reused: bool = False
-    _first: tuple[Decoder, Transform, SSEParser] | None = None
-    """What reads the first event, byte by byte if it must be."""
+    _first: FirstEvent | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
@@ -187,8 +187,7 @@ class RetryingStream(GateStream):
         """No answer from upstream goes to the client: our own error does."""
         if x := self.exchange:
             x.attempts = None
-        self.flow.response = None
-        self.response_body_buf.clear()
+        self._forget_answer()
         self.server_state = self.state_wait_for_response_headers
         yield from self.handle_protocol_error(
             ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
@@ -201,90 +200,71 @@ class RetryingStream(GateStream):
             yield from super().state_wait_for_response_headers(event)
             return
         response = event.response
+        if why := self._unfit(x, response):
+            yield from self._again("reset", why)
+            return
         again = x.attempts.retryable(x, response)
+        self.flow.response = response
         if again or (self.pinged and response.status_code >= 300):
             self._final = not again
-            self.flow.response = response
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
-        elif self._gates(x, response):
-            self.flow.response = response
-            self._first = None
+        elif x.surface in ANSWERS and response.status_code == 200 and x.attempts.left and FirstEvent.can_read(x, response):
+            self._first = FirstEvent(x, response)
             self.server_state = self.state_first_event
         else:
             x.attempts.answered(response)
-            self.flow.response = response
             yield from self._commit(event.end_stream)
 
-    def _gates(self, x: Exchange, response: http.Response) -> bool:
-        return (
-            x.surface in ANSWERS
-            and response.status_code == 200
-            and (x.bridge.first_events(response) if x.bridge else AS_IT_IS) is not None
-            and response.headers.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon"))
-            and x.attempts is not None
-            and x.attempts.left
-        )
+    def _unfit(self, x: Exchange, response: http.Response) -> str | None:
+        """Why an answer's head can not be passed on."""
+        if response.status_code == 101 and not (x.release and x.release.upgrade):
+            return "the upstream switched protocols unasked"
+        try:
+            if self.context.options.validate_inbound_headers:
+                validate_headers(response)
+        except ValueError:
+            return "the head of the upstream's answer is malformed"
+        return None
 
     def state_collect_failure(self, event: events.Event) -> layer.CommandGenerator[None]:
+        x, response = self.exchange, self.flow.response
+        assert x
+        assert response
         if isinstance(event, ResponseData):
             self.response_body_buf += event.data
-            if len(self.response_body_buf) > MAX_HELD:  # no error looks like this: it is the client's affair
-                yield from self._commit(False)
+            if len(self.response_body_buf) > MAX_HELD:  # no error looks like this
+                yield from self._too_long(x, response)
         elif isinstance(event, ResponseEndOfMessage):
             self.ended = True
-            assert self.flow.response
-            x = self.exchange
-            raw = self.flow.response
-            status = x.bridge.native_status(raw) if x and x.bridge else raw.status_code
             if self._final:
                 yield from self._commit(False)
-                return
-            if (yield from self._ask("status", f"HTTP {status}", status)):
-                yield from self.send_upstream()
+            else:
+                status = _status(x, response)
+                yield from self._again("status", f"HTTP {status}", status)
+
+    def _too_long(self, x: Exchange, response: http.Response) -> layer.CommandGenerator[None]:
+        status = _status(x, response)
+        if not self._final and x.attempts and x.attempts.elsewhere(x, status):
+            yield from self._again("status", f"HTTP {status}, its body too long", status)
+            return
+        if not self._final and x.attempts:
+            x.attempts.passes_on(response, status)
+        yield from self._commit(False)
 
     def state_first_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         """A 200 is held back until its first event: overloads are reported as `event: error` after it."""
+        assert self._first
         self.ended = isinstance(event, ResponseEndOfMessage)
         data = event.data if isinstance(event, ResponseData) else b""
         self.response_body_buf += data
-        verdict = self._look_at_first_event(data)
-        if verdict is None and not self.ended and len(self.response_body_buf) <= MAX_HELD:
-            return
-        if verdict is None and self.ended and not self.response_body_buf:
-            verdict = ("the stream ended before its first event", 500)
-        if isinstance(verdict, tuple):
-            message, status = verdict
-            if (yield from self._ask("first_event", message, status)):
-                yield from self.send_upstream()
-            return
-        if (x := self.exchange) and x.attempts and self.flow.response:
-            x.attempts.answered(self.flow.response)
-        yield from self._commit(False)
-
-    def _look_at_first_event(self, data: bytes) -> tuple[str, int] | bool | None:
-        """A failure and what status it amounts to; True: a good beginning; None: not to be told yet."""
-        response = self.flow.response
-        assert response
-        try:
-            if self._first is None:
-                bridge = self.exchange.bridge if self.exchange else None
-                native = (bridge.first_events(response) if bridge else None) or AS_IT_IS
-                coding_of = decoder(response.headers.get("content-encoding", ""), 16 * MAX_HELD)
-                self._first = coding_of, native, SSEParser(16 * MAX_HELD)
-            coding, native, parser = self._first
-            found = parser.feed(native.feed(coding.feed(data)))
-            if self.ended:
-                found += parser.feed(native.end())
-        except (UnknownEncoding, DecodeError):
-            return True
-        for event in found:
-            if event.event == b"error":
-                kind = _error_type(event.data)
-                return (f"event: error ({kind})", _ERROR_STATUS[kind]) if kind in _ERROR_STATUS else True
-            if event.event != b"ping":
-                return True
-        return None
+        verdict = self._first.feed(data, ended=self.ended)
+        if isinstance(verdict, Fails):
+            yield from self._again("first_event", verdict.message, verdict.status)
+        elif verdict or len(self.response_body_buf) > MAX_HELD:
+            if (x := self.exchange) and x.attempts and self.flow.response:
+                x.attempts.answered(self.flow.response)
+            yield from self._commit(False)
 
     def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
         """The answer in `flow.response` goes to the client, what was held back of it first."""
@@ -298,7 +278,7 @@ class RetryingStream(GateStream):
         ended = self.ended
         if self.pinged and (response.status_code != 200 or "event-stream" not in response.headers.get("content-type", "")):
             self.flow.response = None
-            yield from self.break_off(_reason(self.exchange, response, held), cancel=not ended)
+            yield from self.break_off(words_of(self.exchange, response, held), cancel=not ended)
             return
         self._stop_pings()
         yield from super().state_wait_for_response_headers(ResponseHeaders(self.upstream_id, response, end_stream))
@@ -340,13 +320,11 @@ class RetryingStream(GateStream):
         if isinstance(event, ResponseProtocolError):
             early = (self.state_wait_for_response_headers, self.state_collect_failure, self.state_first_event)
             if self.attempting and self.server_state in early:
-                stale = self._reused and self.server_state == self.state_wait_for_response_headers
-                self.flow.response = None
-                self.response_body_buf.clear()
-                if (yield from self._ask("stale" if stale else "reset", event.message)):
-                    yield from self.send_upstream()
+                self._forget_answer()
+                self.ended = True  # there is nothing left to cancel
+                yield from self._again(self._cause_of(event), event.message)
                 return
-            event = ResponseProtocolError(self.stream_id, event.message, event.code)
+            event = ResponseProtocolError(self.stream_id, readable(event.message), event.code)
         else:
             event = RequestProtocolError(self.upstream_id, event.message, event.code)
         self._disarm()
@@ -354,6 +332,11 @@ class RetryingStream(GateStream):
         yield from super().handle_protocol_error(event)
         self.parent.streams.pop(self.upstream_id, None)
         self._over()
+
+    def _cause_of(self, event: ResponseProtocolError) -> Cause:
+        if isinstance(event, GivenBack):
+            return "returned"
+        return "stale" if self._reused and self.server_state == self.state_wait_for_response_headers else "reset"
 
     def flow_done(self) -> layer.CommandGenerator[None]:
         self._disarm()
@@ -372,44 +355,61 @@ class RetryingStream(GateStream):
         if isinstance(server, Server) and server in self.parent.connections:
             ctx.master.addons.get("sluicegate").outbound.rests(server)
 
+    def _again(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[None]:
+        """An attempt has failed: send again, if the Chain says so."""
+        if (yield from self._ask(cause, message, status)):
+            yield from self.send_upstream()
+
+    def _forget_answer(self) -> None:
+        self.flow.response = None
+        self.response_body_buf.clear()
+
     def _ask(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[bool]:
         """An attempt has failed. True: send again. False: the exchange is over, and the client has been told."""
         self._disarm()
         x = self.exchange
         assert x
         server = self.context.server
-        if not self.ended and cause in ("status", "first_byte", "first_event") and server in self.parent.connections:
+        if not self.ended and cause in _UNDER_WAY and server in self.parent.connections:
+            if cause == "write":
+                _drop_unsent(self.context.client.id, server)
             yield SendHttp(RequestProtocolError(self.upstream_id, message, ErrorCode.CANCEL), server)
         self._new_attempt()
         self._unreached = cause in _UNREACHED
         response, held = self.flow.response, bytes(self.response_body_buf)
         headers = response.headers if response else None
-        x.failed = Failure(cause, readable(message), status, headers, _plain(headers, held))
+        x.failed = Failure(cause, readable(message), status, headers, decoded(headers, held))
         yield SluicegateFailedHook(self.flow)
         if (yield from self._ended_meanwhile(x)):
             return False
-        if x.answer is not None:
+        if x.answer is not None:  # the next target needs nothing sent
+            self._forget_answer()
             self.ended, self.flow.response = True, x.answer
-            self.response_body_buf.clear()
             self.response_body_buf += x.answer.content or b""
             yield from self._commit(False)
             return False
         if x.again:
-            self.flow.response = self.flow.error = None
-            self.response_body_buf.clear()
+            self._forget_answer()
+            self.flow.error = None
             self.server_state = self.state_wait_for_response_headers
             return True
-        x.attempts = None  # what happens from here on is final
-        x.error_status = {"first_byte": 504, "pool": 503}.get(cause)
-        if response is not None and (cause == "status" or (cause == "first_event" and held)):
-            self.ended = True
-            yield from self._commit(False)
-        else:
-            self.flow.response = None
-            self.server_state = self.state_wait_for_response_headers
-            code = ErrorCode.CONNECT_FAILED if cause == "connect" else ErrorCode.GENERIC_SERVER_ERROR
-            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, message, code))
+        yield from self._final_failure(x, cause, message)
         return False
+
+    def _final_failure(self, x: Exchange, cause: Cause, message: str) -> layer.CommandGenerator[None]:
+        """The client gets the last failure: the provider's own words where there are some."""
+        x.attempts = None
+        x.error_status = {"first_byte": 504, "pool": 503}.get(cause)
+        if self.flow.response is not None and (cause == "status" or (cause == "first_event" and self.response_body_buf)):
+            self.ended = self.ended or cause == "first_event"
+            yield from self._commit(False)
+            if self.server_state not in (self.state_done, self.state_errored):
+                yield from self.break_off(message)  # what came is not all of it
+            return
+        self._forget_answer()
+        self.server_state = self.state_wait_for_response_headers
+        code = ErrorCode.CONNECT_FAILED if cause == "connect" else ErrorCode.GENERIC_SERVER_ERROR
+        yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, message, code))
 
     def _new_attempt(self) -> None:
         """The next attempt gets a stream id of its own; whatever still comes for the old one is dropped."""
@@ -436,9 +436,8 @@ class RetryingStream(GateStream):
             yield from self._stream_timed_out(x)
         elif self.server_state == self.state_collect_failure:
             assert self.flow.response
-            status = self.flow.response.status_code
-            if (yield from self._ask("status", f"HTTP {status}, its body too slow", status)):
-                yield from self.send_upstream()
+            status = _status(x, self.flow.response)
+            yield from self._again("status", f"HTTP {status}, its body too slow", status)
         elif self.server_state in (self.state_wait_for_response_headers, self.state_first_event) and self.attempting:
             yield from self._answer_timed_out(x)
 
@@ -465,11 +464,9 @@ class RetryingStream(GateStream):
         elif (left := self._patience_s(x)) > 0:
             self._arm(left)
             return
-        self.flow.response = None
-        self.response_body_buf.clear()
+        self._forget_answer()
         what = "the request was not read" if cause == "write" else "no answer"
-        if (yield from self._ask(cause, f"{what} in time by {x.target}")):
-            yield from self.send_upstream()
+        yield from self._again(cause, f"{what} in time by {x.target}")
 
     # -- being told to stop
     def _stop(self) -> None:
@@ -545,39 +542,28 @@ class RetryingStream(GateStream):
         self._arm_ping(x.ping_s)
 
 
-def _unsent(client_id: str, server: Any) -> int:
-    """Bytes for a server that its socket has not taken yet."""
+def _transport(client_id: str, server: Any) -> Any:
     handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
     io = handler.transports.get(server) if handler else None
-    return int(io.writer.transport.get_write_buffer_size()) if io and io.writer else 0
+    return io.writer.transport if io and io.writer else None
 
 
-def _plain(headers: http.Headers | None, body: bytes) -> bytes:
-    """What came of a failed answer's body, its content encoding undone where that can be."""
-    try:
-        return decoder(headers.get("content-encoding", ""), 16 * MAX_HELD).feed(body) if headers and body else b""
-    except (UnknownEncoding, DecodeError):
-        return b""
+def _unsent(client_id: str, server: Any) -> int:
+    """Bytes for a server that its socket has not taken yet."""
+    transport = _transport(client_id, server)
+    return int(transport.get_write_buffer_size()) if transport else 0
+
+
+def _drop_unsent(client_id: str, server: Any) -> None:
+    """An orderly close would send the rest of the request first, some time: it would be served, and billed, twice."""
+    if server.alpn != b"h2" and (transport := _transport(client_id, server)):
+        transport.abort()
+
+
+def _status(x: Exchange, response: http.Response) -> int:
+    """What an answer amounts to: some providers say an overload with a 200 or a 400."""
+    return x.bridge.native_status(response) if x.bridge else response.status_code
 
 
 def _nothing() -> layer.CommandGenerator[None]:
     yield from ()
-
-
-def _error_type(data: bytes) -> str:
-    try:
-        return str(json.loads(data)["error"]["type"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return "api_error"
-
-
-def _reason(x: Exchange | None, response: http.Response, body: bytes) -> str:
-    """The upstream's own words, for a client that was already committed to a stream."""
-    body = _plain(response.headers, body)
-    if x and x.bridge and (verdict := x.bridge.verdict(response, body)):
-        return f"HTTP {verdict.status}: {verdict.message[:300]}"
-    try:
-        said = json.loads(body)["error"]["message"]
-        return f"HTTP {response.status_code}: {str(said)[:300]}"
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return f"the upstream answered HTTP {response.status_code}"

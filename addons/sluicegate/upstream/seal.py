@@ -1,6 +1,6 @@
 """The seal: what may leave, and what it looks like on the wire.
 
-A request leaves only under a matching Release (see `exchange.py`). What is sent is a copy: the released request with
+A request leaves only under a matching Release (see `release.py`). What is sent is a copy: the released request with
 hop-by-hop headers taken off, `Host` set to the target, and the target's credential put on. The flow itself never holds a
 credential.
 """
@@ -13,7 +13,7 @@ from mitmproxy import http
 from mitmproxy.net.http import url
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from sluicegate.exchange import Fields, Release
+from sluicegate.release import Fields, Release
 
 __all__ = ["CREDENTIAL_HEADERS", "seal", "take_credentials"]
 

@@ -44,8 +44,10 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
-from sluicegate.exchange import ByteSource, Exchange, Target, exchange_of
+from sluicegate.bodies import ByteSource
+from sluicegate.exchange import Exchange, exchange_of
 from sluicegate.inspect import cors
+from sluicegate.release import Target
 from sluicegate.upstream.hooks import SluicegatePullHook
 from sluicegate.upstream.native import last_event, native_response
 
@@ -358,6 +360,8 @@ class GateStream(HttpStream):
         )
         if exchange:
             cors.dress(exchange, response)
+            if exchange.tries:
+                response.headers["x-sluicegate-attempts"] = str(exchange.attempts_made)
         self.started = True
         sid = self.stream_id
         body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""
@@ -391,10 +395,12 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
 
 
 _UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)
+_CUT = re.compile(r"HTTP/1 protocol error: peer closed connection .*", re.DOTALL)
 _QUOTED = re.compile(r":? b['\"]")
 
 
 def readable(message: str) -> str:
     """The proxy core's message for a client: without the raw bytes that some of them quote."""
+    message = _CUT.sub("the upstream closed the connection before its answer was complete", message)
     message = _UNREADABLE.sub("the upstream's answer can not be read", message)
     return _QUOTED.split(message, maxsplit=1)[0][:500]

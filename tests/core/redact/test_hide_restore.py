@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -110,9 +111,13 @@ def test_forms() -> None:
     assert re.fullmatch(r"EMAIL_x[0-9A-F]{8}", hide(value, naming("plain"))[0][1])
 
 
-def test_conversations_have_names_of_their_own() -> None:
-    """What an identifier is called in one conversation says nothing about another."""
-    assert hide(["ann@corp.com"])[0] != hide(["ann@corp.com"], naming(conversation=b"two"))[0]
+@pytest.mark.parametrize("ranked", [True, False])
+def test_identifiers_correlate_and_secrets_do_not(ranked: bool) -> None:
+    """One key, one name for an identifier, in every conversation; another key, another. A secret's hash is salted."""
+    one, two = naming(ranked=ranked), naming(conversation=b"two", ranked=ranked)
+    assert hide(["ann@corp.com"], one)[0] == hide(["ann@corp.com"], two)[0]
+    assert hide(["ann@corp.com"], replace(one, key=b"another"))[0] != hide(["ann@corp.com"], one)[0]
+    assert one.digest("API_KEY", "sk-new00000000") != two.digest("API_KEY", "sk-new00000000")
 
 
 @pytest.mark.parametrize(

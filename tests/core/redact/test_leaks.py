@@ -40,9 +40,16 @@ def returned(content: Any) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": [result]}]}
 
 
+def attached(kind: str, data: str) -> dict[str, Any]:
+    source = {"type": "base64", "media_type": "text/plain", "data": data}
+    return {"model": "m", "messages": [{"role": "user", "content": [{"type": kind, "source": source}]}]}
+
+
 @pytest.mark.parametrize(
     "body",
     [
+        attached("document", base64.b64encode(f"my key is {KEY}".encode()).decode()),
+        attached("image", KEY),
         used({"metadata": {"model": KEY}}),
         used({"type": KEY, "name": [KEY]}),
         used({"role": {"data": {"signature": KEY}}}),

@@ -51,6 +51,9 @@ def test_rules(configured: dict[str, bool], rules: dict[str, object]) -> None:
             "sudo ssh h",
         ),
         *("open HTTPS://x", "x ftp://h", "python3 -c 'import urllib.request'", "node -e 'fetch(`x`)'", "docker push x"),
+        *("http POST h a=b", "a && https h", "az login -p x", "echo x | mail -s a b@c", "mail b@c < x", "getent hosts x.h"),
+        *("ruby -rsocket -e 'TCPSocket.new'", "perl -e 'use IO::Socket::INET'", "node -e 'require(\"https\")'", "ftp h"),
+        *("python3 -c 'import smtplib'", "ruby -ropen-uri -e 1", "heroku config:set K=x", "grpcurl h:1", "smbclient //h/x"),
         *("npm publish", "rsync a h:", "openssl s_client", "dig a.b", "find . -exec curl {} +", "echo|curl"),
     ],
 )
@@ -77,6 +80,9 @@ def test_egress(command: str) -> None:
             "sed -i s/a/b/ f",
             "cat nc.txt",
             "make test",
+            "grep az f; cat https.conf; vi az.txt",
+            "sed -i 's/http/https/' mail.conf",
+            "node -e 'require(\"fs\")'",
         ),
     ],
 )

@@ -42,7 +42,7 @@ BODY: dict[str, Any] = {
                     "cache_control": {"type": "fixed", "ttl": "fixed"},
                     "content": [
                         {"type": "text", "text": "scanned 7"},
-                        {"type": "image", "source": {"type": "base64", "media_type": "fixed", "data": "fixed"}},
+                        {"type": "image", "source": {"type": "base64", "media_type": "fixed", "data": "iVBORw0KGgo="}},
                         {"type": "document", "source": {"type": "text", "media_type": "fixed", "data": "scanned 8"}},
                     ],
                 },
@@ -96,6 +96,16 @@ def test_structure_is_left_alone_and_all_else_is_scanned(surface: WalkSurface) -
     assert "fixed" not in found
 
 
+@pytest.mark.parametrize("start", ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0"])
+def test_pictures_are_left_alone_and_what_only_says_it_is_one_is_not(start: str) -> None:
+    """Base64 is not scanned where it begins like a picture or a PDF; a text or table in base64 is."""
+    for data, scanned in ((start + "AAAA", False), ("bXkga2V5", True)):
+        source = {"type": "base64", "media_type": "image/png", "data": data}
+        for kind in ("image", "document"):
+            body = {"messages": [{"role": "user", "content": [{"type": kind, "source": source}]}]}
+            assert (data in texts(body, "messages")) is scanned
+
+
 def test_chat_completions_are_walked_as_well() -> None:
     """Contents, the JSON text of a call's arguments, addresses of images; not their data."""
     found = texts(CHAT, "chat_completions")
@@ -103,9 +113,10 @@ def test_chat_completions_are_walked_as_well() -> None:
 
 
 def test_every_request_of_a_batch_is_walked() -> None:
-    """requests[].params are bodies like any other."""
-    found = texts({"requests": [{"custom_id": "fixed", "params": BODY}, {"custom_id": "fixed", "params": BODY}]}, "batches")
+    """requests[].params are bodies like any other; the client's own ids are its words."""
+    found = texts({"requests": [{"custom_id": "mine", "params": BODY}, {"custom_id": "mine", "params": BODY}]}, "batches")
     assert numbered(found) == [f"scanned {n}" for n in range(1, 13)] * 2
+    assert found.count("mine") == 2
     assert "fixed" not in found
 
 

@@ -119,6 +119,17 @@ def key_block(shape: Callable[[str], str]) -> Any:
     return play
 
 
+def in_header(rig: Rig) -> None:
+    """A title, an agent's name: what is found there gets a name; the request goes on."""
+    text = rig.plant().text
+    if not (text.isascii() and text.isprintable()):
+        raise LeftOut("the value made up for this rule can not stand in a header")
+    mark = rig.first.mark()
+    _expect(rig.send(said("hello"), headers={"x-title": text}), 200)
+    if not rig.first.since(mark)[0]:
+        raise Failed("the request did not reach the provider")
+
+
 def in_base64(rig: Rig) -> None:
     """By itself where a rule finds it so, else beside the value as it is."""
     text = rig.plant().text
@@ -201,6 +212,7 @@ CASES: Final = (
     ),
     Case("in Base64", in_base64),
     Case("in the URL: refused", refused(400, lambda _: said("hello"), "/v1/messages?key=SECRET")),
+    Case("in a header", in_header),
     Case("body in gzip", packed("gzip", gzip.compress)),
     Case("body in br", packed("br", brotli.compress)),
     Case("body in zstd", packed("zstd", zstandard.compress)),

@@ -107,6 +107,7 @@ class Rig:
         session: str | None = None,
         encoding: str | None = None,
         to: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> Reply:
         """POST through the gate; `to`: another address. What is not bytes goes as JSON."""
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -116,6 +117,7 @@ class Rig:
             "x-api-key": "sluicegate-selftest",
             "x-claude-code-session-id": session or self.session(),
             "x-sim": json.dumps(sim or {"echo": True}),
+            **(headers or {}),
         }
         if encoding:
             fields["content-encoding"] = encoding

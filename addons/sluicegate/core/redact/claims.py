@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
-from operator import attrgetter, le
+from operator import attrgetter
 from typing import Final
 
 from sluicegate.core.redact.engine import Match
@@ -23,9 +23,20 @@ _SUBSTANCE: Final = re.compile(rb"[0-9A-Za-z\x80-\xff]{2}")
 
 def settled(matches: Sequence[Match], data: bytes) -> list[Match]:
     """Disjoint matches in the order of the text, covering what the given ones cover."""
-    in_order = sorted(matches, key=_start)
-    if all(map(le, map(_end, in_order), map(_start, in_order[1:]))):
-        return in_order
+    out: list[Match] = []
+    touching: list[Match] = []
+    end = 0
+    for match in sorted(matches, key=_start):
+        if match.start >= end and touching:
+            out += touching if len(touching) == 1 else _claimed(touching, data)
+            touching = []
+        touching.append(match)
+        end = max(end, match.end)
+    return out + (touching if len(touching) <= 1 else _claimed(touching, data))
+
+
+def _claimed(matches: Sequence[Match], data: bytes) -> list[Match]:
+    """Of matches that overlap each other."""
     claims: list[Match] = []
     ends: list[int] = []
     """The ends of the claims: with them the neighbours of a span are found without a look at all claims."""
@@ -50,7 +61,8 @@ def _order(match: Match) -> tuple[int, int, int]:
 def _free(match: Match, claims: Sequence[Match], ends: Sequence[int]) -> Iterator[Span]:
     """The parts of a match that nobody has claimed."""
     at = match.start
-    for claim in claims[bisect_right(ends, at) :]:
+    for index in range(bisect_right(ends, at), len(claims)):  # a slice would copy all that comes after
+        claim = claims[index]
         if claim.start >= match.end:
             break
         if claim.start > at:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import re2
 
+from sluicegate.core.redact.escapes import TRIGGER, views
 from sluicegate.core.redact.pattern import Unknown, longest, parse
 from sluicegate.core.redact.rule import Hit, PatternError, Rule, Span, compiled, options
 from sluicegate.core.redact.windows import NEAR, is_near, windows
@@ -61,21 +62,36 @@ class Engine:
         self._rules = [_ready(rule) for rule in rules]
         if sum(ready.size for ready in self._rules) > _MAX_PROGRAM:
             raise PatternError(_TOO_LARGE)
-        self._gate, self._of_gate = _gate(rules)
+        self._gate, self._of_gate, self._escaped = _gate(rules)
         self._always = frozenset(range(len(rules))) - frozenset(self._of_gate)
         self.calls = 0
         """Searches so far, and the bytes that they were given: what a text cost, apart from any clock."""
         self.scanned = 0
 
     def scan(self, data: bytes) -> list[Match]:
-        """Every match of every rule; they may overlap. `data`: a text's UTF-8 bytes."""
+        """Every match of every rule, also where it is written with escapes; they may overlap. `data`: UTF-8 bytes."""
+        hits = self._hits(data)
+        found = self._matches(data, hits)
+        if self._escaped in hits:
+            found += set(self._escaped_matches(data)).difference(found)
+        return found
+
+    def _escaped_matches(self, data: bytes) -> Iterator[Match]:
+        for view in views(data):
+            for match in self._matches(view.plain, self._hits(view.plain)):
+                if (span := view.original(match.start, match.end)) is not None:
+                    yield Match(*span, match.rule)
+
+    def _hits(self, data: bytes) -> Sequence[int]:
         self.calls += 1
         self.scanned += len(data)
-        hits = self._gate.Match(data)
+        return self._gate.Match(data) or ()
+
+    def _matches(self, data: bytes, hits: Sequence[int]) -> list[Match]:
         if not hits and not self._always:
             return []
         found: list[Match] = []
-        for index in sorted({self._of_gate[hit] for hit in hits or () if hit < len(self._of_gate)} | self._always):
+        for index in sorted({self._of_gate[hit] for hit in hits if hit < len(self._of_gate)} | self._always):
             ready = self._rules[index]
             found += (Match(start, end, ready.rule) for start, end in self._spans(ready, data))
         return found
@@ -137,22 +153,23 @@ def _reach(rule: Rule) -> int | None:
     return found * width if found is not None and found * width <= _MAX_REACH else None
 
 
-def _gate(rules: Sequence[Rule]) -> tuple[Any, list[int]]:
-    """The automaton, and for each of its patterns the rule that it stands for."""
+def _gate(rules: Sequence[Rule]) -> tuple[Any, list[int], int]:
+    """The automaton, for each of its patterns the rule that it stands for, and the pattern that stands for escapes."""
     gate = re2.Set.SearchSet(options("", _GATE_MEMORY))
     of_gate: list[int] = []
     for index, rule in enumerate(rules):
         for pattern in _triggers(rule):
             gate.Add(pattern)
             of_gate.append(index)
-    canary = gate.Add(re2.escape(_CANARY))  # the last one: it stands for no rule
+    escaped = gate.Add(TRIGGER.encode("ascii"))  # these two stand for no rule
+    canary = gate.Add(re2.escape(_CANARY))
     try:
         gate.Compile()
     except re2.error:
         raise PatternError(_TOO_LARGE) from None
     if canary not in (gate.Match(_CANARY) or ()):  # RE2 says nothing where its memory does not do: it finds nothing
         raise PatternError(_TOO_LARGE)
-    return gate, of_gate
+    return gate, of_gate, escaped
 
 
 def _triggers(rule: Rule) -> tuple[bytes, ...]:

@@ -15,6 +15,7 @@ from sluicegate.core.redact.finding import Finding
 from sluicegate.core.redact.gitleaks import RulesError, builtin_rules, file_rules
 from sluicegate.core.redact.pii import PII
 from sluicegate.core.redact.rule import PatternError, Rule, pattern_fault, type_name
+from sluicegate.core.redact.vendors import VENDORS
 
 __all__ = ["RuleFinder", "RulesError", "build_finder"]
 
@@ -93,7 +94,7 @@ def build_finder(
     for name in dict.fromkeys(rules):
         match name.partition(":"):
             case ("basic", "", _):
-                chosen += (*BASIC, *ENCODED)
+                chosen += (*BASIC, *ENCODED, *VENDORS)
             case ("gitleaks", "", _):
                 chosen += builtin_rules()
             case ("pii", "", _):

@@ -36,13 +36,21 @@ class Naming:
 
     key: bytes
     conversation: bytes
+    """What stands for the conversation: kept with its ranks, so a keyed digest where they are kept."""
     grammar: Grammar
     ranked: bool = True
     """Secrets are counted; else every name is a keyed hash and no state is kept."""
 
-    def digest(self, kind: str, value: str, turn: int = 0) -> bytes:
-        said = b"\0".join((b"%d" % turn, kind.encode(), self.conversation, value.encode("utf-8", "surrogatepass")))
+    def digest(self, kind: str, value: str, turn: int = 0, tier: Tier = "secret") -> bytes:
+        """Of a secret another one in each conversation; of an identifier always the same: requests can be correlated."""
+        within = self.conversation if tier == "secret" else b""
+        said = b"\0".join((b"%d" % turn, kind.encode(), within, value.encode("utf-8", "surrogatepass")))
         return hmac.digest(self.key, said, "sha256")[:16]
+
+    def unranked(self, kind: str, value: str) -> str:
+        """A name, as written, that is the same everywhere: for what is not restored."""
+        kind = type_name(kind)
+        return self.grammar.written(self.grammar.hashed(kind, self.digest(kind, value, 1, "identifier")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +192,7 @@ class _Names:
         if naming.ranked and tier == "secret":
             return naming.grammar.ranked(kind, self._ranks[kind, naming.digest(kind, value)])
         turn = 1
-        while (name := naming.grammar.hashed(kind, naming.digest(kind, value, turn))) in self.values:
+        while (name := naming.grammar.hashed(kind, naming.digest(kind, value, turn, tier))) in self.values:
             turn += 1
         return name
 

@@ -30,9 +30,9 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A string that is scanned unless it begins like this."""
+    """A string that is scanned unless it begins like one of these."""
 
-    prefix: str
+    prefixes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,10 @@ _NAME: Final = Fixed()
 _AS_IS: Final = Fixed(deep=True)
 
 _CACHE: Final = Object({"type": _NAME, "ttl": _NAME})
-_BASE64: Final = Object({"type": _NAME, "media_type": _NAME, "data": _NAME})
-_IMAGE_URL: Final = Object({"url": Data("data:image/"), "detail": _NAME})
+_PICTURES: Final = Data(("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0"))
+"""How PNG, JPEG, GIF, WebP and PDF begin in base64. What begins otherwise, a text or a table, is scanned as base64 is."""
+_BASE64: Final = Object({"type": _NAME, "media_type": _NAME, "data": _PICTURES})
+_IMAGE_URL: Final = Object({"url": Data(("data:image/", "data:application/pdf")), "detail": _NAME})
 
 _BLOCK_FIELDS: Final[dict[str, Shape]] = {"type": _NAME, "cache_control": _CACHE, "text": FREE}
 _TOOL_USE: Final = Object({**_BLOCK_FIELDS, "id": _NAME, "name": _NAME, "input": FREE})
@@ -86,6 +88,7 @@ _PARTS: Final[dict[str, Object]] = {
     "server_tool_use": _TOOL_USE,
     "mcp_tool_use": _TOOL_USE,
     "image_url": Object({**_BLOCK_FIELDS, "image_url": _IMAGE_URL}),
+    "file": Object({**_BLOCK_FIELDS, "file": Object({"file_data": Data(("data:image/", "data:application/pdf"))})}),
     "input_audio": Object({**_BLOCK_FIELDS, "input_audio": Object({"data": _NAME, "format": _NAME})}),
 }
 _RESULT: Final = Object({**_BLOCK_FIELDS, "tool_use_id": _NAME, "is_error": FREE, "content": _blocks(_PARTS)})
@@ -153,7 +156,7 @@ _BODY: Final = Object(
     {**_BODY_FIELDS, **dict.fromkeys(_SAMPLING.split(), _NAME)},
     first={"tools": 0, "system": 1, "messages": 2},
 )
-_BATCHES: Final = Object({"requests": Each(Object({"custom_id": _NAME, "params": _BODY}))})
+_BATCHES: Final = Object({"requests": Each(Object({"custom_id": FREE, "params": _BODY}))})
 
 SHAPES: Final[dict[WalkSurface, Shape]] = {
     "messages": _BODY,

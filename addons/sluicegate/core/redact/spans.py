@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate
 from typing import Final
 
 from sluicegate.core.redact.finding import Tier
@@ -15,6 +15,12 @@ from sluicegate.core.redact.sweep import Sweep, compiled, stretches
 __all__ = ["Span", "Sweeper", "disjoint"]
 
 _MEMO: Final = 131_072
+_MEMO_SPANS: Final = 262_144
+_MOST_SWEEPS: Final = 8
+"""For so many turns with new values; then one is made of them all."""
+_MOST_KNOWN: Final = 256
+_MOST_NEEDLES: Final = 100_000
+"""Of all that is known, about a kilobyte each."""
 _MAX_SWEPT: Final = 1000
 """Identifiers that are looked for in other spellings; beyond that (a list of customers) the finder's own finds must do."""
 _BOUNDED: Final = 16
@@ -33,49 +39,109 @@ Values = Mapping[str, tuple[str, Tier]]
 """What was found: value → type and tier."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Values that were swept for before, by all values up to the last of them, in their order."""
+
+    count: int
+    sweeps: tuple[Sweep, ...]
+    """One for each time that values came to be known; together they find all."""
+    needles: int
+    identifiers: int
+
+
+_NOTHING: Final = _Known(0, (), 0, 0)
+
+
 class Sweeper:
     """Finds known values in all their spellings, and what has a placeholder's shape.
 
-    Remembers where that was in a text, not what: a text is known by its hash. From turn to turn a conversation's texts
-    are the same but for the last.
+    Remembers where that was in a text, not what: a text is known by its hash. From turn to turn a conversation's texts are
+    the same but for the last, and its values are those of before and then some: old texts are swept for new values alone,
+    and what looks for the old ones is made once.
     """
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._shape = compiled(grammar.shape)
         self._memo: dict[tuple[int, int], tuple[Span, ...]] = {}
+        self._held = 0
+        """Spans in the memo."""
+        self._known: dict[int, _Known] = {}
+        self._needles = 0
+        """In all that is known."""
 
     def spans(self, texts: Sequence[str], values: Values) -> Iterator[tuple[str, tuple[Span, ...]]]:
         """The texts in which there is something, and where."""
-        known = hash(frozenset(values.items()))
-        keys = [(hash(text), known) for text in texts]
-        new = [(key, text) for key, text in zip(keys, texts, strict=True) if key not in self._memo]
+        chain = list(accumulate(values.items(), lambda so_far, item: hash((so_far, item)), initial=0))
+        before, last = self._longest(chain), chain[-1]
+        known = self._grown(self._known.get(chain[before], _NOTHING), list(values.items()))
+        self._remember(last, known)
+        old: list[str] = []
+        new: list[str] = []
+        for text in texts:
+            if (hash(text), last) not in self._memo:
+                (old if (hash(text), chain[before]) in self._memo else new).append(text)
+        if old:
+            earlier = [list(self._memo[hash(text), chain[before]]) for text in old]
+            self._keep(old, last, self._look(old, known.sweeps[-1:], earlier))
         if new:
-            found = self._look([text for _, text in new], values)
-            for at, (key, _) in enumerate(new):
-                self._memo[key] = tuple(found.get(at, ()))
-        for key, text in zip(keys, texts, strict=True):
-            if spans := self._memo[key]:
+            shaped: list[list[Span]] = [[] for _ in new]
+            for at, _, start, end, first in stretches(self._shape, new):  # ASCII: as many characters as bytes
+                shaped[at].append(Span(first, first + end - start, LITERAL, "secret"))
+            self._keep(new, last, self._look(new, known.sweeps, shaped))
+        for text in texts:
+            if spans := self._memo[hash(text), last]:
                 yield text, spans
-        for key in list(islice(self._memo, max(0, len(self._memo) - _MEMO))):
-            del self._memo[key]
+        while self._memo and (len(self._memo) > _MEMO or self._held > _MEMO_SPANS):
+            self._held -= len(self._memo.pop(next(iter(self._memo))))
 
-    def _look(self, texts: Sequence[str], values: Values) -> dict[int, list[Span]]:
-        found: dict[int, list[Span]] = {}
-        for at, _, start, end, first in stretches(self._shape, texts):  # ASCII: as many characters as bytes
-            found.setdefault(at, []).append(Span(first, first + end - start, LITERAL, "secret"))
+    def _longest(self, chain: Sequence[int]) -> int:
+        """How many of the first values were all that was known once."""
+        return next((n for n in range(len(chain) - 1, 0, -1) if chain[n] in self._known), 0)
+
+    def _grown(self, known: _Known, items: Sequence[tuple[str, tuple[str, Tier]]]) -> _Known:
+        """With the values that are new."""
+        if known.count == len(items):
+            return known
+        added = self._added(items[known.count :], known.identifiers)
+        identifiers = sum(what[1] == "identifier" for _, what in items)
+        if len(known.sweeps) < _MOST_SWEEPS:
+            return _Known(len(items), (*known.sweeps, Sweep(added)), known.needles + len(added), identifiers)
+        whole = self._added(items, 0)
+        # what looks for all of them, and, last, what old texts have not been looked at for
+        return _Known(len(items), (Sweep(whole), Sweep(added)), len(whole) + len(added), identifiers)
+
+    def _added(self, items: Sequence[tuple[str, tuple[str, Tier]]], identifiers: int) -> dict[str, tuple[str, Tier]]:
         needles: dict[str, tuple[str, Tier]] = {}
-        identifiers = 0
-        for value, what in values.items():
+        for value, what in items:
             identifiers += what[1] == "identifier"
             if what[1] == "identifier" and identifiers > _MAX_SWEPT:
                 continue
             for spelling in sorted(spellings(value)):
                 needles.setdefault(spelling, what)
-        for at, start, end, (kind, tier) in Sweep(needles).find(texts):
-            if end - start >= _BOUNDED or _stands_alone(texts[at], start, end):
-                found.setdefault(at, []).append(Span(start, end, kind, tier))
+        return needles
+
+    def _look(self, texts: Sequence[str], sweeps: Sequence[Sweep], found: list[list[Span]]) -> list[list[Span]]:
+        for sweep in sweeps:
+            for at, start, end, (kind, tier) in sweep.find(texts):
+                if end - start >= _BOUNDED or _stands_alone(texts[at], start, end):
+                    found[at].append(Span(start, end, kind, tier))
         return found
+
+    def _keep(self, texts: Sequence[str], known: int, found: Sequence[Sequence[Span]]) -> None:
+        for text, spans in zip(texts, found, strict=True):
+            self._memo[hash(text), known] = tuple(dict.fromkeys(spans))
+            self._held += len(self._memo[hash(text), known])
+
+    def _remember(self, last: int, known: _Known) -> None:
+        """The last to be forgotten."""
+        if before := self._known.pop(last, None):
+            self._needles -= before.needles
+        self._known[last] = known
+        self._needles += known.needles
+        while len(self._known) > _MOST_KNOWN or (self._needles > _MOST_NEEDLES and len(self._known) > 1):
+            self._needles -= self._known.pop(next(iter(self._known))).needles
 
 
 def disjoint(text: str, spans: list[Span], grammar: Grammar) -> list[Span]:

@@ -65,13 +65,15 @@ class Sweep:
             self._by_head.setdefault(data[:_HEAD], []).append((data, needle, what))
         for found in self._by_head.values():
             found.sort(key=lambda known: -len(known[0]))
+        heads = list(self._by_head)
+        self._patterns = [
+            compiled(b"|".join(re2.escape(h.decode("latin-1")).encode("latin-1") for h in heads[first : first + _AT_ONCE]))
+            for first in range(0, len(heads), _AT_ONCE)
+        ]
 
     def find(self, texts: Sequence[str]) -> Iterable[tuple[int, int, int, Any]]:
         """Index of the text, start and end in characters, and what is known of the needle; overlapping ones included."""
-        heads = list(self._by_head)
-        for first in range(0, len(heads), _AT_ONCE):
-            some = heads[first : first + _AT_ONCE]
-            pattern = compiled(b"|".join(re2.escape(h.decode("latin-1")).encode("latin-1") for h in some))
+        for pattern in self._patterns:
             yield from self._matches(pattern, texts)
 
     def _matches(self, pattern: Any, texts: Sequence[str]) -> Iterator[tuple[int, int, int, Any]]:

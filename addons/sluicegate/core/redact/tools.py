@@ -36,14 +36,20 @@ _PROGRAMS: Final = (
     *("ssh", "scp", "sftp", "tftp", "lftp", "rsync", "rclone", "mosh", "sendmail", "mailx", "mutt", "msmtp"),
     *("dig", "nslookup", "drill", "ping6?", "traceroute", "gh", "glab", "aws", "gsutil", "gcloud", "kubectl"),
     *("s3cmd", "ngrok", "cloudflared", "invoke-webrequest", "invoke-restmethod", "iwr"),
+    *("ftp", "smbclient", "grpcurl", "websocat", "mosquitto_pub", "kcat", "kafkacat", "doctl", "heroku", "vercel"),
+    *("netlify", "wrangler", "flyctl"),
 )
 _EGRESS: Final = re.compile(
     rf"(?:^|[^a-z0-9_.-])(?:{'|'.join(_PROGRAMS)})(?:\.exe)?(?![a-z0-9_=-]|\.[a-z])"
     r"|\bgit\b[^\n;|&]{0,200}\b(?:push|fetch|pull|clone|ls-remote|send-email)(?![\w.-])"
     r"|\b(?:docker|podman|npm|pnpm|yarn|cargo|gem|twine|poetry|uv)\s+(?:push|publish|login|upload)\b"
     r"|\b(?:https?|ftps?|wss?)://"
+    r"|(?:^|[;&|(]|\bxargs)\s*(?:https?|az)\s"  # HTTPie, Azure
+    r"|\bmail\s+(?:-s\b|\S+@)|\bgetent\s+(?:hosts|ahosts)"
     r"|/dev/(?:tcp|udp)/"
-    r"|\b(?:urllib|requests\.|http\.client|httpx|aiohttp|socket\.|net::http|fsockopen|fetch\(|net\.connect)",
+    r"|\b(?:urllib|requests\.|http\.client|httpx|aiohttp|socket\.|net::http|fsockopen|fetch\(|net\.connect)"
+    r"|\b(?:smtplib|ftplib|paramiko|io::socket|lwp::|tcpsocket|net/http|xmlhttprequest)|open-uri"
+    r"|['\"](?:node:)?(?:https?|http2|net|tls|dgram|dns)['\"]\s*\)",
     re.IGNORECASE,
 )
 _QUOTING: Final = re.compile(r"\\\r?\n|[\"'`\\]|\$@|\$\*")

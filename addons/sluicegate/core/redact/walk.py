@@ -117,7 +117,7 @@ def _is_scanned(value: str, shape: Shape) -> bool:
         case Fixed():
             return False
         case Data():
-            return not value.startswith(shape.prefix)
+            return not value.startswith(shape.prefixes)
         case Each():
             return _is_scanned(value, shape.item)
         case Object() | Free():
