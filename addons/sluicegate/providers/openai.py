@@ -114,7 +114,7 @@ def read_chat(translation: Translation, state: State) -> Answering:
     def answered(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
         answer = translation.answer(status, headers.get("content-type", ""), state, id=id, now_s=now_s)
         fields = {"request-id": found} if (found := headers.get("x-request-id")) else {}
-        return Answered(answer.status, answer.content_type, answer.transform, "chat", fields)
+        return Answered(answer.status, answer.content_type, answer.transform, "chat", fields, answer.whole)
 
     return answered
 

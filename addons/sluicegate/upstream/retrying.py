@@ -7,6 +7,7 @@
       ├──► collect failure ───┤ the error's body, at most 64 KB and 3 s
       │  200 text/event-stream│
       ├──► first event ───────┤ `event: error`, an empty or a silent stream
+      ├──► whole answer ──────┤ JSON that is to be translated and makes no sense, or breaks off
       │                       ▼
       │                  ask the Chain ──send again──► dial (another stream id, maybe another target)
       │                       └──give up──► the failure goes to the client
@@ -50,7 +51,7 @@ from sluicegate.core.messages import ANSWERS
 from sluicegate.core.sse import SSEParser
 from sluicegate.exchange import Exchange, Failure
 from sluicegate.inspect import cors
-from sluicegate.stages.dialects import AS_IT_IS
+from sluicegate.stages.dialects import AS_IT_IS, MOST_WHOLE, Whole
 from sluicegate.taps import Transform
 from sluicegate.upstream.alarm import Alarm
 from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
@@ -96,6 +97,7 @@ class RetryingStream(GateStream):
     _reused: bool = False
     _first: tuple[Decoder, Transform, SSEParser] | None = None
     """What reads the first event, byte by byte if it must be."""
+    _whole: Whole | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
@@ -207,7 +209,11 @@ class RetryingStream(GateStream):
             self.flow.response = response
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
-        elif self._gates(x, response):
+        elif x.bridge and (whole := x.bridge.whole(response)):
+            self.flow.response = response
+            self._whole = whole
+            self.server_state = self.state_whole_answer
+        elif self._gates(x, response, ended=event.end_stream):
             self.flow.response = response
             self._first = None
             self.server_state = self.state_first_event
@@ -216,14 +222,14 @@ class RetryingStream(GateStream):
             self.flow.response = response
             yield from self._commit(event.end_stream)
 
-    def _gates(self, x: Exchange, response: http.Response) -> bool:
+    def _gates(self, x: Exchange, response: http.Response, *, ended: bool) -> bool:
         return (
             x.surface in ANSWERS
             and response.status_code == 200
             and (x.bridge.first_events(response) if x.bridge else AS_IT_IS) is not None
-            and response.headers.get("content-type", "").startswith(("text/event-stream", "application/vnd.amazon"))
+            and self._content_type(response).startswith("text/event-stream")
             and x.attempts is not None
-            and x.attempts.left
+            and (ended or x.attempts.left)
         )
 
     def state_collect_failure(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -262,6 +268,24 @@ class RetryingStream(GateStream):
             x.attempts.answered(self.flow.response)
         yield from self._commit(False)
 
+    def state_whole_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """What is translated as a whole comes to its end before its head goes out: until then it may be tried again."""
+        if isinstance(event, ResponseData):
+            self.response_body_buf += event.data
+            if len(self.response_body_buf) > MOST_WHOLE:
+                yield from self._commit(False)
+        elif isinstance(event, ResponseEndOfMessage):
+            self.ended = True
+            fault = self._whole.fault(bytes(self.response_body_buf)) if self._whole else None
+            if fault is not None:
+                self.flow.response = None  # nothing of it is fit for the client
+                if (yield from self._ask("first_event", fault, 502)):
+                    yield from self.send_upstream()
+                return
+            if (x := self.exchange) and x.attempts and self.flow.response:
+                x.attempts.answered(self.flow.response)
+            yield from self._commit(False)
+
     def _look_at_first_event(self, data: bytes) -> tuple[str, int] | bool | None:
         """A failure and what status it amounts to; True: a good beginning; None: not to be told yet."""
         response = self.flow.response
@@ -296,7 +320,7 @@ class RetryingStream(GateStream):
         held = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         ended = self.ended
-        if self.pinged and (response.status_code != 200 or "event-stream" not in response.headers.get("content-type", "")):
+        if self.pinged and not self._goes_on_as_stream(response):
             self.flow.response = None
             yield from self.break_off(_reason(self.exchange, response, held), cancel=not ended)
             return
@@ -307,6 +331,15 @@ class RetryingStream(GateStream):
                 yield from self.server_state(ResponseData(self.upstream_id, held))
             if ended and self.server_state != self.state_errored:
                 yield from self.server_state(ResponseEndOfMessage(self.upstream_id))
+
+    def _goes_on_as_stream(self, response: http.Response) -> bool:
+        """Whether an answer fits behind the pings that went out as the beginning of an event stream."""
+        return response.status_code == 200 and "event-stream" in self._content_type(response)
+
+    def _content_type(self, response: http.Response) -> str:
+        """Of an answer, once it is one of the Messages API."""
+        bridge = self.exchange.bridge if self.exchange else None
+        return bridge.content_type(response) if bridge else response.headers.get("content-type", "")
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
         if self.pinged:
@@ -338,7 +371,7 @@ class RetryingStream(GateStream):
     # -- failing
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError):
-            early = (self.state_wait_for_response_headers, self.state_collect_failure, self.state_first_event)
+            early = (self.state_collect_failure, *self._before_the_answer)
             if self.attempting and self.server_state in early:
                 stale = self._reused and self.server_state == self.state_wait_for_response_headers
                 self.flow.response = None
@@ -439,7 +472,7 @@ class RetryingStream(GateStream):
             status = self.flow.response.status_code
             if (yield from self._ask("status", f"HTTP {status}, its body too slow", status)):
                 yield from self.send_upstream()
-        elif self.server_state in (self.state_wait_for_response_headers, self.state_first_event) and self.attempting:
+        elif self.server_state in self._before_the_answer and self.attempting:
             yield from self._answer_timed_out(x)
 
     def _stream_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
@@ -452,6 +485,11 @@ class RetryingStream(GateStream):
             self._arm(min(x.timeouts.idle_s - silent, self._deadline(x) - now))
         else:
             yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
+
+    @property
+    def _before_the_answer(self) -> tuple[Any, ...]:
+        """The states in which nothing of an answer has gone out, and a timeout may lead to another attempt."""
+        return self.state_wait_for_response_headers, self.state_first_event, self.state_whole_answer
 
     def _answer_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
         cause: Cause = "first_byte"

@@ -29,6 +29,8 @@ class Left(NamedTuple):
     content_type: str | None = None
     transform: Transform | None = None
     fields: dict[str, str] = {}  # noqa: RUF012 - never changed
+    whole: bool = False
+    """The transform gives nothing before the end, and raises there where the answer makes no sense."""
 
 
 Leave = Callable[..., Left]
@@ -73,7 +75,7 @@ def _chat(body: bytes, model: str, unsupported: Policy) -> Entered:
 
     def leave(status: int, content_type: str, *, id: str, now_s: int) -> Left:
         answer = translation.answer(status, content_type, translated.state, id=id, now_s=now_s)
-        return Left(answer.status, answer.content_type, answer.transform)
+        return Left(answer.status, answer.content_type, answer.transform, whole=answer.whole)
 
     return Entered("messages", translated.body, dropped=translated.dropped, leave=leave)
 
@@ -95,7 +97,7 @@ def _to_bedrock(status: int, content_type: str, *, id: str, now_s: int, counts: 
         exception = {"x-amzn-errortype": said.fields["x-amzn-errortype"]}
         return Left(said.status, "application/json", Whole(_aws_error, lenient=True), fields | exception)
     if counts:
-        return Left(status, "application/json", Whole(bedrock.count_answer_to_bedrock), fields)
+        return Left(status, "application/json", Whole(bedrock.count_answer_to_bedrock), fields, whole=True)
     if content_type.startswith(_EVENT_STREAM):
         fields["x-amzn-bedrock-content-type"] = "application/json"
         return Left(status, CONTENT_TYPE, bedrock.FramesFromMessages(), fields)

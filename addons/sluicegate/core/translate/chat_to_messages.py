@@ -16,6 +16,7 @@ from sluicegate.core.translate.message_to_completion import message_to_completio
 from sluicegate.core.translate.messages_stream_to_chat import MessagesStreamToChat
 from sluicegate.core.translate.reading import Json, decode, encode, flag, integer, items, mapping, number, text, word
 from sluicegate.core.translate.schemas import closed
+from sluicegate.core.translate.stream_to_message import message_of_stream
 from sluicegate.core.translate.tool_names import sent_name
 from sluicegate.core.translate.tools import choice_to_messages, to_tools
 
@@ -82,10 +83,13 @@ class ChatToMessages:
         """See `Translation`."""
         if status >= 400:
             return chat_error(status)
-        if content_type.partition(";")[0].strip().lower() == "text/event-stream":
+        streamed = content_type.partition(";")[0].strip().lower() == "text/event-stream"
+        if streamed and state.stream:
             return Answer(status, "text/event-stream; charset=utf-8", MessagesStreamToChat(state, id=id, now_s=now_s))
         translate = partial(message_to_completion, state=state, id=id, now_s=now_s)
-        return Answer(status, "application/json", Collect(translate))
+        if streamed:
+            return Answer(status, "application/json", Collect(lambda b: translate(message_of_stream(b))), whole=True)
+        return Answer(status, "application/json", Collect(translate), whole=True)
 
 
 def _unknown(asked: Json, losses: Losses) -> None:
