@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import anthropic
 import openai
 import pytest
-from gatekit import Gate, Simulator, request
+from gatekit import Gate, Simulator, request, wait_until
+from rawserver import Upstream, answering, reply, self_signed
 
 CONFIG = """\
 providers:
@@ -107,3 +110,19 @@ identity:
         answer = gate.get("/v1/models", {"x-api-key": key})
         assert [model["id"] for model in answer.json()["data"]] == ["fast"]
         assert all(key not in str(call["headers"]) for call in sim.calls())
+
+
+def test_certificates_and_many_models(tmp_path: Path) -> None:
+    """A provider that only mitmproxy's options trust is asked for its list like for all else; a long one is no fault."""
+    tls, _ = self_signed(tmp_path / "tls", "127.0.0.1")
+    rows = [{"id": f"vendor/model-{n}", "object": "model", "description": "x" * 400} for n in range(10_000)]
+    config = """\
+providers: {own: {kind: openai, base_url: "${UPSTREAM}/v1", keys: ["env:KEY_B"]}}
+routes: [{model: "*", targets: [{provider: own}]}]
+state_dir: "${STATE}"
+"""
+    options = {"ssl_verify_upstream_trusted_ca": str(tmp_path / "tls" / "own.pem")}
+    with Upstream(tls=tls) as own:
+        own.say(answering(reply(body=json.dumps({"object": "list", "data": rows}).encode())))
+        with Gate(tmp_path, upstream=own.url, config=config, env={"KEY_B": "b"}, options=options) as gate:
+            wait_until(lambda: len(gate.get("/v1/models").json()["data"]) == 1000, "the provider's list")

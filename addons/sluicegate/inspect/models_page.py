@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import ssl
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
+
+import certifi
+from mitmproxy import ctx
 
 from sluicegate.core.identity import Caller
 from sluicegate.core.models_list import Model, RouteFacts, entry, listing, read_listing, served
@@ -35,6 +40,7 @@ FAILED_S: Final = 30.0
 PATIENCE_S: Final = 2.0
 _FETCH_S: Final = 4.0
 """A thread waits so long at most, at the gate's end as well."""
+_MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_LISTS: Final = 256
 _VERSION: Final = "2023-06-01"
 
@@ -113,8 +119,8 @@ class ModelsPage:
     async def _fetch(self, found: _List, place: Place, own: Credential) -> None:
         try:
             request = await self._request(place, own)
-            body = await asyncio.to_thread(request)
-            found.models, found.due = read_listing(body, place.name), time.monotonic() + FRESH_S
+            found.models = await asyncio.to_thread(lambda: read_listing(request(), place.name))
+            found.due = time.monotonic() + FRESH_S
         except (CredentialError, Refused) as e:
             found.due = time.monotonic() + FAILED_S
             log.warning("models.unlisted", provider=place.name, why=str(e))
@@ -139,7 +145,8 @@ class ModelsPage:
             )
         url = f"{'https' if origin.tls else 'http'}://{origin.authority}{provider.models_path}"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in (*fields, *own)}
-        return partial(fetch, url, headers=headers, via=self._via(place), timeout_s=_FETCH_S)
+        tls = _tls() if origin.tls else None
+        return partial(fetch, url, headers=headers, via=self._via(place), timeout_s=_FETCH_S, tls=tls, most=_MOST_BYTES)
 
     def _via(self, place: Place) -> Mapping[str, str]:
         """The proxy for `fetch`, with what lets us in there."""
@@ -149,6 +156,19 @@ class ModelsPage:
         auth = self._services.via_auth((host, port))
         named = f"[{host}]" if ":" in host else host
         return {"url": f"{scheme}://{named}:{port}", **({"authorization": auth.decode()} if auth else {})}
+
+
+def _tls() -> ssl.SSLContext:
+    """As mitmproxy checks the providers' certificates for requests: its options say whom to trust."""
+    options = ctx.options
+    file, folder = options.ssl_verify_upstream_trusted_ca, options.ssl_verify_upstream_trusted_confdir
+    known = certifi.where() if file is None and folder is None else None
+    context = ssl.create_default_context(
+        cafile=Path(file).expanduser() if file else known, capath=Path(folder).expanduser() if folder else None
+    )
+    if options.ssl_insecure:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def _number(text: str) -> int | None:

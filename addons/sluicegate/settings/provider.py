@@ -1,7 +1,9 @@
 """Providers: where requests can go, and with which credentials."""
 
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, field
 
 from .scalars import Section, Text
@@ -35,6 +37,15 @@ PRESETS: Final[dict[str, tuple[Kind, str]]] = {
     "zai": ("anthropic", "https://api.z.ai/api/anthropic"),
 }
 
+# Where a preset's key is looked for if no keys are given: under the names that the vendors' own pages use.
+PRESET_KEYS: Final[dict[str, str]] = {
+    name: f"{name.upper()}_API_KEY"
+    for name in (
+        "cerebras", "deepseek", "fireworks", "groq", "minimax", "mistral", "moonshot", "openrouter", "together", "xai",
+        "zai",
+    )
+}  # fmt: skip
+
 
 class Credentials(Section, frozen=True, kw_only=True):
     """AWS: an access key with its secret key, or the name of a profile. Google: a service account's key, as JSON."""
@@ -65,6 +76,13 @@ class Provider(Section, frozen=True, kw_only=True):
     timeouts: ProviderTimeouts = field(default_factory=ProviderTimeouts)
     connections: ProviderConnections = field(default_factory=ProviderConnections)
     consent: bool = False  # copilot: yes, to unofficial endpoints at one's own risk
+
+    def keyed(self, environ: Mapping[str, str]) -> "Provider":
+        """With the preset's own key, if it is in the environment and no key is given: it goes to the preset's URL only."""
+        variable = PRESET_KEYS.get(self.provider or "")
+        if not variable or not environ.get(variable) or self.keys or self.base_url is not None:
+            return self
+        return msgspec.structs.replace(self, keys=(Secret(f"env:{variable}"),))
 
     @property
     def resolved_kind(self) -> Kind:

@@ -39,8 +39,18 @@ _DECLARED: Final[dict[str, str]] = {
     "prediction": "prediction",
 }
 """Fields that are always dropped, and what the client is told."""
-_NEUTRAL: Final[dict[str, Any]] = {"n": 1, "modalities": ["text"], "verbosity": "medium"}
-"""Values that ask for nothing."""
+_NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
+    "n": (1,),
+    "modalities": (["text"],),
+    "verbosity": ("medium",),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "metadata": ({},),
+    "prompt_cache_options": ({},),
+}
+"""Values that ask for nothing; beside null, false and empty lists in any place."""
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 
 
@@ -94,7 +104,7 @@ class ChatToMessages:
 
 def _unknown(asked: Json, losses: Losses) -> None:
     for key, value in asked.items():
-        if key in _CARRIED or value in (None, False, 0, [], {}) or (key in _NEUTRAL and value == _NEUTRAL[key]):
+        if key in _CARRIED or value is None or value is False or value == [] or value in _NEUTRAL.get(key, ()):
             continue
         if key in _DECLARED:
             losses.tell(_DECLARED[key])
@@ -186,3 +196,5 @@ def _sampling(asked: Json, model: str, out: Json, losses: Losses) -> None:
             losses.tell(key)
         else:
             out[key] = min(1, max(0, value))
+            if out[key] != value:
+                losses.tell(f"{key} over 1" if value > 1 else f"{key} under 0")

@@ -153,7 +153,8 @@ class MessagesToChat:
 
 def _unknown(asked: Json, losses: Losses) -> None:
     for key, value in asked.items():
-        if key in _CARRIED or value in (None, False, [], {}) or (key in _NEUTRAL and value == _NEUTRAL[key]):
+        nothing = value is None or value is False or value in ([], {})
+        if key in _CARRIED or nothing or (key in _NEUTRAL and value == _NEUTRAL[key]):
             continue
         if key in _DECLARED:
             losses.tell(_DECLARED[key])
