@@ -146,6 +146,25 @@ def test_a_path_that_nobody_knows_is_refused_with_what_is_served(provider: Provi
     assert "?" not in refused.value.message
 
 
+def test_converse_is_refused_in_its_own_words() -> None:
+    """A client of Bedrock's other API is told what there is; where the routes lead to Bedrock it passes."""
+    path = "/model/us.anthropic.claude/converse-stream"
+    x = make_exchange(make_flow(path=path), settings=settings({"a": ANTHROPIC}), surface="other")
+    with pytest.raises(Refused, match="Converse is not served here: use InvokeModel"):
+        route(settings({"a": ANTHROPIC}), x=x)
+    assert x.surface == "bedrock"
+
+
+@pytest.mark.parametrize(
+    ("surface", "path"), [("bedrock", "/model/m/invoke"), ("chat_completions", "/v1/chat/completions")]
+)
+def test_what_is_no_json_is_refused_where_no_provider_knows_the_path(surface: str, path: str) -> None:
+    """The first provider may speak another API: it could not say what is wrong."""
+    with pytest.raises(Refused, match="no JSON object") as refused:
+        route(settings({"a": ANTHROPIC}), path=path, surface=surface, body=b"{")
+    assert refused.value.status == 400
+
+
 def test_a_compatible_server_may_know_them() -> None:
     """Ollama and the like have more than the Messages API."""
     x = route(settings({"o": Provider(provider="ollama")}), path="/v1/embeddings", surface="other")

@@ -60,6 +60,7 @@ class Place:
 
 _OPENAIS: Final = re.compile(r"^/(?:v1/)?(?:responses|embeddings|completions|moderations|images|audio|realtime)(?:/|$)")
 """Paths of OpenAI's API that Anthropic does not have, and that are no Chat Completions."""
+_CONVERSE: Final = re.compile(r"/model/.+/converse(?:-stream)?$")
 _SERVED: Final = (
     "the gate takes POST /v1/messages, POST /v1/chat/completions (for clients of the Responses API: set them to Chat "
     "Completions), Bedrock's InvokeModel and Vertex' rawPredict"
@@ -197,7 +198,9 @@ class Router(Stage):
             place = self._general(x) if x.door == "reverse" or x.surface == "models" else named
             return (Rung(place),) if place else ()
         if x.facts is None:
-            return (Rung(self.first),)  # no JSON object: the provider says what is wrong with it
+            if self.first.provider and x.surface not in ("messages", "count_tokens"):
+                raise Refused(400, "the request body is no JSON object", should_retry=False)
+            return (Rung(self.first),)  # the provider says what is wrong with it
         model = x.facts.model or ""
         for rule in self.rules:
             if fnmatchcase(model, rule.pattern):
@@ -209,6 +212,9 @@ class Router(Stage):
         """Where a path goes that is none of ours. Refused where nobody behind the gate could know it."""
         place, path = self.general or self.first, x.request.path.partition("?")[0]
         host = place.origin.host if place.origin else x.origin[1]
+        if place.kind != "bedrock" and place.provider and _CONVERSE.search(path):
+            x.surface = "bedrock"  # its client reads no other words
+            raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
         if place.kind in ("openai", "copilot") or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
             raise Refused(404, f"{path[:100]} is not served here: {_SERVED}", should_retry=False)
         return place

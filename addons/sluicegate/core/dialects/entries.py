@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from sluicegate.core.dialects import bedrock, vertex
-from sluicegate.core.dialects.own_words import error_answer
+from sluicegate.core.dialects.own_words import error_answer, error_in_stream
 from sluicegate.core.dialects.whole import Whole
 from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.members import loads
 from sluicegate.core.messages import Surface
-from sluicegate.core.translate import ChatToMessages, Malformed, Policy, Transform
+from sluicegate.core.translate import ChatToMessages, Fault, Malformed, Policy, Transform, messages_fault
 
 __all__ = ["Entered", "Left", "enter"]
 
@@ -100,7 +100,7 @@ def _to_bedrock(status: int, content_type: str, *, id: str, now_s: int, counts: 
         return Left(status, "application/json", Whole(bedrock.count_answer_to_bedrock), fields, whole=True)
     if content_type.startswith(_EVENT_STREAM):
         fields["x-amzn-bedrock-content-type"] = "application/json"
-        return Left(status, CONTENT_TYPE, bedrock.FramesFromMessages(), fields)
+        return Left(status, CONTENT_TYPE, bedrock.FramesFromMessages(_exception), fields)
     return Left(status, fields=fields)
 
 
@@ -108,7 +108,13 @@ def _aws_error(body: bytes) -> bytes:
     value: Any = loads(body)
     error = value.get("error") if isinstance(value, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    return msgspec.json.encode({"message": message if isinstance(message, str) else "the provider did not say why"})
+    words = message.encode("utf-8", "replace").decode() if isinstance(message, str) else "the provider did not say why"
+    return msgspec.json.encode({"message": words})
+
+
+def _exception(event: bytes) -> bytes:
+    fault = messages_fault(loads(event)) or Fault("the provider reported an error")
+    return error_in_stream("bedrock", fault.code, fault.message)
 
 
 def _kind(status: int) -> str:
