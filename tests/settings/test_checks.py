@@ -193,3 +193,10 @@ def test_keys_of_presets() -> None:
     """Each of them belongs to a preset; servers on this machine have none."""
     assert set(PRESETS) - set(PRESET_KEYS) == {"llamacpp", "lmstudio", "ollama", "vllm"}
     assert set(PRESET_KEYS) <= set(PRESETS)
+
+
+def test_bedrocks_endpoint_of_the_messages_api_takes_aws_credentials(read: Callable[..., Settings]) -> None:
+    """Kind anthropic uses a profile there, and nowhere else."""
+    url = "https://bedrock-mantle.us-west-2.api.aws/anthropic"
+    text = f"providers: {{a: {{kind: anthropic, base_url: '{url}', credentials: {{profile: p}}}}}}"
+    assert read(text).providers["a"].credentials.profile == "p"

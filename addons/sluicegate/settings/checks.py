@@ -11,7 +11,7 @@ from sluicegate.core.redact.rule import pattern_fault
 
 from .errors import Problem
 from .policy import DollarBudget, TokenBudget
-from .provider import PRESETS, Credentials, Provider
+from .provider import MANTLE, PRESETS, Credentials, Provider
 from .tree import Settings
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
@@ -123,6 +123,8 @@ _CREDENTIAL_OF: Final[dict[str, tuple[frozenset[str], str]]] = {
 
 def _unused(provider: Provider) -> Iterator[Problem]:
     kind = provider.resolved_kind
+    if MANTLE.search(provider.resolved_base_url):
+        kind = "bedrock"  # the same credentials, for another format
     for key, (kinds, instead) in _CREDENTIAL_OF.items():
         owner, path = (provider, (key,)) if key == "token" else (provider.credentials, ("credentials", key))
         if getattr(owner, key) is not None and kind not in kinds and not kind.startswith("x-"):

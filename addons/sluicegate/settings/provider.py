@@ -1,5 +1,6 @@
 """Providers: where requests can go, and with which credentials."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
@@ -45,6 +46,10 @@ PRESET_KEYS: Final[dict[str, str]] = {
         "zai",
     )
 }  # fmt: skip
+
+
+MANTLE: Final = re.compile(r"bedrock-mantle\.([a-z0-9-]+)\.api\.aws", re.IGNORECASE)
+"""Bedrock's endpoint of the Messages API, and its region: kind anthropic, with `keys` or signed with `credentials`."""
 
 
 class Credentials(Section, frozen=True, kw_only=True):
