@@ -133,6 +133,20 @@ def test_a_stream_that_nobody_asked_for(pair: Pair) -> None:
     assert answer.json()["content"] == [{"type": "text", "text": "x"}]
 
 
+@pytest.mark.parametrize(("stream", "body"), [(False, SAID), (True, STREAMED)])
+def test_usage_is_read_whatever_the_server_calls_its_answer(pair: Pair, stream: bool, body: bytes) -> None:
+    """Servers that name no content type, or a wrong one, are billed like others."""
+    upstream, gate = pair
+    upstream.forget()
+    usage = b'"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":6}}'
+    said = body.replace(b'"finish_reason":"stop"}]}', usage)
+    upstream.say(answering(reply(body=said, headers={"content-type": "text/plain"})))
+    before = len(gate.audit_records())
+    assert messages(gate, "m", stream=stream).status == 200
+    record = gate.audit_records(count=before + 1)[-1]
+    assert (record["input_tokens"], record["output_tokens"]) == (5, 6)
+
+
 MESSAGE: dict[str, Any] = {
     "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": None,
     "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},

@@ -84,10 +84,14 @@ class Provider(Section, frozen=True, kw_only=True):
 
     def keyed(self, environ: Mapping[str, str]) -> "Provider":
         """With the preset's own key, if it is in the environment and no key is given: it goes to the preset's URL only."""
-        variable = PRESET_KEYS.get(self.provider or "")
-        if not variable or not environ.get(variable) or self.keys or self.base_url is not None:
+        if not (variable := self.key_variable) or not environ.get(variable):
             return self
         return msgspec.structs.replace(self, keys=(Secret(f"env:{variable}"),))
+
+    @property
+    def key_variable(self) -> str | None:
+        """Where the preset's key would be, if none is given."""
+        return None if self.keys or self.base_url is not None else PRESET_KEYS.get(self.provider or "")
 
     @property
     def resolved_kind(self) -> Kind:

@@ -135,7 +135,7 @@ class Bridge:
         if answered.usage == "chat":
             from sluicegate.core.chat_usage import ChatReader
 
-            reader = ChatReader(response.headers.get("content-type", ""), response.status_code)
+            reader = ChatReader(_chat_type(answered, response.headers.get("content-type", "")), response.status_code)
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
         if answered.transform:
             x.taps.change(answered.transform, name=f"from {self.provider.kind}")
@@ -172,6 +172,13 @@ class Bridge:
             x.taps.change(decoder(encoding), name="content-encoding")
         except UnknownEncoding:
             x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
+
+
+def _chat_type(answered: Answered, named: str) -> str:
+    """What a Chat Completions answer is read as, for its usage: as it is translated, whatever the server calls it."""
+    if answered.transform is None or named.startswith("text/event-stream"):
+        return named
+    return "application/json" if answered.whole else answered.content_type or named
 
 
 @dataclass(frozen=True, slots=True)
