@@ -111,6 +111,17 @@ def test_check_passes_the_shipped_files(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_check_says_which_preset_has_no_key(tmp_path: Path) -> None:
+    """It is no fault, as clients may bring one; but somebody may have forgotten to set a variable."""
+    file = tmp_path / "gate.yaml"
+    file.write_text("providers:\n  fast: {provider: groq}\n  here: {provider: ollama}\n")
+    done = sluicegate("check", str(file), state=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1:] == [
+        "providers.fast: GROQ_API_KEY is not set: clients need a key of their own for it"
+    ]
+
+
 def test_schema_is_the_published_one(tmp_path: Path) -> None:
     """`sluicegate schema` prints config/sluicegate.schema.json."""
     printed = sluicegate("schema", state=tmp_path).stdout

@@ -10,7 +10,7 @@ from pathlib import Path
 import anthropic
 import openai
 import pytest
-from gatekit import Gate, Simulator, request
+from gatekit import Gate, Simulator, request, wait_until
 from rawserver import Upstream, answering, reply, self_signed
 
 CONFIG = """\
@@ -132,3 +132,19 @@ state_dir: "${{STATE}}"
         with Gate(tmp_path / "gate", config=config, env={"KEY_B": "b"}, options=options) as gate:
             names = [model["id"] for model in gate.get("/v1/models").json()["data"]]
     assert names == (["llama-of-the-house"] if how else [])
+
+
+def test_certificates_and_many_models(tmp_path: Path) -> None:
+    """A provider that only mitmproxy's options trust is asked for its list like for all else; a long one is no fault."""
+    tls, _ = self_signed(tmp_path / "tls", "127.0.0.1")
+    rows = [{"id": f"vendor/model-{n}", "object": "model", "description": "x" * 400} for n in range(10_000)]
+    config = """\
+providers: {own: {kind: openai, base_url: "${UPSTREAM}/v1", keys: ["env:KEY_B"]}}
+routes: [{model: "*", targets: [{provider: own}]}]
+state_dir: "${STATE}"
+"""
+    options = {"ssl_verify_upstream_trusted_ca": str(tmp_path / "tls" / "own.pem")}
+    with Upstream(tls=tls) as own:
+        own.say(answering(reply(body=json.dumps({"object": "list", "data": rows}).encode())))
+        with Gate(tmp_path, upstream=own.url, config=config, env={"KEY_B": "b"}, options=options) as gate:
+            wait_until(lambda: len(gate.get("/v1/models").json()["data"]) == 1000, "the provider's list")

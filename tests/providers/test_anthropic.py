@@ -1,10 +1,14 @@
 """Credentials: which header, and which host they may go to."""
 
+from dataclasses import replace
+
 import pytest
 
 from sluicegate.errors import Refused
 from sluicegate.providers.anthropic import credential_of, forwarded
-from sluicegate.providers.base import bearer_token, is_loopback, origin_of
+from sluicegate.providers.base import Sent, bearer_token, is_loopback, origin_of
+from sluicegate.providers.credentials import CredentialError
+from sluicegate.settings.provider import Credentials
 from sluicegate.settings.secret import Secret
 
 OAT = b"sk-ant-oat01-x"
@@ -127,7 +131,9 @@ def test_ollama(provider, asked, estimated) -> None:
     """It has no count_tokens, and no tool_choice."""
     ollama = provider(provider="ollama")
     assert isinstance(ollama.prepare(asked("count_tokens")), estimated)
-    assert b"tool_choice" not in ollama.prepare(asked(tool_choice={"type": "auto"})).body
+    chosen = ollama.prepare(asked(tool_choice={"type": "any"}))
+    assert b"tool_choice" not in chosen.body
+    assert chosen.dropped == ("tool_choice",)
     assert ollama.prepare(asked()).path == "/v1/messages"
 
 
@@ -141,3 +147,17 @@ def test_keys_are_sources(provider) -> None:
         {b"authorization": b"Bearer sk-ant-oat01-b"},
     ]
     assert [s.name for s in found.sources] == ["p#1", "p#2"]
+
+
+def test_bedrocks_endpoint_of_the_messages_api(provider) -> None:
+    """Mantle takes an API key, or a signature for its own service and region, which goes to its host only."""
+    base_url = "https://bedrock-mantle.us-west-2.api.aws/anthropic"
+    keyed = provider({"K": "key"}, kind="anthropic", base_url=base_url, keys=(Secret("env:K"),))
+    sent = Sent("POST", True, keyed.origin().host, keyed.origin().host, "/anthropic/v1/messages?beta=true", (), b"{}", 0.0)
+    assert keyed.sources[0].fields(sent) == ((b"x-api-key", b"key"),)
+    credentials = Credentials(access_key=Secret("env:A"), secret_key=Secret("env:S"))
+    signed = provider({"A": "AKID", "S": "s"}, kind="anthropic", base_url=base_url, credentials=credentials)
+    value = dict(signed.sources[0].fields(sent))[b"authorization"]
+    assert b"/us-west-2/bedrock-mantle/aws4_request" in value
+    with pytest.raises(CredentialError):
+        signed.sources[0].fields(replace(sent, host="bedrock-mantle.eu-west-1.api.aws"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
 from sluicegate.providers.credentials import CredentialError
-from sluicegate.providers.fetch import MAX_BYTES, fetch_json, trust
+from sluicegate.providers.fetch import MAX_BYTES, fetch, fetch_json, trust
 
 
 class Office(BaseHTTPRequestHandler):
@@ -21,6 +23,7 @@ class Office(BaseHTTPRequestHandler):
             "/nonsense": (200, b"\xff", {}),
             "/large": (200, b'{"a":"' + b"x" * MAX_BYTES + b'"}', {}),
             "/moved": (302, b"", {"location": "/ok"}),
+            "/half": (200, b"half", {"content-length": "9"}),
             "/no": (403, b'{"secret": 1}', {}),
         }[self.path]
         self.send_response(status)
@@ -84,3 +87,39 @@ def test_ca_certificates_that_are_none(tmp_path: Path) -> None:
         finally:
             trust()
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nx: "])
+def test_who_answers_drop_by_drop_is_left(head: bytes) -> None:
+    """The time holds for the whole answer, head and body: each byte would start a socket's own timeout anew."""
+    left = Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            peer, _ = listener.accept()
+            with peer, contextlib.suppress(OSError):
+                peer.sendall(head)
+                for _ in range(600):
+                    peer.sendall(b"x")
+                    left.wait(0.05)
+
+        dripping = Thread(target=drip, daemon=True)
+        dripping.start()
+        with pytest.raises(CredentialError, match="can not be reached"):
+            fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", headers={}, via={}, timeout_s=0.3)
+        assert dripping.is_alive()
+        left.set()
+        dripping.join()
+
+
+def test_half_an_answer_is_none(url: str) -> None:
+    """One that is shorter than it said."""
+    with pytest.raises(CredentialError, match="can not be reached"):
+        fetch(f"{url}/half", headers={}, via={}, timeout_s=5)
+
+
+def test_a_list_may_be_larger(url: str) -> None:
+    """The bound is the caller's."""
+    assert len(fetch(f"{url}/large", headers={}, via={}, timeout_s=30, most=2 * MAX_BYTES)) > MAX_BYTES
+    with pytest.raises(CredentialError, match="more than"):
+        fetch(f"{url}/large", headers={}, via={}, timeout_s=30)

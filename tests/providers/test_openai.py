@@ -160,3 +160,12 @@ def test_presets_have_their_own_ways(provider, asked, preset: str) -> None:
     assert "safety_identifier" not in body
     assert ("max_tokens" in body) is (preset == "mistral")
     assert prepared.path in ("/openai/v1/chat/completions", "/v1/chat/completions")
+
+
+def test_betas_are_told(here, asked) -> None:
+    """The flags in the header go no further, and the client is told."""
+    request = asked(fields=((b"anthropic-beta", b"context-1m-2025-08-07"),))
+    prepared = here().prepare(request, model="m")
+    assert isinstance(prepared, Prepared)
+    assert prepared.dropped == ("betas",)
+    assert not [name for name, _ in prepared.fields if name.startswith(b"anthropic")]

@@ -1,10 +1,13 @@
 """The rules between keys, and inside URLs, patterns and addresses."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from sluicegate.settings import Settings
+from sluicegate.settings import PRESETS, Settings
+from sluicegate.settings.load import load
+from sluicegate.settings.provider import PRESET_KEYS
 
 
 @pytest.mark.parametrize(
@@ -55,6 +58,26 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
         (
             "providers: {a: {kind: bedrock, region: r, credentials: {access_key: env:A}}}",
             "providers.a.credentials.secret_key: access_key and secret_key come together",
+        ),
+        (
+            "providers: {a: {kind: openai, base_url: 'https://h/v1/chat/completions'}}",
+            "providers.a.base_url: expected the URL without the endpoint's path",
+        ),
+        (
+            "providers: {a: {kind: anthropic, base_url: 'https://h/v1/messages/'}}",
+            "providers.a.base_url: expected the URL without the endpoint's path",
+        ),
+        (
+            "providers: {a: {kind: openai, base_url: 'https://api.openai.com/'}}",
+            "providers.a.base_url: expected https://api.openai.com/v1",
+        ),
+        (
+            "providers: {a: {kind: openai, token: env:T}}",
+            "providers.a.token: kind openai does not use it; it belongs under keys",
+        ),
+        (
+            "providers: {a: {kind: anthropic, credentials: {profile: p}}}",
+            "providers.a.credentials.profile: kind anthropic does not use it",
         ),
         ("providers: {a: {kind: copilot}}", "providers.a.consent: kind copilot uses unofficial endpoints"),
         (
@@ -145,3 +168,35 @@ def test_limits(refused: Callable[[str], list[str]], limits: str, message: str) 
     """What a limit says and can not mean."""
     (line,) = refused(f"limits: {limits}")
     assert message in line
+
+
+@pytest.mark.parametrize(
+    ("provider", "keys"),
+    [
+        ("{provider: groq}", ["env:GROQ_API_KEY"]),
+        ("{provider: groq, keys: [env:MINE]}", ["env:MINE"]),
+        ("{provider: groq, base_url: 'https://h/v1'}", []),
+        ("{provider: openrouter}", []),
+        ("{provider: ollama}", []),
+        ("{kind: openai}", []),
+    ],
+)
+def test_a_preset_knows_where_its_key_is(tmp_path: Path, provider: str, keys: list[str]) -> None:
+    """A preset's name is enough if its key is in the environment, under the vendor's name; it goes to the vendor only."""
+    file = tmp_path / "gate.yaml"
+    file.write_text(f"providers: {{a: {provider}}}")
+    environ = {"GROQ_API_KEY": "k", "OPENROUTER_API_KEY": "", "OPENAI_API_KEY": "k", "HOME": "/h", "MINE": "m"}
+    assert [key.reference for key in load(file, environ).providers["a"].keys] == keys
+
+
+def test_keys_of_presets() -> None:
+    """Each of them belongs to a preset; servers on this machine have none."""
+    assert set(PRESETS) - set(PRESET_KEYS) == {"llamacpp", "lmstudio", "ollama", "vllm"}
+    assert set(PRESET_KEYS) <= set(PRESETS)
+
+
+def test_bedrocks_endpoint_of_the_messages_api_takes_aws_credentials(read: Callable[..., Settings]) -> None:
+    """Kind anthropic uses a profile there, and nowhere else."""
+    url = "https://bedrock-mantle.us-west-2.api.aws/anthropic"
+    text = f"providers: {{a: {{kind: anthropic, base_url: '{url}', credentials: {{profile: p}}}}}}"
+    assert read(text).providers["a"].credentials.profile == "p"

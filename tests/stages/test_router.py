@@ -116,6 +116,62 @@ def test_other_paths() -> None:
     assert (x.target.provider, x.request.path) == ("d", "/v1/files")
 
 
+GROQ = Provider(provider="groq", keys=(Secret("env:KEY"),))
+
+
+def test_other_paths_lead_to_an_anthropic_provider() -> None:
+    """The reverse door takes the first one among the routes, that of `*` before others, whatever stands before it."""
+    config = settings({"g": GROQ, "d": DEEP, "a": ANTHROPIC}, ("x", "d", None), ("*", "g", None), ("y", "a", None))
+    x = route(config, path="/v1/files", surface="other")
+    assert x.target
+    assert x.target.host == "api.deepseek.com"
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        (ANTHROPIC, "/v1/responses"),
+        (ANTHROPIC, "/v1/responses/resp_1?x=1"),
+        (ANTHROPIC, "/v1/embeddings"),
+        (ANTHROPIC, "/v1/images/generations"),
+        (GROQ, "/v1/embeddings"),
+        (GROQ, "/api/event_logging/v2/batch"),
+    ],
+)
+def test_a_path_that_nobody_knows_is_refused_with_what_is_served(provider: Provider, path: str) -> None:
+    """Other APIs of OpenAI do not go to Anthropic, nor a client's telemetry to a provider of Chat Completions."""
+    with pytest.raises(Refused, match="is not served here: the gate takes POST /v1/messages") as refused:
+        route(settings({"p": provider}), path=path, surface="other")
+    assert refused.value.status == 404
+    assert "?" not in refused.value.message
+
+
+def test_converse_is_refused_in_its_own_words() -> None:
+    """A client of Bedrock's other API is told what there is; where the routes lead to Bedrock it passes."""
+    path = "/model/us.anthropic.claude/converse-stream"
+    x = make_exchange(make_flow(path=path), settings=settings({"a": ANTHROPIC}), surface="other")
+    with pytest.raises(Refused, match="Converse is not served here: use InvokeModel"):
+        route(settings({"a": ANTHROPIC}), x=x)
+    assert x.surface == "bedrock"
+
+
+@pytest.mark.parametrize(
+    ("surface", "path"), [("bedrock", "/model/m/invoke"), ("chat_completions", "/v1/chat/completions")]
+)
+def test_what_is_no_json_is_refused_where_no_provider_knows_the_path(surface: str, path: str) -> None:
+    """The first provider may speak another API: it could not say what is wrong."""
+    with pytest.raises(Refused, match="no JSON object") as refused:
+        route(settings({"a": ANTHROPIC}), path=path, surface=surface, body=b"{")
+    assert refused.value.status == 400
+
+
+def test_a_compatible_server_may_know_them() -> None:
+    """Ollama and the like have more than the Messages API."""
+    x = route(settings({"o": Provider(provider="ollama")}), path="/v1/embeddings", surface="other")
+    assert x.target
+    assert (x.target.port, x.request.path) == (11434, "/v1/embeddings")
+
+
 @pytest.mark.parametrize("door", ["reverse", "regular", "upstream", "replay"])
 def test_a_configured_key_is_used_and_the_clients_is_not(door: str) -> None:
     """On every door, for a provider under a path, too: the client's credential never goes to another host then."""

@@ -17,10 +17,13 @@ __all__ = ["check", "schema"]
 def check(file: Annotated[Path, typer.Argument(help="Configuration file (YAML).")]) -> None:
     """Check a configuration: say what is wrong with file, line and key."""
     try:
-        load_usable(file, os.environ)
+        settings = load_usable(file, os.environ)
     except ConfigError as e:
         fail(e.report())
     typer.echo(f"{file}: fine")
+    for name, provider in settings.providers.items():
+        if variable := provider.key_variable:
+            typer.echo(f"providers.{name}: {variable} is not set: clients need a key of their own for it")
 
 
 def schema() -> None:

@@ -7,6 +7,7 @@ One document for both kinds of clients: Claude Code's discovery reads `data[].id
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -76,8 +77,9 @@ def served(routes: Sequence[RouteFacts], listed: Mapping[str, Sequence[Model]]) 
     for route in routes:
         if not any(c in route.pattern for c in _WILD):
             found.setdefault(route.pattern, known.get(route.pattern) or _named(route, known))
+    names = {provider: {model.id for model in models} for provider, models in listed.items()}
     for model in known.values():
-        if not routes or _is_served(model.id, routes, listed):
+        if not routes or _is_served(model.id, routes, names):
             found.setdefault(model.id, model)
     return list(found.values())
 
@@ -89,14 +91,12 @@ def _named(route: RouteFacts, known: Mapping[str, Model]) -> Model:
     return Model(route.pattern, route.pattern, behind.created if behind else 0, provider)
 
 
-def _is_served(name: str, routes: Iterable[RouteFacts], listed: Mapping[str, Sequence[Model]]) -> bool:
+def _is_served(name: str, routes: Iterable[RouteFacts], names: Mapping[str, AbstractSet[str]]) -> bool:
     """Whether the first route that takes a name has a target that would know it."""
     route = next((r for r in routes if fnmatchcase(name, r.pattern)), None)
     if route is None:
         return False
-    return any(
-        model is not None or any(m.id == name for m in listed.get(provider, ())) for provider, model in route.targets
-    )
+    return any(model is not None or name in names.get(provider, ()) for provider, model in route.targets)
 
 
 # -- the document

@@ -35,6 +35,7 @@ FAILED_S: Final = 30.0
 PATIENCE_S: Final = 2.0
 _FETCH_S: Final = 4.0
 """A thread waits so long at most, at the gate's end as well."""
+_MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_LISTS: Final = 256
 _VERSION: Final = "2023-06-01"
 
@@ -113,8 +114,8 @@ class ModelsPage:
     async def _fetch(self, found: _List, place: Place, own: Credential) -> None:
         try:
             request = await self._request(place, own)
-            body = await asyncio.to_thread(request)
-            found.models, found.due = read_listing(body, place.name), time.monotonic() + FRESH_S
+            found.models = await asyncio.to_thread(lambda: read_listing(request(), place.name))
+            found.due = time.monotonic() + FRESH_S
         except (CredentialError, Refused) as e:
             found.due = time.monotonic() + FAILED_S
             log.warning("models.unlisted", provider=place.name, why=str(e))
@@ -139,7 +140,7 @@ class ModelsPage:
             )
         url = f"{'https' if origin.tls else 'http'}://{origin.authority}{provider.models_path}"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in (*fields, *own)}
-        return partial(fetch, url, headers=headers, via=self._via(place), timeout_s=_FETCH_S)
+        return partial(fetch, url, headers=headers, via=self._via(place), timeout_s=_FETCH_S, most=_MOST_BYTES)
 
     def _via(self, place: Place) -> Mapping[str, str]:
         """The proxy for `fetch`, with what lets us in there."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
+
+import msgspec
 
 from sluicegate.core.dialects.attribution import without_attribution
 from sluicegate.core.members import edited, top
@@ -17,6 +20,7 @@ from sluicegate.providers.base import (
     Estimated,
     Origin,
     Prepared,
+    Source,
     Verdict,
     is_loopback,
     origin_of,
@@ -24,6 +28,7 @@ from sluicegate.providers.base import (
 from sluicegate.providers.credentials import Keyed
 from sluicegate.providers.quirks import COMPATIBLE, PRESET_QUIRKS, Quirks
 from sluicegate.providers.setup import Setup
+from sluicegate.settings.provider import MANTLE, Credentials
 
 __all__ = ["BASE_URL", "HOSTS", "Anthropic", "credential_of", "forwarded"]
 
@@ -85,9 +90,8 @@ class Anthropic:
         self.name = setup.name
         self._origin = origin_of(setup.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
-        configured = setup.keys()
         self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
-        self.sources = tuple(Keyed(key, credential_of) for key in configured)
+        self.sources = _sources(setup, self._origin.host)
         self._quirks = quirks_of(setup.settings.provider, self._origin.host)
 
     def origin(self, region: str | None = None) -> Origin:
@@ -95,14 +99,14 @@ class Anthropic:
 
     def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
         _, mark, query = asked.path.partition("?")
-        body = without_unsigned_thinking(asked.body)
+        body, lost = without_unsigned_thinking(asked.body), tuple[str, ...]()
         if model and asked.facts and asked.facts.model != model:
             body = rename_model(body, model)
         if quirks := self._quirks:
             if asked.surface == "count_tokens" and not quirks.counts_tokens:
                 return Estimated(estimate_input_tokens(body))
-            body = _adapted(body, quirks, model or (asked.facts.model if asked.facts else None) or "")
-        return Prepared(self._origin.path + _PATHS[asked.surface] + mark + query, asked.fields, body)
+            body, lost = _adapted(body, quirks, model or (asked.facts.model if asked.facts else None) or "")
+        return Prepared(self._origin.path + _PATHS[asked.surface] + mark + query, asked.fields, body, dropped=lost)
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
         return forwarded(presented, host)
@@ -111,11 +115,22 @@ class Anthropic:
         return None
 
 
-def _adapted(body: bytes, quirks: Quirks, model: str) -> bytes:
-    """Without what means nothing there; the same bytes where there is nothing of it."""
+def _adapted(body: bytes, quirks: Quirks, model: str) -> tuple[bytes, tuple[str, ...]]:
+    """Without what means nothing there, and what that was; the same bytes where there is nothing of it."""
     if not quirks.attribution:
         body = without_attribution(body)
     drops = quirks.drops_of(model)
-    if drops and not drops.isdisjoint(top(body) or ()):
-        body = edited(body, drop=drops)
-    return body
+    lost = tuple(sorted(drops & (top(body) or {}).keys())) if drops else ()
+    return (edited(body, drop=lost) if lost else body), lost
+
+
+def _sources(setup: Setup, host: str) -> tuple[Source, ...]:
+    """The configured keys, or signatures for Bedrock's endpoint of the Messages API."""
+    given, found = setup.settings, MANTLE.fullmatch(host)
+    if found and not given.keys and given.credentials != Credentials():
+        from sluicegate.providers import aws
+
+        named = replace(setup, settings=msgspec.structs.replace(given, region=given.region or found[1]))
+        return aws.sources(named, "bedrock-mantle", lambda to: to.lower() == host.lower())
+    configured = setup.keys()
+    return tuple(Keyed(key, credential_of) for key in configured)

@@ -96,6 +96,8 @@ class Answered:
     """Whose words its usage is in. messages: read behind the transform; chat: before it."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Header fields put in place of those of the same names."""
+    whole: bool = False
+    """The transform gives nothing before the end, and raises there where the answer makes no sense."""
 
     @property
     def changes(self) -> bool:

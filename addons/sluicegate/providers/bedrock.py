@@ -98,7 +98,7 @@ class Bedrock:
         fields = _request_id(headers)
         if status >= 400:
             return self._failed(status, headers, fields)
-        return Answered(status, "application/json", Whole(bedrock.count_answer), fields=fields)
+        return Answered(status, "application/json", Whole(bedrock.count_answer), fields=fields, whole=True)
 
     def _failed(self, status: int, headers: Mapping[str, str], fields: Mapping[str, str]) -> Answered:
         exception = headers.get("x-amzn-errortype", "")

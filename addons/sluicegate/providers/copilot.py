@@ -36,7 +36,7 @@ from sluicegate.providers.base import (
 )
 from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, no_credential
 from sluicegate.providers.fetch import Fetch, fetch_json
-from sluicegate.providers.openai import classify_chat, read_chat
+from sluicegate.providers.openai import classify_chat, lost, read_chat
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.setup import Setup
 
@@ -115,7 +115,7 @@ class Copilot:
         except Malformed as e:
             raise Refused(400, str(e), should_retry=False) from None
         answering: Answering = read_chat(self._translation, translated.state)
-        return Prepared(f"{base}/chat/completions", fields, translated.body, answering, translated.dropped)
+        return Prepared(f"{base}/chat/completions", fields, translated.body, answering, lost(translated, asked))
 
     def _fields(self, asked: Asked) -> Fields:
         accept = "text/event-stream" if asked.stream else "application/json"

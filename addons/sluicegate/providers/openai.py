@@ -15,6 +15,7 @@ from sluicegate.core.translate import (
     Malformed,
     MessagesToChat,
     State,
+    Translated,
     Translation,
     chat_fault,
     fault_to_messages,
@@ -38,7 +39,7 @@ from sluicegate.providers.credentials import bearer
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.setup import Setup
 
-__all__ = ["OpenAI", "classify_chat", "read_chat"]
+__all__ = ["OpenAI", "classify_chat", "lost", "read_chat"]
 
 _PATH: Final = "/chat/completions"
 _ANTHROPICS: Final = b"sk-ant-"
@@ -80,7 +81,7 @@ class OpenAI:
             raise Refused(400, str(e), should_retry=False) from None
         fields = plain_fields(asked.fields, "text/event-stream" if asked.stream else "application/json")
         answering = read_chat(self._translation, translated.state)
-        return Prepared(self._origin.path + _PATH, fields, translated.body, answering, translated.dropped)
+        return Prepared(self._origin.path + _PATH, fields, translated.body, answering, lost(translated, asked))
 
     def _own(self, asked: Asked, model: str) -> Prepared:
         """A request of Chat Completions: for another model where the route says so, else the same bytes.
@@ -108,13 +109,18 @@ class OpenAI:
         return classify_chat(status, body)
 
 
+def lost(translated: Translated, asked: Asked) -> tuple[str, ...]:
+    """What a request lost on its way to Chat Completions: the flags in its header, too."""
+    return tuple(dict.fromkeys((*translated.dropped, *(["betas"] if asked.betas else []))))
+
+
 def read_chat(translation: Translation, state: State) -> Answering:
     """How the answer to a translated request is read."""
 
     def answered(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
         answer = translation.answer(status, headers.get("content-type", ""), state, id=id, now_s=now_s)
         fields = {"request-id": found} if (found := headers.get("x-request-id")) else {}
-        return Answered(answer.status, answer.content_type, answer.transform, "chat", fields)
+        return Answered(answer.status, answer.content_type, answer.transform, "chat", fields, answer.whole)
 
     return answered
 

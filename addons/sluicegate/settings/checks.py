@@ -11,7 +11,7 @@ from sluicegate.core.redact.rule import pattern_fault
 
 from .errors import Problem
 from .policy import DollarBudget, TokenBudget
-from .provider import PRESETS, Credentials, Provider
+from .provider import MANTLE, PRESETS, Credentials, Provider
 from .tree import Settings
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
@@ -72,11 +72,14 @@ def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Pro
     if provider.provider is not None and provider.provider not in PRESETS:
         yield ("provider",), f"no such preset; known are {', '.join(PRESETS)}"
         return
-    if provider.base_url is not None and (fault := _base_url_fault(provider.base_url)):
+    if provider.base_url is not None and (
+        fault := _base_url_fault(provider.base_url) or _endpoint_fault(provider.base_url, provider.resolved_kind)
+    ):
         yield ("base_url",), fault
     if provider.proxy not in ("inherit", "none") and (fault := _url_fault(provider.proxy, ("http", "https"))):
         yield ("proxy",), f"expected inherit, none or a URL; {fault}"
     yield from _required(provider, name, settings)
+    yield from _unused(provider)
     yield from _headers(provider)
 
 
@@ -107,6 +110,25 @@ def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Pro
         yield ("credentials", "session_token"), "it belongs to an access_key"
     if given.profile is not None and given.access_key is not None:
         yield ("credentials", "profile"), "expected either a profile or an access_key"
+
+
+_CREDENTIAL_OF: Final[dict[str, tuple[frozenset[str], str]]] = {
+    "token": (frozenset({"vertex", "copilot"}), "it belongs under keys"),
+    "access_key": (frozenset({"bedrock"}), "keys are what it takes"),
+    "profile": (frozenset({"bedrock"}), "keys are what it takes"),
+    "service_account": (frozenset({"vertex"}), "keys are what it takes"),
+}
+"""A credential → the kinds that use it, and what the others want. One that nobody uses would be missed only upstream."""
+
+
+def _unused(provider: Provider) -> Iterator[Problem]:
+    kind = provider.resolved_kind
+    if MANTLE.search(provider.resolved_base_url):
+        kind = "bedrock"  # the same credentials, for another format
+    for key, (kinds, instead) in _CREDENTIAL_OF.items():
+        owner, path = (provider, (key,)) if key == "token" else (provider.credentials, ("credentials", key))
+        if getattr(owner, key) is not None and kind not in kinds and not kind.startswith("x-"):
+            yield path, f"kind {kind} does not use it; {instead}"
 
 
 def _headers(provider: Provider) -> Iterator[Problem]:
@@ -202,6 +224,19 @@ def _base_url_fault(url: str) -> str | None:
         return "expected a URL without credentials; they belong under keys"
     if "?" in url or "#" in url:
         return "expected a URL without query or fragment"
+    return None
+
+
+_ENDPOINT: Final = re.compile(r"/(?:v1/messages|messages|chat/completions|responses)/*$")
+
+
+def _endpoint_fault(url: str, kind: str) -> str | None:
+    """Base URLs that people take from the wrong line of a vendor's page: each request would be answered 404."""
+    parts = urlsplit(url)
+    if kind in ("anthropic", "openai") and _ENDPOINT.search(parts.path):
+        return "expected the URL without the endpoint's path, which the gate adds"
+    if kind == "openai" and parts.hostname == "api.openai.com" and not parts.path.strip("/"):
+        return "expected https://api.openai.com/v1"
     return None
 
 

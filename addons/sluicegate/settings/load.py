@@ -48,6 +48,8 @@ def load_with_origins(path: Path | None, environ: Mapping[str, str]) -> tuple[Se
         settings = msgspec.convert(plain, Settings, dec_hook=from_text)
     except msgspec.ValidationError as error:  # only if the reader above knew less than msgspec
         raise origins.error((), str(error)) from None
+    keyed = {name: provider.keyed(environ) for name, provider in settings.providers.items()}
+    settings = msgspec.structs.replace(settings, providers=keyed)
     _raise_in_order(origins, list(check(settings)))
     return settings, origins
 

@@ -1,7 +1,10 @@
 """Providers: where requests can go, and with which credentials."""
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, field
 
 from .scalars import Section, Text
@@ -35,6 +38,19 @@ PRESETS: Final[dict[str, tuple[Kind, str]]] = {
     "zai": ("anthropic", "https://api.z.ai/api/anthropic"),
 }
 
+# Where a preset's key is looked for if no keys are given: under the names that the vendors' own pages use.
+PRESET_KEYS: Final[dict[str, str]] = {
+    name: f"{name.upper()}_API_KEY"
+    for name in (
+        "cerebras", "deepseek", "fireworks", "groq", "minimax", "mistral", "moonshot", "openrouter", "together", "xai",
+        "zai",
+    )
+}  # fmt: skip
+
+
+MANTLE: Final = re.compile(r"bedrock-mantle\.([a-z0-9-]+)\.api\.aws", re.IGNORECASE)
+"""Bedrock's endpoint of the Messages API, and its region: kind anthropic, with `keys` or signed with `credentials`."""
+
 
 class Credentials(Section, frozen=True, kw_only=True):
     """AWS: an access key with its secret key, or the name of a profile. Google: a service account's key, as JSON."""
@@ -65,6 +81,17 @@ class Provider(Section, frozen=True, kw_only=True):
     timeouts: ProviderTimeouts = field(default_factory=ProviderTimeouts)
     connections: ProviderConnections = field(default_factory=ProviderConnections)
     consent: bool = False  # copilot: yes, to unofficial endpoints at one's own risk
+
+    def keyed(self, environ: Mapping[str, str]) -> "Provider":
+        """With the preset's own key, if it is in the environment and no key is given: it goes to the preset's URL only."""
+        if not (variable := self.key_variable) or not environ.get(variable):
+            return self
+        return msgspec.structs.replace(self, keys=(Secret(f"env:{variable}"),))
+
+    @property
+    def key_variable(self) -> str | None:
+        """Where the preset's key would be, if none is given."""
+        return None if self.keys or self.base_url is not None else PRESET_KEYS.get(self.provider or "")
 
     @property
     def resolved_kind(self) -> Kind:

@@ -13,14 +13,14 @@ One bridge per attempt: it knows what the request was, and makes the transforms 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
-from sluicegate.core.encoding import UnknownEncoding, decoder
+from sluicegate.core.encoding import DecodeError, UnknownEncoding, decoder
 from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.messages import INFERENCE, RequestFacts, read_request
 from sluicegate.core.usage import ResponseReader
@@ -46,12 +46,14 @@ if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a se
     from sluicegate.core.dialects.entries import Entered
     from sluicegate.core.translate.base import Policy, Transform
 
-__all__ = ["AS_IT_IS", "Bridge", "bridge", "credential_for", "leave"]
+__all__ = ["AS_IT_IS", "MOST_WHOLE", "Bridge", "Whole", "bridge", "credential_for", "leave"]
 
 _VERSION: Final = b"2023-06-01"
 """Of the Messages API, for requests that come in another format and name none."""
 _STREAMS: Final = ("text/event-stream", CONTENT_TYPE)
 _SPEAK_MESSAGES: Final = frozenset({"messages", "count_tokens"})
+MOST_WHOLE: Final = 32 * 1024 * 1024
+"""Bytes of an answer that is looked at as a whole."""
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -93,12 +95,29 @@ class Bridge:
 
         What it is fed has no content encoding. It is not what the client's bytes go through.
         """
-        if not response.headers.get("content-type", "").lower().startswith(_STREAMS):
-            return None
         answered = self._answered(response, "", 0)
+        content_type = answered.content_type or response.headers.get("content-type", "")
+        if answered.whole or not content_type.lower().startswith(_STREAMS):
+            return None
         if answered.transform is None and answered.usage == "messages":
             return AS_IT_IS
         return answered.transform
+
+    def content_type(self, response: http.Response) -> str:
+        """Of the answer in the words of the Messages API."""
+        return self._answered(response, "", 0).content_type or response.headers.get("content-type", "")
+
+    def whole(self, response: http.Response) -> Whole | None:
+        """For an answer of which nothing can go out before all of it is there: who can tell then whether it makes sense."""
+        answered = self._answered(response, "", 0)
+        if answered.status >= 400 or not (answered.whole or answered.transform is None):
+            return None
+        steps = [answered.transform] if answered.transform else []
+        if self.entered:
+            content_type = answered.content_type or response.headers.get("content-type", "")
+            left = self.entered.leave(answered.status, content_type, id="", now_s=0)
+            steps += [left.transform] if left.transform and (steps or left.whole) else []
+        return Whole(steps, response.headers.get("content-encoding", "")) if steps else None
 
     # -- the answer
     def answer(self, x: Exchange, response: http.Response) -> ResponseReader | ChatReader:
@@ -117,7 +136,7 @@ class Bridge:
         if answered.usage == "chat":
             from sluicegate.core.chat_usage import ChatReader
 
-            reader = ChatReader(response.headers.get("content-type", ""), response.status_code)
+            reader = ChatReader(_chat_type(answered, response.headers.get("content-type", "")), response.status_code)
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
         if answered.transform:
             x.taps.change(answered.transform, name=f"from {self.provider.kind}")
@@ -154,6 +173,35 @@ class Bridge:
             x.taps.change(decoder(encoding), name="content-encoding")
         except UnknownEncoding:
             x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
+
+
+def _chat_type(answered: Answered, named: str) -> str:
+    """What a Chat Completions answer is read as, for its usage: as it is translated, whatever the server calls it."""
+    if answered.transform is None or named.startswith("text/event-stream"):
+        return named
+    return "application/json" if answered.whole else answered.content_type or named
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The steps that a whole answer takes to the client, as far as they may fail."""
+
+    steps: Sequence[Transform]
+    encoding: str
+
+    def fault(self, body: bytes) -> str | None:
+        """Why the answer makes no sense, in words fit for a client; None where it does."""
+        from sluicegate.core.translate.base import Malformed
+
+        try:
+            body = decoder(self.encoding, MOST_WHOLE).feed(body)
+            for step in self.steps:
+                body = step.feed(body) + step.end()
+        except (UnknownEncoding, DecodeError):
+            return "the provider's answer can not be decoded"
+        except (Malformed, ValueError) as e:
+            return str(e)
+        return None
 
 
 def leave(x: Exchange) -> None:

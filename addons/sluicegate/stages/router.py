@@ -7,11 +7,12 @@ to the first Anthropic provider among the routes (reverse door).
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import msgspec
 from mitmproxy import http
@@ -60,6 +61,15 @@ class Place:
     """How a request without a session chooses among the keys; else each in turn."""
 
 
+_OPENAIS: Final = re.compile(r"^/(?:v1/)?(?:responses|embeddings|completions|moderations|images|audio|realtime)(?:/|$)")
+"""Paths of OpenAI's API that Anthropic does not have, and that are no Chat Completions."""
+_CONVERSE: Final = re.compile(r"/model/.+/converse(?:-stream)?$")
+_SERVED: Final = (
+    "the gate takes POST /v1/messages, POST /v1/chat/completions (for clients of the Responses API: set them to Chat "
+    "Completions), Bedrock's InvokeModel and Vertex' rawPredict"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Rung:
     """One target of a route: a place, and the model that it is asked for (None: the client's own)."""
@@ -91,7 +101,10 @@ class Router(Stage):
             Rule(route.model, tuple(Rung(places[t.provider], t.model, t.region, t.context) for t in route.targets))
             for route in settings.routes
         ] or [Rule("*", (Rung(default),))]
-        self.general = next((r for r in self.rules if r.pattern == "*"), self.rules[0]).rungs[0].place
+        widest = sorted(self.rules, key=lambda rule: rule.pattern != "*")
+        self.general = next((r.place for rule in widest for r in rule.rungs if r.place.kind == "anthropic"), None)
+        """Where the reverse door leads what is no inference."""
+        self.first = widest[0].rungs[0].place
         self.prices = services.prices_for(settings)
         self.plan = _plan(settings)
         self.by_host = {host: p for p in reversed(self.places) for host in _hosts(p)}
@@ -185,16 +198,29 @@ class Router(Stage):
             return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
             # the list of models is the gate's own affair on every door: it must match what the routes serve
-            place = self.general if x.door == "reverse" or x.surface == "models" else named
+            place = self._general(x) if x.door == "reverse" or x.surface == "models" else named
             return (Rung(place),) if place else ()
         if x.facts is None:
-            return (Rung(self.general),)  # no JSON object: the provider says what is wrong with it
+            if self.first.provider and x.surface not in ("messages", "count_tokens"):
+                raise Refused(400, "the request body is no JSON object", should_retry=False)
+            return (Rung(self.first),)  # the provider says what is wrong with it
         model = x.facts.model or ""
         for rule in self.rules:
             if fnmatchcase(model, rule.pattern):
                 return rule.rungs
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
+
+    def _general(self, x: Exchange) -> Place:
+        """Where a path goes that is none of ours. Refused where nobody behind the gate could know it."""
+        place, path = self.general or self.first, x.request.path.partition("?")[0]
+        host = place.origin.host if place.origin else x.origin[1]
+        if place.kind != "bedrock" and place.provider and _CONVERSE.search(path):
+            x.surface = "bedrock"  # its client reads no other words
+            raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
+        if place.kind in ("openai", "copilot") or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
+            raise Refused(404, f"{path[:100]} is not served here: {_SERVED}", should_retry=False)
+        return place
 
     def _target(self, x: Exchange, rung: Rung, key: Source | None) -> Target:
         request, place, model = x.flow.request, rung.place, rung.model

@@ -18,7 +18,6 @@ __all__ = ["MAX_HELD", "Begins", "Fails", "FirstEvent", "decoded", "words_of"]
 MAX_HELD: Final = 64 * 1024
 """Bytes of an answer that are held back before it is passed on or thrown away."""
 _MAX_DECODED: Final = 16 * MAX_HELD
-_STREAMS: Final = ("text/event-stream", "application/vnd.amazon")
 _ERROR_STATUS: Final = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
 
 
@@ -50,8 +49,10 @@ class FirstEvent:
 
     @staticmethod
     def can_read(x: Exchange, response: http.Response) -> bool:
-        known = x.bridge is None or x.bridge.first_events(response) is not None
-        return known and response.headers.get("content-type", "").lower().startswith(_STREAMS)
+        if x.bridge:
+            return x.bridge.first_events(response) is not None
+        content_type: str = response.headers.get("content-type", "")
+        return content_type.lower().startswith("text/event-stream")
 
     def feed(self, data: bytes, *, ended: bool) -> Begins | Fails | None:
         """What the answer is; None where that can not be told yet. `ended`: these are its last bytes."""

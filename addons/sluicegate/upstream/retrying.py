@@ -7,6 +7,8 @@
       ├──► state_collect_failure ──────────────────────┤ the error's body, at most 64 KB and 3 s
       │  200 text/event-stream                         │
       ├──► state_first_event ──────────────────────────┤ `event: error`, an empty or a silent stream
+      │  JSON that is translated                       │
+      ├──► state_whole_answer ─────────────────────────┤ it makes no sense, or breaks off
       │                                                ▼
       │                                  _ask the Chain ──send again──► send_upstream (another stream id, maybe another
       │                                                └──give up──► the failure goes to the client           target)
@@ -51,6 +53,7 @@ from sluicegate.core.attempts import Cause
 from sluicegate.core.messages import ANSWERS
 from sluicegate.exchange import Exchange
 from sluicegate.inspect import cors
+from sluicegate.stages.dialects import MOST_WHOLE, Whole
 from sluicegate.upstream.alarm import Alarm
 from sluicegate.upstream.first_event import MAX_HELD, Fails, FirstEvent, decoded, words_of
 from sluicegate.upstream.hooks import SluicegateFailedHook, SluicegateTurnHook
@@ -96,6 +99,7 @@ class RetryingStream(GateStream):
     _at_boundary: bool = True
     _reused: bool = False
     _first: FirstEvent | None = None
+    _whole: Whole | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
@@ -209,7 +213,10 @@ class RetryingStream(GateStream):
             self._final = not again
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
-        elif x.surface in ANSWERS and response.status_code == 200 and x.attempts.left and FirstEvent.can_read(x, response):
+        elif x.bridge and (whole := x.bridge.whole(response)):
+            self._whole = whole
+            self.server_state = self.state_whole_answer
+        elif self._gates(x, response, ended=event.end_stream):
             self._first = FirstEvent(x, response)
             self.server_state = self.state_first_event
         else:
@@ -226,6 +233,16 @@ class RetryingStream(GateStream):
         except ValueError:
             return "the head of the upstream's answer is malformed"
         return None
+
+    def _gates(self, x: Exchange, response: http.Response, *, ended: bool) -> bool:
+        """Whether its first event is looked at before it is passed on; a stream that has ended already is, in any case."""
+        return (
+            x.surface in ANSWERS
+            and response.status_code == 200
+            and x.attempts is not None
+            and (ended or x.attempts.left)
+            and FirstEvent.can_read(x, response)
+        )
 
     def state_collect_failure(self, event: events.Event) -> layer.CommandGenerator[None]:
         x, response = self.exchange, self.flow.response
@@ -266,6 +283,23 @@ class RetryingStream(GateStream):
                 x.attempts.answered(self.flow.response)
             yield from self._commit(False)
 
+    def state_whole_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """What is translated as a whole comes to its end before its head goes out: until then it may be tried again."""
+        if isinstance(event, ResponseData):
+            self.response_body_buf += event.data
+            if len(self.response_body_buf) > MOST_WHOLE:
+                yield from self._commit(False)
+        elif isinstance(event, ResponseEndOfMessage):
+            self.ended = True
+            fault = self._whole.fault(bytes(self.response_body_buf)) if self._whole else None
+            if fault is not None:  # nothing of it is fit for the client
+                self._forget_answer()
+                yield from self._again("first_event", fault, 502)
+                return
+            if (x := self.exchange) and x.attempts and self.flow.response:
+                x.attempts.answered(self.flow.response)
+            yield from self._commit(False)
+
     def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
         """The answer in `flow.response` goes to the client, what was held back of it first."""
         self._disarm()
@@ -276,7 +310,7 @@ class RetryingStream(GateStream):
         held = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         ended = self.ended
-        if self.pinged and (response.status_code != 200 or "event-stream" not in response.headers.get("content-type", "")):
+        if self.pinged and not self._goes_on_as_stream(response):
             self.flow.response = None
             yield from self.break_off(words_of(self.exchange, response, held), cancel=not ended)
             return
@@ -287,6 +321,15 @@ class RetryingStream(GateStream):
                 yield from self.server_state(ResponseData(self.upstream_id, held))
             if ended and self.server_state != self.state_errored:
                 yield from self.server_state(ResponseEndOfMessage(self.upstream_id))
+
+    def _goes_on_as_stream(self, response: http.Response) -> bool:
+        """Whether an answer fits behind the pings that went out as the beginning of an event stream."""
+        return response.status_code == 200 and "event-stream" in self._content_type(response)
+
+    def _content_type(self, response: http.Response) -> str:
+        """Of an answer, once it is one of the Messages API."""
+        bridge = self.exchange.bridge if self.exchange else None
+        return bridge.content_type(response) if bridge else response.headers.get("content-type", "")
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
         if self.pinged:
@@ -318,7 +361,7 @@ class RetryingStream(GateStream):
     # -- failing
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError):
-            early = (self.state_wait_for_response_headers, self.state_collect_failure, self.state_first_event)
+            early = (self.state_collect_failure, *self._before_the_answer)
             if self.attempting and self.server_state in early:
                 self._forget_answer()
                 self.ended = True  # there is nothing left to cancel
@@ -438,7 +481,7 @@ class RetryingStream(GateStream):
             assert self.flow.response
             status = _status(x, self.flow.response)
             yield from self._again("status", f"HTTP {status}, its body too slow", status)
-        elif self.server_state in (self.state_wait_for_response_headers, self.state_first_event) and self.attempting:
+        elif self.server_state in self._before_the_answer and self.attempting:
             yield from self._answer_timed_out(x)
 
     def _stream_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
@@ -451,6 +494,11 @@ class RetryingStream(GateStream):
             self._arm(min(x.timeouts.idle_s - silent, self._deadline(x) - now))
         else:
             yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
+
+    @property
+    def _before_the_answer(self) -> tuple[Any, ...]:
+        """The states in which nothing of an answer has gone out, and a timeout may lead to another attempt."""
+        return self.state_wait_for_response_headers, self.state_first_event, self.state_whole_answer
 
     def _answer_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
         cause: Cause = "first_byte"

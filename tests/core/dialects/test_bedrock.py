@@ -79,7 +79,7 @@ def test_a_stream_in_frames_and_back(data: st.DataObject) -> None:
         for k in ("message_start", "ping", "content_block_stop", "message_stop")
     )
     at = sorted(data.draw(st.lists(st.integers(0, len(events)), max_size=8)))
-    to, back = bedrock.FramesFromMessages(), MessagesFromFrames(lambda _: "api_error")
+    to, back = bedrock.FramesFromMessages(bytes), MessagesFromFrames(lambda _: "api_error")
     pieces = [events[a:b] for a, b in zip([0, *at], [*at, len(events)], strict=True)]
     out = b"".join(back.feed(to.feed(piece)) for piece in pieces) + back.feed(to.end()) + back.end()
     assert out == b"".join(e + b"\n\n" for e in events.split(b"\n\n") if e and b"ping" not in e)

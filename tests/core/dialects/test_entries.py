@@ -42,6 +42,8 @@ def test_bedrock_in_and_out() -> None:
     left = entered.leave(529, "application/json", id="sg_1", now_s=0)
     assert (left.status, left.fields["x-amzn-errortype"]) == (503, "ServiceUnavailableException")
     assert through(left, ERROR) == b'{"message":"busy"}'
+    left = entered.leave(529, "application/json", id="sg_1", now_s=0)
+    assert through(left, ERROR.replace(b"busy", b"\\ud800")) == b'{"message":"?"}'
     assert entered.leave(200, "application/json", id="sg_1", now_s=0).transform is None
 
 
@@ -94,3 +96,23 @@ def test_nothing_else_is_raised(surface: Surface, path: str, body: bytes) -> Non
     """However hostile."""
     with contextlib.suppress(Malformed):
         enter(surface, path, body, model="m")
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "message"),
+    [
+        (b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}', "serviceUnavailableException", "busy"),
+        (b'{"type":"error","error":{"type":"new","message":"\\ud800"}}', "internalServerException", "?"),
+        (b"{", "internalServerException", "the provider reported an error"),
+    ],
+)
+def test_an_error_in_a_stream_is_an_exception_for_bedrocks_clients(event: bytes, name: str, message: str) -> None:
+    """In a chunk their SDKs would pass it on like any event: the answer would seem to be whole. Nothing comes behind it."""
+    entered = enter("bedrock", "/model/m/invoke-with-response-stream", b"{}", model="m")
+    transform = entered.leave(200, "text/event-stream", id="x", now_s=0).transform
+    assert transform
+    sent = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+    out = transform.feed(sent.replace(b"message_stop", b"ping") + b"event: error\ndata: " + event + b"\n\n" + sent)
+    (frame,) = FrameDecoder().frames(out + transform.end())
+    assert (frame.headers[":message-type"], frame.headers[":exception-type"]) == ("exception", name)
+    assert json.loads(frame.payload)["message"] == message

@@ -161,6 +161,72 @@ ROWS = [
         [("tool_use", "{}")],
         "tool_use",
     ),
+    Row(
+        "calls without ids and indexes, told by their names",
+        (
+            chunk({"tool_calls": [{"function": {"name": "f", "arguments": '{"a":1}'}}, {"function": {"name": "g"}}]}),
+            chunk({}, "stop"),
+        ),
+        [("tool_use", '{"a":1}'), ("tool_use", "{}")],
+        "tool_use",
+    ),
+    Row(
+        "calls of one tool without ids, all under the index 0",
+        (chunk(call(0, None, "f", '{"a":1}')), chunk(call(0, None, "f", '{"a":2}')), chunk({}, "stop")),
+        [("tool_use", '{"a":1}'), ("tool_use", '{"a":2}')],
+        "tool_use",
+    ),
+    Row(
+        "one id for all calls",
+        (chunk(call(0, "c", "f", '{"a":1}')), chunk(call(1, "c", "f", '{"a":2}')), chunk({}, "tool_calls")),
+        [("tool_use", '{"a":1}'), ("tool_use", '{"a":2}')],
+        "tool_use",
+    ),
+    Row(
+        "a name in each delta",
+        (
+            chunk(call(0, None, "f", "")),
+            chunk(call(0, None, "f", '{"a"')),
+            chunk(call(0, None, "f", ":1}")),
+            chunk({}, "stop"),
+        ),
+        [("tool_use", '{"a":1}')],
+        "tool_use",
+    ),
+    Row(
+        "arguments that are null are an empty object",
+        (chunk(call(0, "c0", "f", "null")), chunk({}, "tool_calls"), END),
+        [("tool_use", "{}")],
+        "tool_use",
+    ),
+    Row(
+        "arguments that were encoded twice",
+        (chunk(call(0, "c0", "f", '"{\\"a')), chunk(call(0, arguments='\\":1}"')), chunk({}, "tool_calls"), END),
+        [("tool_use", '{"a":1}')],
+        "tool_use",
+    ),
+    Row(
+        "arguments that are no object are kept as text",
+        (chunk(call(0, "c0", "f", "[1]")), chunk({}, "tool_calls"), END),
+        [("tool_use", '{"arguments":"[1]"}')],
+        "tool_use",
+    ),
+    Row(
+        "function_call, as it was before tool_calls",
+        (
+            chunk({"function_call": {"name": "f", "arguments": '{"a"'}}),
+            chunk({"function_call": {"arguments": ":1}"}}),
+            chunk({}, "function_call"),
+        ),
+        [("tool_use", '{"a":1}')],
+        "tool_use",
+    ),
+    Row(
+        "usage and a finish reason in each chunk",
+        (chunk({"content": "a"}, "stop", usage=USAGE), chunk({"content": "b"}, "stop", usage=USAGE)),
+        [("text", "ab")],
+    ),
+    Row("blank events", (b"data:\n\n", chunk({"content": "a"}), b"data: \n\n", chunk({}, "stop")), [("text", "a")]),
     Row("a call without a name", (chunk(call(0, "c0", arguments="{}")), chunk({}, "tool_calls")), [], "api_error"),
     Row(
         "text behind a call waits for its end",

@@ -208,7 +208,7 @@ ROWS = [
     Row("max_tokens of a small model", {}, {"max_tokens": 4096}, model="claude-3-haiku-20240307"),
     Row("one stop", {"stop": "END"}, {"stop_sequences": ["END"], "stop": None}),
     Row("stops of whitespace", {"stop": ["\n", "a"]}, {"stop_sequences": ["a"]}, ("stop[] of whitespace",)),
-    Row("temperature is clamped to 1", {"temperature": 1.7}, {"temperature": 1}),
+    Row("temperature is clamped to 1", {"temperature": 1.7}, {"temperature": 1}, ("temperature over 1",)),
     Row(
         "one sampling parameter of two", {"temperature": 0.5, "top_p": 0.9}, {"temperature": 0.5, "top_p": None}, ("top_p",)
     ),
@@ -292,6 +292,9 @@ LOSSES: list[tuple[str, Json, str]] = [
     ("logprobs", {"logprobs": True}, ""),
     ("logit_bias", {"logit_bias": {"1": 5}}, ""),
     ("seed", {"seed": 7}, ""),
+    ("seed", {"seed": 0}, ""),
+    ("web_search_options", {"web_search_options": {}}, ""),
+    ("top_k", {"top_k": 0}, ""),
     ("frequency_penalty", {"frequency_penalty": 0.5}, ""),
     ("store", {"store": True}, ""),
     ("audio", {"audio": {"voice": "alloy"}}, ""),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -16,7 +16,7 @@ import msgspec
 
 from sluicegate.core.eventstream import frame_of_event
 from sluicegate.core.members import edited, loads, top
-from sluicegate.core.sse import SSEParser
+from sluicegate.core.sse import SSEEvent, SSEParser
 
 __all__ = [
     "FramesFromMessages",
@@ -131,15 +131,28 @@ def _number(body: bytes, name: str) -> int:
 
 
 class FramesFromMessages:
-    """A Messages stream in, event-stream frames out, for a client of Bedrock. There are no pings."""
+    """A Messages stream in, event-stream frames out, for a client of Bedrock. There are no pings.
 
-    __slots__ = ("_parser",)
+    `exception` makes a frame of an error event's data: within a chunk, clients would take it for an event like others.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_exception", "_over", "_parser")
+
+    def __init__(self, exception: Callable[[bytes], bytes]) -> None:
+        self._exception = exception
         self._parser = SSEParser()
+        self._over = False
 
     def feed(self, data: bytes) -> bytes:
-        return b"".join(frame_of_event(event.data) for event in self._parser.feed(data) if event.event != b"ping")
+        return b"".join(self._frame(event) for event in self._parser.feed(data))
+
+    def _frame(self, event: SSEEvent) -> bytes:
+        if self._over or event.event == b"ping":
+            return b""
+        if event.event != b"error":
+            return frame_of_event(event.data)
+        self._over = True
+        return self._exception(event.data)
 
     def end(self) -> bytes:
         return b""

@@ -10,12 +10,12 @@ from typing import Any, Final, Literal, NamedTuple
 import msgspec
 
 from sluicegate.core.dialects import bedrock, vertex
-from sluicegate.core.dialects.own_words import error_answer
+from sluicegate.core.dialects.own_words import error_answer, error_in_stream
 from sluicegate.core.dialects.whole import Whole
 from sluicegate.core.eventstream import CONTENT_TYPE
 from sluicegate.core.members import loads
 from sluicegate.core.messages import Surface
-from sluicegate.core.translate import ChatToMessages, Malformed, Policy, Transform
+from sluicegate.core.translate import ChatToMessages, Fault, Malformed, Policy, Transform, messages_fault
 
 __all__ = ["Entered", "Left", "enter"]
 
@@ -29,6 +29,8 @@ class Left(NamedTuple):
     content_type: str | None = None
     transform: Transform | None = None
     fields: dict[str, str] = {}  # noqa: RUF012 - never changed
+    whole: bool = False
+    """The transform gives nothing before the end, and raises there where the answer makes no sense."""
 
 
 Leave = Callable[..., Left]
@@ -73,7 +75,7 @@ def _chat(body: bytes, model: str, unsupported: Policy) -> Entered:
 
     def leave(status: int, content_type: str, *, id: str, now_s: int) -> Left:
         answer = translation.answer(status, content_type, translated.state, id=id, now_s=now_s)
-        return Left(answer.status, answer.content_type, answer.transform)
+        return Left(answer.status, answer.content_type, answer.transform, whole=answer.whole)
 
     return Entered("messages", translated.body, dropped=translated.dropped, leave=leave)
 
@@ -95,10 +97,10 @@ def _to_bedrock(status: int, content_type: str, *, id: str, now_s: int, counts: 
         exception = {"x-amzn-errortype": said.fields["x-amzn-errortype"]}
         return Left(said.status, "application/json", Whole(_aws_error, lenient=True), fields | exception)
     if counts:
-        return Left(status, "application/json", Whole(bedrock.count_answer_to_bedrock), fields)
+        return Left(status, "application/json", Whole(bedrock.count_answer_to_bedrock), fields, whole=True)
     if content_type.startswith(_EVENT_STREAM):
         fields["x-amzn-bedrock-content-type"] = "application/json"
-        return Left(status, CONTENT_TYPE, bedrock.FramesFromMessages(), fields)
+        return Left(status, CONTENT_TYPE, bedrock.FramesFromMessages(_exception), fields)
     return Left(status, fields=fields)
 
 
@@ -106,7 +108,13 @@ def _aws_error(body: bytes) -> bytes:
     value: Any = loads(body)
     error = value.get("error") if isinstance(value, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    return msgspec.json.encode({"message": message if isinstance(message, str) else "the provider did not say why"})
+    words = message.encode("utf-8", "replace").decode() if isinstance(message, str) else "the provider did not say why"
+    return msgspec.json.encode({"message": words})
+
+
+def _exception(event: bytes) -> bytes:
+    fault = messages_fault(loads(event)) or Fault("the provider reported an error")
+    return error_in_stream("bedrock", fault.code, fault.message)
 
 
 def _kind(status: int) -> str:

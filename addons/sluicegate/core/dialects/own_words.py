@@ -38,6 +38,7 @@ class Said(NamedTuple):
 
 def error_answer(surface: Surface, status: int, kind: str, message: str, request_id: str | None = None) -> Said:
     """An error, given as one of the Messages API, for a client of this surface."""
+    message = _plain(message)
     match surface:
         case "chat_completions":
             body = msgspec.json.encode(fault_to_chat(Fault(message, kind)))
@@ -59,6 +60,7 @@ def aws_words(kind: str) -> tuple[int, str]:
 
 def error_in_stream(surface: Surface, kind: str, message: str) -> bytes:
     """An error that ends a stream."""
+    message = _plain(message)
     match surface:
         case "chat_completions":
             return b"data: %b\n\n" % msgspec.json.encode(fault_to_chat(Fault(message, kind)))
@@ -71,3 +73,7 @@ def error_in_stream(surface: Surface, kind: str, message: str) -> bytes:
             }
             return encode_frame(headers, msgspec.json.encode({"message": message}))
     return error_event(kind, message)
+
+
+def _plain(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()  # a lone surrogate has no place in UTF-8

@@ -75,6 +75,8 @@ class Answer:
     status: int
     content_type: str
     transform: Transform
+    whole: bool = False
+    """The transform gives nothing before the end: whether the answer makes sense can be told before any of it goes out."""
 
 
 class Translation(Protocol):

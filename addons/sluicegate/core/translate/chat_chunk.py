@@ -34,6 +34,8 @@ class Delta(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     tool_calls: list[Call] | None = None
+    function_call: Function | None = None
+    """What came before tool_calls."""
 
 
 class Choice(msgspec.Struct):
@@ -88,6 +90,8 @@ def tool_input(arguments: str) -> dict[str, Any]:
         return {"arguments": arguments}
     if isinstance(value, dict):
         return value
+    if isinstance(value, str) and value.lstrip().startswith("{"):  # encoded twice
+        return tool_input(value)
     return {} if value is None else {"arguments": arguments}
 
 
@@ -127,6 +131,7 @@ def _delta(value: object) -> Delta | None:
         reasoning_content=_text(value.get("reasoning_content")) or thought or None,
         reasoning=_text(value.get("reasoning")),
         tool_calls=[_call(c) for c in calls if isinstance(c, dict)] if isinstance(calls, list) else None,
+        function_call=_function(value.get("function_call")),
     )
 
 
@@ -143,13 +148,16 @@ def _texts(parts: list[Any], kind: str) -> str:
 
 
 def _call(value: dict[str, Any]) -> Call:
-    function = value.get("function")
-    if not isinstance(function, dict):
-        return Call(_whole(value.get("index")), _text(value.get("id")))
-    arguments = function.get("arguments")
+    return Call(_whole(value.get("index")), _text(value.get("id")), _function(value.get("function")))
+
+
+def _function(value: object) -> Function | None:
+    if not isinstance(value, dict):
+        return None
+    arguments = value.get("arguments")
     if isinstance(arguments, (dict, list)):
         arguments = msgspec.json.encode(arguments).decode()
-    return Call(_whole(value.get("index")), _text(value.get("id")), Function(_text(function.get("name")), _text(arguments)))
+    return Function(_text(value.get("name")), _text(arguments))
 
 
 def _text(value: object) -> str | None:

@@ -16,7 +16,7 @@ import msgspec
 
 from sluicegate.core.sse import SSEParser, error_event
 from sluicegate.core.translate.base import State
-from sluicegate.core.translate.chat_chunk import Call, Chunk, Delta, read_chunk
+from sluicegate.core.translate.chat_chunk import Call, Chunk, Delta, read_chunk, tool_input
 from sluicegate.core.translate.errors import Fault, fault_to_messages
 from sluicegate.core.translate.outcomes import FAILED, stop_reason, usage_to_messages
 from sluicegate.core.translate.reading import Json
@@ -49,8 +49,11 @@ def message_id(given: str | None, fallback: str) -> str:
 class ChatStreamToMessages:
     """Feed it the provider's bytes, take the client's."""
 
-    def __init__(self, state: State, *, id: str) -> None:
-        self._state, self._id = state, id
+    def __init__(self, state: State, *, id: str, whole: bool = False) -> None:
+        """`whole`: nothing can be missing, so that the answer needs no finish reason."""
+        self._state, self._id, self._whole = state, id, whole
+        self.failed: Fault | None = None
+        """Why the client's stream ended in an error."""
         self._parser = SSEParser()
         self._started = self._over = self._refused = False
         self._index = 0
@@ -96,6 +99,8 @@ class ChatStreamToMessages:
     def _take(self, data: bytes, out: list[bytes]) -> None:
         if data.startswith(b"[DONE]"):
             return self._done(out)
+        if not data or data.isspace():
+            return None  # a sign of life
         chunk = read_chunk(data)
         if isinstance(chunk, Fault):
             return self._fail(chunk, out)
@@ -104,6 +109,13 @@ class ChatStreamToMessages:
         usage = chunk.spent()
         if isinstance(usage, dict):
             self._usage = usage
+        self._choices(chunk, out)
+        # Some servers state usage, or even a finish reason, in each chunk: only one without choices is the last.
+        if self._finish is not None and isinstance(usage, dict) and not chunk.choices and not self._over:
+            self._done(out)
+        return None
+
+    def _choices(self, chunk: Chunk, out: list[bytes]) -> None:
         for choice in chunk.choices or ():
             if choice.index:
                 continue  # further choices: a Messages client has asked for one
@@ -115,8 +127,6 @@ class ChatStreamToMessages:
                 return self._fail(self._fault, out)
             if choice.finish_reason:
                 self._finish = choice.finish_reason
-        if self._finish is not None and isinstance(usage, dict):
-            self._done(out)
         return None
 
     def _start(self, chunk: Chunk, out: list[bytes]) -> None:
@@ -143,6 +153,8 @@ class ChatStreamToMessages:
             self._say("text", delta.refusal, out)
         for call in delta.tool_calls or ():
             self._call(call, out)
+        if delta.function_call and not delta.tool_calls:
+            self._call(Call(function=delta.function_call), out)
 
     # -- blocks
     def _say(self, kind: Kind, text: str, out: list[bytes]) -> None:
@@ -223,15 +235,16 @@ class ChatStreamToMessages:
     def _close(self, out: list[bytes]) -> None:
         if self._open is None:
             return
-        if self._tool and self._tool.blank:
-            out.append(self._head + b'"{}"}}\n\n')
+        if self._tool and self._tool.loose:
+            arguments = _encode(tool_input("".join(self._tool.pieces))).decode()
+            out.append(self._head + _encode(arguments) + b"}}\n\n")
         _event(out, b"content_block_stop", b'"index":%d' % self._index)
         self._open = self._tool = None
         self._index += 1
 
     # -- the end
     def _done(self, out: list[bytes]) -> None:
-        if self._finish is None:
+        if self._finish is None and not (self._whole and self._started):
             return self._fail(Fault("the provider ended the stream before its answer was complete"), out)
         if self._finish in FAILED:
             return self._fail(Fault("the provider broke off its answer"), out)
@@ -239,7 +252,7 @@ class ChatStreamToMessages:
             return self._fail(Fault("the provider called a tool without its name"), out)
         self._advance(out, at_end=True)
         self._close(out)
-        reason = stop_reason(self._finish, called=self._calls.count > 0, refused=self._refused)
+        reason = stop_reason(self._finish or "stop", called=self._calls.count > 0, refused=self._refused)
         delta = {"stop_reason": reason, "stop_sequence": None}
         _event(out, b"message_delta", b'"delta":%b,"usage":%b' % (_encode(delta), _encode(usage_to_messages(self._usage))))
         out.append(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
@@ -247,6 +260,7 @@ class ChatStreamToMessages:
         return None
 
     def _fail(self, fault: Fault, out: list[bytes]) -> None:
+        self.failed = fault
         error = fault_to_messages(fault)["error"]
         out.append(error_event(error["type"], error["message"]))
         self._over = True

@@ -16,6 +16,7 @@ from sluicegate.core.translate.message_to_completion import message_to_completio
 from sluicegate.core.translate.messages_stream_to_chat import MessagesStreamToChat
 from sluicegate.core.translate.reading import Json, decode, encode, flag, integer, items, mapping, number, text, word
 from sluicegate.core.translate.schemas import closed
+from sluicegate.core.translate.stream_to_message import message_of_stream
 from sluicegate.core.translate.tool_names import sent_name
 from sluicegate.core.translate.tools import choice_to_messages, to_tools
 
@@ -38,8 +39,18 @@ _DECLARED: Final[dict[str, str]] = {
     "prediction": "prediction",
 }
 """Fields that are always dropped, and what the client is told."""
-_NEUTRAL: Final[dict[str, Any]] = {"n": 1, "modalities": ["text"], "verbosity": "medium"}
-"""Values that ask for nothing."""
+_NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
+    "n": (1,),
+    "modalities": (["text"],),
+    "verbosity": ("medium",),
+    "frequency_penalty": (0,),
+    "presence_penalty": (0,),
+    "top_logprobs": (0,),
+    "logit_bias": ({},),
+    "metadata": ({},),
+    "prompt_cache_options": ({},),
+}
+"""Values that ask for nothing; beside null, false and empty lists in any place."""
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 
 
@@ -82,15 +93,18 @@ class ChatToMessages:
         """See `Translation`."""
         if status >= 400:
             return chat_error(status)
-        if content_type.partition(";")[0].strip().lower() == "text/event-stream":
+        streamed = content_type.partition(";")[0].strip().lower() == "text/event-stream"
+        if streamed and state.stream:
             return Answer(status, "text/event-stream; charset=utf-8", MessagesStreamToChat(state, id=id, now_s=now_s))
         translate = partial(message_to_completion, state=state, id=id, now_s=now_s)
-        return Answer(status, "application/json", Collect(translate))
+        if streamed:
+            return Answer(status, "application/json", Collect(lambda b: translate(message_of_stream(b))), whole=True)
+        return Answer(status, "application/json", Collect(translate), whole=True)
 
 
 def _unknown(asked: Json, losses: Losses) -> None:
     for key, value in asked.items():
-        if key in _CARRIED or value in (None, False, 0, [], {}) or (key in _NEUTRAL and value == _NEUTRAL[key]):
+        if key in _CARRIED or value is None or value is False or value == [] or value in _NEUTRAL.get(key, ()):
             continue
         if key in _DECLARED:
             losses.tell(_DECLARED[key])
@@ -182,3 +196,5 @@ def _sampling(asked: Json, model: str, out: Json, losses: Losses) -> None:
             losses.tell(key)
         else:
             out[key] = min(1, max(0, value))
+            if out[key] != value:
+                losses.tell(f"{key} over 1" if value > 1 else f"{key} under 0")

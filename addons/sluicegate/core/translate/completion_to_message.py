@@ -28,7 +28,9 @@ def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
     if state.thinking and (thought := said.reasoning_content or said.reasoning):
         content.append({"type": "thinking", "thinking": thought, "signature": ""})
     content += [{"type": "text", "text": text} for text in (said.content, said.refusal) if text]
-    calls = [_tool_use(call, n, state, id) for n, call in enumerate(said.tool_calls or ())]
+    called = said.tool_calls or ([Call(function=said.function_call)] if said.function_call else [])
+    calls = [_tool_use(call, n, state, id) for n, call in enumerate(called)]
+    _tell_apart(calls, id)
     message = {
         "id": message_id(chunk.id, id),
         "type": "message",
@@ -43,10 +45,13 @@ def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
 
 
 def completion_to_stream(body: bytes, state: State, *, id: str) -> bytes:
-    """The message as a stream, for a client that asked for one where the server did not heed it."""
-    stream = ChatStreamToMessages(state, id=id)
+    """The message as a stream, for a client that asked for one where the server did not heed it. Raises Malformed."""
+    stream = ChatStreamToMessages(state, id=id, whole=True)
     line = body.replace(b"\n", b" ").replace(b"\r", b" ")  # within JSON they can only be white space
-    return stream.feed(b"data: " + line + b"\n\n") + stream.end()
+    made = stream.feed(b"data: " + line + b"\n\n") + stream.end()
+    if stream.failed:
+        raise Malformed("", stream.failed.message)
+    return made
 
 
 def _tool_use(call: Call, number: int, state: State, id: str) -> Json:
@@ -59,3 +64,12 @@ def _tool_use(call: Call, number: int, state: State, id: str) -> Json:
         "name": state.tool_names.get(function.name, function.name),
         "input": tool_input(function.arguments or ""),
     }
+
+
+def _tell_apart(calls: list[Json], id: str) -> None:
+    """Some servers give all calls one id: a client could not say whose result it sends."""
+    seen: set[str] = set()
+    for number, call in enumerate(calls):
+        if call["id"] in seen:
+            call["id"] = call_id(f"call_{id}_{number}")
+        seen.add(call["id"])

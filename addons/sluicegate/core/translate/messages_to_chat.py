@@ -19,6 +19,7 @@ from sluicegate.core.translate.flavours import GENERIC, Flavour
 from sluicegate.core.translate.messages_to_chat_turns import chat_messages
 from sluicegate.core.translate.reading import Json, decode, encode, flag, integer, items, mapping, number, text, word
 from sluicegate.core.translate.schemas import closed, is_strict
+from sluicegate.core.translate.stream_to_message import chat_stream_to_message
 from sluicegate.core.translate.tool_names import sent_name
 from sluicegate.core.translate.tools import choice_to_chat, to_functions
 
@@ -86,11 +87,12 @@ class MessagesToChat:
         if status >= 400:
             return messages_error(status)
         kind = content_type.partition(";")[0].strip().lower()
-        if kind == "text/event-stream" or (state.stream and kind != "application/json"):
+        if state.stream and kind != "application/json":
             return Answer(status, _SSE, ChatStreamToMessages(state, id=id))
         if state.stream:
-            return Answer(status, _SSE, Collect(partial(completion_to_stream, state=state, id=id)))
-        return Answer(status, "application/json", Collect(partial(completion_to_message, state=state, id=id)))
+            return Answer(status, _SSE, Collect(partial(completion_to_stream, state=state, id=id)), whole=True)
+        read = chat_stream_to_message if kind == "text/event-stream" else completion_to_message
+        return Answer(status, "application/json", Collect(partial(read, state=state, id=id)), whole=True)
 
     def _sampling(self, asked: Json, model: str, losses: Losses) -> Json:
         out: Json = {}
@@ -151,7 +153,8 @@ class MessagesToChat:
 
 def _unknown(asked: Json, losses: Losses) -> None:
     for key, value in asked.items():
-        if key in _CARRIED or value in (None, False, [], {}) or (key in _NEUTRAL and value == _NEUTRAL[key]):
+        nothing = value is None or value is False or value in ([], {})
+        if key in _CARRIED or nothing or (key in _NEUTRAL and value == _NEUTRAL[key]):
             continue
         if key in _DECLARED:
             losses.tell(_DECLARED[key])

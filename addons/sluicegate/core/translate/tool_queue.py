@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from sluicegate.core.translate.chat_chunk import Call
+from sluicegate.core.translate.chat_chunk import Call, Function
 
 __all__ = ["Calls", "Speech", "Tool"]
 
@@ -30,7 +30,7 @@ class Speech:
 class Tool:
     """One call of a tool, as far as it is known."""
 
-    __slots__ = ("_checks", "blank", "id", "name", "pieces", "sent")
+    __slots__ = ("_checks", "blank", "id", "loose", "name", "pieces", "sent")
 
     def __init__(self, id: str) -> None:
         self.id = id
@@ -41,14 +41,19 @@ class Tool:
         """How many of them have gone out."""
         self.blank = True
         """No argument has come but whitespace."""
+        self.loose = True
+        """What has come of the arguments is no object: it is held back, and made one at the end."""
         self._checks = _MAX_CHECKS
 
     def add(self, piece: str) -> None:
         self.pieces.append(piece)
-        self.blank = self.blank and not piece.strip()
+        if self.blank and (begun := piece.lstrip()):
+            self.blank, self.loose = False, begun[0] != "{"
 
     def unsent(self) -> str:
-        """What has come since the last look."""
+        """What has come since the last look, and can go out."""
+        if self.loose:
+            return ""
         piece = "".join(self.pieces[self.sent :])
         self.sent = len(self.pieces)
         return piece
@@ -65,7 +70,7 @@ class Tool:
 
 
 class Calls:
-    """Which call a delta belongs to: servers repeat ids, leave out indexes, or give each call the index 0."""
+    """Which call a delta belongs to: servers repeat ids, leave ids or indexes out, or give each call the same ones."""
 
     __slots__ = ("_by_id", "_by_index", "_last", "count")
 
@@ -80,13 +85,15 @@ class Calls:
         tool = self._by_id.get(call.id) if call.id else None
         if tool is None:
             tool = self._last if call.index is None else self._by_index.get(call.index)
-            if tool is not None and call.id and tool.id:
-                tool = None  # another id: another call
+            if tool is not None and ((call.id and tool.id) or _begins_another(tool, call.function)):
+                tool = None  # another id, or another name: another call
+        elif call.index is not None and self._by_index.get(call.index) is not tool and _begins_another(tool, call.function):
+            tool = None  # one id for all calls
         new = tool is None
         if tool is None:
-            tool = Tool(call.id or "")
+            tool = Tool("" if call.id in self._by_id else call.id or "")
             self.count += 1
-        if call.id and not tool.id:
+        if call.id and not tool.id and call.id not in self._by_id:
             tool.id = call.id
         if call.id:
             self._by_id[call.id] = tool
@@ -94,3 +101,12 @@ class Calls:
             self._by_index[call.index] = tool
         self._last = tool
         return tool, new
+
+
+def _begins_another(tool: Tool, function: Function | None) -> bool:
+    """Whether a delta that names a function begins a call behind this one, and does not just name it once more."""
+    if function is None or not function.name or not tool.name:
+        return False
+    if function.name != tool.name:
+        return tool.blank or tool.whole()
+    return bool((function.arguments or "").strip()) and tool.whole()

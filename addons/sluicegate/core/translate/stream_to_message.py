@@ -1,0 +1,80 @@
+"""A stream as one message: for a client that asked for none, where the server streams all the same."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sluicegate.core.sse import SSEParser
+from sluicegate.core.translate.base import Malformed, State
+from sluicegate.core.translate.chat_chunk import tool_input
+from sluicegate.core.translate.chat_stream_to_messages import ChatStreamToMessages
+from sluicegate.core.translate.reading import Json, decode, encode
+
+__all__ = ["chat_stream_to_message", "message_of_stream"]
+
+_PIECES: Final = {
+    "text_delta": "text",
+    "thinking_delta": "thinking",
+    "signature_delta": "signature",
+    "input_json_delta": "partial_json",
+}
+"""The type of a delta → its member that goes on with the block's."""
+
+
+def chat_stream_to_message(body: bytes, state: State, *, id: str) -> bytes:
+    """A Chat Completions stream as a message of the Messages API. Raises Malformed where it is not whole."""
+    stream = ChatStreamToMessages(state, id=id)
+    return message_of_stream(stream.feed(body) + stream.end())
+
+
+def message_of_stream(stream: bytes) -> bytes:
+    """A Messages stream as the message that it tells. Raises Malformed where it is not whole, or ends in an error."""
+    made = _Message()
+    parser = SSEParser()
+    for event in parser.feed(stream):
+        try:
+            made.take(decode(event.data))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise Malformed("", "the provider's stream makes no sense") from None
+        if made.over:
+            return encode(made.message)
+    raise Malformed("", "the provider ended the stream before its answer was complete")
+
+
+class _Message:
+    def __init__(self) -> None:
+        self.message: Json = {}
+        self.over = False
+        self._block: Json = {}
+        self._pieces: dict[str, list[str]] = {}
+
+    def take(self, event: Json) -> None:
+        match event.get("type"):
+            case "message_start":
+                self.message = {**event["message"], "content": []}
+            case "content_block_start":
+                self._block, self._pieces = dict(event["content_block"]), {}
+            case "content_block_delta":
+                self._delta(event["delta"])
+            case "content_block_stop":
+                self.message["content"].append(self._whole_block())
+            case "message_delta":
+                self.message |= event["delta"]
+                self.message["usage"] = {**self.message.get("usage", {}), **event.get("usage", {})}
+            case "message_stop":
+                self.over = "content" in self.message
+            case "error":
+                raise Malformed("", f"the provider reported an error: {event['error']['message']}")
+
+    def _delta(self, delta: Json) -> None:
+        if key := _PIECES.get(delta["type"]):
+            self._pieces.setdefault(key, []).append(delta[key])
+
+    def _whole_block(self) -> Json:
+        block: dict[str, Any] = self._block
+        for key, pieces in self._pieces.items():
+            if key == "partial_json":
+                block["input"] = tool_input("".join(pieces))
+            else:
+                block[key] = block.get(key, "") + "".join(pieces)
+        return block
