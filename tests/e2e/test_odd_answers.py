@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gatekit import Gate, wait_until
+from gatekit import Gate, StartGate, wait_until
 from rawserver import (
     ASK,
     ASK_STREAM,
@@ -142,6 +143,25 @@ def test_a_connection_that_is_closed_too_early_is_called_that(gate: Gate, first:
     answer = ask(gate, first, answering(SSE_HEAD + chunk(FIRST_EVENTS), then="close"), stream=True)
     assert not answer.complete
     assert b"the upstream closed the connection before its answer was complete" in answer.body
+
+
+def test_a_refusal_whose_body_is_slow_is_no_failure(first: Upstream, start_gate: StartGate) -> None:
+    """A client that was pinged meanwhile is told of the 403; the request is not sent again."""
+    pinged = threading.Event()
+
+    def refuse_slowly(peer: Peer, _: Asked) -> None:
+        pinged.wait(10)
+        peer.send(b"HTTP/1.1 403 X\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{")
+        peer.wait_closed(10)
+
+    gate = start_gate(config=CONFIG.format(first=first.url, second=first.url) + "ping_s: 0.1\n", env=ENV)
+    first.say(refuse_slowly)
+    with Client(gate.port) as client:
+        client.send(post("/v1/messages", {**ASK_STREAM, "model": "one-1"}))
+        client.until(b"event: ping")
+        pinged.set()
+        assert b"HTTP 403" in client.rest()
+    assert len(first.requests) == 1
 
 
 # -- thinking that another model signed

@@ -480,7 +480,10 @@ class RetryingStream(GateStream):
         elif self.server_state == self.state_collect_failure:
             assert self.flow.response
             status = _status(x, self.flow.response)
-            yield from self._again("status", f"HTTP {status}, its body too slow", status)
+            if self._final:
+                yield from self._commit(False)
+            else:
+                yield from self._again("status", f"HTTP {status}, its body too slow", status)
         elif self.server_state in self._before_the_answer and self.attempting:
             yield from self._answer_timed_out(x)
 
