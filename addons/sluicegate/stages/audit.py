@@ -197,6 +197,14 @@ def _who(caller: Caller | None) -> dict[str, Any]:
 
 _NOBODY: dict[str, Any] = {"key_id": None, "key_name": None, "team": None, "user": None, "project": None, "tags": {}}
 _NONE = ResponseFacts()
+_TOKENS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "saved_tokens",
+)
 _SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "saved_usd", "duration_ms", "session")
 
 
@@ -212,7 +220,7 @@ def _replayed(head: Head) -> ResponseFacts:
 
 
 def _served(record: dict[str, Any]) -> dict[str, Any]:
-    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)  # those that were saved, too
+    tokens = sum(record[k] or 0 for k in _TOKENS)
     return {
         "label": record["cache"],
         "model": record["model_served"] or record["model"],
