@@ -33,6 +33,21 @@ class LeanHeaders(http.Headers):
         values = self.get_all(key)
         return ", ".join(values) if values else default
 
+    def __setitem__(self, key: str | bytes, value: str | bytes) -> None:
+        name = key if isinstance(key, bytes) else key.encode("utf-8", "surrogateescape")
+        said = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")
+        low, size = name.lower(), len(name)
+        fields, at = [], -1
+        for field in self.fields:
+            if len(field[0]) != size or field[0].lower() != low:
+                fields.append(field)
+            elif at < 0:
+                at = len(fields)
+                fields.append((field[0], said))
+        if at < 0:
+            fields.append((name, said))
+        self.fields = tuple(fields)
+
     def __contains__(self, key: object) -> bool:
         return isinstance(key, (str, bytes)) and bool(self.get_all(key))
 
