@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from gatekit import BIN, Gate, Simulator, clean_env, wait_until
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from sluicegate.cli import app
 from sluicegate.cli.table import age, money, rows, size
+from sluicegate.errors import StoreError
 from sluicegate.stores.cache.base import Entry, Head, Limits
 from sluicegate.stores.cache.sealing import Sealing
 from sluicegate.stores.cache.sqlite import SqliteCache
@@ -92,6 +94,23 @@ def test_the_recorded_bytes(folder: Path) -> None:
     environment = clean_env({"STATE": str(folder)})
     command = [str(BIN / "sluicegate"), "cache", "show", "ab", "--body", "--config", str(folder / "gate.yaml")]
     assert subprocess.run(command, env=environment, capture_output=True, timeout=60).stdout == ANSWER
+
+
+def test_what_a_provider_says_does_not_steer_the_terminal(folder: Path) -> None:
+    """Its model's name, its headers, its tools' names: shown without control characters."""
+
+    async def put() -> None:
+        store = SqliteCache(folder / "cache.sqlite", Limits())
+        evil = "\x1b[2J\x9b31m"
+        head = Head(f"m{evil}", headers=(("x-said", evil),), tools=(evil,), stop_reason=evil, snippet="s")
+        await store.put(Entry("ab".ljust(64, "0"), time.time(), time.time() + 3600, head, ANSWER))
+        await store.close()
+
+    asyncio.run(put())
+    for arguments in (["list"], ["show", "ab"]):
+        said = cache(folder, *arguments)
+        assert "m?[2J" in said
+        assert not {c for c in said if not c.isprintable() and c != "\n"}
 
 
 def test_encrypted_entries(folder: Path) -> None:
@@ -227,8 +246,16 @@ async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         await pilot.pause()
         assert isinstance(explorer.screen, Whole)
         assert "the answer" in explorer.screen.text
-        await pilot.press("escape", "d")
+        await pilot.press("d")
         await pilot.pause()
+        assert not isinstance(explorer.screen, Whole)  # what is shown is gone
+        assert explorer.table.row_count == 1
+        broken = AsyncMock(side_effect=StoreError("the disk is full"))
+        monkeypatch.setattr(SqliteCache, "delete", broken)
+        monkeypatch.setattr(SqliteCache, "get", broken)
+        await pilot.press("d", "enter")
+        await pilot.pause()
+        assert {n.message for n in explorer._notifications} == {"the disk is full"}
         assert explorer.table.row_count == 1
         await pilot.press("q")
     store = SqliteCache(folder / "cache.sqlite")

@@ -79,7 +79,7 @@ def line_of(entry: Listed) -> tuple[str, ...]:
         size(entry.size),
         tokens,
         cost,
-        model[:26],
+        printable(model[:26]),
     )
 
 
@@ -112,12 +112,13 @@ def described(one: Listed) -> str:
         **{k: v for k, v in head.items() if k not in ("headers", "timing")},
         **dict(one.head.headers),
     }
-    return rows([(str(k), str(v)) for k, v in known.items()]) + "\n"
+    return rows([(printable(str(k)), printable(str(v))) for k, v in known.items()]) + "\n"
 
 
-def printable(body: bytes) -> str:
+def printable(said: bytes | str) -> str:
     """Fit for a terminal: control characters that would steer it become question marks."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in body.decode("utf-8", "replace"))
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
 
 
 def read_entry(settings: Settings, key: str) -> Entry:

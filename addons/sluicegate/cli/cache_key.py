@@ -10,7 +10,7 @@ import typer
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import rows
-from sluicegate.core.cachekey import Asked, Bypass, KeyMaker, Rules, read_body, tenant_of
+from sluicegate.core.cachekey import Asked, Bypass, KeyMaker, Rules, read_body, speaks_to_api, tenant_of
 from sluicegate.core.cachekey.difference import first_difference
 from sluicegate.core.cachekey.normal import Strips, compile_strips, normalized
 from sluicegate.core.messages import read_request, session_of
@@ -57,6 +57,7 @@ def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, ru
         body,
         headers.get("anthropic-version", ""),
         [v for k, v in fields if k == "anthropic-beta"],
+        [f"{k}: {v}" for k, v in fields if speaks_to_api(k.encode()) and k not in ("anthropic-version", "anthropic-beta")],
         query,
         session_id=session_of(headers, facts),
     )

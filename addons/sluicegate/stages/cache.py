@@ -163,7 +163,7 @@ class Cache(Stage):
             x.label, x.outcome, x.own_error, x.error = "REFUSED", "refused", True, _NOT_CACHED
             x.answer = native_response(504, _NOT_CACHED, exchange_id=x.id, fields=[(b"x-should-retry", b"false")])
             return None
-        if wishes.look and self.settings.cache.coalesce:
+        if wishes.look and self.settings.cache.coalesce and self.shelf.on:
             flight, leads = self.flights.join(fields.exact, x, self._names(x))
             if not leads:
                 return self._follow(x, fields, flight)
@@ -172,8 +172,8 @@ class Cache(Stage):
             x.label = "MISS"
         else:
             x.label, fields.store = "BYPASS", False
-        if fields.store:
-            x.request.headers["accept-encoding"] = "identity"  # what is kept must do for every client
+        if fields.store or fields.flight:
+            x.request.headers["accept-encoding"] = "identity"  # what is kept or shared must do for every client
         inject(x, fields.plan)
         return None
 

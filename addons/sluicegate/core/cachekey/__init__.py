@@ -4,9 +4,9 @@
     normalized  without what differs between two identical runs of a client (normal.py)
     suffix      normalized, and of the messages the last few only
 
-Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, `anthropic-version`,
-`anthropic-beta`, and the host where no route decides on it. Parts are hashed with their lengths, so that no text can move
-from one part to the next.
+Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, the headers that speak
+to a provider's API (`anthropic-version`, a guardrail of Bedrock's), and the host where no route decides on it. Parts are
+hashed with their lengths, so that no text can move from one part to the next.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import msgspec
 from sluicegate.core.cachekey.normal import NO_STRIPS, Strips, normalized
 from sluicegate.core.cachekey.stateful import why_stateful
 
-__all__ = ["Asked", "Bypass", "KeyMaker", "Keys", "Rules", "Tier", "read_body", "tenant_of"]
+__all__ = ["Asked", "Bypass", "KeyMaker", "Keys", "Rules", "Tier", "read_body", "speaks_to_api", "tenant_of"]
 
 Tier = Literal["exact", "normalized", "suffix"]
 
@@ -56,6 +56,8 @@ class Asked:
     """The anthropic-version header."""
     betas: Sequence[str] = ()
     """The anthropic-beta headers, each of which may list several flags."""
+    more: Sequence[str] = ()
+    """Other headers that speak to a provider's API (`speaks_to_api`), as `name: value`, names in lower case."""
     query: str = ""
     origin: str = ""
     """Where it goes by itself; empty where routes decide by the model."""
@@ -107,6 +109,7 @@ class KeyMaker:
             self._same(asked.body),
             asked.version,
             tuple(asked.betas),
+            tuple(asked.more),
             asked.query,
             asked.origin,
             asked.session_id,
@@ -137,7 +140,8 @@ def _exact(asked: Asked) -> str:
 
 
 def _common(asked: Asked, flags: str) -> tuple[bytes, ...]:
-    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, asked.query, asked.origin)))
+    more = "\n".join(sorted(asked.more))
+    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, more, asked.query, asked.origin)))
 
 
 def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Tier, str]]:
@@ -148,6 +152,14 @@ def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Ti
         tail = {**plain, "messages": messages[-rules.suffix_messages :]}
         found.append(("suffix", _digest(b"suffix", *common, msgspec.json.encode(tail))))
     return found
+
+
+_APIS: Final = (b"anthropic-", b"x-amzn-bedrock-", b"openai-")
+
+
+def speaks_to_api(name: bytes) -> bool:
+    """Whether a header (in lower case) may change what a provider answers: their lists are open."""
+    return name.startswith(_APIS)
 
 
 def tenant_of(scope: str | None, presented: Sequence[tuple[bytes, bytes]]) -> bytes:

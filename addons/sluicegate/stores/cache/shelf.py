@@ -109,6 +109,11 @@ class Shelf:
         return None
 
     @property
+    def on(self) -> bool:
+        """Not switched off, as far as we know."""
+        return self._on
+
+    @property
     def usable(self) -> bool:
         """Switched on, as far as we know, and not down."""
         return self._on and not self.down
