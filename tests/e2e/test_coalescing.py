@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from gatekit import BIN, Answer, Gate, Simulator, StartGate, request, wait_until
-from rawserver import MESSAGE, Asked, Client, Peer, Upstream, post, reply
+from rawserver import MESSAGE, Asked, Client, Peer, Upstream, Web, post, reply
 
 CONFIG = """
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}
@@ -239,3 +239,45 @@ def test_an_encoded_answer_is_decoded_for_those_who_follow(tmp_path: Path, state
         coded = answer.headers.get("content-encoding") == "gzip"
         assert json.loads(gzip.decompress(answer.body) if coded else answer.body) == MESSAGE
     assert [a.headers["x-sluicegate-cache"] for a in answers].count("HIT-COALESCED") == 2
+
+
+def _together(gate: Gate, upstream: Upstream, count: int, answer: bytes) -> list[Answer]:
+    """So many requests at a time; the answer comes when all of them wait for it."""
+    begin = threading.Event()
+
+    def behave(peer: Peer, _: Asked) -> None:
+        begin.wait(30)
+        peer.send(reply(body=answer))
+
+    upstream.say(behave)
+    with ThreadPoolExecutor(count) as pool:
+        asked = [pool.submit(ask, gate, stream=False) for _ in range(count)]
+        wait_until(lambda: gate.get("/stats").json()["run"]["active"] == count, "all of them to wait")
+        begin.set()
+        return [a.result() for a in asked]
+
+
+def test_who_looks_at_flows_sees_what_followers_got(tmp_path: Path) -> None:
+    """In mitmweb the flows of leader, followers and hits have the answer's body."""
+    with Upstream() as upstream, Gate(tmp_path, upstream=upstream.url, config=CONFIG, program="mitmweb") as gate:
+        answers = _together(gate, upstream, 3, json.dumps(MESSAGE).encode())
+        assert {a.body for a in answers} == {json.dumps(MESSAGE).encode()}
+        web = Web(gate.web_port)
+        flows = [f for f in web.call("GET", "/flows").json() if f["request"]["path"] == "/v1/messages"]
+        shown = [web.call("GET", f"/flows/{f['id']}/response/content.data").body for f in flows]
+        assert shown == [json.dumps(MESSAGE).encode()] * 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell its memory so")
+def test_nobody_keeps_what_nobody_looks_at(tmp_path: Path) -> None:
+    """Many followers of a large answer: the gate does not hold a copy for each of them."""
+
+    def most_mb(gate: Gate) -> int:
+        status = Path(f"/proc/{gate.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+    long = json.dumps({**MESSAGE, "content": [{"type": "text", "text": "x" * 6_000_000}]}).encode()
+    with Upstream() as upstream, Gate(tmp_path, upstream=upstream.url, config=CONFIG) as gate:
+        before = most_mb(gate)
+        assert {a.body for a in _together(gate, upstream, 60, long)} == {long}
+        assert most_mb(gate) - before < 200

@@ -184,7 +184,6 @@ class Cache(Stage):
         if boarded:
             x.answer, x.source = boarded
             fields.boarded = x.source
-            x.kept = KeptBody()
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -195,8 +194,6 @@ class Cache(Stage):
         if x.outcome == "refused":
             x.label = "REFUSED"
         response.headers[HEADER] = x.label
-        if fields.following and x.kept:
-            x.taps.observe(x.kept.add, name="kept body", fate="aside")
         if fields.flight and x.answer is None:
             fields.flight.begin(response)
             x.taps.observe(fields.flight.write, name="flight", fate="aside")
