@@ -162,6 +162,17 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
         yield gate
 
 
+def test_a_difference_does_not_steer_the_terminal(folder: Path) -> None:
+    """Texts of requests are shown without control characters, those that turn the writing round included."""
+    for name, text in (("a", "hi"), ("b", "hi \u202e\x9b31m")):
+        (folder / name).write_text(json.dumps({"messages": [{"role": "user", "content": text}], "\u202ek": text}))
+    said = cache(folder, "key", "--diff", str(folder / "a"), str(folder / "b"), code=1)
+    assert "hi ??31m" in said
+    for name, inner in (("a", "1"), ("b", "2")):
+        (folder / name).write_text('{"x":' + "[" * 900 + inner + "]" * 900 + "}")
+    assert "nested too deeply" in cache(folder, "key", "--diff", str(folder / "a"), str(folder / "b"), code=2)
+
+
 def test_stats(gate: Gate) -> None:
     """The running gate is found by itself; tables in 80 columns; what was saved in this run and of all time."""
     said = run(gate.state_dir, "stats")
@@ -201,7 +212,7 @@ def test_monitor(gate: Gate) -> None:
         gate.post("/v1/messages", body, {"x-api-key": "k"})
         return watching.poll() is not None
 
-    wait_until(served, "the monitor to have seen a call")
+    wait_until(served, "the monitor to have seen a call", timeout_s=60)
     assert watching.stdout
     line = watching.stdout.read()
     assert "HIT" in line
@@ -261,6 +272,11 @@ async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = SqliteCache(folder / "cache.sqlite")
     assert len(await store.listing()) == 1
     await store.close()
+
+
+def test_explore_without_a_terminal(folder: Path) -> None:
+    """In a pipe it ends at once, and says what does without."""
+    assert "needs a terminal; `sluicegate cache list`" in cache(folder, "explore", code=2)
 
 
 def test_tables() -> None:

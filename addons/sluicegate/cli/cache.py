@@ -15,7 +15,7 @@ import typer
 from sluicegate.cli.cache_key import key
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
-from sluicegate.cli.table import age, money, rows, size
+from sluicegate.cli.table import age, money, printable, rows, size
 from sluicegate.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
@@ -115,12 +115,6 @@ def described(one: Listed) -> str:
     return rows([(printable(str(k)), printable(str(v))) for k, v in known.items()]) + "\n"
 
 
-def printable(said: bytes | str) -> str:
-    """Fit for a terminal: control characters that would steer it become question marks."""
-    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)
-
-
 def read_entry(settings: Settings, key: str) -> Entry:
     """An entry with its body, decrypted where need be."""
     own = settings.cache
@@ -186,6 +180,8 @@ def explore(config: ConfigOption = None) -> None:
         from sluicegate.cli.explore import Explorer
     except ImportError:
         fail("explore needs the textual package: pip install 'sluicegate[tui]'")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        fail("explore needs a terminal; `sluicegate cache list` and `show` do not")
     Explorer(read_settings(config)).run()
 
 

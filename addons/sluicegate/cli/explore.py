@@ -11,7 +11,8 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
-from sluicegate.cli.cache import HEADINGS, described, line_of, printable
+from sluicegate.cli.cache import HEADINGS, described, line_of
+from sluicegate.cli.table import printable
 from sluicegate.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
