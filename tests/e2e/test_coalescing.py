@@ -132,13 +132,13 @@ def test_the_last_who_leaves_ends_the_call(gate: Gate, fresh: Simulator) -> None
 
 def test_a_failure_is_everybody_s(gate: Gate, fresh: Simulator) -> None:
     """The provider's error goes to all who asked, without a call for each; a stream that breaks, breaks for all."""
-    fresh.script([{"status": 400, "first_byte_ms": 600}])
+    fresh.script([{"status": 400, "first_byte_ms": 3000}])
     with ThreadPoolExecutor(8) as pool:
         answers = [a.result() for a in [pool.submit(ask, gate, stream=False) for _ in range(8)]]
     assert {a.status for a in answers} == {400}
     assert len(fresh.calls()) == 1
     fresh.clear()
-    fresh.script([{"fault": "reset", "at": 4, "first_byte_ms": 100}])
+    fresh.script([{"fault": "reset", "at": 4, "first_byte_ms": 1500}])
     with Client(gate.port) as leader, Client(gate.port) as follower:
         leader.send(post("/v1/messages", BODY, {"x-api-key": "k"}))
         fresh.calls(count=1)
