@@ -333,7 +333,7 @@ class Chain:
             if not (x.release and x.release.upgrade):
                 x.outcome, x.abort = "failed", "the upstream switched protocols unasked"
             return
-        if self.keeps_bodies and x.answer is None:
+        if self.keeps_bodies and not x.kept and (x.answer is None or x.source):
             x.kept = KeptBody()
             x.taps.observe(x.kept.add, name="kept body", fate="aside")
         if not self.onion.answer(x):

@@ -12,7 +12,8 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
-from mitmproxy import addonmanager, ctx, exceptions, flow, hooks, options, optmanager
+from mitmproxy import addonmanager, ctx, exceptions, flow, hooks, http, options, optmanager
+from mitmproxy.addons import maplocal, onboarding
 
 __all__ = ["adopt_dispatch"]
 
@@ -47,7 +48,7 @@ class CachedAddonManager(addonmanager.AddonManager):
         self._calls.clear()
 
     def _look_up(self, event: hooks.Hook) -> tuple[Call, ...]:
-        found = tuple(f for addon in self.chain for _, f in self._iter_hooks(addon, event))
+        found = tuple(_cheaper(owner, f) for addon in self.chain for owner, f in self._iter_hooks(addon, event))
         self._calls[event.name] = found
         return found
 
@@ -60,10 +61,32 @@ class CachedAddonManager(addonmanager.AddonManager):
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         data = event.args()[0]
-        if (rest := self._dispatch(event, data)) is not None:
+        if begun := event.__dict__.pop(_BEGUN, None):
+            rest = begun[0]
+        elif isinstance(data, flow.Flow):
+            rest = self._with_update(event, data)
+        else:
+            rest = self._dispatch(event, data)
+        if rest is not None:
             await rest
-        if isinstance(data, flow.Flow) and (rest := self._dispatch(_UPDATE, [data])) is not None:
-            await rest
+
+    def ran(self, event: hooks.Hook) -> bool:
+        """Run a flow's hooks where we stand, as far as they need not wait. False: `handle_lifecycle` has more to do."""
+        (data,) = event.args()
+        rest = self._with_update(event, data)
+        if rest is None and not data.intercepted:
+            return True
+        event.__dict__[_BEGUN] = (rest,)
+        return False
+
+    def _with_update(self, event: hooks.Hook, data: flow.Flow) -> Awaitable[None] | None:
+        rest = self._dispatch(event, data)
+        return self._dispatch(_UPDATE, [data]) if rest is None else self._then_update(rest, data)
+
+    async def _then_update(self, rest: Awaitable[None], data: flow.Flow) -> None:
+        await rest
+        if (more := self._dispatch(_UPDATE, [data])) is not None:
+            await more
 
     def _dispatch(self, event: hooks.Hook, data: Any) -> Awaitable[None] | None:
         """Run the hooks; an awaitable for the rest of them where one is async."""
@@ -107,6 +130,28 @@ def _report(e: Exception) -> None:
 
 _RARE: Final = frozenset({"running", "configure", "load", "done"})
 _UPDATE: Final = hooks.UpdateHook([])
+_BEGUN: Final = "_sluicegate_begun"
+
+
+def _cheaper(addon: Any, call: Call) -> Call:
+    """An addon's hook, asked only where it has something to do: two of mitmproxy's put every URL together to find out."""
+    if type(addon) is maplocal.MapLocal and call == addon.request:
+        return lambda data: call(data) if addon.replacements else None
+    if type(addon) is onboarding.Onboarding and call == addon.request:
+        return lambda data: call(data) if _may_ask_for(addon.host, data) else None
+    return call
+
+
+def _may_ask_for(host: str, data: http.HTTPFlow) -> bool:
+    """Whether a request may be for this host, by any of its names for it; where in doubt, it may."""
+    d = data.request.data
+    name = host.encode("ascii", "ignore")
+    return (
+        not host.isascii()
+        or host == d.host
+        or name in d.authority
+        or any(name in value for field, value in d.headers.fields if len(field) == 4 and field.lower() == b"host")
+    )
 
 
 class PlainOptions(options.Options):

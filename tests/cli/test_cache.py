@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from gatekit import BIN, Gate, Simulator, clean_env, wait_until
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 
 from sluicegate.cli import app
 from sluicegate.cli.table import age, money, rows, size
+from sluicegate.errors import StoreError
 from sluicegate.stores.cache.base import Entry, Head, Limits
 from sluicegate.stores.cache.sealing import Sealing
 from sluicegate.stores.cache.sqlite import SqliteCache
@@ -94,6 +96,23 @@ def test_the_recorded_bytes(folder: Path) -> None:
     assert subprocess.run(command, env=environment, capture_output=True, timeout=60).stdout == ANSWER
 
 
+def test_what_a_provider_says_does_not_steer_the_terminal(folder: Path) -> None:
+    """Its model's name, its headers, its tools' names: shown without control characters."""
+
+    async def put() -> None:
+        store = SqliteCache(folder / "cache.sqlite", Limits())
+        evil = "\x1b[2J\x9b31m"
+        head = Head(f"m{evil}", headers=(("x-said", evil),), tools=(evil,), stop_reason=evil, snippet="s")
+        await store.put(Entry("ab".ljust(64, "0"), time.time(), time.time() + 3600, head, ANSWER))
+        await store.close()
+
+    asyncio.run(put())
+    for arguments in (["list"], ["show", "ab"]):
+        said = cache(folder, *arguments)
+        assert "m?[2J" in said
+        assert not {c for c in said if not c.isprintable() and c != "\n"}
+
+
 def test_encrypted_entries(folder: Path) -> None:
     """With the configuration's key they are shown; without it the command says so."""
     keep(folder, "ab", sealing=Sealing("s3cret"))
@@ -143,6 +162,17 @@ def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
         yield gate
 
 
+def test_a_difference_does_not_steer_the_terminal(folder: Path) -> None:
+    """Texts of requests are shown without control characters, those that turn the writing round included."""
+    for name, text in (("a", "hi"), ("b", "hi \u202e\x9b31m")):
+        (folder / name).write_text(json.dumps({"messages": [{"role": "user", "content": text}], "\u202ek": text}))
+    said = cache(folder, "key", "--diff", str(folder / "a"), str(folder / "b"), code=1)
+    assert "hi ??31m" in said
+    for name, inner in (("a", "1"), ("b", "2")):
+        (folder / name).write_text('{"x":' + "[" * 900 + inner + "]" * 900 + "}")
+    assert "nested too deeply" in cache(folder, "key", "--diff", str(folder / "a"), str(folder / "b"), code=2)
+
+
 def test_stats(gate: Gate) -> None:
     """The running gate is found by itself; tables in 80 columns; what was saved in this run and of all time."""
     said = run(gate.state_dir, "stats")
@@ -182,7 +212,7 @@ def test_monitor(gate: Gate) -> None:
         gate.post("/v1/messages", body, {"x-api-key": "k"})
         return watching.poll() is not None
 
-    wait_until(served, "the monitor to have seen a call")
+    wait_until(served, "the monitor to have seen a call", timeout_s=60)
     assert watching.stdout
     line = watching.stdout.read()
     assert "HIT" in line
@@ -227,13 +257,26 @@ async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         await pilot.pause()
         assert isinstance(explorer.screen, Whole)
         assert "the answer" in explorer.screen.text
-        await pilot.press("escape", "d")
+        await pilot.press("d")
         await pilot.pause()
+        assert not isinstance(explorer.screen, Whole)  # what is shown is gone
+        assert explorer.table.row_count == 1
+        broken = AsyncMock(side_effect=StoreError("the disk is full"))
+        monkeypatch.setattr(SqliteCache, "delete", broken)
+        monkeypatch.setattr(SqliteCache, "get", broken)
+        await pilot.press("d", "enter")
+        await pilot.pause()
+        assert {n.message for n in explorer._notifications} == {"the disk is full"}
         assert explorer.table.row_count == 1
         await pilot.press("q")
     store = SqliteCache(folder / "cache.sqlite")
     assert len(await store.listing()) == 1
     await store.close()
+
+
+def test_explore_without_a_terminal(folder: Path) -> None:
+    """In a pipe it ends at once, and says what does without."""
+    assert "needs a terminal; `sluicegate cache list`" in cache(folder, "explore", code=2)
 
 
 def test_tables() -> None:

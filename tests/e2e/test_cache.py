@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from gatekit import BIN, Answer, Gate, Simulator, StartGate, clean_env, request, wait_until
-from rawserver import LAST_CHUNK, Asked, Client, Peer, Upstream, chunk, head
+from rawserver import LAST_CHUNK, Asked, Client, Peer, Upstream, chunk, head, reply
 from recorded import Recording, recordings
 from rediskit import redis_server
 
@@ -86,6 +86,23 @@ def test_every_recording_is_replayed_byte_for_byte(caching: Gate, upstream: Upst
         assert fields["x-sluicegate-cache"] == expected
         assert (got.status, got.body) == (200, recording.body)
         assert fields["content-type"] == recording.headers["content-type"]
+    assert len(upstream.requests) == 1
+
+
+def test_requests_that_come_in_one_piece_are_answered_one_by_one(caching: Gate, upstream: Upstream) -> None:
+    """However many stand in one segment: each gets its answer, in order; what follows them on the connection, too."""
+    upstream.forget()
+    answer = {"type": "message", "model": ASK["model"], "stop_reason": "end_turn", "usage": {"input_tokens": 1}}
+    said = json.dumps(answer).encode()
+    upstream.say(lambda peer, _: peer.send(reply(200, said, {"content-type": "application/json"})))
+    body = json.dumps({**ASK, "messages": [{"role": "user", "content": "again and again"}]}).encode()
+    asked = head("POST", "/v1/messages", {"content-length": str(len(body)), **KEY}) + body
+    with Client(caching.port) as client:
+        for count in (1, 400, 1):
+            client.send(asked * count)
+            for _ in range(count):
+                got = client.answer()
+                assert (got.status, got.body) == (200, said)
     assert len(upstream.requests) == 1
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from gatekit import Answer, Gate, Simulator, StartGate, request, wait_until
-from rawserver import Client, post
+from gatekit import BIN, Answer, Gate, Simulator, StartGate, request, wait_until
+from rawserver import MESSAGE, Asked, Client, Peer, Upstream, Web, post, reply
 
 CONFIG = """
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}
@@ -204,6 +208,20 @@ def test_it_can_be_turned_off(start_gate: StartGate, simulator: Simulator) -> No
     assert len(simulator.calls()) == 3
 
 
+def test_off_at_run_time_is_off(gate: Gate, fresh: Simulator) -> None:
+    """`sluicegate cache off`: from then on each makes its own call, too."""
+    environment = gate.environment()
+    command = [str(BIN / "sluicegate"), "cache", "off", "--config", str(gate.config_file)]
+    subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
+    wait_until(lambda: ask(gate).headers["x-sluicegate-cache"] == "BYPASS", "the cache to be off")
+    fresh.clear()
+    fresh.script([{"first_byte_ms": 500, "times": 3}])
+    with ThreadPoolExecutor(3) as pool:
+        answers = list(pool.map(lambda _: ask(gate), range(3)))
+    assert [a.headers["x-sluicegate-cache"] for a in answers] == ["BYPASS"] * 3
+    assert len(fresh.calls()) == 3
+
+
 def test_each_restores_its_own_secrets(start_gate: StartGate, simulator: Simulator) -> None:
     """Two requests that differ in their secrets only are the same call; each client gets its own secret back."""
     config = CONFIG + "scrub: {mode: pseudonymize}\n"
@@ -231,3 +249,74 @@ def test_each_restores_its_own_secrets(start_gate: StartGate, simulator: Simulat
         for a in answers
     ]
     assert texts == [f"you said {secret}" for secret in secrets]
+
+
+@pytest.mark.parametrize("state", ["on", "down"])
+def test_an_encoded_answer_is_decoded_for_those_who_follow(tmp_path: Path, state: str) -> None:
+    """A provider that encodes what nobody asked it to, or a store that is down: followers can read what they get."""
+    begin = threading.Event()
+
+    def behave(peer: Peer, _: Asked) -> None:
+        begin.wait(30)
+        said = gzip.compress(json.dumps(MESSAGE).encode())
+        peer.send(reply(body=said, headers={"content-encoding": "gzip"}))
+
+    store = "redis://127.0.0.1:1" if state == "down" else "sqlite"
+    with Upstream() as upstream, Gate(tmp_path, upstream=upstream.url, config=f"{CONFIG}store: {store}\n") as gate:
+        upstream.say(behave)
+
+        def ask_plainly(_: int) -> Answer:
+            return request("POST", f"{gate.url}/v1/messages", body={**BODY, "stream": False}, headers={"x-api-key": "k"})
+
+        with ThreadPoolExecutor(3) as pool:
+            asked = [pool.submit(ask_plainly, n) for n in range(3)]
+            wait_until(lambda: gate.get("/stats").json()["run"]["active"] == 3, "all three to wait")
+            begin.set()
+            answers = [a.result() for a in asked]
+        assert len(upstream.requests) == 1
+    for answer in answers:
+        coded = answer.headers.get("content-encoding") == "gzip"
+        assert json.loads(gzip.decompress(answer.body) if coded else answer.body) == MESSAGE
+    assert [a.headers["x-sluicegate-cache"] for a in answers].count("HIT-COALESCED") == 2
+
+
+def _together(gate: Gate, upstream: Upstream, count: int, answer: bytes) -> list[Answer]:
+    """So many requests at a time; the answer comes when all of them wait for it."""
+    begin = threading.Event()
+
+    def behave(peer: Peer, _: Asked) -> None:
+        begin.wait(30)
+        peer.send(reply(body=answer))
+
+    upstream.say(behave)
+    with ThreadPoolExecutor(count) as pool:
+        asked = [pool.submit(ask, gate, stream=False) for _ in range(count)]
+        wait_until(lambda: gate.get("/stats").json()["run"]["active"] == count, "all of them to wait")
+        begin.set()
+        return [a.result() for a in asked]
+
+
+def test_who_looks_at_flows_sees_what_followers_got(tmp_path: Path) -> None:
+    """In mitmweb the flows of leader, followers and hits have the answer's body."""
+    with Upstream() as upstream, Gate(tmp_path, upstream=upstream.url, config=CONFIG, program="mitmweb") as gate:
+        answers = _together(gate, upstream, 3, json.dumps(MESSAGE).encode())
+        assert {a.body for a in answers} == {json.dumps(MESSAGE).encode()}
+        web = Web(gate.web_port)
+        flows = [f for f in web.call("GET", "/flows").json() if f["request"]["path"] == "/v1/messages"]
+        shown = [web.call("GET", f"/flows/{f['id']}/response/content.data").body for f in flows]
+        assert shown == [json.dumps(MESSAGE).encode()] * 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system does not tell its memory so")
+def test_nobody_keeps_what_nobody_looks_at(tmp_path: Path) -> None:
+    """Many followers of a large answer: the gate does not hold a copy for each of them."""
+
+    def most_mb(gate: Gate) -> int:
+        status = Path(f"/proc/{gate.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) // 1024
+
+    long = json.dumps({**MESSAGE, "content": [{"type": "text", "text": "x" * 6_000_000}]}).encode()
+    with Upstream() as upstream, Gate(tmp_path, upstream=upstream.url, config=CONFIG) as gate:
+        before = most_mb(gate)
+        assert {a.body for a in _together(gate, upstream, 60, long)} == {long}
+        assert most_mb(gate) - before < 200

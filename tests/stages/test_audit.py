@@ -184,7 +184,7 @@ def record(**fields: Any) -> dict[str, Any]:
 )
 def test_the_format_of_lines(fields: dict[str, Any], line: str) -> None:
     """Exact; one line whatever is in it."""
-    assert line_of(None, "info", record(**fields)) == line.encode() + b"\n"
+    assert line_of(record(**fields)) == line.encode() + b"\n"
 
 
 async def test_hostile_text_is_written_all_the_same() -> None:

@@ -15,7 +15,7 @@ import typer
 from sluicegate.cli.cache_key import key
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
-from sluicegate.cli.table import age, money, rows, size
+from sluicegate.cli.table import age, money, printable, rows, size
 from sluicegate.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
@@ -79,7 +79,7 @@ def line_of(entry: Listed) -> tuple[str, ...]:
         size(entry.size),
         tokens,
         cost,
-        model[:26],
+        printable(model[:26]),
     )
 
 
@@ -112,12 +112,7 @@ def described(one: Listed) -> str:
         **{k: v for k, v in head.items() if k not in ("headers", "timing")},
         **dict(one.head.headers),
     }
-    return rows([(str(k), str(v)) for k, v in known.items()]) + "\n"
-
-
-def printable(body: bytes) -> str:
-    """Fit for a terminal: control characters that would steer it become question marks."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in body.decode("utf-8", "replace"))
+    return rows([(printable(str(k)), printable(str(v))) for k, v in known.items()]) + "\n"
 
 
 def read_entry(settings: Settings, key: str) -> Entry:
@@ -185,6 +180,8 @@ def explore(config: ConfigOption = None) -> None:
         from sluicegate.cli.explore import Explorer
     except ImportError:
         fail("explore needs the textual package: pip install 'sluicegate[tui]'")
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        fail("explore needs a terminal; `sluicegate cache list` and `show` do not")
     Explorer(read_settings(config)).run()
 
 

@@ -9,8 +9,8 @@ import typer
 
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
-from sluicegate.cli.table import rows
-from sluicegate.core.cachekey import Asked, Bypass, KeyMaker, Rules, read_body, tenant_of
+from sluicegate.cli.table import printable, rows
+from sluicegate.core.cachekey import Asked, Bypass, KeyMaker, Rules, read_body, speaks_to_api, tenant_of
 from sluicegate.core.cachekey.difference import first_difference
 from sluicegate.core.cachekey.normal import Strips, compile_strips, normalized
 from sluicegate.core.messages import read_request, session_of
@@ -36,12 +36,15 @@ def key(
             fail("--diff compares two files")
         exact = settings.cache.mode == "exact"
         left, right = (_plain(body, exact, strips) for body in bodies)
-        found = first_difference(left, right)
+        try:
+            found = first_difference(left, right)
+        except RecursionError:
+            fail("the files are nested too deeply to be compared")
         if found is None:
             same = "byte for byte" if bodies[0] == bodies[1] else "as the cache sees them"
             typer.echo(f"the same, {same}" if not exact or bodies[0] == bodies[1] else "they differ in white space alone")
             raise typer.Exit(0 if not exact or bodies[0] == bodies[1] else 1)
-        typer.echo(f"{found.path}\n  {files[0]}: {found.left}\n  {files[1]}: {found.right}")
+        typer.echo(printable(f"{found.path}\n  {files[0]}: {found.left}\n  {files[1]}: {found.right}"))
         raise typer.Exit(1)
     fields = [(k.strip().lower(), v.strip()) for k, _, v in (h.partition(":") for h in header or ())]
     for file, body in zip(files, bodies, strict=True):
@@ -57,6 +60,7 @@ def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, ru
         body,
         headers.get("anthropic-version", ""),
         [v for k, v in fields if k == "anthropic-beta"],
+        [f"{k}: {v}" for k, v in fields if speaks_to_api(k.encode()) and k not in ("anthropic-version", "anthropic-beta")],
         query,
         session_id=session_of(headers, facts),
     )

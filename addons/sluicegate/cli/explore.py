@@ -11,9 +11,11 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
-from sluicegate.cli.cache import HEADINGS, described, line_of, printable
+from sluicegate.cli.cache import HEADINGS, described, line_of
+from sluicegate.cli.table import printable
 from sluicegate.errors import StoreError
 from sluicegate.settings import Settings
+from sluicegate.settings.secret import SecretError
 from sluicegate.stores.cache import open_cache, place_of
 from sluicegate.stores.cache.base import CacheStore, Limits, Listed
 from sluicegate.stores.cache.sealing import Sealing
@@ -105,14 +107,24 @@ class Explorer(App[None]):
         if not (one := self._chosen()):
             return
         own = self.settings.cache
-        found = await self.store.get(one.key)
-        sealing = Sealing(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
+        try:
+            found = await self.store.get(one.key)
+            sealing = Sealing(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
+        except (StoreError, SecretError) as e:
+            self.notify(str(e), severity="error", markup=False)
+            return
         entry = sealing.open(found) if found else None
         body = printable(entry.body[:_MAX_SHOWN]) if entry else "(gone, or encrypted with another key)"
         await self.push_screen(Whole(f"{described(one)}\n{body}"))
 
     async def action_delete(self) -> None:
         if one := self._chosen():
-            await self.store.delete(one.key)
+            try:
+                await self.store.delete(one.key)
+            except StoreError as e:
+                self.notify(str(e), severity="error", markup=False)
+                return
+            if isinstance(self.screen, Whole):
+                self.pop_screen()
             self.entries.pop(one.key, None)
             self.table.remove_row(one.key)

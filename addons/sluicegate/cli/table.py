@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["age", "money", "rows", "size"]
+__all__ = ["age", "money", "printable", "rows", "size"]
 
 
 def rows(table: Sequence[Sequence[str]], right: str = "", gap: str = "  ") -> str:
@@ -35,3 +35,9 @@ def age(seconds: float) -> str:
         if seconds >= length:
             return f"{seconds // length:.0f}{unit}"
     return f"{max(0, seconds):.0f}s"
+
+
+def printable(said: bytes | str) -> str:
+    """Fit for a terminal: control characters that would steer it become question marks."""
+    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+    return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

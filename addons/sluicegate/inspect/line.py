@@ -7,8 +7,8 @@ from typing import Any
 __all__ = ["line_of"]
 
 
-def line_of(_logger: object, _method: str, record: dict[str, Any]) -> bytes:
-    """A structlog renderer: label, model (or method and path), status, tokens, cost, duration, what went wrong."""
+def line_of(record: dict[str, Any]) -> bytes:
+    """In this order: label, model (or method and path), status, tokens, cost, duration, what went wrong."""
     label = record["cache"] or ("MISS" if record["outcome"] == "ok" else str(record["outcome"]).upper())
     what = record["model_served"] or record["model"] or f"{record['method']} {record['path']}"
     parts = [label, what, str(record["status"] or "-")]

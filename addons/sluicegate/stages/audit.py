@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import msgspec
-import structlog
 
 from sluicegate.core.identity import Caller
 from sluicegate.core.messages import ANSWERS
@@ -53,14 +52,8 @@ class Audit(Stage):
         super().__init__(settings, services)
         self.prices = services.prices_for(settings)
         self.sink: Sink | None = services.sinks.get(settings.audit.log)
-        self.log = self._logger()
+        self.line = line_of if settings.audit.format == "line" else _json
         self.failing = False
-
-    def _logger(self) -> Any:
-        render: Any = line_of if self.settings.audit.format == "line" else _json
-        return structlog.wrap_logger(
-            cast("Any", self.sink), processors=[render], wrapper_class=_Records, cache_logger_on_first_use=True
-        )
 
     def head(self, x: Exchange) -> None:
         if self.failing and self.settings.audit.strict:
@@ -70,7 +63,6 @@ class Audit(Stage):
     def _probe(self) -> None:
         try:
             self.sink = self.services.sinks.reopen(self.settings.audit.log)
-            self.log = self._logger()
             self.failing = False
         except StoreError as e:
             raise Refused(503, "the audit log can not be written, and audit.strict is on", kind="api_error") from e
@@ -105,7 +97,7 @@ class Audit(Stage):
         self.services.monitor.publish(served)
         if self.sink:
             try:
-                self.log.msg("exchange", **record)
+                self.sink.write(self.line(record))
             except StoreError as e:
                 self.failing = True
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
@@ -170,16 +162,8 @@ class Audit(Stage):
         }
 
 
-class _Records(structlog.BoundLoggerBase):
-    """A structlog logger whose events are records: rendered once, written as one line."""
-
-    def msg(self, event: str, **record: Any) -> None:
-        args, _ = self._process_event("info", event, record)
-        self._logger.write(args[0])
-
-
-def _json(_logger: object, _method: str, event: dict[str, Any]) -> bytes:
-    return _ENCODER.encode(event) + b"\n"
+def _json(record: dict[str, Any]) -> bytes:
+    return _ENCODER.encode({**record, "event": "exchange"}) + b"\n"
 
 
 def _who(caller: Caller | None) -> dict[str, Any]:
@@ -197,6 +181,14 @@ def _who(caller: Caller | None) -> dict[str, Any]:
 
 _NOBODY: dict[str, Any] = {"key_id": None, "key_name": None, "team": None, "user": None, "project": None, "tags": {}}
 _NONE = ResponseFacts()
+_TOKENS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "saved_tokens",
+)
 _SERVED = ("exchange", "outcome", "status", "provider", "cache", "cost_usd", "saved_usd", "duration_ms", "session")
 
 
@@ -212,7 +204,7 @@ def _replayed(head: Head) -> ResponseFacts:
 
 
 def _served(record: dict[str, Any]) -> dict[str, Any]:
-    tokens = sum(v for k, v in record.items() if k.endswith("_tokens") and v)  # those that were saved, too
+    tokens = sum(record[k] or 0 for k in _TOKENS)
     return {
         "label": record["cache"],
         "model": record["model_served"] or record["model"],

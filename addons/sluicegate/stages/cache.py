@@ -164,7 +164,7 @@ class Cache(Stage):
             x.label, x.outcome, x.own_error, x.error = "REFUSED", "refused", True, _NOT_CACHED
             x.answer = native_response(504, _NOT_CACHED, exchange_id=x.id, fields=[(b"x-should-retry", b"false")])
             return None
-        if wishes.look and self.settings.cache.coalesce:
+        if wishes.look and self.settings.cache.coalesce and self.shelf.on:
             flight, leads = self.flights.join(fields.exact, x, self._names(x))
             if not leads:
                 return self._follow(x, fields, flight)
@@ -173,8 +173,8 @@ class Cache(Stage):
             x.label = "MISS"
         else:
             x.label, fields.store = "BYPASS", False
-        if fields.store:
-            x.request.headers["accept-encoding"] = "identity"  # what is kept must do for every client
+        if fields.store or fields.flight:
+            x.request.headers["accept-encoding"] = "identity"  # what is kept or shared must do for every client
         inject(x, fields.plan)
         return None
 
@@ -185,7 +185,6 @@ class Cache(Stage):
         if boarded:
             x.answer, x.source = boarded
             fields.boarded = x.source
-            x.kept = KeptBody()
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
@@ -196,8 +195,6 @@ class Cache(Stage):
         if x.outcome == "refused":
             x.label = "REFUSED"
         response.headers[HEADER] = x.label
-        if fields.following and x.kept:
-            x.taps.observe(x.kept.add, name="kept body", fate="aside")
         if fields.flight and x.answer is None:
             fields.flight.begin(response)
             x.taps.observe(fields.flight.write, name="flight", fate="aside")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sluicegate.core.cachekey import Asked, tenant_of
+from sluicegate.core.cachekey import Asked, speaks_to_api, tenant_of
 from sluicegate.exchange import Exchange
 
 __all__ = ["CacheHeaders", "asked_of", "snippet_of", "take_headers", "tenant"]
@@ -20,6 +20,7 @@ class CacheHeaders:
 
     version: str = ""
     betas: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
     cache_control: str = ""
     own: str = ""
     has_own: bool = False
@@ -31,7 +32,7 @@ def take_headers(x: Exchange) -> CacheHeaders:
     found = CacheHeaders()
     fields = x.request.data.headers.fields
     for name, value in fields:
-        match name.lower():
+        match low := name.lower():
             case b"anthropic-version":
                 found.version = value.decode("utf-8", "surrogateescape")
             case b"anthropic-beta":
@@ -42,6 +43,8 @@ def take_headers(x: Exchange) -> CacheHeaders:
                 found.own, found.has_own = value.decode("latin-1"), True
             case b"content-encoding":
                 found.encoded = True
+            case _ if speaks_to_api(low):
+                found.more = (*found.more, f"{low.decode('latin-1')}: {value.decode('utf-8', 'surrogateescape')}")
     if found.has_own:
         x.request.data.headers.fields = tuple(f for f in fields if f[0].lower() != b"x-sluicegate-cache")
     return found
@@ -70,6 +73,7 @@ def asked_of(x: Exchange, model: str, headers: CacheHeaders, origin: str) -> Ask
         d.content or b"",
         headers.version,
         headers.betas,
+        headers.more,
         d.path.partition(b"?")[2].decode("utf-8", "surrogateescape"),
         origin,
         x.session_id,

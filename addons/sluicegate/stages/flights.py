@@ -15,6 +15,7 @@ from mitmproxy import http
 
 from sluicegate.bodies import ByteSource
 from sluicegate.core.cachekey.answers import kept_headers
+from sluicegate.core.encoding import DecodeError, Decoder, UnknownEncoding, decoder
 from sluicegate.core.sse import PING
 from sluicegate.errors import Refused
 from sluicegate.exchange import Exchange
@@ -23,6 +24,7 @@ __all__ = ["Flight", "Flights"]
 
 _MOST_BYTES: Final = 4 * 1024 * 1024
 """Of an answer that a late joiner can still get from its start; a larger one takes nobody on any more."""
+_UNREADABLE: Final = "the provider's answer can not be decoded"
 _UNWANTED: Final = "nobody listens any more"
 
 
@@ -44,6 +46,7 @@ class Flight:
         self._readers: list[ByteSource] = []
         self._waiting = 0
         self._failure: Refused | None = None
+        self._decoder: Decoder | None = None
 
     # -- the leader
     @property
@@ -54,13 +57,29 @@ class Flight:
     def begin(self, response: http.Response) -> None:
         """The head of the answer is there."""
         fields = kept_headers(response.headers.fields)
+        encoding = response.headers.get("content-encoding", "")
+        try:
+            self._decoder = decoder(encoding)
+        except UnknownEncoding:  # they may know it
+            fields.append((b"content-encoding", encoding.encode("utf-8", "surrogateescape")))
         self._head = http.Response(
             b"HTTP/1.1", response.status_code, b"", http.Headers(fields), b"", None, response.timestamp_start, None
         )
         self._begun.set()
 
     def write(self, data: bytes) -> None:
-        """Some of its body."""
+        """Some of its body; decoded, as each follower may know other encodings."""
+        if self._decoder and not self._failure:
+            try:
+                self._pass(self._decoder.feed(data))
+            except DecodeError:
+                self._failure = Refused(502, _UNREADABLE)
+        elif not self._failure:
+            self._pass(data)
+
+    def _pass(self, data: bytes) -> None:
+        if not data:
+            return
         self._size += len(data)
         if self._size > _MOST_BYTES:
             self.boards = False
@@ -73,7 +92,12 @@ class Flight:
     def end(self, error: Refused | None) -> None:
         """The call is over; `error` where its answer did not come whole."""
         self.boards = False
-        self._failure = error
+        if self._decoder and not error and not self._failure:
+            try:
+                self._pass(self._decoder.end())
+            except DecodeError:
+                self._failure = Refused(502, _UNREADABLE)
+        self._failure = error = error or self._failure
         self._begun.set()
         for reader in self._readers:
             reader.close(error.message if error else None)

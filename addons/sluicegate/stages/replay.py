@@ -10,6 +10,7 @@ from mitmproxy import http
 
 from sluicegate.bodies import ByteSource
 from sluicegate.stores.cache.base import Entry
+from sluicegate.upstream.lean import lean_response
 
 __all__ = ["replay"]
 
@@ -27,7 +28,7 @@ def replay(entry: Entry, pace: float) -> tuple[http.Response, ByteSource]:
     paced = pace and entry.head.stream and len(entry.head.timing) > 1
     if not paced:
         fields.append((b"content-length", b"%d" % len(entry.body)))
-    response = http.Response(b"HTTP/1.1", 200, b"OK", http.Headers(fields), b"", None, time.time(), None)
+    response = lean_response(200, b"OK", tuple(fields), time.time())
     source = ByteSource(limit=len(entry.body) + 1)
     if paced:
         task = asyncio.get_running_loop().create_task(_paced(entry, pace, source))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from mitmproxy import ctx
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     GetHttpConnection,
     GetHttpConnectionCompleted,
@@ -74,7 +75,7 @@ class GateLayer(HttpLayer):
         return stock
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = RetryingStream(self.context.fork(), stream_id)
+        self.streams[stream_id] = RetryingStream(_fork(self.context), stream_id)
         return self.event_to_child(self.streams[stream_id], events.Start())
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
@@ -168,6 +169,14 @@ class GateLayer(HttpLayer):
             yield from super().event_to_child(child, word)
         if error_follows:
             yield from super().event_to_child(child, event)
+
+
+def _fork(context: Context) -> Context:
+    """Stock's makes a server with an id for each, and throws it away."""
+    forked = Context.__new__(Context)
+    forked.__dict__.update(context.__dict__)
+    forked.layers = context.layers.copy()
+    return forked
 
 
 def _proxy_auth(via: Any) -> bytes | None:

@@ -48,8 +48,9 @@ from sluicegate.bodies import ByteSource
 from sluicegate.exchange import Exchange, exchange_of
 from sluicegate.inspect import cors
 from sluicegate.release import Target
+from sluicegate.upstream.at_once import WITH_HOOKS, at_once
 from sluicegate.upstream.hooks import SluicegatePullHook
-from sluicegate.upstream.native import last_event, native_response
+from sluicegate.upstream.native import GateHttp1Server, last_event, native_response
 
 log = logging.getLogger(__name__)
 
@@ -140,6 +141,12 @@ class GateStream(HttpStream):
             super().handle_connect_regular() if via is None else self.handle_connect_upstream()  # type: ignore[no-untyped-call]
         )
         return stock
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        work: layer.CommandGenerator[None] = super()._handle_event(event)
+        if type(event) in WITH_HOOKS:
+            return at_once(work, self.parent.connections.get(self.context.client))
+        return work
 
     # -- the request
     def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
@@ -255,6 +262,9 @@ class GateStream(HttpStream):
 
     # -- the answer
     def _stream_source(self, exchange: Exchange, source: ByteSource) -> layer.CommandGenerator[None]:
+        client = self.parent.connections.get(self.context.client)
+        if source.closed and not source.error and type(client) is GateHttp1Server:
+            client.hold_head()
         yield from self.start_response_stream()
         while True:
             if not source.closed:  # what is there as a whole need not be waited for

@@ -131,6 +131,33 @@ async def test_a_store_that_is_down_is_left_alone_for_a_while(clock: Clock, alar
     await shelf.settled()
 
 
+@pytest.mark.parametrize("how", ["damaged", "removed"])
+async def test_a_file_that_is_lost_while_it_is_used_is_begun_anew(
+    shelf: Shelf, clock: Clock, alarms: Alarms, tmp_path: Path, how: str
+) -> None:
+    """One that is damaged is put aside, one that was removed is not written to where nobody sees it; one alarm each."""
+    path = tmp_path / "cache.sqlite"
+    shelf.keep(*(entry(f"{n:064x}", b"x" * 9000) for n in range(50)))
+    await shelf.settled()
+    if how == "damaged":
+        for file in (path, Path(f"{path}-wal")):
+            file.write_bytes(b"garbage!" * (file.stat().st_size // 8))
+    else:
+        path.unlink()
+    clock.now += 2 * FRESH_S
+    assert await shelf.find([f"{7:064x}"]) is None
+    assert alarms == ["cache.store"]
+    clock.now += DOWN_S
+    assert await shelf.find([f"{7:064x}"]) is None
+    shelf.keep(entry())
+    await shelf.settled()
+    assert alarms == ["cache.store"]
+    other = open_cache(str(path), Limits())  # as another process sees it
+    assert [e.key for e in await other.listing()] == ["a" * 64]
+    await other.close()
+    assert Path(f"{path}.unusable").exists() == (how == "damaged")
+
+
 def test_hot_entries_are_bounded() -> None:
     """By bytes; the least recently used go, one that takes too large a share never comes, an old one is not given."""
     hot = Hot(max_bytes=800)

@@ -4,16 +4,16 @@
     normalized  without what differs between two identical runs of a client (normal.py)
     suffix      normalized, and of the messages the last few only
 
-Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, `anthropic-version`,
-`anthropic-beta`, and the host where no route decides on it. Parts are hashed with their lengths, so that no text can move
-from one part to the next.
+Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, the headers that speak
+to a provider's API (`anthropic-version`, a guardrail of Bedrock's), and the host where no route decides on it. Parts are
+hashed with their lengths, so that no text can move from one part to the next.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -22,11 +22,11 @@ import msgspec
 from sluicegate.core.cachekey.normal import NO_STRIPS, Strips, normalized
 from sluicegate.core.cachekey.stateful import why_stateful
 
-__all__ = ["Asked", "Bypass", "KeyMaker", "Keys", "Rules", "Tier", "read_body", "tenant_of"]
+__all__ = ["Asked", "Bypass", "KeyMaker", "Keys", "Rules", "Tier", "read_body", "speaks_to_api", "tenant_of"]
 
 Tier = Literal["exact", "normalized", "suffix"]
 
-_FORMAT: Final = b"sluicegate response cache 1"
+_FORMAT: Final = b"sluicegate response cache 2"
 """Changes when the same request would get another key: old entries are then never found."""
 
 
@@ -56,6 +56,8 @@ class Asked:
     """The anthropic-version header."""
     betas: Sequence[str] = ()
     """The anthropic-beta headers, each of which may list several flags."""
+    more: Sequence[str] = ()
+    """Other headers that speak to a provider's API (`speaks_to_api`), as `name: value`, names in lower case."""
     query: str = ""
     origin: str = ""
     """Where it goes by itself; empty where routes decide by the model."""
@@ -87,18 +89,34 @@ def read_body(body: bytes) -> dict[str, Any] | None:
 
 
 class KeyMaker:
-    """Makes keys by one set of rules, and remembers the last: a request that is sent again is not read again."""
+    """Makes keys by one set of rules, and remembers the last: a request that is sent again is not read again.
 
-    def __init__(self, rules: Rules) -> None:
+    `same` gives equal bytes for equal bodies and, as far as anybody can bring about, for no others: that is how a body is
+    known again. The keys themselves are made with SHA-256.
+    """
+
+    def __init__(self, rules: Rules, same: Callable[[bytes], bytes] | None = None) -> None:
         self.rules = rules
-        self._recent: OrderedDict[tuple[str, str | None], Keys | Bypass] = OrderedDict()
+        self._same = same or (lambda body: hashlib.sha256(body).digest())
+        self._recent: OrderedDict[tuple[object, ...], Keys | Bypass] = OrderedDict()
 
     def keys(self, asked: Asked) -> Keys | Bypass:
         """The keys of a request: 64 hexadecimal digits each."""
-        asked_as = (_exact(asked), asked.session_id)
+        asked_as = (
+            asked.tenant,
+            asked.surface,
+            asked.model,
+            self._same(asked.body),
+            asked.version,
+            tuple(asked.betas),
+            tuple(asked.more),
+            asked.query,
+            asked.origin,
+            asked.session_id,
+        )
         found = self._recent.get(asked_as)
         if found is None:
-            found = self._recent[asked_as] = self._make(asked, asked_as[0])
+            found = self._recent[asked_as] = self._make(asked, _exact(asked))
             if len(self._recent) > _MAX_RECENT:
                 self._recent.popitem(last=False)
         return found
@@ -122,7 +140,8 @@ def _exact(asked: Asked) -> str:
 
 
 def _common(asked: Asked, flags: str) -> tuple[bytes, ...]:
-    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, asked.query, asked.origin)))
+    more = "\n".join(sorted(asked.more))
+    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, more, asked.query, asked.origin)))
 
 
 def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Tier, str]]:
@@ -133,6 +152,14 @@ def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Ti
         tail = {**plain, "messages": messages[-rules.suffix_messages :]}
         found.append(("suffix", _digest(b"suffix", *common, msgspec.json.encode(tail))))
     return found
+
+
+_APIS: Final = (b"anthropic-", b"x-amzn-bedrock-", b"openai-")
+
+
+def speaks_to_api(name: bytes) -> bool:
+    """Whether a header (in lower case) may change what a provider answers: their lists are open."""
+    return name.startswith(_APIS)
 
 
 def tenant_of(scope: str | None, presented: Sequence[tuple[bytes, bytes]]) -> bytes:
@@ -156,7 +183,7 @@ def _utf8(text: str) -> bytes:
 
 
 def _digest(*parts: bytes) -> str:
-    running = hashlib.blake2b(_FORMAT, digest_size=32)
+    running = hashlib.sha256(_FORMAT)
     for part in parts:
         running.update(len(part).to_bytes(8))
         running.update(part)

@@ -24,8 +24,13 @@ class Wishes:
     """An entry that is older will not do."""
 
 
+_NONE: Final = Wishes()
+
+
 def read_wishes(cache_control: str, own: str) -> Wishes:
     """Read the two headers. The gate's own goes first; words that it does not know are ignored."""
+    if not cache_control and not own:
+        return _NONE
     words = {w.strip().lower() for w in cache_control.split(",")}
     match own.strip().lower():
         case "bypass":

@@ -9,10 +9,15 @@ from typing import Final, Protocol
 import msgspec
 
 from sluicegate.core.usage import Usage
+from sluicegate.errors import StoreError
 
-__all__ = ["CacheStore", "Entry", "Head", "Limits", "Listed", "State", "Totals", "Use"]
+__all__ = ["CacheStore", "Entry", "Head", "Limits", "Listed", "State", "StoreLost", "Totals", "Use"]
 
 KEY_LENGTH: Final = 64
+
+
+class StoreLost(StoreError):
+    """What was opened is the store no more: it has to be opened anew."""
 
 
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):

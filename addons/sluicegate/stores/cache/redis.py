@@ -79,7 +79,7 @@ class RedisCache:
                 for keys, arguments in self._touches(uses):
                     count(keys, arguments)
         except self._errors as e:
-            raise StoreError(f"the cache's Redis does not answer as it should ({type(e).__name__})") from e
+            raise _told(e) from e
 
     def _touches(self, uses: Mapping[str, Use]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
         now = self._clock()
@@ -132,8 +132,29 @@ class RedisCache:
         try:
             return await command
         except self._errors as e:
-            # not its words: a wrong URL's password may be in them
-            raise StoreError(f"the cache's Redis does not answer as it should ({type(e).__name__})") from e
+            raise _told(e) from e
+
+
+_ADVICE: Final = {
+    "MovedError": "it is one node of a cluster, and another node has this data: name a Redis of its own in `store`, "
+    "or the node (and its port) that holds the slot of {sluicegate:cache}",
+    "AskError": "it is one node of a cluster that is moving its data: try again, or name a Redis of its own in `store`",
+    "ClusterDownError": "its cluster is down",
+    "AuthenticationError": "it refuses the user or the password in `store`",
+    "NoPermissionError": "its user in `store` may not do this: it needs the keys {sluicegate:cache}:* and scripts",
+    "ReadOnlyError": "it is a replica that takes no writes: name the primary in `store`",
+    "OutOfMemoryError": "it has no memory left (maxmemory): lower cache.max_bytes, or give it more",
+    "BusyLoadingError": "it is still loading its data",
+    "ConnectionError": "is it running, at the host and the port in `store`?",
+    "TimeoutError": f"no answer within {_TIMEOUT_S:.0f} s",
+}
+
+
+def _told(e: Exception) -> StoreError:
+    """What is wrong, and what to do. Not in the words of the exception: a wrong URL's password may be in them."""
+    name = next((c.__name__ for c in type(e).__mro__ if c.__name__ in _ADVICE), "")
+    advice = f": {_ADVICE[name]}" if name else ""
+    return StoreError(f"the cache's Redis does not answer as it should ({type(e).__name__}){advice}")
 
 
 def _head(raw: bytes | None) -> Head | None:

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 
 from sluicegate.errors import StoreError
 from sluicegate.stores.cache import open_cache
-from sluicegate.stores.cache.base import CacheStore, Entry, Limits, State, Totals, Use
+from sluicegate.stores.cache.base import CacheStore, Entry, Limits, State, StoreLost, Totals, Use
 from sluicegate.stores.cache.hot import Hot
 
 __all__ = ["Shelf"]
@@ -107,6 +107,11 @@ class Shelf:
         except StoreError as e:
             self._fail(e)
         return None
+
+    @property
+    def on(self) -> bool:
+        """Not switched off, as far as we know."""
+        return self._on
 
     @property
     def usable(self) -> bool:
@@ -209,3 +214,7 @@ class Shelf:
         if not self.down:
             self._alarm("cache.store", error=str(e), pause_s=DOWN_S)
         self._down_until = self._clock() + DOWN_S
+        if isinstance(e, StoreLost) and self._store:
+            lost, self._store = self._store, None
+            self._hot.clear()
+            self._start(lost.close())

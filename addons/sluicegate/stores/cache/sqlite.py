@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from sluicegate.errors import StoreError
-from sluicegate.stores.cache.base import Entry, Head, Limits, Listed, State, Totals, Use
+from sluicegate.stores.cache.base import Entry, Head, Limits, Listed, State, StoreLost, Totals, Use
 from sluicegate.stores.cache.writer import Writer
 
 __all__ = ["SqliteCache"]
@@ -42,6 +42,7 @@ CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON entries BEGIN
   UPDATE numbers SET value = value - old.size WHERE name = 'bytes'; END;
 """
 _VERSION: Final = 1
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SLACK: Final = 1000
 _OVERHEAD: Final = 200
 """Bytes that an entry costs besides its head and body."""
@@ -61,6 +62,7 @@ class SqliteCache:
             self._reader.execute("PRAGMA query_only = 1")
             self.found: State | None = self._catch_up()
             self._writer = Writer(_connect(path), f"cache {path.name}")
+            self._inode = path.stat().st_ino
         except (sqlite3.Error, OSError) as e:
             raise StoreError(f"the cache {path} cannot be opened: {e}") from e
         self._threads = ThreadPoolExecutor(1, "cache-reader")
@@ -91,7 +93,18 @@ class SqliteCache:
         return [Listed(*row[:6], head) for row in rows if (head := _head(row[6]))]  # type: ignore[call-arg]
 
     async def state(self) -> State:
-        return await self._read(lambda _: self._catch_up())
+        return await self._read(lambda _: self._looked_up())
+
+    def _looked_up(self) -> State:
+        if not self._in_place():  # SQLite would go on with a file that nobody else sees
+            raise StoreLost(f"the cache {self.path} was taken away; a new one is begun")
+        return self._catch_up()
+
+    def _in_place(self) -> bool:
+        try:
+            return self.path.stat().st_ino == self._inode
+        except FileNotFoundError:
+            return False
 
     def _catch_up(self) -> State:
         db = self._reader
@@ -108,7 +121,7 @@ class SqliteCache:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, ask, self._reader)
         except (sqlite3.Error, RuntimeError) as e:  # RuntimeError: the threads have been shut down
-            raise StoreError(f"the cache {self.path} cannot be read: {e}") from e
+            raise self._failed(e, "read") from e
 
     # -- writing
     async def put(self, entry: Entry) -> None:
@@ -159,7 +172,14 @@ class SqliteCache:
         try:
             await asyncio.wrap_future(self._writer.submit(write, size))
         except sqlite3.Error as e:
-            raise StoreError(f"the cache {self.path} cannot be written: {e}") from e
+            raise self._failed(e, "written") from e
+
+    def _failed(self, e: Exception, what: str) -> StoreError:
+        if getattr(e, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            return StoreError(f"the cache {self.path} cannot be {what}: {e}")
+        if self._in_place():  # another process may have been here first
+            _put_aside(self.path)
+        return StoreLost(f"the cache {self.path} is damaged ({e}); it is kept as {self.path}.unusable, a new one is begun")
 
     async def close(self) -> None:
         """Waits for what is being written."""
@@ -209,13 +229,16 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as e:
         if isinstance(e, sqlite3.OperationalError):
             raise  # locked, read-only, a full disk: the file itself may be fine
-    for suffix in ("", "-wal", "-shm"):
-        old = Path(f"{path}{suffix}")
-        if old.exists():
-            old.replace(Path(f"{path}.unusable{suffix}"))
+    _put_aside(path)
     db = _connect(path)
     _set_up(db)
     return db
+
+
+def _put_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").replace(Path(f"{path}.unusable{suffix}"))
 
 
 def _set_up(db: sqlite3.Connection) -> None:
