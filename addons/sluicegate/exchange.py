@@ -26,6 +26,7 @@ from sluicegate.taps import Taps
 if TYPE_CHECKING:
     from sluicegate.core.attempts import Cause
     from sluicegate.core.chat_usage import ChatReader
+    from sluicegate.core.pricing import Prices
     from sluicegate.policy import Policy
     from sluicegate.settings.sending import Timeouts
     from sluicegate.stages.attempts import Attempts
@@ -300,6 +301,8 @@ class Exchange:
     label: str | None = None
     """The cache's word: HIT, MISS, …; None where no cache runs."""
 
+    billed: tuple[Prices, float | None] | None = None
+    """What its call cost, by these prices (stages/cost.py)."""
     release: Release | None = None
     call: Call | None = None
     kept: KeptBody | None = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
@@ -35,6 +35,7 @@ __all__ = ["Limiter", "LimiterFields"]
 
 ANYBODY: Final = Caller("anonymous")
 _STORE_DOWN_S: Final = 5.0
+NOTHING: Final = Amounts()
 
 
 @dataclass(slots=True)
@@ -43,10 +44,12 @@ class LimiterFields:
 
     caller: Caller
     counters: tuple[Counter, ...] = ()
-    reserved: Amounts = field(default_factory=Amounts)
+    reserved: Amounts = NOTHING
     open: bool = False
     """Something is to be settled."""
     said: Verdict | None = None
+    warning: str | None = None
+    """How full its fullest budget is, where that is worth a word."""
     limit: str | None = None
     """The limit that refused it, by its name in the configuration."""
     model: str | None = None
@@ -115,7 +118,7 @@ class Limiter(Stage):
         match said:
             case Admitted():
                 fields.said = said
-                self._warn(said)
+                fields.warning = self._warn(said)
             case Denied():
                 self._refuse(x, fields, said)
             case None if self.limits.when_store_down == "closed":
@@ -197,11 +200,14 @@ class Limiter(Stage):
         told = refusal(denied)
         raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, said=denied)
 
-    def _warn(self, said: Admitted) -> None:
-        if warning := budget_warning(said):
-            level, words = warning
-            if self.accounts.once(f"budget:{level.counter.key}:{level.resets_ms}"):
-                self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.whose, used=words)
+    def _warn(self, said: Admitted) -> str | None:
+        warning = budget_warning(said)
+        if warning is None:
+            return None
+        level, words = warning
+        if self.accounts.once(f"budget:{level.counter.key}:{level.resets_ms}"):
+            self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.whose, used=words)
+        return words
 
     def answer(self, x: Exchange) -> None:
         fields: LimiterFields | None = x.fields.get(self.name)
@@ -212,9 +218,9 @@ class Limiter(Stage):
             if own := rate_headers(fields.said):
                 names = {name for name, _ in own}
                 headers = response.headers  # one assignment: each by itself copies them all
-                headers.fields = (*(f for f in headers.fields if f[0].lower() not in names), *own)
-            if warning := budget_warning(fields.said):
-                response.headers["x-sluicegate-budget"] = warning[1]
+                headers.fields = (*[f for f in headers.fields if f[0].lower() not in names], *own)
+            if fields.warning:
+                response.headers["x-sluicegate-budget"] = fields.warning
         if fields.model:
             response.headers["x-sluicegate-model"] = fields.model.encode("ascii", "replace").decode()
 

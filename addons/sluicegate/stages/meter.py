@@ -23,6 +23,8 @@ from sluicegate.stages.cost import call_cost_usd, cost_usd
 __all__ = ["Meter"]
 
 _ONE: Final = Amounts()
+_COUNTED: Final = ("requests", "seats")
+"""Units that need no estimate."""
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
 _NEVER_ARRIVED: Final = frozenset({"connect", "tls", "refused"})
 
@@ -40,7 +42,7 @@ class Meter:
     # -- before
     def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
         """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
-        if x.surface not in ANSWERS or all(c.unit in ("requests", "seats") for c in counters):
+        if x.surface not in ANSWERS or not [c for c in counters if c.unit not in _COUNTED]:
             return _ONE
         body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
         most = most if most and most > 0 else None
@@ -108,7 +110,7 @@ class Meter:
 
 
 def _in_money(counters: Iterable[Counter]) -> bool:
-    return any(c.unit == "nano_usd" for c in counters)
+    return "nano_usd" in [c.unit for c in counters]
 
 
 def _was_not_sent(x: Exchange) -> bool:

@@ -30,11 +30,12 @@ _NOUNS: Final = {
     "seats": "calls at a time",
 }
 _HEADERS: Final = {
-    "requests": b"anthropic-ratelimit-requests",
-    "tokens": b"anthropic-ratelimit-tokens",
-    "input_tokens": b"anthropic-ratelimit-input-tokens",
-    "output_tokens": b"anthropic-ratelimit-output-tokens",
+    unit: tuple(
+        b"anthropic-ratelimit-%s-%s" % (unit.replace("_", "-").encode(), end) for end in (b"limit", b"remaining", b"reset")
+    )
+    for unit in ("requests", "tokens", "input_tokens", "output_tokens")
 }
+"""The names of their headers: the limit, what remains of it, and when it is whole again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,11 @@ def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
         if other is None or level.remaining < other.remaining:
             tightest[counter.unit] = level
     out = []
-    for unit, level in tightest.items():
-        name = _HEADERS[unit]
-        out.append((name + b"-limit", b"%d" % level.counter.limit))
-        out.append((name + b"-remaining", b"%d" % level.remaining))
-        out.append((name + b"-reset", _iso(level.resets_ms).encode()))
+    for unit, (counter, _, remaining, resets_ms) in tightest.items():
+        limit_name, remaining_name, reset_name = _HEADERS[unit]
+        out.append((limit_name, b"%d" % counter.limit))
+        out.append((remaining_name, b"%d" % remaining))
+        out.append((reset_name, _iso(resets_ms).encode()))
     return out
 
 

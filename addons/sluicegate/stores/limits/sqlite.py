@@ -41,7 +41,7 @@ _CHECKPOINT_EVERY: Final = 500
 """Transactions between two moves of the log into the file."""
 _LATER_S: Final = 0.01
 """How long a settlement waits for company."""
-_TURN_S: Final = 0.01
+_TURN_S: Final = 0.02
 """How long a process that is alone keeps its transaction open."""
 
 
