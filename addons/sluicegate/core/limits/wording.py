@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from sluicegate.core.limits.book import Denied, Verdict
-from sluicegate.core.limits.counters import Level
+from sluicegate.core.limits.counters import Counter, Level, Row
 from sluicegate.core.limits.rules import NANO
 
 __all__ = ["WARN_AT", "Refusal", "budget_warning", "rate_headers", "refusal"]
@@ -97,20 +97,23 @@ def _runaway(denied: Denied) -> str:
 
 def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
     """`anthropic-ratelimit-…` as Anthropic sends them, of the caller's own limits; of several the one with least room."""
-    tightest: dict[str, Level] = {}
+    tightest: dict[str, tuple[int, Counter, Row]] = {}
     for (counter, _), row in zip(said.charges, said.rows, strict=True):
-        if counter.kind != "bucket" or counter.unit not in _HEADERS or counter.name.startswith("limits.runaway."):
+        unit = counter.unit
+        if counter.kind != "bucket" or unit not in _HEADERS or counter.name.startswith("limits.runaway."):
             continue
-        level = counter.level(row, said.now_ms)
-        other = tightest.get(counter.unit)
-        if other is None or level.remaining < other.remaining:
-            tightest[counter.unit] = level
-    out = []
-    for unit, (counter, _, remaining, resets_ms) in tightest.items():
-        limit_name, remaining_name, reset_name = _HEADERS[unit]
-        out.append((limit_name, b"%d" % counter.limit))
-        out.append((remaining_name, b"%d" % remaining))
-        out.append((reset_name, _iso(resets_ms).encode()))
+        remaining = counter.limit - -(-row.used // counter.period_ms)
+        if unit not in tightest or remaining < tightest[unit][0]:
+            tightest[unit] = remaining, counter, row
+    out: list[tuple[bytes, bytes]] = []
+    for name, (remaining, counter, row) in tightest.items():
+        limit_name, remaining_name, reset_name = _HEADERS[name]
+        resets_ms = said.now_ms - -row.used // counter.rate
+        out += (
+            (limit_name, b"%d" % counter.limit),
+            (remaining_name, b"%d" % max(0, remaining)),
+            (reset_name, _iso(resets_ms).encode()),
+        )
     return out
 
 
