@@ -349,6 +349,13 @@ class Exchange:
     _closed_waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
+    def client_chose(self) -> bool:
+        """Whether this goes to a host that the client named and that is no provider's."""
+        if self.own or self.door not in ("regular", "upstream"):
+            return False
+        return self.origin[1].lower().rstrip(".") not in self.policy.decrypts
+
+    @property
     def request(self) -> http.Request:
         return self.flow.request
 

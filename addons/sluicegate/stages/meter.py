@@ -6,8 +6,10 @@ Where these do not say it, because the call broke off, the estimate is charged: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from sluicegate.core.account import BatchPart
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.estimate import WORST_OUTPUT_TOKENS, Amounts, input_tokens, most_input_tokens, used_tokens
 from sluicegate.core.limits.rules import NANO
@@ -55,7 +57,23 @@ class Meter:
         cost = self._price(x, model, provider, read, written) if _in_money(counters) else 0
         return Amounts(1, read, written, cost)
 
-    def _price(self, x: Exchange, model: str, provider: str, read: int, written: int) -> int:
+    def estimate_batch(self, x: Exchange, parts: Sequence[BatchPart], key_id: str, provider: str) -> Amounts:
+        """What the requests of a batch for one model are reserved and charged: nobody will see what they use."""
+        read = written = 0
+        for part in parts:
+            seen = self.accounts.history.p95(key_id, part.model or "")
+            usual = self.limits.cold_output_tokens if seen is None else seen
+            if self.limits.strict:
+                usual = WORST_OUTPUT_TOKENS if part.max_tokens is None else part.max_tokens
+            most = part.max_tokens if part.max_tokens and part.max_tokens > 0 else usual
+            read += most_input_tokens(part.body) if self.limits.strict else input_tokens(part.body)
+            written += max(0, min(usual, most))
+        cost = self._price(x, parts[0].model or "", provider, read, written, "batch") if parts else 0
+        return Amounts(0, read, written, cost, 0)
+
+    def _price(
+        self, x: Exchange, model: str, provider: str, read: int, written: int, service_tier: str | None = None
+    ) -> int:
         usages = [Usage(input_tokens=read, output_tokens=written)]
         if self.limits.strict:  # the dearest that it can become
             us = "us"
@@ -64,7 +82,10 @@ class Meter:
                 Usage(cache_write_5m_tokens=read, output_tokens=written, inference_geo=us),
                 Usage(cache_write_1h_tokens=read, output_tokens=written, inference_geo=us),
             ]
-        costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
+        tiers = usages if service_tier is None else [replace(usage, service_tier=service_tier) for usage in usages]
+        costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in tiers]
+        if service_tier is not None and None in costs:  # no discount is known: the usual price
+            costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
         known = [cost for cost in costs if cost is not None]
         if known:
             return round(max(known) * NANO)
