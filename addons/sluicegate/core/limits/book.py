@@ -19,7 +19,7 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from sluicegate.core.limits.counters import Charge, Counter, Hold, Kind, Level, Row, given_back
+from sluicegate.core.limits.counters import SET_BACK_MS, Charge, Counter, Hold, Kind, Level, Row, given_back
 
 __all__ = [
     "Admitted",
@@ -124,6 +124,9 @@ def reserve(table: Table, request: ReserveRequest, now_ms: int) -> Verdict:
     if known is not None and known.state == "live":
         return Admitted(request.id, charges, rows, now_ms)
     if denied := denial(charges, rows, now_ms):
+        for (counter, _), row in zip(charges, rows, strict=True):
+            if row.at_ms < table.row(counter.key).at_ms:  # moved to the present: from now on it drains
+                table.put(counter.key, row)
         return denied
     pairs = list(zip(charges, rows, strict=True))
     taken = tuple([counter.taken(row, amount) for (counter, amount), row in pairs])
@@ -183,7 +186,10 @@ def _settled(counter: Counter, row: Row, amount: int, hold: Hold, live: bool, no
                 return counter.spent(counter.aged(row, now_ms), more)
             return given_back(Hold(hold.key, "bucket", -more, hold.at_ms, hold.period_ms), row) if more else None
         case "budget":
-            in_window = counter.in_window(given_back(hold, row) if live else row, hold.at_ms)
+            row = given_back(hold, row) if live else row
+            if hold.at_ms - now_ms > SET_BACK_MS:  # in a window that has not begun: the clock was set back since
+                return counter.spent(counter.aged(row, now_ms), amount)
+            in_window = counter.in_window(row, hold.at_ms)
             return None if in_window is None else counter.spent(in_window, amount)
         case "seats":
             return given_back(hold, row)

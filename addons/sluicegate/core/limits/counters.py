@@ -8,7 +8,9 @@ A counter's state is one row; a row of zeros is a counter that nobody has used.
     seats    -                      -                            calls under way
 
 A bucket drains by `rate` in `period_ms`. Its contents are kept multiplied by the period, so that what drains in a
-millisecond is a whole number. Time is an argument and never runs backwards for a row: a clock behind it changes nothing.
+millisecond is a whole number. Time is an argument and never runs backwards for a row: a clock a little behind it changes
+nothing. A row that is far ahead was written by a clock that has been set since: it is moved to the present, with what was
+used, else a bucket would not drain, and a budget not begin anew, until that future has come.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ Kind = Literal["bucket", "budget", "seats"]
 Unit = Literal["requests", "input_tokens", "output_tokens", "tokens", "nano_usd", "seats"]
 
 MINUTE_MS: Final = 60_000
+SET_BACK_MS: Final = 60_000
+"""What is further ahead than this is no matter of two clocks that differ: the clock was set back."""
 _NEVER_MS: Final = 1 << 52
 
 
@@ -76,13 +80,16 @@ class Counter:
         if self.kind == "bucket":
             passed = now_ms - at_ms
             if passed <= 0:
-                return row
+                return row if passed >= -SET_BACK_MS else _row((now_ms, used, held, now_ms - -used // self.rate))
             left = used - self.rate * passed
             return _row((now_ms, left if left > 0 else 0, held, until_ms))
         if self.window and now_ms >= until_ms:  # where its window ends
             start = start_ms(self.window, now_ms)
             if start > at_ms:
                 return Row(start, 0, 0, end_ms(self.window, start))
+        elif self.window and at_ms - now_ms > SET_BACK_MS:
+            start = start_ms(self.window, now_ms)
+            return Row(start, used, 0, end_ms(self.window, start))
         return row
 
     def fits(self, row: Row, amount: int) -> bool:
