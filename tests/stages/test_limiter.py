@@ -175,13 +175,14 @@ async def test_the_providers_headers_show_the_shared_account_only_where_the_call
 
 async def test_tokens_are_settled_without_reads_from_the_cache() -> None:
     """Estimated first; then what the provider counted, cache writes as input, reads not at all."""
-    with Using({"default": {"input_tpm": 10_000, "output_tpm": 10_000, "tpm": 10_000}}) as rig:
+    still = storage_from_url("memory", clock=lambda: 1_800_000_000_000)  # nothing drains meanwhile
+    with Using({"default": {"input_tpm": 10_000, "output_tpm": 10_000, "tpm": 10_000}}, store_made=still) as rig:
         made = await rig.ask()
         assert await rig.level("key:id1:output_tpm") == 100  # max_tokens is less than the cold estimate
         send_answer(rig.chain, made, [answer(1000, 70, cache_read_input_tokens=90_000, cache_creation_input_tokens=500)])
         keys = ("input_tpm", "output_tpm", "tpm")
         used = [await rig.level(f"key:id1:{key}") for key in keys]
-        assert used == pytest.approx([1500, 70, 1570], abs=30)  # a little has drained meanwhile
+        assert used == [1500, 70, 1570]
 
 
 async def test_seats() -> None:
@@ -207,6 +208,31 @@ async def test_what_is_no_inference_counts_as_a_request(path: str) -> None:
         assert await rig.level("key:id1:rpm") == 1
         assert await rig.level("key:id1:tpm") == 0
         assert await rig.level("key:id1:usd:day") == 0
+
+
+@pytest.mark.parametrize("limits", [{"default": {"rpm": 400}}, {}])
+async def test_what_is_left_of_a_shared_account_is_nobodys_business(limits: dict[str, Any]) -> None:
+    """Holders of our keys do not see how much the others have used; who brings an own credential sees its own account's."""
+    theirs = {
+        "Anthropic-RateLimit-Tokens-Remaining": "79000",
+        "anthropic-ratelimit-requests-remaining": "7",
+        "x-ratelimit-remaining-tokens": "5",
+        "request-id": "req_1",
+    }
+    with Using(limits, identity=Identity(mode="keys")) as rig:
+        made = await rig.ask()
+        send_answer(rig.chain, made, [answer()], headers=theirs)
+        assert made.response is not None
+        assert made.response.headers.get("anthropic-ratelimit-requests-remaining") == ("399" if limits else None)
+        assert "anthropic-ratelimit-tokens-remaining" not in made.response.headers
+        assert "x-ratelimit-remaining-tokens" not in made.response.headers
+        assert made.response.headers["request-id"] == "req_1"
+    with Using({"default": {"rpm": 400}}) as rig:
+        made = await rig.ask()
+        send_answer(rig.chain, made, [answer()], headers=theirs)
+        assert made.response is not None
+        assert made.response.headers["anthropic-ratelimit-tokens-remaining"] == "79000"
+        assert made.response.headers["anthropic-ratelimit-requests-remaining"] == "399"
 
 
 # -- batches

@@ -37,6 +37,8 @@ __all__ = ["Limiter", "LimiterFields"]
 UNKNOWN: Final = "and what it costs is not known before: with a budget, or for some models only, it can not be used"
 ANYBODY: Final = Caller("anonymous")
 _STORE_DOWN_S: Final = 5.0
+_OF_THE_ACCOUNT: Final = (b"anthropic-ratelimit-", b"anthropic-priority-", b"x-ratelimit-")
+"""Headers of a provider that tell what is left to all who share its account: holders of our keys get their own."""
 NOTHING: Final = Amounts()
 
 
@@ -263,13 +265,15 @@ class Limiter(Stage):
         response = x.flow.response
         if fields is None or response is None:
             return
-        if fields.said:
-            if own := rate_headers(fields.said):
-                names = {name for name, _ in own}
-                headers = response.headers  # one assignment: each by itself copies them all
-                headers.fields = (*[f for f in headers.fields if f[0].lower() not in names], *own)
-            if fields.warning:
-                response.headers["x-sluicegate-budget"] = fields.warning
+        own = rate_headers(fields.said) if fields.said else []
+        names = {name for name, _ in own}
+        theirs = _OF_THE_ACCOUNT if self.settings.identity.mode == "keys" else ()
+        if own or theirs:
+            headers = response.headers  # one assignment: each by itself copies them all
+            kept = [f for f in headers.fields if (k := f[0].lower()) not in names and not (theirs and k.startswith(theirs))]
+            headers.fields = (*kept, *own)
+        if fields.warning:
+            response.headers["x-sluicegate-budget"] = fields.warning
         if fields.model:
             response.headers["x-sluicegate-model"] = fields.model.encode("ascii", "replace").decode()
 
