@@ -85,6 +85,17 @@ async def test_a_bug_undoes_its_own_operation_only(store: SqliteLimits, tmp_path
     await until_written(tmp_path, 20)
 
 
+async def test_a_number_that_the_file_can_not_hold(store: SqliteLimits, tmp_path: Path) -> None:
+    """Is kept as the largest that it can: a session in a loop is stopped, and those who share its turn are not."""
+    session = Counter("s", "limits.runaway.session_usd", "this session", "bucket", "nano_usd", 10**12, 10**12, 86_400_000)
+    await store.reserve(ReserveRequest("session", (Charge(session, 10**15),), LEASE_MS))
+    await store.reserve(call("other"))
+    await until_written(tmp_path, 10)
+    assert not isinstance(await store.reserve(ReserveRequest("again", (Charge(session, 1),), LEASE_MS)), Admitted)
+    await store.settle("other", [Charge(COUNTER, 7)])
+    assert written(tmp_path) == 7
+
+
 async def test_a_turn_that_can_not_be_committed(store: SqliteLimits, tmp_path: Path) -> None:
     """A full disk: settlements say so, to be repeated; whoever comes next is told, and then it works again."""
     await store.reserve(call("a"))

@@ -157,7 +157,7 @@ class SqliteLimits:
                 self._settled += [asked for asked in batch if asked.answer]
                 return True
             file.commit(self._clock())
-        except (sqlite3.Error, StoreError) as e:
+        except Exception as e:  # noqa: BLE001 - told to those who wait
             if _is_busy(e):
                 return False
             self._fail([*self._settled, *batch], e)
@@ -176,7 +176,7 @@ class SqliteLimits:
             return
         try:
             self._file.commit(self._clock())
-        except sqlite3.Error as e:
+        except Exception as e:  # noqa: BLE001 - told to those who wait, and to whoever comes next
             self._fail(self._settled, e)
             self._trouble = self._said(e)
         self._answer([])

@@ -41,6 +41,8 @@ _SWEEP_MS: Final = 60_000
 _MOST_KNOWN: Final = 20_000
 _NEVER_MS: Final = 1 << 62
 _SECOND_MS: Final = 1000
+_MOST: Final = (1 << 63) - 1
+"""The largest number of the file; it stands for all that are larger."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _DECODE: Final = msgspec.json.Decoder(Reservation).decode
@@ -81,7 +83,10 @@ class SqliteRows:
     def write(self) -> None:
         """Write what has changed."""
         if self._changed:
-            self._db.executemany(_PUT_ROW, [(key, *row) for key, row in self._changed.items()])
+            rows = [
+                (key, at, min(used, _MOST), min(held, _MOST), till) for key, (at, used, held, till) in self._changed.items()
+            ]
+            self._db.executemany(_PUT_ROW, rows)
             self._changed.clear()
         if self._kept:
             kept = [(name, _due_ms(r), _ENCODE(r)) for name, r in self._kept.items() if r is not None]
