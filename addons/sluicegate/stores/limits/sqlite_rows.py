@@ -83,9 +83,7 @@ class SqliteRows:
     def write(self) -> None:
         """Write what has changed."""
         if self._changed:
-            rows = [
-                (key, at, min(used, _MOST), min(held, _MOST), till) for key, (at, used, held, till) in self._changed.items()
-            ]
+            rows = [(key, *[n if n < _MOST else _MOST for n in row]) for key, row in self._changed.items()]
             self._db.executemany(_PUT_ROW, rows)
             self._changed.clear()
         if self._kept:
