@@ -25,6 +25,7 @@ from sluicegate.release import Fields, Origin, Release, Target
 from sluicegate.taps import Taps
 
 if TYPE_CHECKING:
+    from sluicegate.core.pricing import Prices
     from sluicegate.policy import Policy
     from sluicegate.settings.sending import Timeouts
     from sluicegate.stages.attempts import Attempts
@@ -109,6 +110,8 @@ class Exchange:
     label: str | None = None
     """The cache's word: HIT, MISS, …; None where no cache runs."""
 
+    billed: tuple[Prices, float | None] | None = None
+    """What its call cost, by these prices (stages/cost.py)."""
     release: Release | None = None
     call: Call | None = None
     kept: KeptBody | None = None
@@ -153,6 +156,13 @@ class Exchange:
     _gone_waiters: list[asyncio.Future[None]] = field(default_factory=list)
     _over_waiters: list[asyncio.Future[None]] = field(default_factory=list)
     _closed_waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def client_chose(self) -> bool:
+        """Whether this goes to a host that the client named and that is no provider's."""
+        if self.own or self.door not in ("regular", "upstream"):
+            return False
+        return self.origin[1].lower().rstrip(".") not in self.policy.decrypts
 
     @property
     def request(self) -> http.Request:

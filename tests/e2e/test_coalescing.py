@@ -215,9 +215,11 @@ def test_off_at_run_time_is_off(gate: Gate, fresh: Simulator) -> None:
     subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
     wait_until(lambda: ask(gate).headers["x-sluicegate-cache"] == "BYPASS", "the cache to be off")
     fresh.clear()
-    fresh.script([{"first_byte_ms": 500, "times": 3}])
+    fresh.script([{**HELD, "times": 3}])
     with ThreadPoolExecutor(3) as pool:
-        answers = list(pool.map(lambda _: ask(gate), range(3)))
+        asked = [pool.submit(ask, gate) for _ in range(3)]
+        fresh.release(3)
+        answers = [a.result() for a in asked]
     assert [a.headers["x-sluicegate-cache"] for a in answers] == ["BYPASS"] * 3
     assert len(fresh.calls()) == 3
 

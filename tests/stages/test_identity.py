@@ -226,6 +226,10 @@ async def descend_rest(chain: Any, flow: Any) -> None:
 
 
 # -- models
+def batch_of(*models: str | None) -> dict[str, Any]:
+    return {"requests": [{"custom_id": f"c{n}", "params": {"model": m} if m else {}} for n, m in enumerate(models)]}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -239,6 +243,9 @@ async def descend_rest(chain: Any, flow: Any) -> None:
         ("/v1/messages", b'{"model": 1}', 403),
         ("/v1/messages", b"{}", 403),
         ("/v1/messages/batches", b"{}", 403),
+        ("/v1/messages/batches", batch_of("claude-haiku-4-5", "claude-haiku-4-5"), 0),
+        ("/v1/messages/batches", batch_of("claude-haiku-4-5", "claude-opus-4-1"), 403),
+        ("/v1/messages/batches?x=1", batch_of(None), 403),
         ("/v1/complete", b"{}", 403),
         ("/v1/chat/completions", b'{"model": "claude-haiku-4-5"}', 0),
         ("/v1/chat/completions", b'{"model": "claude-opus-4-1"}', 403),
@@ -251,7 +258,7 @@ async def descend_rest(chain: Any, flow: Any) -> None:
 )
 async def test_a_key_for_some_models_is_for_no_others(tmp_path: Path, path: str, body: Any, status: int) -> None:
     """By no path that could start one either; the refusal says which it is for."""
-    settings = settings_for(tmp_path)
+    settings = settings_for(tmp_path, shared_account=True)
     store_key(settings, models=("claude-haiku-*",))
     got, _, error = await ask(settings, x_api_key(), path=path, body=body)
     assert got == status
@@ -261,12 +268,48 @@ async def test_a_key_for_some_models_is_for_no_others(tmp_path: Path, path: str,
 
 
 async def test_a_key_for_all_models_is_for_all_paths(tmp_path: Path) -> None:
-    """Batches, files, whatever the provider has; and reading is free for all."""
-    settings = settings_for(tmp_path)
+    """Where keys share the account: batches, files, whatever the provider has; and reading is free for all."""
+    settings = settings_for(tmp_path, shared_account=True)
     store_key(settings)
     store_key(settings, OTHER, models=("claude-haiku-*",))
     assert (await ask(settings, x_api_key(), path="/v1/messages/batches", body=b"{}"))[0] == 0
     assert (await ask(settings, x_api_key(OTHER), method="GET", path="/v1/models"))[0] == 0
+
+
+@pytest.mark.parametrize("door", ["reverse:https://api.anthropic.com@4000", "regular"])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/files", 403),
+        ("GET", "/v1/files/file_011CNha8iCJcU1wXNR6q4V8w/content", 403),
+        ("DELETE", "/v1/files/file_1", 403),
+        ("POST", "/v1/files", 403),
+        ("GET", "/v1/messages/batches", 403),
+        ("GET", "/v1/messages/batches/msgbatch_1/results?beta=true", 403),
+        ("POST", "/v1/messages/batches", 403),
+        ("POST", "/v1/messages/batches/msgbatch_1/cancel", 403),
+        ("GET", "/v1/api/../files", 403),
+        ("GET", "/v1/skills", 403),
+        ("GET", "/v1/models", 0),
+        ("POST", "/v1/messages/count_tokens", 0),
+        ("HEAD", "/", 0),
+        ("GET", "/api/hello", 0),
+        ("POST", "/api/event_logging/v2/batch", 0),
+    ],
+)
+async def test_what_others_have_left_in_the_account_is_out_of_reach(
+    tmp_path: Path, door: str, method: str, path: str, status: int
+) -> None:
+    """A key lists, reads, deletes and makes nothing in the account that all share; models and its own affairs it may."""
+    settings = settings_for(tmp_path)
+    store_key(settings, team="a")
+    headers = (x_api_key(), at_proxy()) if door == "regular" else (x_api_key(),)
+    flow: dict[str, Any] = {"mode": door, "origin": (True, "api.anthropic.com", 443)} if door == "regular" else {}
+    got, _, error = await ask(settings, *headers, method=method, path=path, body=b"{}", **flow)
+    assert got == status
+    if status:
+        assert error["type"] == "permission_error"
+        assert "identity.shared_account" in error["message"]
 
 
 # -- the proxy's doors

@@ -22,6 +22,7 @@ from sluicegate.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.policy import Identity, Limits
 from sluicegate.settings.provider import Provider
+from sluicegate.settings.secret import Secret
 from sluicegate.settings.sending import Retry, Route, Target
 from sluicegate.stages import Audit, Limiter, Router, Stage
 from sluicegate.stages.accounts import Accounts, accounts_for
@@ -88,8 +89,8 @@ class Using:
             x.caller = caller
 
         store = fields.pop("store_made", None)
+        services = Services(fields.pop("environ", {}))
         self.settings = config(limits, **fields)
-        services = Services({})
         if store:
             services.kept["limits", "memory", self.settings.state_dir] = Accounts(store, services.alarm)
         who = planted("who", [], does={"head": name})
@@ -175,13 +176,14 @@ async def test_the_providers_headers_show_the_shared_account_only_where_the_call
 
 async def test_tokens_are_settled_without_reads_from_the_cache() -> None:
     """Estimated first; then what the provider counted, cache writes as input, reads not at all."""
-    with Using({"default": {"input_tpm": 10_000, "output_tpm": 10_000, "tpm": 10_000}}) as rig:
+    still = storage_from_url("memory", clock=lambda: 1_800_000_000_000)  # nothing drains meanwhile
+    with Using({"default": {"input_tpm": 10_000, "output_tpm": 10_000, "tpm": 10_000}}, store_made=still) as rig:
         made = await rig.ask()
         assert await rig.level("key:id1:output_tpm") == 100  # max_tokens is less than the cold estimate
         send_answer(rig.chain, made, [answer(1000, 70, cache_read_input_tokens=90_000, cache_creation_input_tokens=500)])
         keys = ("input_tpm", "output_tpm", "tpm")
         used = [await rig.level(f"key:id1:{key}") for key in keys]
-        assert used == pytest.approx([1500, 70, 1570], abs=30)  # a little has drained meanwhile
+        assert used == [1500, 70, 1570]
 
 
 async def test_seats() -> None:
@@ -207,6 +209,132 @@ async def test_what_is_no_inference_counts_as_a_request(path: str) -> None:
         assert await rig.level("key:id1:rpm") == 1
         assert await rig.level("key:id1:tpm") == 0
         assert await rig.level("key:id1:usd:day") == 0
+
+
+@pytest.mark.parametrize("limits", [{"default": {"rpm": 400}}, {}])
+async def test_what_is_left_of_a_shared_account_is_nobodys_business(limits: dict[str, Any]) -> None:
+    """Holders of our keys do not see how much the others have used; who brings an own credential sees its own account's."""
+    theirs = {
+        "Anthropic-RateLimit-Tokens-Remaining": "79000",
+        "anthropic-ratelimit-requests-remaining": "7",
+        "x-ratelimit-remaining-tokens": "5",
+        "request-id": "req_1",
+    }
+    with Using(limits, identity=Identity(mode="keys")) as rig:
+        made = await rig.ask()
+        send_answer(rig.chain, made, [answer()], headers=theirs)
+        assert made.response is not None
+        assert made.response.headers.get("anthropic-ratelimit-requests-remaining") == ("399" if limits else None)
+        assert "anthropic-ratelimit-tokens-remaining" not in made.response.headers
+        assert "x-ratelimit-remaining-tokens" not in made.response.headers
+        assert made.response.headers["request-id"] == "req_1"
+    with Using({"default": {"rpm": 400}}) as rig:
+        made = await rig.ask()
+        send_answer(rig.chain, made, [answer()], headers=theirs)
+        assert made.response is not None
+        assert made.response.headers["anthropic-ratelimit-tokens-remaining"] == "79000"
+        assert made.response.headers["anthropic-ratelimit-requests-remaining"] == "399"
+
+
+# -- batches
+
+BATCHES = "/v1/messages/batches"
+
+
+def batch(*models: str, most: int = 100) -> dict[str, Any]:
+    return {"requests": [{"custom_id": str(n), "params": {"model": m, "max_tokens": most}} for n, m in enumerate(models)]}
+
+
+async def test_a_batch_costs_what_it_may_use() -> None:
+    """At half the price, when it is made: what it uses later nobody tells. It is one request, and no tokens a minute."""
+    limits = {
+        "default": {"rpm": 10, "tpm": 10},
+        "teams": {"a": {"budget_usd": {"day": 1}, "budget_tokens": {"day": 10_000}}},
+    }
+    with Using(limits) as rig:
+        await rig.serve(b"{}", body=batch(MODEL, MODEL), path=BATCHES)
+        read = 2 * -(-len(b'{"model":"claude-haiku-4-5","max_tokens":100}') // 4)
+        assert await rig.level("team:a:tokens:day") == read + 200
+        assert await rig.level("team:a:usd:day") == (read * 1 + 200 * 5) * NANO // 2_000_000
+        assert await rig.level("key:id1:rpm") == 1
+        assert await rig.level("key:id1:tpm") == 0
+
+
+@pytest.mark.parametrize("strict", [False, True])
+async def test_a_batch_that_is_larger_than_the_budget(strict: bool) -> None:
+    """Is refused as a whole, and nothing of it is charged; one that fits is not."""
+    with Using({"strict": strict, "teams": {"a": {"budget_usd": {"month": 0.01}}}}) as rig:
+        status, kind, message = refused(await rig.ask(batch(*[MODEL] * 1000), path=BATCHES))
+        assert (status, kind) == (402, "billing_error")
+        assert "limits.teams.a.budget_usd.month" in message
+        assert await rig.level("team:a:usd:month") == 0
+        assert (await rig.ask(batch(MODEL), path=BATCHES)).response is None
+
+
+async def test_a_batch_that_the_provider_refuses_costs_nothing() -> None:
+    """Nor does one that was never sent; one of which nothing is known may have been begun."""
+    with Using({"default": {"rpm": 10}, "teams": {"a": {"budget_usd": {"day": 1}}}}) as rig:
+        await rig.serve(b"{}", body=batch(MODEL), path=BATCHES, status=400)
+        assert await rig.level("key:id1:rpm") == 1
+        fail(rig.chain, await rig.ask(batch(MODEL), path=BATCHES))
+        assert await rig.level("team:a:usd:day") > 0
+
+
+async def test_a_batch_counts_for_each_model_in_it() -> None:
+    """With its own part; what all models have together is the caller's."""
+    dear = "claude-opus-4-1"
+    limits = {
+        "models": {"claude-opus-*": {"budget_tokens": {"day": 1000}}},
+        "teams": {"a": {"budget_tokens": {"day": 1000}}},
+    }
+    with Using(limits) as rig:
+        await rig.serve(b"{}", body=batch(MODEL, dear, dear), path=BATCHES)
+        chain = rig.chain.policy
+        assert chain
+        limiter = next(s for s in chain.stages if isinstance(s, Limiter))
+        of_model = [c for c in limiter.rules.counters(JO, dear) if c.key.startswith("model:")]
+        (level,) = await rig.accounts.peek(of_model) or ()
+        assert 200 < level.used < 250
+        assert 300 < await rig.level("team:a:tokens:day") < 350
+
+
+@pytest.mark.parametrize(
+    ("models", "status", "says"),
+    [
+        ((MODEL,), 0, ""),
+        ((MODEL, "claude-opus-4-1"), 403, "limits.teams.a.models allows claude-haiku-*"),
+        (("",), 403, "can not be read"),
+        (("claude-haiku-4-5-cheap",), 403, "limits.teams.a.deny"),
+        (("fast",), 400, "ask for 'claude-haiku-4-5' in it (limits.teams.a.aliases.fast)"),
+    ],
+)
+async def test_each_model_of_a_batch_is_judged(models: tuple[str, ...], status: int, says: str) -> None:
+    """As if it had been asked for by itself; a batch is not rewritten."""
+    of_team = {"models": ["claude-haiku-*"], "deny": ["*-cheap"], "aliases": {"fast": MODEL}}
+    with Using({"teams": {"a": of_team}}) as rig:
+        made = await rig.ask(batch(*models), path=BATCHES)
+        if not status:
+            assert made.response is None
+            return
+        assert refused(made)[0] == status
+        assert says in refused(made)[2]
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/embeddings", "/v1/messages/%62atches/x", "/v1/sessions", BATCHES])
+async def test_what_can_not_be_counted_is_not_paid_with_our_key(path: str) -> None:
+    """With a budget, or for some models only: a path that could start any model is refused, and a batch that is none."""
+    ours = {"anthropic": Provider(kind="anthropic", keys=(Secret("env:OURS"),))}
+    for limit in ({"budget_usd": {"day": 1}}, {"models": ["claude-haiku-*"]}):
+        with Using({"teams": {"a": limit}}, providers=ours, environ={"OURS": "sk-ant-ours"}) as rig:
+            status, kind, message = refused(await rig.ask({"model": MODEL}, path=path))
+            assert (status, kind) == (403, "permission_error")
+            assert path in message
+            assert (await rig.ask(b"file", path="/v1/files")).response is None
+            assert (await rig.ask(method="GET", path=path)).response is None
+        with Using({"teams": {"a": limit}}) as rig:  # the client's own account
+            assert (await rig.ask({"model": MODEL}, path=path)).response is None
+    with Using({"teams": {"a": {"rpm": 5}}}, providers=ours, environ={"OURS": "sk-ant-ours"}) as rig:
+        assert (await rig.ask({"model": MODEL}, path=path)).response is None
 
 
 # -- budgets

@@ -68,6 +68,7 @@ class _Rate:
         return _Rate(self.base * factor, tuple((start, price * factor) for start, price in self.tiers))
 
 
+_STANDARD: Final[Mapping[str, str]] = {}
 _PROVIDERS: Final = {"anthropic": "anthropic", "bedrock": "aws", "vertex": "google"}
 
 
@@ -77,6 +78,8 @@ class Prices:
     def __init__(self, overrides: Mapping[str, ModelPrice] | None = None) -> None:
         self.overrides = dict(overrides or {})
         self._known: dict[tuple[str, str], _Model | None] = {}
+        self._standard: dict[tuple[str, str], ModelPrice | _Rates] = {}
+        """Standard prices that hold at any time."""
 
     @staticmethod
     def warm() -> None:
@@ -112,10 +115,14 @@ class Prices:
     def _price(
         self, model: str, kind: str, when: datetime | None, variant: Mapping[str, str]
     ) -> ModelPrice | _Rates | None:
+        if not variant and (standard := self._standard.get((kind, model))):
+            return standard
         for pattern, price in self.overrides.items():
             if fnmatchcase(model, pattern):
                 return None if "speed" in variant else price  # the operator gave the standard speed's price
         found = self._find(model, kind)
+        if found and found.only:
+            self._standard[kind, model] = found.only
         return found.rates(when, variant) if found else None
 
     def _find(self, model: str, kind: str) -> _Model | None:
@@ -125,12 +132,15 @@ class Prices:
         if key not in self._known:
             if len(self._known) >= _MAX_CACHED:  # model names come from requests
                 self._known.clear()
+                self._standard.clear()
             self._known[key] = _look_up(model, kind)
         return self._known[key]
 
 
-def _variant(usage: Usage) -> dict[str, str]:
+def _variant(usage: Usage) -> Mapping[str, str]:
     """What genai-prices chooses a model's price variants by; empty for the standard price."""
+    if usage.speed is None and usage.service_tier is None:
+        return _STANDARD
     found = {}
     if usage.speed and usage.speed != "standard":
         found["speed"] = usage.speed
@@ -159,12 +169,13 @@ class _Model:
         dated = isinstance(info.prices, list)
         standard = [p.prices for p in info.prices] if dated else [info.prices]
         self._rates = {id(price): _Rates(price) for price in standard}
-        self._only = None if dated else self._rates[id(info.prices)]
+        self.only = None if dated else self._rates[id(info.prices)]
+        """The standard price, where it has been the same at all times."""
 
     def rates(self, when: datetime | None, variant: Mapping[str, str]) -> _Rates | None:
         """The prices in force; None where the table has none for the variant: no number beats a wrong one."""
-        if not variant and self._only:
-            return self._only
+        if not variant and self.only:
+            return self.only
         standard = self._at(when, None)
         if not variant:
             return self._rates[id(standard)]

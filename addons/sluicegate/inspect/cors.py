@@ -22,7 +22,10 @@ _EXPOSED: Final = (
     b"request-id, retry-after, x-should-retry, x-sluicegate-id, x-sluicegate-attempts, x-sluicegate-cache, "
     b"anthropic-organization-id, anthropic-ratelimit-requests-limit, anthropic-ratelimit-requests-remaining, "
     b"anthropic-ratelimit-requests-reset, anthropic-ratelimit-tokens-limit, anthropic-ratelimit-tokens-remaining, "
-    b"anthropic-ratelimit-tokens-reset"
+    b"anthropic-ratelimit-tokens-reset, anthropic-ratelimit-input-tokens-limit, "
+    b"anthropic-ratelimit-input-tokens-remaining, anthropic-ratelimit-input-tokens-reset, "
+    b"anthropic-ratelimit-output-tokens-limit, anthropic-ratelimit-output-tokens-remaining, "
+    b"anthropic-ratelimit-output-tokens-reset, x-sluicegate-budget, x-sluicegate-model, x-sluicegate-dropped"
 )
 _OURS: Final = "access-control-"
 

@@ -45,6 +45,7 @@ def _limit(level: Level) -> dict[str, Any]:
         "of": counter.whose,
         "unit": "usd" if money else counter.unit,
         "per": counter.window or ("minute" if counter.kind == "bucket" else None),
+        **({"rate": counter.rate} if counter.kind == "bucket" else {}),  # `limit` is how many may come at once
         **{k: round(v / _NANO, 6) if money else v for k, v in amounts.items()},
         "resets": None if counter.kind == "seats" else _iso(level.resets_ms),
     }

@@ -60,6 +60,7 @@ class Identity(Section, frozen=True, kw_only=True):
     teams: dict[Name, Team] = field(default_factory=dict)
     hash_key: Secret | None = None  # what keys are hashed with; none: a key of the state folder's own
     trusted_header: TrustedHeader | None = None
+    shared_account: bool = False  # whether each key reaches what the provider keeps for all: files, batches, their results
 
 
 class DollarBudget(Section, frozen=True, kw_only=True):

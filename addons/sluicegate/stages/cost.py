@@ -20,7 +20,16 @@ def kind_of(settings: Settings, provider: str) -> str:
 
 
 def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
-    """The cost of an exchange's call; None where its usage or its price is not known, and for what is no inference."""
+    """The cost of an exchange's call; None where its usage or its price is not known, and for what is no inference.
+
+    Asked at the end of an exchange, when its usage is known; the answer is kept for the next stage that asks.
+    """
+    if x.billed is None or x.billed[0] is not prices:
+        x.billed = prices, _call_cost_usd(x, settings, prices)
+    return x.billed[1]
+
+
+def _call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
     facts = x.call.facts if x.call else None
     if facts is None or not facts.usage.known or x.surface not in ANSWERS:
         return None

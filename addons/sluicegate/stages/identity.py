@@ -15,6 +15,7 @@ from typing import ClassVar, Final
 
 from mitmproxy import http
 
+from sluicegate.core.account import batch_parts, is_batch, is_own_affair, may_start_models
 from sluicegate.core.identity import (
     Caller,
     holds_key,
@@ -38,9 +39,6 @@ __all__ = ["Identity"]
 _MAX_KEYS: Final = 8
 _KEY: Final = re.compile(rb"sk-sg-[A-Za-z0-9_-]*")
 _OURS: Final = (b"proxy-authorization", b"x-sluicegate-admin")
-_READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
-_NO_MODELS: Final = re.compile(r"/(?:api|v1/files)(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*/?")
-"""Where a client may send something that starts no inference: its own affairs with the provider, and files."""
 
 NO_KEY: Final = "no key came with this request; send your virtual key (sk-sg-…) as x-api-key or Authorization: Bearer"
 NOT_YOURS: Final = (
@@ -50,6 +48,10 @@ NO_CREDENTIAL: Final = (
     "no credential came with this request; the gate passes yours on to the provider and has none of its own"
 )
 IN_THE_URL: Final = "a virtual key stands in the URL, where logs keep it; send it as x-api-key, and have that key replaced"
+SHARED: Final = (
+    "what is kept there belongs to the provider's account, which all keys of this gate share: files, batches and their "
+    "results could be anybody's; whoever runs the gate can open it to all keys (identity.shared_account: true)"
+)
 INSIDE: Final = "clients of other machines can not reach private addresses through the gate"
 
 
@@ -73,11 +75,21 @@ class Identity(Stage):
         caller = x.caller
         if caller is None:
             raise Refused(401, NO_KEY, should_retry=False)
-        if caller.models:
+        if self.who.mode == "keys" and not self.settings.identity.shared_account:
+            self._only_own_affairs(x)
+        if caller.models and not x.client_chose:
             _only_own_models(x, caller)
-        if self.who.mode != "open" and self._client_chose(x) and not is_local(x.flow.client_conn.peername):
+        if self.who.mode != "open" and x.client_chose and not is_local(x.flow.client_conn.peername):
             return _stay_outside(x)
         return None
+
+    def _only_own_affairs(self, x: Exchange) -> None:
+        """Raises Refused where a key would reach, with the provider's key of us all, what others have left there."""
+        if x.door == "replay":
+            return
+        ours = x.door == "reverse" or x.request.path.startswith("/v1/")  # elsewhere our key does not go
+        if x.surface == "other" and ours and not x.client_chose and not is_own_affair(x.request.path):
+            raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED}", should_retry=False)
 
     # -- who
     def identify(self, x: Exchange) -> Caller:
@@ -113,7 +125,7 @@ class Identity(Stage):
         if x.door in ("regular", "upstream") and x.admitted is None and not x.own:
             _, at_door = self.who.at_door(proxy_password(x.presented))
         digests, found = self._by_keys(x)
-        if at_door and (found is None or self._client_chose(x)):
+        if at_door and (found is None or x.client_chose):
             return at_door
         if found:
             return found
@@ -144,12 +156,6 @@ class Identity(Stage):
             keys.append(password)
         return keys
 
-    def _client_chose(self, x: Exchange) -> bool:
-        """Whether this goes to a host that the client named and that is no provider's."""
-        if x.own or x.door not in ("regular", "upstream"):
-            return False
-        return x.origin[1].lower().rstrip(".") not in x.policy.decrypts
-
     # -- what was presented
     def tidy(self, request: http.Request) -> None:
         """Take off a request what only the gate should see, wherever a client has put it."""
@@ -168,7 +174,7 @@ class Identity(Stage):
         self.tidy(x.request)
         if self.who.mode != "keys":
             x.presented = tuple(f for f in x.presented if not holds_key(f[1]))
-        elif not self._client_chose(x):
+        elif not x.client_chose:
             x.presented = ()
         else:
             x.presented = _for_others(x.presented)
@@ -183,14 +189,18 @@ def _only_own_models(x: Exchange, caller: Caller) -> None:
     """Raises Refused where a caller who may use some models asks for another, or for what could start any."""
     allowed = ", ".join(caller.models)
     if x.inference:
-        model = x.facts.model if x.facts else None
+        asked = {x.facts.model if x.facts else None}
+    elif is_batch(x.request.method, x.request.path):
+        asked = {part.model for part in batch_parts(x.request.data.content or b"") or ()} or {None}
+    else:
+        if may_start_models(x.request.method, x.request.path):
+            what = f"{x.request.path.partition('?')[0][:100]} could start any model"
+            raise Refused(403, f"your key covers {allowed} only, and {what}", should_retry=False)
+        return
+    for model in asked:
         if not caller.may_ask_for(model):
             what = f"the model {model[:100]!r}" if model else "a request whose model can not be read"
             raise Refused(403, f"your key does not cover {what}; it covers {allowed}", should_retry=False)
-        return
-    path = x.request.path.partition("?")[0]
-    if x.request.method not in _READING and not _NO_MODELS.fullmatch(path):
-        raise Refused(403, f"your key covers {allowed} only, and {path[:100]} could start any model", should_retry=False)
 
 
 async def _stay_outside(x: Exchange) -> None:

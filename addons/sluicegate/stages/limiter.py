@@ -7,18 +7,19 @@ case; what is settled is what the provider's bytes say (stages/meter.py).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
+from sluicegate.core.account import BatchPart, batch_parts, is_batch, may_start_models
 from sluicegate.core.dialects.facts import renamed
 from sluicegate.core.identity import Caller
 from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict
-from sluicegate.core.limits.counters import Counter, Level
+from sluicegate.core.limits.counters import Charge, Counter, Level
 from sluicegate.core.limits.estimate import Amounts, charges
 from sluicegate.core.limits.models import Forbidden, choose, downgrades, names_models
-from sluicegate.core.limits.rules import Rules
+from sluicegate.core.limits.rules import Layer, Rules
 from sluicegate.core.limits.wording import budget_warning, rate_headers, refusal
 from sluicegate.core.messages import ANSWERS
 from sluicegate.errors import Refused
@@ -33,8 +34,12 @@ from sluicegate.stages.meter import Meter
 
 __all__ = ["Limiter", "LimiterFields"]
 
+UNKNOWN: Final = "and what it costs is not known before: with a budget, or for some models only, it can not be used"
 ANYBODY: Final = Caller("anonymous")
 _STORE_DOWN_S: Final = 5.0
+_OF_THE_ACCOUNT: Final = (b"anthropic-ratelimit-", b"anthropic-priority-", b"x-ratelimit-")
+"""Headers of a provider that tell what is left to all who share its account: holders of our keys get their own."""
+NOTHING: Final = Amounts()
 
 
 @dataclass(slots=True)
@@ -43,10 +48,14 @@ class LimiterFields:
 
     caller: Caller
     counters: tuple[Counter, ...] = ()
-    reserved: Amounts = field(default_factory=Amounts)
+    reserved: Amounts = NOTHING
+    batch: tuple[Charge, ...] = ()
+    """What a batch is charged, once it was sent: what it uses later nobody tells."""
     open: bool = False
     """Something is to be settled."""
     said: Verdict | None = None
+    warning: str | None = None
+    """How full its fullest budget is, where that is worth a word."""
     limit: str | None = None
     """The limit that refused it, by its name in the configuration."""
     model: str | None = None
@@ -97,13 +106,16 @@ class Limiter(Stage):
         fields = x.fields[self.name] = LimiterFields(caller)
         if x.inference:
             await self._choose_model(x, fields)
+        elif may_start_models(x.request.method, x.request.path):
+            fields.batch = self._batch(x, caller)
         model = (x.facts.model if x.facts else None) or ""
         fields.counters = self._counters(x, caller, model)
-        if not fields.counters:
+        if not fields.counters and not fields.batch:
             return
         provider = self._provider(model)
         fields.reserved = self.meter.estimate(x, fields.counters, caller.key_id, model, provider)
-        request = ReserveRequest(x.id, charges(fields.counters, fields.reserved), int(self.limits.lease_s * 1000))
+        reserved = fields.batch or charges(fields.counters, fields.reserved)
+        request = ReserveRequest(x.id, reserved, int(self.limits.lease_s * 1000))
         try:
             said = await self._ask(x, request, caller)
         except BaseException:
@@ -115,7 +127,7 @@ class Limiter(Stage):
         match said:
             case Admitted():
                 fields.said = said
-                self._warn(said)
+                fields.warning = self._warn(said)
             case Denied():
                 self._refuse(x, fields, said)
             case None if self.limits.when_store_down == "closed":
@@ -149,6 +161,48 @@ class Limiter(Stage):
             digest = hashlib.sha256(caller.key_id.encode() + b"\0" + (x.request.data.content or b"")).hexdigest()[:32]
         session = f"{caller.key_id}:{x.session_id}" if x.session_id else None
         return (*counters, *self.rules.runaway(digest, session))
+
+    def _batch(self, x: Exchange, caller: Caller) -> tuple[Charge, ...]:
+        """What a batch is charged; () for what is none. Raises Refused where a limit could not hold."""
+        layers = self.rules.layers(caller)
+        holds = [c for c in self.rules.counters(caller, "", self._provider("")) if c.kind == "budget"]
+        parts = batch_parts(x.request.data.content or b"") if is_batch(x.request.method, x.request.path) else None
+        if parts is None:
+            if self._we_pay(x) and (holds or any(layer.limit.models or layer.limit.deny for layer in layers)):
+                what = x.request.path.partition("?")[0][:100]
+                raise Refused(403, f"{what} could start any model, {UNKNOWN}", should_retry=False)
+            return ()
+        by_model: dict[str, list[BatchPart]] = {}
+        for part in parts:
+            by_model.setdefault(part.model or "", []).append(part)
+        for model in by_model if names_models(layers) else ():
+            self._check_batch_model(x, model, layers)
+        charged = {c: c.unit in ("requests", "seats") for c in self.rules.counters(caller)}
+        amounts: dict[Counter, int] = {c: int(one) for c, one in charged.items()}
+        for model, of_model in by_model.items():
+            provider = self._provider(model)
+            estimate = self.meter.estimate_batch(x, of_model, caller.key_id, provider)
+            for counter, amount in charges(self.rules.counters(caller, model, provider), estimate):
+                amounts[counter] = amounts.get(counter, 0) + (amount if counter.kind == "budget" else 0)
+        return tuple([Charge(counter, amount) for counter, amount in amounts.items()])
+
+    def _we_pay(self, x: Exchange) -> bool:
+        """Whether a key of ours would go with it. Through a proxy, what is no API call is the client's own affair."""
+        if x.client_chose or (x.door != "reverse" and not x.request.path.startswith("/v1/")):
+            return False
+        configured = self.settings.providers.get(self._provider(""))
+        return self.settings.identity.mode == "keys" or (configured is not None and bool(configured.keys))
+
+    def _check_batch_model(self, x: Exchange, model: str, layers: Sequence[Layer]) -> None:
+        """Raises Refused for a model that the caller may not use, or would get another one for."""
+        chosen = choose(model, layers)
+        if isinstance(chosen, Forbidden):
+            self.services.stats.limited[chosen.name] += 1
+            raise Refused(403, chosen.message, should_retry=False)
+        if chosen.model != model:
+            raise Refused(
+                400, f"a batch is not rewritten: ask for {chosen.model!r} in it ({chosen.why})", should_retry=False
+            )
 
     def _provider(self, model: str) -> str:
         """The provider that the routes try first: its limits are asked. What another one serves is charged to that one."""
@@ -197,24 +251,29 @@ class Limiter(Stage):
         told = refusal(denied)
         raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, said=denied)
 
-    def _warn(self, said: Admitted) -> None:
-        if warning := budget_warning(said):
-            level, words = warning
-            if self.accounts.once(f"budget:{level.counter.key}:{level.resets_ms}"):
-                self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.whose, used=words)
+    def _warn(self, said: Admitted) -> str | None:
+        warning = budget_warning(said)
+        if warning is None:
+            return None
+        level, words = warning
+        if self.accounts.once(f"budget:{level.counter.key}:{level.resets_ms}"):
+            self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.whose, used=words)
+        return words
 
     def answer(self, x: Exchange) -> None:
         fields: LimiterFields | None = x.fields.get(self.name)
         response = x.flow.response
         if fields is None or response is None:
             return
-        if fields.said:
-            if own := rate_headers(fields.said):
-                names = {name for name, _ in own}
-                headers = response.headers  # one assignment: each by itself copies them all
-                headers.fields = (*(f for f in headers.fields if f[0].lower() not in names), *own)
-            if warning := budget_warning(fields.said):
-                response.headers["x-sluicegate-budget"] = warning[1]
+        own = rate_headers(fields.said) if fields.said else []
+        names = {name for name, _ in own}
+        theirs = _OF_THE_ACCOUNT if self.settings.identity.mode == "keys" else ()
+        if own or theirs:
+            headers = response.headers  # one assignment: each by itself copies them all
+            kept = [f for f in headers.fields if (k := f[0].lower()) not in names and not (theirs and k.startswith(theirs))]
+            headers.fields = (*kept, *own)
+        if fields.warning:
+            response.headers["x-sluicegate-budget"] = fields.warning
         if fields.model:
             response.headers["x-sluicegate-model"] = fields.model.encode("ascii", "replace").decode()
 
@@ -225,6 +284,9 @@ class Limiter(Stage):
             return
         fields.open = False
         used = self.meter.used(x, fields.counters, fields.caller.key_id, fields.reserved)
+        if fields.batch and used and (x.call is None or (x.call.status or 0) < 400):
+            self.accounts.settle(x.id, fields.batch)
+            return
         counters = fields.counters
         if self.limits.providers and x.call and (provider := x.call.target.provider):
             own = (c for c in counters if not c.key.startswith("provider:"))

@@ -6,8 +6,10 @@ Where these do not say it, because the call broke off, the estimate is charged: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from sluicegate.core.account import BatchPart
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.estimate import WORST_OUTPUT_TOKENS, Amounts, input_tokens, most_input_tokens, used_tokens
 from sluicegate.core.limits.rules import NANO
@@ -23,6 +25,8 @@ from sluicegate.stages.cost import call_cost_usd, cost_usd
 __all__ = ["Meter"]
 
 _ONE: Final = Amounts()
+_COUNTED: Final = ("requests", "seats")
+"""Units that need no estimate."""
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
 _NEVER_ARRIVED: Final = frozenset({"connect", "pool", "refused", "returned"})
 
@@ -40,7 +44,7 @@ class Meter:
     # -- before
     def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
         """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
-        if x.surface not in ANSWERS or all(c.unit in ("requests", "seats") for c in counters):
+        if x.surface not in ANSWERS or not [c for c in counters if c.unit not in _COUNTED]:
             return _ONE
         body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
         most = most if most and most > 0 else None
@@ -53,7 +57,23 @@ class Meter:
         cost = self._price(x, model, provider, read, written) if _in_money(counters) else 0
         return Amounts(1, read, written, cost)
 
-    def _price(self, x: Exchange, model: str, provider: str, read: int, written: int) -> int:
+    def estimate_batch(self, x: Exchange, parts: Sequence[BatchPart], key_id: str, provider: str) -> Amounts:
+        """What the requests of a batch for one model are reserved and charged: nobody will see what they use."""
+        read = written = 0
+        for part in parts:
+            seen = self.accounts.history.p95(key_id, part.model or "")
+            usual = self.limits.cold_output_tokens if seen is None else seen
+            if self.limits.strict:
+                usual = WORST_OUTPUT_TOKENS if part.max_tokens is None else part.max_tokens
+            most = part.max_tokens if part.max_tokens and part.max_tokens > 0 else usual
+            read += most_input_tokens(part.body) if self.limits.strict else input_tokens(part.body)
+            written += max(0, min(usual, most))
+        cost = self._price(x, parts[0].model or "", provider, read, written, "batch") if parts else 0
+        return Amounts(0, read, written, cost, 0)
+
+    def _price(
+        self, x: Exchange, model: str, provider: str, read: int, written: int, service_tier: str | None = None
+    ) -> int:
         usages = [Usage(input_tokens=read, output_tokens=written)]
         if self.limits.strict:  # the dearest that it can become
             us = "us"
@@ -62,7 +82,10 @@ class Meter:
                 Usage(cache_write_5m_tokens=read, output_tokens=written, inference_geo=us),
                 Usage(cache_write_1h_tokens=read, output_tokens=written, inference_geo=us),
             ]
-        costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
+        tiers = usages if service_tier is None else [replace(usage, service_tier=service_tier) for usage in usages]
+        costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in tiers]
+        if service_tier is not None and None in costs:  # no discount is known: the usual price
+            costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
         known = [cost for cost in costs if cost is not None]
         if known:
             return round(max(known) * NANO)
@@ -108,7 +131,7 @@ class Meter:
 
 
 def _in_money(counters: Iterable[Counter]) -> bool:
-    return any(c.unit == "nano_usd" for c in counters)
+    return "nano_usd" in [c.unit for c in counters]
 
 
 def _was_not_sent(x: Exchange) -> bool:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.limits.counters import EMPTY, Counter, Row
+from sluicegate.core.limits.counters import EMPTY, SET_BACK_MS, Counter, Row
 from sluicegate.core.limits.windows import DAY_MS
 
 DAY = 20_000 * DAY_MS
@@ -57,12 +57,24 @@ def test_seats() -> None:
     counter=st.sampled_from([RPM, BUDGET, SEATS]),
     used=st.integers(0, 10**9),
     at=st.integers(0, 10**12),
-    back=st.integers(1, 10**9),
+    back=st.integers(1, SET_BACK_MS),
 )
 def test_time_never_runs_backwards(counter: Counter, used: int, at: int, back: int) -> None:
-    """A clock that is behind changes nothing."""
+    """A clock that is a little behind changes nothing."""
     row = counter.aged(Row(0, used, 0, 0), at)
     assert counter.aged(row, at - back) == row
+
+
+@given(used=st.integers(0, 10**9), back=st.integers(SET_BACK_MS + 1, 10**12))
+def test_a_clock_that_was_set_back(used: int, back: int) -> None:
+    """What was used far in the future was used now: a bucket drains, a budget ends with the present window."""
+    far = DAY + 10**12
+    bucket = RPM.aged(Row(far, used, 0, far + 1), far - back)
+    assert (bucket.at_ms, bucket.used) == (far - back, used)
+    assert RPM.aged(bucket, bucket.until_ms).used == 0
+    budget = BUDGET.aged(BUDGET.aged(EMPTY, far)._replace(used=used, held=5), far - back)
+    assert budget.used in (used, 0)
+    assert budget.at_ms <= far - back < budget.until_ms or budget.at_ms - (far - back) <= SET_BACK_MS
 
 
 @given(

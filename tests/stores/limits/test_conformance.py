@@ -197,6 +197,25 @@ async def test_leases(store: LimitStore, clock: Clock) -> None:
     assert used(await store.peek((SEATS, HOUR))) == [0, 70]
 
 
+async def test_a_clock_that_was_wrong_by_a_year(store: LimitStore, clock: Clock) -> None:
+    """Set right again: buckets drain and budgets begin anew as they would have, and no call under way loses its charge."""
+    counters = (RPM, SEATS, HOUR)
+    clock.ms += 365 * DAY_MS
+    for n in range(4):
+        await store.reserve(call(str(n), 100, counters=counters))
+    await store.settle("0", charges(100, counters=counters))
+    clock.ms = DAY
+    assert used(await store.peek(counters)) == [4, 3, 100]
+    assert isinstance(await store.reserve(call("full", 1000, counters=counters)), Denied)
+    for n in range(1, 4):
+        await store.settle(str(n), charges(100, counters=counters))
+    assert used(await store.peek(counters)) == [4, 0, 400]
+    clock.ms += 3000
+    assert used(await store.peek(counters)) == [1, 0, 400]
+    clock.ms += 3_600_000
+    assert used(await store.peek(counters)) == [0, 0, 0]
+
+
 async def test_large_amounts_are_exact(store: LimitStore) -> None:
     """Nine million dollars and a billionth of one."""
     await store.reserve(call("a", 9 * 10**15 - 1, counters=(MONTH,)))

@@ -8,12 +8,16 @@ A counter's state is one row; a row of zeros is a counter that nobody has used.
     seats    -                      -                            calls under way
 
 A bucket drains by `rate` in `period_ms`. Its contents are kept multiplied by the period, so that what drains in a
-millisecond is a whole number. Time is an argument and never runs backwards for a row: a clock behind it changes nothing.
+millisecond is a whole number. Time is an argument and never runs backwards for a row: a clock a little behind it changes
+nothing. A row that is far ahead was written by a clock that has been set since: it is moved to the present, with what was
+used, else a bucket would not drain, and a budget not begin anew, until that future has come.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from sluicegate.core.limits.windows import Window, end_ms, start_ms
@@ -24,6 +28,8 @@ Kind = Literal["bucket", "budget", "seats"]
 Unit = Literal["requests", "input_tokens", "output_tokens", "tokens", "nano_usd", "seats"]
 
 MINUTE_MS: Final = 60_000
+SET_BACK_MS: Final = 60_000
+"""What is further ahead than this is no matter of two clocks that differ: the clock was set back."""
 _NEVER_MS: Final = 1 << 52
 
 
@@ -37,6 +43,8 @@ class Row(NamedTuple):
 
 
 EMPTY: Final = Row()
+_row: Final[Callable[[tuple[int, int, int, int]], Row]] = partial(tuple.__new__, Row)
+"""`Row(*values)`, in half the time: a call makes twenty."""
 
 
 class Level(NamedTuple):
@@ -72,20 +80,24 @@ class Counter:
         if self.kind == "bucket":
             passed = now_ms - at_ms
             if passed <= 0:
-                return row
+                return row if passed >= -SET_BACK_MS else _row((now_ms, used, held, now_ms - -used // self.rate))
             left = used - self.rate * passed
-            return Row(now_ms, left if left > 0 else 0, held, until_ms)
+            return _row((now_ms, left if left > 0 else 0, held, until_ms))
         if self.window and now_ms >= until_ms:  # where its window ends
             start = start_ms(self.window, now_ms)
             if start > at_ms:
                 return Row(start, 0, 0, end_ms(self.window, start))
+        elif self.window and at_ms - now_ms > SET_BACK_MS:
+            start = start_ms(self.window, now_ms)
+            return Row(start, used, 0, end_ms(self.window, start))
         return row
 
     def fits(self, row: Row, amount: int) -> bool:
         """Whether an aged row has room. What is larger than a whole bucket needs an empty one, and leaves a debt."""
         match self.kind:
             case "bucket":
-                return row.used + min(amount, self.limit) * self.period_ms <= self.limit * self.period_ms
+                room = self.limit - amount
+                return row.used <= (room if room > 0 else 0) * self.period_ms
             case "budget":
                 return row.used + row.held + amount <= self.limit
             case "seats":
@@ -93,9 +105,10 @@ class Counter:
 
     def taken(self, row: Row, amount: int) -> Row:
         """An aged row with a reservation on it."""
+        at_ms, used, held, until_ms = row
         if self.kind == "bucket":
             return self._filled(row, amount)
-        return Row(row.at_ms, row.used, row.held + amount, row.until_ms if self.window else _NEVER_MS)
+        return _row((at_ms, used, held + amount, until_ms if self.window else _NEVER_MS))
 
     def spent(self, row: Row, amount: int) -> Row:
         """An aged row with so much spent. Seats are not spent."""
@@ -103,13 +116,14 @@ class Counter:
             case "bucket":
                 return self._filled(row, amount)
             case "budget":
-                return Row(row.at_ms, row.used + amount, row.held, row.until_ms)
+                return _row((row.at_ms, row.used + amount, row.held, row.until_ms))
             case "seats":
                 return row
 
     def _filled(self, row: Row, amount: int) -> Row:
-        used = row.used + amount * self.period_ms
-        return Row(row.at_ms, used, row.held, row.at_ms - -used // self.rate)
+        at_ms, used, held, _ = row
+        used += amount * self.period_ms
+        return _row((at_ms, used, held, at_ms - -used // self.rate))
 
     def in_window(self, row: Row, start: int) -> Row | None:
         """The row of a budget for the window that began at `start`; None where that one is over."""
@@ -166,12 +180,14 @@ def given_back(hold: Hold, row: Row) -> Row:
     at_ms, used, held, until_ms = row
     match hold.kind:
         case "bucket":  # to drain and to give back may come in any order: neither goes below nothing
-            return Row(at_ms, max(0, used - hold.amount * hold.period_ms), held, until_ms)
+            used -= hold.amount * hold.period_ms
+            return _row((at_ms, used if used > 0 else 0, held, until_ms))
         case "budget":
-            return Row(at_ms, used, max(0, held - hold.amount), until_ms) if at_ms == hold.at_ms else row
+            held -= hold.amount
+            return _row((at_ms, used, held if held > 0 else 0, until_ms)) if at_ms == hold.at_ms else row
         case "seats":
-            held = max(0, held - hold.amount)
-            return Row(at_ms, used, held, until_ms if held else 0)
+            held -= hold.amount
+            return _row((at_ms, used, held, until_ms)) if held > 0 else _row((at_ms, used, 0, 0))
 
 
 def _ceil(a: int, b: int) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict, deque
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, NamedTuple
 
-from sluicegate.core.limits.counters import Charge, Counter
+from sluicegate.core.limits.counters import Charge, Counter, Unit
 from sluicegate.core.usage import Usage
 
 __all__ = ["Amounts", "History", "charges", "input_tokens", "most_input_tokens", "used_tokens"]
@@ -22,12 +22,12 @@ _MOST_IMAGE_TOKENS: Final = 5_000
 _PROMPT_TOKENS: Final = 1_000
 """What providers add by themselves for tools and the like, at most a few hundred tokens a feature."""
 _BASE64: Final = re.compile(rb'"data"\s*:\s*"([A-Za-z0-9+/=\\]{512,})"')
+_charge: Final[Callable[[tuple[Counter, int]], Charge]] = partial(tuple.__new__, Charge)
 _SAMPLES: Final = 64
 _MOST_PAIRS: Final = 2_000
 
 
-@dataclass(frozen=True, slots=True)
-class Amounts:
+class Amounts(NamedTuple):
     """What a call uses of each unit. `input_tokens`: without reads from the cache."""
 
     requests: int = 1
@@ -43,7 +43,16 @@ class Amounts:
 
 def charges(counters: Iterable[Counter], amounts: Amounts) -> tuple[Charge, ...]:
     """What these counters are charged for it."""
-    return tuple(Charge(counter, getattr(amounts, counter.unit)) for counter in counters)
+    a = amounts
+    of: dict[Unit, int] = {
+        "requests": a.requests,
+        "input_tokens": a.input_tokens,
+        "output_tokens": a.output_tokens,
+        "tokens": a.input_tokens + a.output_tokens,
+        "nano_usd": a.nano_usd,
+        "seats": a.seats,
+    }
+    return tuple([_charge((counter, of[counter.unit])) for counter in counters])
 
 
 def input_tokens(body: bytes) -> int:
@@ -64,6 +73,8 @@ def most_input_tokens(body: bytes) -> int:
 
 def used_tokens(usage: Usage) -> tuple[int, int]:
     """Tokens in (without reads from the cache) and out of a finished call, everything that is billed with it included."""
+    if not usage.iterations:
+        return usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens, usage.output_tokens
     parts = (usage, *(part for _, part in usage.iterations))
     read = sum(u.input_tokens + u.cache_write_5m_tokens + u.cache_write_1h_tokens for u in parts)
     return read, sum(u.output_tokens for u in parts)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final
 
 from sluicegate.core.limits.book import Denied, Verdict
-from sluicegate.core.limits.counters import Level
+from sluicegate.core.limits.counters import Counter, Level, Row
 from sluicegate.core.limits.rules import NANO
 
 __all__ = ["WARN_AT", "Refusal", "budget_warning", "rate_headers", "refusal"]
@@ -30,11 +30,12 @@ _NOUNS: Final = {
     "seats": "calls at a time",
 }
 _HEADERS: Final = {
-    "requests": b"anthropic-ratelimit-requests",
-    "tokens": b"anthropic-ratelimit-tokens",
-    "input_tokens": b"anthropic-ratelimit-input-tokens",
-    "output_tokens": b"anthropic-ratelimit-output-tokens",
+    unit: tuple(
+        b"anthropic-ratelimit-%s-%s" % (unit.replace("_", "-").encode(), end) for end in (b"limit", b"remaining", b"reset")
+    )
+    for unit in ("requests", "tokens", "input_tokens", "output_tokens")
 }
+"""The names of their headers: the limit, what remains of it, and when it is whole again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +97,23 @@ def _runaway(denied: Denied) -> str:
 
 def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
     """`anthropic-ratelimit-…` as Anthropic sends them, of the caller's own limits; of several the one with least room."""
-    tightest: dict[str, Level] = {}
+    tightest: dict[str, tuple[int, Counter, Row]] = {}
     for (counter, _), row in zip(said.charges, said.rows, strict=True):
-        if counter.kind != "bucket" or counter.unit not in _HEADERS or counter.name.startswith("limits.runaway."):
+        unit = counter.unit
+        if counter.kind != "bucket" or unit not in _HEADERS or counter.name.startswith("limits.runaway."):
             continue
-        level = counter.level(row, said.now_ms)
-        other = tightest.get(counter.unit)
-        if other is None or level.remaining < other.remaining:
-            tightest[counter.unit] = level
-    out = []
-    for unit, level in tightest.items():
-        name = _HEADERS[unit]
-        out.append((name + b"-limit", b"%d" % level.counter.limit))
-        out.append((name + b"-remaining", b"%d" % level.remaining))
-        out.append((name + b"-reset", _iso(level.resets_ms).encode()))
+        remaining = counter.limit - -(-row.used // counter.period_ms)
+        if unit not in tightest or remaining < tightest[unit][0]:
+            tightest[unit] = remaining, counter, row
+    out: list[tuple[bytes, bytes]] = []
+    for name, (remaining, counter, row) in tightest.items():
+        limit_name, remaining_name, reset_name = _HEADERS[name]
+        resets_ms = said.now_ms - -row.used // counter.rate
+        out += (
+            (limit_name, b"%d" % counter.limit),
+            (remaining_name, b"%d" % max(0, remaining)),
+            (reset_name, _iso(resets_ms).encode()),
+        )
     return out
 
 

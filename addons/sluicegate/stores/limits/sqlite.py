@@ -1,17 +1,23 @@
 """Limits of all processes of one machine, in an SQLite file of their own.
 
-A transaction takes some 30 µs, less than handing it to a thread and being told of its end. So it is done at once, where no
+A transaction takes some 100 µs, less than handing it to a thread and being told of its end. So it is done at once, where no
 other process holds the file at that moment; else the thread waits for the file, does what has come meanwhile in one
 transaction (group commit), and nothing overtakes it. Settlements, for which nobody waits, go along with the next
 reservation, or by themselves a moment later. The thread also moves the log into the file, which waits for the disk.
 
-`BEGIN IMMEDIATE` makes the processes take turns: each sees what the others have charged. The log is not flushed to the disk
-with each commit: a power cut may lose the latest charges, a crash of the process loses none.
+`BEGIN IMMEDIATE` makes the processes take turns: each sees what the others have charged. A process that has the file for
+itself (presence.py) makes one long turn of many short ones: the transaction stays open for some milliseconds, whoever
+reserves is answered out of it at once, and nobody else can have charged anything meanwhile. A settlement is only said to be
+done when it is committed.
+
+The log is not flushed to the disk with each commit: a power cut may lose the latest charges. A crash of the process loses
+those of its open turn, which are those of calls that it did not end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -25,6 +31,7 @@ from sluicegate.core.limits.book import ReserveRequest, Verdict
 from sluicegate.core.limits.counters import Charge, Counter, Level
 from sluicegate.errors import StoreError
 from sluicegate.stores.limits.base import Clock, wall_ms
+from sluicegate.stores.limits.presence import Presence
 from sluicegate.stores.limits.sqlite_file import BUSY_S, LimitsFile, Operation
 
 __all__ = ["SqliteLimits"]
@@ -34,6 +41,8 @@ _CHECKPOINT_EVERY: Final = 500
 """Transactions between two moves of the log into the file."""
 _LATER_S: Final = 0.01
 """How long a settlement waits for company."""
+_TURN_S: Final = 0.02
+"""How long a process that is alone keeps its transaction open."""
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +62,11 @@ class SqliteLimits:
         self.path = path
         self._clock = clock or wall_ms
         self._file: LimitsFile | None = None
+        self._presence: Presence | None = None
+        self._settled: list[_Asked] = []
+        """Settlements in the open transaction."""
+        self._trouble: StoreError | None = None
+        """What went wrong when nobody waited."""
         self._waiting: list[_Asked] = []
         """Settlements that wait for company."""
         self._asked: queue.SimpleQueue[list[_Asked] | None] = queue.SimpleQueue()
@@ -72,6 +86,8 @@ class SqliteLimits:
         if not self._waiting:
             loop.call_later(_LATER_S, self._send)
         self._waiting.append(asked)
+        if self._file and self._file.begun:
+            self._send()
         assert asked.answer
         return asked.answer
 
@@ -89,16 +105,22 @@ class SqliteLimits:
         if self._closed:
             return
         self._send()
+        self._end_turn()
         self._closed = True
         if self._thread:
             self._asked.put(None)
             await asyncio.to_thread(self._thread.join)
         if self._file:
             self._file.close()
+        if self._presence:
+            self._presence.close()
 
     # -- at once
     async def _do(self, operation: Operation) -> Any:
         self._check_open()
+        if trouble := self._trouble:
+            self._trouble = None
+            raise trouble
         asked = _Asked(operation)
         self._waiting.append(asked)
         self._send()
@@ -124,24 +146,47 @@ class SqliteLimits:
     def _at_once(self, batch: list[_Asked]) -> bool:
         """False: another process holds the file."""
         try:
-            self._file = self._file or LimitsFile(self.path, 0.0)
-            self._file.transact(batch, self._clock())
-        except sqlite3.OperationalError as e:
-            if e.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-                return False
-            self._fail(batch, e)
+            file = self._file = self._file or self._opened()
+            if not (begun := file.begun):
+                file.begin()
+            file.do(batch, self._clock())
+            if not begun and file.changed and self._presence and self._presence.is_alone():
+                asyncio.get_running_loop().call_later(_TURN_S, self._end_turn)
+                begun = True
+            if begun:
+                self._settled += [asked for asked in batch if asked.answer]
+                return True
+            file.commit(self._clock())
         except Exception as e:  # noqa: BLE001 - told to those who wait
-            if len(batch) > 1 and not isinstance(e, sqlite3.Error | StoreError):
-                alone = [self._at_once([asked]) for asked in batch]  # one has a bug: the others get their turn
-                return all(alone)
-            self._fail(batch, e)
-        _answer(batch)
-        self._count()
+            if _is_busy(e):
+                return False
+            self._fail([*self._settled, *batch], e)
+        self._answer(batch)
         return True
 
-    def _fail(self, batch: list[_Asked], e: Exception) -> None:
+    def _opened(self) -> LimitsFile:
+        file = LimitsFile(self.path, 0.0)
+        with contextlib.suppress(OSError):  # without it nobody is ever alone
+            self._presence = self._presence or Presence(self.path)
+        return file
+
+    def _end_turn(self) -> None:
+        """Commit what was done in an open transaction."""
+        if not (self._file and self._file.begun):
+            return
+        try:
+            self._file.commit(self._clock())
+        except Exception as e:  # noqa: BLE001 - told to those who wait, and to whoever comes next
+            self._fail(self._settled, e)
+            self._trouble = self._said(e)
+        self._answer([])
+
+    def _fail(self, batch: Sequence[_Asked], e: Exception) -> None:
         for asked in batch:
-            asked.error = e if isinstance(e, StoreError) else StoreError(f"{self.path}: {type(e).__name__}: {e}")
+            asked.error = self._said(e)
+
+    def _said(self, e: Exception) -> StoreError:
+        return e if isinstance(e, StoreError) else StoreError(f"{self.path}: {type(e).__name__}: {e}")
 
     # -- in the thread
     def _to_thread(self, batch: list[_Asked]) -> None:
@@ -163,7 +208,9 @@ class SqliteLimits:
             try:
                 file = file or LimitsFile(self.path, BUSY_S)
                 if batch:
-                    file.transact(batch, self._clock())
+                    file.begin()
+                    file.do(batch, self._clock())
+                    file.commit(self._clock())
                 else:
                     file.checkpoint()
             except Exception as e:  # noqa: BLE001 - told to those who wait
@@ -175,13 +222,22 @@ class SqliteLimits:
 
     def _back(self, batch: list[_Asked], batches: int) -> None:
         self._in_thread -= batches
-        _answer(batch)
-        self._count()
+        self._answer(batch)
 
-    def _count(self) -> None:
+    def _answer(self, batch: Sequence[_Asked]) -> None:
+        """A transaction has ended: tell those who wait for it."""
+        settled, self._settled = self._settled, []
+        _answer([*settled, *batch])
         self._transactions += 1
         if self._transactions % _CHECKPOINT_EVERY == 0 and not self._closed:
             self._to_thread([])
+
+
+def _is_busy(e: Exception) -> bool:
+    return isinstance(e, sqlite3.OperationalError) and e.sqlite_errorcode & 0xFF in (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    )
 
 
 def _answer(served: Sequence[_Asked]) -> None:

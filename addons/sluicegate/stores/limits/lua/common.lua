@@ -13,6 +13,7 @@ end
 local KEY, KIND, AMOUNT, LIMIT, RATE, PERIOD, STARTS = 1, 2, 3, 4, 5, 6, 7
 local NEVER = 4503599627370496 -- 2^52
 local GRACE = 60000
+local SET_BACK = 60000
 local EXPIRED_KEPT = 3600000
 local SETTLED_KEPT = 60000
 
@@ -50,11 +51,17 @@ local function aged(c, row)
     if now > row.at then
       row.used = math.max(0, row.used - c[RATE] * (now - row.at))
       row.at = now
+    elseif row.at - now > SET_BACK then
+      row.at = now
+      row.till = now + math.ceil(row.used / c[RATE])
+      row.moved = true
     end
   elseif c[KIND] == 'budget' then
     local start, ends = window_of(c[STARTS])
     if start > row.at then
       return {at = start, used = 0, held = 0, till = ends}
+    elseif row.at - now > SET_BACK then
+      return {at = start, used = row.used, held = 0, till = ends, moved = true}
     end
   end
   return row

@@ -12,6 +12,11 @@ if known and known.state == 'live' then
   return told(rows, 1)
 end
 if not room then
+  for i, c in ipairs(args.charges) do
+    if rows[i].moved then -- to the present, from a time that a wrong clock told: from now on it drains
+      put(c[KEY], rows[i])
+    end
+  end
   return told(rows, 0)
 end
 local holds = {}

@@ -34,10 +34,11 @@ for _, c in ipairs(args.charges) do
     end
     local row = row_of(c[KEY])
     local start = hold and hold[4]
-    if not hold or row.at < start then
+    local set_back = hold and start - now > SET_BACK
+    if not hold or set_back or row.at < start then
       row = aged(c, row)
     end
-    if not hold or row.at == start then -- else its window is over
+    if not hold or set_back or row.at == start then -- else its window is over
       row.used = row.used + c[AMOUNT]
       put(c[KEY], row)
     end
