@@ -320,7 +320,7 @@ async def test_each_model_of_a_batch_is_judged(models: tuple[str, ...], status: 
         assert says in refused(made)[2]
 
 
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/embeddings", "/v1/messages/%62atches/x", "/v1/sessions", BATCHES])
+@pytest.mark.parametrize("path", ["/v1/agents", "/v1/messages/%62atches/x", "/v1/sessions", BATCHES])
 async def test_what_can_not_be_counted_is_not_paid_with_our_key(path: str) -> None:
     """With a budget, or for some models only: a path that could start any model is refused, and a batch that is none."""
     ours = {"anthropic": Provider(kind="anthropic", keys=(Secret("env:OURS"),))}

@@ -59,7 +59,7 @@ class Wire:
         """Streams as the server knows them, in the order in which they came."""
         self.got: list[HttpEvent] = []
         self.to_gate(events.Start())
-        GateHttp2Client.adopt(self.layer)
+        GateHttp2Client.adopt(self.layer, at_rest=lambda _: None)
         self.flush()
 
     def to_gate(self, event: events.Event) -> None:

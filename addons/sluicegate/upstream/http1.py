@@ -9,11 +9,13 @@ logs       stock quotes bytes that came unasked
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import ErrorCode, Http1Client, ReceiveHttp, ResponseProtocolError
 
@@ -26,11 +28,20 @@ _INTERIM: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
 
 
 class GateHttp1Client(Http1Client):
+    _at_rest: Callable[[Connection], None]
+
     @classmethod
-    def adopt(cls, client: Http1Client) -> None:
-        """Make one of a stock client that has not been asked anything yet."""
+    def adopt(cls, client: Http1Client, at_rest: Callable[[Connection], None]) -> None:
+        """Make one of a stock client that has not been asked anything yet. `at_rest` is told when it may be asked again."""
         client.__class__ = cls
+        assert isinstance(client, cls)
         client.state = client.read_headers
+        client._at_rest = at_rest
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
+        yield from super().mark_done(request=request, response=response)
+        if self.stream_id is None:  # an answer's end is passed on before the connection is free
+            self._at_rest(self.conn)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and self.request:

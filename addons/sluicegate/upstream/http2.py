@@ -9,10 +9,12 @@ waiting for a free stream a request that is cancelled meanwhile is never sent; o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import h2.errors
 import h2.events
+from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
@@ -92,15 +94,17 @@ class GateHttp2Client(Http2Client):
     """The server takes no more requests on this connection."""
     _ended: set[int]
     """Streams whose answer is complete."""
+    _at_rest: Callable[[Connection], None]
     _unsent: list[int]
     """Requests that waited for their turn when the connection ended."""
 
     @classmethod
-    def adopt(cls, client: Http2Client) -> None:
-        """Make one of a stock client that has not been asked anything yet."""
+    def adopt(cls, client: Http2Client, at_rest: Callable[[Connection], None]) -> None:
+        """Make one of a stock client that has not been asked anything yet. `at_rest` is told when no answer is waited for."""
         client.__class__ = cls
         assert isinstance(client, cls)
         client.goaways, client.leaving, client._ended, client._unsent = Goaways(), False, set(), []
+        client._at_rest = at_rest
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestProtocolError) and self.stream_queue.pop(event.stream_id, None) is not None:
@@ -112,6 +116,7 @@ class GateHttp2Client(Http2Client):
         if isinstance(event, events.DataReceived):
             data, last = self.goaways.feed(event.data)
             event = events.DataReceived(event.connection, data)
+        busy = bool(self.streams)
         yield from super()._handle_event(event)
         if isinstance(event, RequestProtocolError):
             self.streams.pop(event.stream_id, None)  # stock counts it as open for ever
@@ -121,6 +126,8 @@ class GateHttp2Client(Http2Client):
             yield _given_back(self._unsent.pop(0))
         if self.leaving and not self.streams and self.conn.connected:
             yield from self.close_connection("the upstream takes no more requests on this connection")
+        elif busy and not self.streams:
+            self._at_rest(self.conn)
 
     def _leave(self, last: int) -> layer.CommandGenerator[None]:
         """The server will answer its streams up to `last`, and no others."""

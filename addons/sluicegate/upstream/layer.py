@@ -11,7 +11,7 @@ from collections.abc import Generator
 from typing import Any, Final
 
 from mitmproxy import ctx
-from mitmproxy.connection import Connection
+from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -81,9 +81,9 @@ class GateLayer(HttpLayer):
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         match http_client(self.connections.get(command.connection)):
             case Http1Client() as client if type(client) is Http1Client:
-                GateHttp1Client.adopt(client)
+                GateHttp1Client.adopt(client, _at_rest)
             case Http2Client() as client if type(client) is Http2Client:
-                GateHttp2Client.adopt(client)
+                GateHttp2Client.adopt(client, _at_rest)
         yield from super().register_connection(command)
 
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
@@ -182,6 +182,11 @@ def _fork(context: Context) -> Context:
 def _proxy_auth(via: Any) -> bytes | None:
     """Our credential for the company's proxy, which reads plain HTTP itself; a CONNECT carries it elsewhere."""
     return ctx.master.addons.get("sluicegate").services.via_auth(via[1]) if via else None
+
+
+def _at_rest(server: Connection) -> None:
+    if isinstance(server, Server):
+        ctx.master.addons.get("sluicegate").outbound.rests(server)
 
 
 def adopt(nextlayer: layer.NextLayer) -> None:
