@@ -35,6 +35,7 @@ class _Run:
         yield _gauge("info", "The gate's version.", [((__version__,), 1)], ["version"])
         yield _gauge("start_time_seconds", "When it started, in Unix seconds.", [((), stats.started_at)])
         yield _gauge("active_exchanges", "Exchanges under way.", [((), stats.active)])
+        yield _gauge("following_exchanges", "Exchanges that have joined the call of another.", [((), stats.followers())])
         yield _gauge("queued_exchanges", "Exchanges that wait on the last rung of their route.", [((), services.queued)])
         yield _gauge("draining", "1 while the gate lets calls end and takes no new ones.", [((), int(services.draining))])
         yield _counter("exchanges", "Exchanges by how they ended.", stats.outcomes, "outcome")

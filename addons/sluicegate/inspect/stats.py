@@ -24,6 +24,8 @@ class Stats:
         self.started_at = started_at
         self.requests = 0
         self.active = 0
+        self.followers: Callable[[], int] = int
+        """Counts the exchanges that have joined the call of another."""
         self.outcomes: Counter[str] = Counter()
         self.limited: Counter[str] = Counter()
         """Refusals by the limit that they hit, by its name in the configuration."""
@@ -117,6 +119,7 @@ class Stats:
             "uptime_s": round(time.time() - self.started_at, 1),
             "requests": self.requests,
             "active": self.active,
+            "following": self.followers(),
             "outcomes": dict(self.outcomes),
             "limited": dict(self.limited),
             "statuses": dict(self.statuses),

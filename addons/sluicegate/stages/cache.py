@@ -67,6 +67,7 @@ class Cache(Stage):
         self.shelf = self._shelf() if self.plans.any_cache else None
         self.reads_answers = self.shelf is not None
         self.flights = _FLIGHTS.setdefault(services, Flights())
+        services.stats.followers = self.flights.followers
         self.finders = [placeholders_in] if settings.scrub.mode == "pseudonymize" else []
         if self.plans.any_suffix:
             log.warning("cache.suffix", why="answers are replayed to conversations that only end alike")

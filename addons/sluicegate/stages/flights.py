@@ -52,7 +52,12 @@ class Flight:
     @property
     def wanted(self) -> bool:
         """Whether somebody besides the leader listens, or waits to."""
-        return bool(self._readers or self._waiting)
+        return self.followers > 0
+
+    @property
+    def followers(self) -> int:
+        """How many besides the leader listen, or wait to."""
+        return len(self._readers) + self._waiting
 
     def begin(self, response: http.Response) -> None:
         """The head of the answer is there."""
@@ -198,6 +203,10 @@ class Flights:
         flight = Flight(x, names)
         self._by_key.setdefault(key, flight)
         return flight, True
+
+    def followers(self) -> int:
+        """How many exchanges wait for, or listen to, the call of another."""
+        return sum(flight.followers for flight in self._by_key.values())
 
     def landed(self, key: str, flight: Flight) -> None:
         """The call is over."""

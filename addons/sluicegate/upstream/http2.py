@@ -100,7 +100,7 @@ class GateHttp2Client(Http2Client):
 
     @classmethod
     def adopt(cls, client: Http2Client, at_rest: Callable[[Connection], None]) -> None:
-        """Make one of a stock client that has not been asked anything yet. `at_rest` is told when no answer is waited for."""
+        """Make one of a stock client that has not been asked anything yet. `at_rest`: told when it is idle."""
         client.__class__ = cls
         assert isinstance(client, cls)
         client.goaways, client.leaving, client._ended, client._unsent = Goaways(), False, set(), []
