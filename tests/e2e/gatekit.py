@@ -45,6 +45,7 @@ NOT_INHERITED = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("SSL_CERT_", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_USE_ENV_PROXY", "NODE_OPTIONS"),
     *("ANTHROPIC_", "CLAUDE", "OPENAI_", "AWS_", "SLUICEGATE"),
+    "PYTHONDONTWRITEBYTECODE",  # each gate would compile its modules anew
 )
 
 LIVE: list["Process"] = []
