@@ -175,13 +175,19 @@ class Onion:
         return True
 
     def settle(self, x: Exchange) -> None:
-        """The end: each stage that completed, in reverse, exactly once; those whose turn never came are told so."""
+        """The end: those whose turn never came are told so, then each stage that completed, in reverse, exactly once.
+
+        In that order, as the Audit among the latter writes down what the others leave.
+        """
+        self._skip(x)
         while x.entered:
             stage = x.entered.pop()
             try:
                 stage.settle(x)
             except BaseException as e:  # noqa: BLE001 - the others still settle
                 self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+
+    def _skip(self, x: Exchange) -> None:
         for stage in x.policy.stages:
             if stage in x.passed or stage in x.aside:
                 continue

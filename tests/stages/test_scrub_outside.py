@@ -110,11 +110,13 @@ class Turnstile(Stage):
 
 
 async def test_what_ended_before_is_kept_without_it(tmp_path: Path) -> None:
-    """A request that another stage refused keeps no secret in header, URL or body."""
+    """A request that another stage refused keeps no secret in header, URL or body, nor in its record."""
     settings = quiet(scrub=Scrub(mode="pseudonymize"), state_dir=tmp_path)
     with chain_of(Audit, Turnstile, Scrubber, settings=settings) as chain:
-        flow = await ask(chain, body_of(), path=f"/v1/messages?x={SECRET}", headers=HEADERS)
+        body = {**body_of(), "model": SECRET}
+        flow = await ask(chain, body, path=f"/v1/messages?x={SECRET}", headers=[*HEADERS, (b"session-id", SECRET.encode())])
         send_answer(chain, flow)
+        assert flow.metadata["sluicegate"]["model"] == "(withheld)"
         assert flow.response is not None
         assert flow.response.status_code == 403
         assert flow.request.headers["x-title"] == "run for (withheld)"
