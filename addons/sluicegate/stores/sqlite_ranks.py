@@ -7,7 +7,6 @@ does not get there at all.
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from sluicegate.errors import StoreError
+from sluicegate.stores.private_file import ensure_private
 from sluicegate.stores.ranks import EXPIRY_S, MAX_CONVERSATIONS, Asked, Conversations, TooManyValues, give
 
 __all__ = ["SqliteRanks", "shared_ranks"]
@@ -56,7 +56,7 @@ class SqliteRanks:
         self._cache = Conversations(clock, 2000)
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            ensure_private(path)
             db = _open(path)
         except (OSError, sqlite3.Error) as e:
             raise StoreError(f"{path} can not be used: {e}") from e

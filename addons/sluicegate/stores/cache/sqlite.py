@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
@@ -21,6 +20,7 @@ import msgspec
 from sluicegate.errors import StoreError
 from sluicegate.stores.cache.base import Entry, Head, Limits, Listed, State, StoreLost, Totals, Use
 from sluicegate.stores.cache.writer import Writer
+from sluicegate.stores.private_file import ensure_private
 
 __all__ = ["SqliteCache"]
 
@@ -247,10 +247,7 @@ def _set_up(db: sqlite3.Connection) -> None:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # the files beside it take over its mode; one that exists must not be opened here: closing it again would drop
-    # the locks that SQLite holds on it (sqlite.org, "How To Corrupt An SQLite Database File", 2.2)
-    with contextlib.suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    ensure_private(path)
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA journal_size_limit = 67108864")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ from typing import Final
 from sluicegate.core.keys import KeyRecord
 from sluicegate.errors import StoreError
 from sluicegate.stores.keys.base import NoSuchKey, decoded, encoded
+from sluicegate.stores.private_file import ensure_private
 
 __all__ = ["SqliteKeys"]
 
@@ -33,7 +35,9 @@ class SqliteKeys:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+            if path.is_symlink():
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            ensure_private(path)
             if path.stat().st_mode & 0o077:
                 path.chmod(0o600)
             self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Final, Protocol
 from sluicegate.core.limits.book import Table
 from sluicegate.errors import StoreError
 from sluicegate.stores.limits.sqlite_rows import SCHEMA, SqliteRows
+from sluicegate.stores.private_file import ensure_private
 
 __all__ = ["BUSY_S", "LimitsFile", "Operation"]
 
@@ -38,7 +38,7 @@ class LimitsFile:
         self.path = path
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            ensure_private(path)
         except OSError as e:
             raise StoreError(f"cannot open {path}: {e.strerror}") from e
         self._db = db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
