@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test check lint format bench bench-scrub bench-cache test-clients soak clean FORCE
+.PHONY: help setup run demo test test-e2e check lint format bench bench-scrub bench-cache test-clients soak clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -29,10 +29,13 @@ run: $(VENV)/.run-ready ## Start the gate: base URL on 4000, HTTPS proxy on 8080
 demo: $(VENV)/.run-ready ## See it work against a built-in stand-in, with no account and no network
 	@exec $(VENV)/bin/sluicegate demo $(ARGS)
 
-test: $(VENV)/.dev-ready ## Run the tests that need no outside program (unit and end-to-end)
-	@$(PY) -m pytest -n 3 --dist worksteal -m "not clients and not soak" $(ARGS)
+test: $(VENV)/.dev-ready ## Run the tests of the parts and of the command line (a minute)
+	@$(PY) -m pytest -n 3 --dist worksteal -m "not e2e and not clients and not soak" $(ARGS)
 
-check: lint test ## Everything a change must pass: format, lint, types, imports, tests
+test-e2e: $(VENV)/.dev-ready ## Run the end-to-end tests: real gates on free ports (five minutes)
+	@$(PY) -m pytest -n 3 --dist worksteal -m "e2e and not soak" $(ARGS)
+
+check: lint test test-e2e ## Everything a change must pass: format, lint, types, imports, tests
 
 lint: $(VENV)/.dev-ready ## Format, lint, types and import rules, without the tests
 	@$(PY) -m ruff format --check .
