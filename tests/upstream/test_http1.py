@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from h11._receivebuffer import ReceiveBuffer
 from playbook import Playbook
 
 from sluicegate.chain import Chain
@@ -88,3 +89,21 @@ async def test_bytes_that_nobody_asked_for_are_not_logged(chain: Chain, caplog: 
     assert book.to_client.endswith(BODY)
     assert len(book.closed) == 1
     assert "a secret" not in caplog.text
+
+
+async def test_many_interim_answers_are_looked_at_in_place(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands in one piece: what still waits is not copied for each of them."""
+    copies = 0
+    stock = ReceiveBuffer.__bytes__
+
+    def counted(self: ReceiveBuffer) -> bytes:
+        nonlocal copies
+        copies += 1
+        return bytes(stock(self))
+
+    monkeypatch.setattr(ReceiveBuffer, "__bytes__", counted)
+    book = Playbook(chain)
+    await book.client(ASK)
+    await book.server(b"HTTP/1.1 100 Continue\r\n\r\n" * 3000 + ANSWER)
+    assert book.to_client.endswith(BODY)
+    assert copies < 10

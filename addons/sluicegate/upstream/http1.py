@@ -45,7 +45,8 @@ class GateHttp1Client(Http1Client):
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and self.request:
-            while _INTERIM.match(bytes(self.buf)) and self.buf.maybe_extract_lines():
+            # its own bytes: a copy of them for each of thousands of interim answers would hold up all others
+            while _INTERIM.match(self.buf._data) and self.buf.maybe_extract_lines():
                 pass
         for command in super().read_headers(event):
             if type(command) is not commands.Log:  # it quotes what came

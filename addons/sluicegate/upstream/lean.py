@@ -60,8 +60,9 @@ def lean_headers(fields: Fields) -> http.Headers:
 
 def lean_response(status: int, reason: bytes, fields: Fields, began: float) -> http.Response:
     """A response without a body. `began`: in Unix seconds."""
-    data = http.ResponseData.__new__(http.ResponseData)
-    data.__dict__.update(
+    return _made(
+        http.Response,
+        http.ResponseData,
         http_version=b"HTTP/1.1",
         headers=lean_headers(fields),
         content=b"",
@@ -71,16 +72,14 @@ def lean_response(status: int, reason: bytes, fields: Fields, began: float) -> h
         status_code=status,
         reason=reason,
     )
-    response = http.Response.__new__(http.Response)
-    response.data = data
-    return response
 
 
 def read_request(lines: list[bytes]) -> http.Request:
     """What a request's head says, as mitmproxy reads it. ValueError where it can not be read."""
     host, port, method, scheme, authority, path, version = read._read_request_line(lines[0])
-    data = http.RequestData.__new__(http.RequestData)
-    data.__dict__.update(
+    return _made(
+        http.Request,
+        http.RequestData,
         http_version=version,
         headers=lean_headers(read._read_headers(lines[1:]).fields),
         content=None,
@@ -94,6 +93,11 @@ def read_request(lines: list[bytes]) -> http.Request:
         authority=authority,
         path=path,
     )
-    request = http.Request.__new__(http.Request)
-    request.data = data
-    return request
+
+
+def _made[M: http.Message](kind: type[M], data: type[http.MessageData], **said: Any) -> M:
+    """What `kind(...)` would be, unchecked."""
+    made = kind.__new__(kind)
+    made.data = data.__new__(data)
+    made.data.__dict__.update(said)
+    return made
