@@ -1,6 +1,6 @@
 """Routing alone, with the bundle's safety: `mitmdump -s addons/router.py --mode reverse:https://api.anthropic.com@4000`."""
 
-from sluicegate.install import install
+from sluicegate.gate.install import install
 from sluicegate.stages import Router
 
 install(Router)

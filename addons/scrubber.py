@@ -1,6 +1,6 @@
 """Scrubbing alone, with the bundle's safety: `mitmdump -s addons/scrubber.py --mode reverse:https://api.anthropic.com@4000`."""
 
-from sluicegate.install import install
+from sluicegate.gate.install import install
 from sluicegate.stages import Scrubber
 
 install(Scrubber)

@@ -10,8 +10,7 @@ import hypothesis
 import pytest
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE / "e2e"), str(HERE / "clients")]  # for `from gatekit import Gate` in every suite
-pytest.register_assert_rewrite("gatekit", "clientkit")
+pytest.register_assert_rewrite("kits")
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -31,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failing test shows the end of what its processes printed."""
     report = yield
-    if report.failed and (gatekit := sys.modules.get("gatekit")):
+    if report.failed and (gatekit := sys.modules.get("kits.gatekit")):
         report.sections += [(f"output of {process.name}", process.tail()) for process in gatekit.LIVE]
     return report
 

@@ -22,15 +22,17 @@ from mitmproxy.addons.save import Save
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
-from sluicegate.chain import Chain
-from sluicegate.exchange import Exchange, exchange_of
-from sluicegate.policy import Policy
-from sluicegate.services import Services
+from sluicegate.exchange.exchange import Exchange, exchange_of
+from sluicegate.exchange.taps import Fate
+from sluicegate.gate.chain import Chain
+from sluicegate.gate.policy import Policy
+from sluicegate.services.services import Services
 from sluicegate.settings import Settings
-from sluicegate.settings.content import Audit as AuditSettings
-from sluicegate.settings.sending import Retry
+from sluicegate.settings.audit import Audit as AuditSettings
+from sluicegate.settings.retry import (
+    Retry,
+)
 from sluicegate.stages.base import Stage
-from sluicegate.taps import Fate
 
 __all__ = [
     "MemorySink",

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from bench.scrub.bodies import Conversation
-from sluicegate.core.redact.document import Document
-from sluicegate.core.redact.finder import RuleFinder
-from sluicegate.core.redact.hide import Asked, Naming, Survey
-from sluicegate.core.redact.placeholders import GRAMMARS
-from sluicegate.core.redact.spans import Sweeper
+from sluicegate.core.redact.hide.hide import Asked, Naming, Survey
+from sluicegate.core.redact.hide.placeholders import GRAMMARS
+from sluicegate.core.redact.scan.finder import RuleFinder
+from sluicegate.core.redact.scan.spans import Sweeper
+from sluicegate.core.redact.walk.document import Document
 
 __all__ = ["TURNS", "Growing", "growing"]
 

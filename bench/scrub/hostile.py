@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Final
 
-from sluicegate.core.redact.gitleaks import builtin_rules
+from sluicegate.core.redact.rules.gitleaks import builtin_rules
 
 __all__ = ["SIZE", "hostile"]
 

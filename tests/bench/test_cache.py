@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatekit import clean_env
+
+from kits.gatekit import clean_env
 
 pytestmark = pytest.mark.e2e
 

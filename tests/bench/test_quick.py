@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatekit import clean_env
 
 from bench.proxies import CONTENDERS
 from bench.workloads import WORKLOADS
+from kits.gatekit import clean_env
 
 pytestmark = pytest.mark.e2e
 

@@ -13,12 +13,23 @@ from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
-from gatekit import BIN, Gate, Simulator, clean_env, wait_until
 from typer.testing import CliRunner
 
+from kits.gatekit import (
+    BIN,
+    Gate,
+    Simulator,
+    clean_env,
+    wait_until,
+)
 from sluicegate.cli import app
-from sluicegate.cli.table import age, money, rows, size
-from sluicegate.errors import StoreError
+from sluicegate.cli.table import (
+    age,
+    money,
+    rows,
+    size,
+)
+from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.base import Entry, Head, Limits
 from sluicegate.stores.cache.sealing import Sealing
 from sluicegate.stores.cache.sqlite import SqliteCache

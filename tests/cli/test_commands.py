@@ -11,7 +11,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatekit import BIN, ROOT, Gate, Simulator, clean_env, free_port, request
+
+from kits.gatekit import (
+    BIN,
+    ROOT,
+    Gate,
+    Simulator,
+    clean_env,
+    free_port,
+    request,
+)
 
 pytestmark = pytest.mark.e2e
 

@@ -9,9 +9,9 @@ from typer.testing import CliRunner
 
 from sluicegate.cli import app
 from sluicegate.cli.copilot import keep
-from sluicegate.providers import copilot_login
+from sluicegate.providers.auth import copilot_login
+from sluicegate.providers.auth.copilot_login import DeviceCode
 from sluicegate.providers.copilot import LOGIN_FILE
-from sluicegate.providers.copilot_login import DeviceCode
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from gatekit import Process, clean_env, wait_until
 
+from kits.gatekit import Process, clean_env, wait_until
 from sluicegate.cli.demo import SCENES
 
 pytestmark = pytest.mark.e2e

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import BIN, clean_env
 from typer.testing import CliRunner, Result
 
+from kits.gatekit import BIN, clean_env
 from sluicegate.cli import app
 
 

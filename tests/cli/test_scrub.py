@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from gatekit import BIN, clean_env
+
+from kits.gatekit import BIN, clean_env
 
 pytestmark = pytest.mark.e2e
 

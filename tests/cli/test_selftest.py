@@ -9,13 +9,13 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from gatekit import ROOT, clean_env
 
+from kits.gatekit import ROOT, clean_env
 from sluicegate.cli.selftest import CASES, Nursery, _result
 from sluicegate.cli.selftest.rig import open_rig
 from sluicegate.cli.selftest.witness import Witness, needles
-from sluicegate.core.redact.finder import build_finder
-from sluicegate.settings.content import Scrub
+from sluicegate.core.redact.scan.finder import build_finder
+from sluicegate.settings.scrub import Scrub
 
 pytestmark = pytest.mark.e2e
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import certifi
 import pytest
-from clientkit import (
+
+from kits.clientkit import (
     API_KEY,
     CLIENT_TIMEOUT_S,
     HERE,
@@ -26,7 +27,13 @@ from clientkit import (
     cannot_run,
     run_program,
 )
-from gatekit import GATE_SCRIPT, ROOT, Gate, Simulator, clean_env
+from kits.gatekit import (
+    GATE_SCRIPT,
+    ROOT,
+    Gate,
+    Simulator,
+    clean_env,
+)
 
 
 @pytest.fixture(scope="session")

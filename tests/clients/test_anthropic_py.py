@@ -4,8 +4,9 @@ import json
 
 import anthropic
 import pytest
-from clientkit import API_KEY, Door
-from gatekit import Simulator
+
+from kits.clientkit import API_KEY, Door
+from kits.gatekit import Simulator
 
 MODEL = "claude-opus-4-5"
 HELLO = [{"role": "user", "content": "hello"}]

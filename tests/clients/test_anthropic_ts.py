@@ -1,7 +1,7 @@
 """The Anthropic SDK for TypeScript, unmodified, on Node, by each door."""
 
-from clientkit import API_KEY, RunNode
-from gatekit import Simulator
+from kits.clientkit import API_KEY, RunNode
+from kits.gatekit import Simulator
 
 
 def test_a_message_comes_back_and_the_credential_arrives(node: RunNode, sim: Simulator) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import anthropic
 import pytest
-from clientkit import API_KEY, Door, RunClaude
-from gatekit import Gate, Simulator
+
+from kits.clientkit import API_KEY, Door, RunClaude
+from kits.gatekit import Gate, Simulator
 
 CONFIG = """\
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}

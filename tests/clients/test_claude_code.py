@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from clientkit import API_KEY, Door, RunClaude
-from gatekit import Gate, Simulator
+
+from kits.clientkit import API_KEY, Door, RunClaude
+from kits.gatekit import Gate, Simulator
 
 RAN = "sluicegate-tool-ran"
 

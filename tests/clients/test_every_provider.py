@@ -9,7 +9,8 @@ from typing import Any, Protocol
 import anthropic
 import openai
 import pytest
-from gatekit import Gate, Simulator, wait_until
+
+from kits.gatekit import Gate, Simulator, wait_until
 
 CONFIG = """\
 providers:

@@ -6,8 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clientkit import CLIENT_TIMEOUT_S, HERE, cannot_run, run_program
-from gatekit import GATE_SCRIPT, Gate, Simulator
+
+from kits.clientkit import (
+    CLIENT_TIMEOUT_S,
+    HERE,
+    cannot_run,
+    run_program,
+)
+from kits.gatekit import GATE_SCRIPT, Gate, Simulator
 
 KEY = "sk-sg-a-static-key-of-these-tests"
 CONFIG = """\

@@ -9,9 +9,15 @@ from typing import Any
 
 import anthropic
 import pytest
-from clientkit import API_KEY, CLIENT_TIMEOUT_S, HERE, cannot_run, run_program
-from gatekit import GATE_SCRIPT, Gate, Simulator
 
+from kits.clientkit import (
+    API_KEY,
+    CLIENT_TIMEOUT_S,
+    HERE,
+    cannot_run,
+    run_program,
+)
+from kits.gatekit import GATE_SCRIPT, Gate, Simulator
 from sluicegate.cli.selftest.plants import pem
 
 CONFIG = """\

@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import Gate, Simulator, StartGate, StartSimulator
+
+from kits.gatekit import (
+    Gate,
+    Simulator,
+    StartGate,
+    StartSimulator,
+)
 
 
 @pytest.fixture

@@ -12,8 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import Answer, Gate, Simulator, request, wait_until
-from rawserver import Web
+
+from kits.gatekit import (
+    Answer,
+    Gate,
+    Simulator,
+    request,
+    wait_until,
+)
+from kits.rawserver import Web
 
 CONFIG = """
 providers:

@@ -9,10 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import BIN, Answer, Gate, Simulator, StartGate, clean_env, request, wait_until
-from rawserver import LAST_CHUNK, Asked, Client, Peer, Upstream, chunk, head, reply
-from recorded import Recording, recordings
-from rediskit import redis_server
+
+from kits.gatekit import (
+    BIN,
+    Answer,
+    Gate,
+    Simulator,
+    StartGate,
+    clean_env,
+    request,
+    wait_until,
+)
+from kits.rawserver import (
+    LAST_CHUNK,
+    Asked,
+    Client,
+    Peer,
+    Upstream,
+    chunk,
+    head,
+    reply,
+)
+from kits.recorded import Recording, recordings
+from kits.rediskit import redis_server
 
 CONFIG = """\
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}
@@ -193,7 +212,7 @@ def test_the_pace_of_a_recording(simulator: Simulator, start_gate: StartGate) ->
 
 def test_the_cache_alone(simulator: Simulator, start_gate: StartGate) -> None:
     """`mitmdump -s addons/cache.py`: the stage without the others."""
-    from gatekit import ROOT
+    from kits.gatekit import ROOT
 
     gate = start_gate(config=CONFIG, scripts=(ROOT / "addons" / "cache.py",))
     answers = [gate.post("/v1/messages", ASK, KEY) for _ in range(2)]

@@ -11,8 +11,26 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gatekit import BIN, Answer, Gate, Simulator, StartGate, request, wait_until
-from rawserver import MESSAGE, Asked, Client, Peer, Upstream, Web, post, reply
+
+from kits.gatekit import (
+    BIN,
+    Answer,
+    Gate,
+    Simulator,
+    StartGate,
+    request,
+    wait_until,
+)
+from kits.rawserver import (
+    MESSAGE,
+    Asked,
+    Client,
+    Peer,
+    Upstream,
+    Web,
+    post,
+    reply,
+)
 
 CONFIG = """
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}

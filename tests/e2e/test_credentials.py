@@ -8,8 +8,17 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from gatekit import BIN, GATE_SCRIPT, PASS_THROUGH, Gate, clean_env, request, wait_until
-from rawserver import (
+
+from kits.gatekit import (
+    BIN,
+    GATE_SCRIPT,
+    PASS_THROUGH,
+    Gate,
+    clean_env,
+    request,
+    wait_until,
+)
+from kits.rawserver import (
     ASK,
     ASK_STREAM,
     MESSAGE,

@@ -4,7 +4,6 @@ import gzip
 import json
 import os
 import socket
-import subprocess
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +15,20 @@ import h2.config
 import h2.connection
 import h2.events
 import pytest
-from gatekit import BIN, GATE_SCRIPT, PASS_THROUGH, Gate, Process, clean_env, free_port, request, wait_until
-from rawserver import (
+
+from kits.gatekit import (
+    BIN,
+    GATE_SCRIPT,
+    PASS_THROUGH,
+    Gate,
+    Process,
+    clean_env,
+    free_port,
+    request,
+    wait_until,
+)
+from kits.own_address import own_address
+from kits.rawserver import (
     ASK,
     ASK_STREAM,
     DELTA,
@@ -681,15 +692,6 @@ def test_an_admin_token_opens_the_pages_and_nothing_else_does(start: Start) -> N
 
 
 # -- binding
-def own_address() -> str:
-    """This machine's own address that is not loopback."""
-    listed = subprocess.run(["hostname", "-I"], capture_output=True, text=True, timeout=5, check=False).stdout.split()
-    found = [address for address in listed if ":" not in address and not address.startswith("127.")]
-    if not found:
-        pytest.skip("this machine has no address but loopback")
-    return found[0]
-
-
 def test_a_door_that_is_open_to_the_network_drops_strangers(start: Start, upstream: Upstream) -> None:
     """mitmdump binds everything by default: what does not arrive on loopback is dropped before a byte is read."""
     address = own_address()

@@ -10,8 +10,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from gatekit import PASS_THROUGH, Gate, Simulator, StartGate, wait_until
-from rawserver import ASK, ASK_STREAM, Client, head, post
+
+from kits.gatekit import (
+    PASS_THROUGH,
+    Gate,
+    Simulator,
+    StartGate,
+    wait_until,
+)
+from kits.rawserver import (
+    ASK,
+    ASK_STREAM,
+    Client,
+    head,
+    post,
+)
 
 
 def draining(drain_s: float) -> str:

@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import GATE_SCRIPT, PASS_THROUGH, Gate, free_port, wait_until
-from rawserver import (
+
+from kits.gatekit import (
+    GATE_SCRIPT,
+    PASS_THROUGH,
+    Gate,
+    free_port,
+    wait_until,
+)
+from kits.rawserver import (
     ASK,
     ASK_STREAM,
     DELTA,

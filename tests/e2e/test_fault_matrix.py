@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from gatekit import Gate, Simulator
-from h2front import H2Front
+
+from kits.gatekit import Gate, Simulator
+from kits.h2front import H2Front
 
 CONFIG = """
 providers:

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gatekit import WEB_PASSWORD, Gate, ProcessFailed, request
+
+from kits.gatekit import (
+    WEB_PASSWORD,
+    Gate,
+    ProcessFailed,
+    request,
+)
 
 
 class Hello(http.server.BaseHTTPRequestHandler):

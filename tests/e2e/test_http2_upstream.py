@@ -8,8 +8,9 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from gatekit import Gate, Simulator
-from h2front import H2Front
+
+from kits.gatekit import Gate, Simulator
+from kits.h2front import H2Front
 
 CONFIG = """
 providers: {{anthropic: {{kind: anthropic, http2: true, base_url: "{url}", keys: ["env:KEY"]}}}}

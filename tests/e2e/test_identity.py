@@ -11,11 +11,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import BIN, ROOT, Answer, Gate, clean_env, free_port, request, wait_until
-from postgreskit import Postgres
-from rawserver import ASK, DEADLINE_S, MESSAGE, Client, Got, Upstream, Web, error_of, exchange, head, post, self_signed
 
-from test_doors import own_address
+from kits.gatekit import (
+    BIN,
+    ROOT,
+    Answer,
+    Gate,
+    clean_env,
+    free_port,
+    request,
+    wait_until,
+)
+from kits.own_address import own_address
+from kits.postgreskit import Postgres
+from kits.rawserver import (
+    ASK,
+    DEADLINE_S,
+    MESSAGE,
+    Client,
+    Got,
+    Upstream,
+    Web,
+    error_of,
+    exchange,
+    head,
+    post,
+    self_signed,
+)
 
 PROVIDER_KEY = "sk-ant-api03-THE-GATES-OWN"
 STATIC = "a-static-key-of-team-a"

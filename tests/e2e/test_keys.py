@@ -8,8 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from gatekit import Answer, Gate, Simulator, StartGate, StartSimulator, request, wait_until
-from rawserver import MESSAGE, Upstream, answering, reply
+
+from kits.gatekit import (
+    Answer,
+    Gate,
+    Simulator,
+    StartGate,
+    StartSimulator,
+    request,
+    wait_until,
+)
+from kits.rawserver import (
+    MESSAGE,
+    Upstream,
+    answering,
+    reply,
+)
 
 CONFIG = """
 providers:

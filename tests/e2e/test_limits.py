@@ -10,9 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import Answer, Gate, Simulator, request, wait_until
-from rediskit import RedisServer, need_redis_server
 
+from kits.gatekit import (
+    Answer,
+    Gate,
+    Simulator,
+    request,
+    wait_until,
+)
+from kits.rediskit import RedisServer, need_redis_server
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.rules import NANO
 from sluicegate.stores.limits import storage_from_url

@@ -10,8 +10,19 @@ from pathlib import Path
 import anthropic
 import openai
 import pytest
-from gatekit import Gate, Simulator, request, wait_until
-from rawserver import Upstream, answering, reply, self_signed
+
+from kits.gatekit import (
+    Gate,
+    Simulator,
+    request,
+    wait_until,
+)
+from kits.rawserver import (
+    Upstream,
+    answering,
+    reply,
+    self_signed,
+)
 
 CONFIG = """\
 providers:

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from gatekit import Gate, StartGate, wait_until
-from rawserver import (
+
+from kits.gatekit import Gate, StartGate, wait_until
+from kits.rawserver import (
     ASK,
     ASK_STREAM,
     FIRST_EVENTS,

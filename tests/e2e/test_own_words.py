@@ -7,11 +7,16 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from gatekit import Answer, Gate, Simulator, free_port
-from test_surfaces import ask, record_of, text_of
 
-from sluicegate.core.eventstream import FrameDecoder
-from sluicegate.core.sse import SSEParser
+from kits.gatekit import (
+    Answer,
+    Gate,
+    Simulator,
+    free_port,
+)
+from kits.surfaceskit import ask, record_of, text_of
+from sluicegate.core.wire.eventstream import FrameDecoder
+from sluicegate.core.wire.sse import SSEParser
 
 CONFIG = """\
 providers:

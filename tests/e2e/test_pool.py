@@ -10,8 +10,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from gatekit import Gate, Simulator, StartGate, request, wait_until
-from rawserver import ASK, ASK_STREAM, Client, post
+
+from kits.gatekit import (
+    Gate,
+    Simulator,
+    StartGate,
+    request,
+    wait_until,
+)
+from kits.rawserver import (
+    ASK,
+    ASK_STREAM,
+    Client,
+    post,
+)
 
 CONFIG = """
 providers: {{anthropic: {{kind: anthropic, base_url: "{url}"}}}}

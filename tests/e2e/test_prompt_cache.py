@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gatekit import Gate, Simulator, StartGate, request
 from typer.testing import CliRunner
 
+from kits.gatekit import (
+    Gate,
+    Simulator,
+    StartGate,
+    request,
+)
 from sluicegate.cli import app
 
 CONFIG = """\

@@ -7,9 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from gatekit import Gate
-from rawserver import LAST_CHUNK, Asked, Client, Peer, Upstream, chunk, head
-from recorded import Recording, recordings
+
+from kits.gatekit import Gate
+from kits.rawserver import (
+    LAST_CHUNK,
+    Asked,
+    Client,
+    Peer,
+    Upstream,
+    chunk,
+    head,
+)
+from kits.recorded import Recording, recordings
 
 NOT_OURS = {"content-length", "transfer-encoding", "connection"}
 ALL = recordings()

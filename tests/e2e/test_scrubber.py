@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import ROOT, Answer, Gate, ProcessFailed, Simulator, wait_until
 from redis import Redis
-from rediskit import redis_server
 
-from sluicegate.core.grammar import check_stream
-from sluicegate.core.sse import SSEParser
+from kits.gatekit import (
+    ROOT,
+    Answer,
+    Gate,
+    ProcessFailed,
+    Simulator,
+    wait_until,
+)
+from kits.rediskit import redis_server
+from sluicegate.core.messages.grammar import check_stream
+from sluicegate.core.wire.sse import SSEParser
 
 type StartGate = Callable[..., Gate]
 type StartSimulator = Callable[..., Simulator]

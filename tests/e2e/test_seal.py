@@ -11,8 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gatekit import GATE_SCRIPT, ROOT, Gate, ProcessFailed, wait_until
-from rawserver import (
+
+from kits.gatekit import (
+    GATE_SCRIPT,
+    ROOT,
+    Gate,
+    ProcessFailed,
+    wait_until,
+)
+from kits.rawserver import (
     ASK,
     ASK_STREAM,
     MESSAGE,

@@ -9,12 +9,24 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from gatekit import Answer, Gate, Simulator, request
-from rawserver import Asked, Behaviour, Peer, Upstream, answering, reply
 
-from sluicegate.core.eventstream import frame_of_event
-from sluicegate.core.grammar import check_stream
-from sluicegate.core.sse import SSEParser
+from kits.gatekit import (
+    Answer,
+    Gate,
+    Simulator,
+    request,
+)
+from kits.rawserver import (
+    Asked,
+    Behaviour,
+    Peer,
+    Upstream,
+    answering,
+    reply,
+)
+from sluicegate.core.messages.grammar import check_stream
+from sluicegate.core.wire.eventstream import frame_of_event
+from sluicegate.core.wire.sse import SSEParser
 
 CONFIG = """\
 providers:

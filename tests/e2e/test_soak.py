@@ -17,8 +17,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from gatekit import GATE_SCRIPT, Gate, Simulator, wait_until
-from rawserver import post
+
+from kits.gatekit import (
+    GATE_SCRIPT,
+    Gate,
+    Simulator,
+    wait_until,
+)
+from kits.rawserver import post
 
 pytestmark = [
     pytest.mark.soak,

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from gatekit import Answer, Gate, Simulator, request, wait_until
-from test_providers import CONFIG, ENV, MODELS
 
-from sluicegate.core.dialects import bedrock, vertex
-from sluicegate.core.eventstream import MessagesFromFrames
-from sluicegate.core.grammar import check_stream
-from sluicegate.core.sse import SSEParser
+from kits.everyprovider import CONFIG, ENV, MODELS
+from kits.gatekit import (
+    Gate,
+    Simulator,
+)
+from kits.surfaceskit import ask, record_of, text_of
+from sluicegate.core.formats.bedrock import codec as bedrock
 
 SECRET = "ghp_" + "a1B2c3D4e5F6" * 3
 SAID = f"key {SECRET}, again {SECRET}."
@@ -41,62 +39,6 @@ def pair(module_pair: Pair) -> Pair:
     sim.script([])
     sim.clear()
     return sim, gate
-
-
-def ask(gate: Gate, client: str, model: str, text: str, *, stream: bool = False, counts: bool = False) -> Answer:
-    """One line of prompt, in the client's own format."""
-    body: dict[str, Any] = {"max_tokens": 4000, "messages": [{"role": "user", "content": text}]}
-    match client:
-        case "messages":
-            path, body = "/v1/messages", {"model": model, "stream": stream, **body}
-        case "chat":
-            path, body = "/v1/chat/completions", {"model": model, "stream": stream, **body}
-        case "bedrock":
-            action: bedrock.Action = "invoke-with-response-stream" if stream else "invoke"
-            path, body = bedrock.path_of(model, action), {"anthropic_version": bedrock.VERSION, **body}
-        case _:
-            path = vertex.path_of("p", "l", model, stream=stream)
-            body = {"anthropic_version": vertex.VERSION, "stream": stream, **body}
-    if counts:
-        path, body = _counting(client, model, body)
-    return request("POST", gate.url + path, body=body, headers={"x-api-key": "sk-ant-api03-client"})
-
-
-def _counting(client: str, model: str, body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    body.pop("stream", None)
-    match client:
-        case "messages":
-            return "/v1/messages/count_tokens", body
-        case "bedrock":
-            inner = base64.b64encode(json.dumps(body).encode()).decode()
-            return bedrock.path_of(model, "count-tokens"), {"input": {"invokeModel": {"body": inner}}}
-    return vertex.path_of("p", "l", vertex.COUNT, stream=False), {"model": model, **body}
-
-
-def text_of(client: str, answer: Answer, *, stream: bool) -> str:
-    """What the model said, out of an answer that is well-formed in the client's format."""
-    if client == "chat":
-        if not stream:
-            return str(answer.json()["choices"][0]["message"]["content"])
-        assert answer.body.endswith(b"data: [DONE]\n\n")
-        chunks = [json.loads(e.data) for e in SSEParser().feed(answer.body) if e.data != b"[DONE]"]
-        return "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"])
-    if not stream:
-        return "".join(block.get("text", "") for block in answer.json()["content"])
-    body = answer.body
-    if client == "bedrock":
-        assert answer.headers["content-type"] == "application/vnd.amazon.eventstream"
-        frames = MessagesFromFrames(lambda name: name)
-        body = frames.feed(body) + frames.end()
-    events = SSEParser().feed(body)
-    assert check_stream(events) == []
-    return "".join(json.loads(e.data).get("delta", {}).get("text") or "" for e in events)
-
-
-def record_of(gate: Gate, answer: Answer) -> dict[str, Any]:
-    """The audit record of an answer."""
-    name = answer.headers["x-sluicegate-id"]
-    return wait_until(lambda: next((r for r in gate.audit_records() if r["exchange"] == name), None), "its record")
 
 
 def bodies(sim: Simulator) -> str:

@@ -11,12 +11,19 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.dialects.facts import read_facts
-from sluicegate.core.sse import SSEParser
-from sluicegate.providers.base import Asked, Estimated, Fields, Prepared, Provider, Sent
+from sluicegate.core.formats.facts import read_facts
+from sluicegate.core.wire.sse import SSEParser
+from sluicegate.providers.base import (
+    Asked,
+    Estimated,
+    Fields,
+    Prepared,
+    Provider,
+    Sent,
+)
 from sluicegate.providers.registry import build
 from sluicegate.providers.setup import Setup
-from sluicegate.settings.provider import Provider as Settings
+from sluicegate.settings.providers import Provider as Settings
 from sluicegate.simulator import Simulator, simulator
 
 NOW = 1_795_000_000.0

@@ -4,11 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
 from sluicegate.providers.anthropic import credential_of, forwarded
-from sluicegate.providers.base import Sent, bearer_token, is_loopback, origin_of
-from sluicegate.providers.credentials import CredentialError
-from sluicegate.settings.provider import Credentials
+from sluicegate.providers.auth.held_keys import CredentialError
+from sluicegate.providers.base import (
+    Sent,
+    bearer_token,
+    is_loopback,
+    origin_of,
+)
+from sluicegate.settings.providers import Credentials
 from sluicegate.settings.secret import Secret
 
 OAT = b"sk-ant-oat01-x"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.grammar import check_stream
-from sluicegate.core.sse import SSEParser
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
+from sluicegate.core.messages.grammar import check_stream
+from sluicegate.core.wire.sse import SSEParser
+from sluicegate.providers.auth.held_keys import CredentialError
 from sluicegate.providers.base import Sent
-from sluicegate.providers.credentials import CredentialError
-from sluicegate.settings.provider import Credentials
+from sluicegate.settings.providers import Credentials
 from sluicegate.settings.secret import Secret
 
 MODEL = "us.anthropic.claude-opus-4-1-20250805-v1:0"

@@ -9,12 +9,19 @@ from typing import Any
 
 import pytest
 
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
+from sluicegate.providers.auth.held_keys import CredentialError
 from sluicegate.providers.base import Sent
-from sluicegate.providers.copilot import EXCHANGE, LOGIN_FILE, Copilot, dotted, initiator, is_githubs
-from sluicegate.providers.credentials import CredentialError
+from sluicegate.providers.copilot import (
+    EXCHANGE,
+    LOGIN_FILE,
+    Copilot,
+    dotted,
+    initiator,
+    is_githubs,
+)
 from sluicegate.providers.setup import Setup
-from sluicegate.settings.provider import Provider as Settings
+from sluicegate.settings.providers import Provider as Settings
 from sluicegate.settings.secret import Secret
 
 NOW = 1000.0

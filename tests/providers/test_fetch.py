@@ -11,8 +11,13 @@ from threading import Event, Thread
 
 import pytest
 
-from sluicegate.providers.credentials import CredentialError
-from sluicegate.providers.fetch import MAX_BYTES, fetch, fetch_json, trust
+from sluicegate.providers.auth.held_keys import CredentialError
+from sluicegate.providers.fetch import (
+    MAX_BYTES,
+    fetch,
+    fetch_json,
+    trust,
+)
 
 
 class Office(BaseHTTPRequestHandler):

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.grammar import check_stream
-from sluicegate.core.sse import SSEParser
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
+from sluicegate.core.messages.grammar import check_stream
+from sluicegate.core.wire.sse import SSEParser
 from sluicegate.providers.base import Prepared
 from sluicegate.settings.secret import Secret
 

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from sluicegate.providers.quirks import BEDROCK, COMPATIBLE, OLLAMA, PRESET_QUIRKS, VERTEX
-from sluicegate.settings.provider import PRESETS
+from sluicegate.providers.quirks import (
+    BEDROCK,
+    COMPATIBLE,
+    OLLAMA,
+    PRESET_QUIRKS,
+    VERTEX,
+)
+from sluicegate.settings.providers import PRESETS
 
 CLAUDE_CODES = (
     "claude-code-20250219",

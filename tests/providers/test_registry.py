@@ -11,7 +11,7 @@ import pytest
 from sluicegate.providers import registry
 from sluicegate.providers.registry import build, third_parties
 from sluicegate.providers.setup import Setup
-from sluicegate.settings.provider import Provider as Settings
+from sluicegate.settings.providers import Provider as Settings
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_anthropic_alone_loads_no_other() -> None:
     """What is not configured takes no memory: no translation, no AWS, no Google."""
     code = (
         "import sys; from sluicegate.providers.registry import build; from sluicegate.providers.setup import Setup;"
-        "from sluicegate.settings.provider import Provider; build(Setup('p', Provider(kind='anthropic'), {}));"
+        "from sluicegate.settings.providers import Provider; build(Setup('p', Provider(kind='anthropic'), {}));"
         "print([m for m in sys.modules if m.endswith(('messages_to_chat', 'botocore', 'cryptography', 'eventstream'))])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.grammar import check_stream
-from sluicegate.core.sse import SSEParser
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
+from sluicegate.core.messages.grammar import check_stream
+from sluicegate.core.wire.sse import SSEParser
+from sluicegate.providers.auth.held_keys import CredentialError
 from sluicegate.providers.base import Sent
-from sluicegate.providers.credentials import CredentialError
 from sluicegate.settings.secret import Secret
 
 MODEL = "claude-sonnet-4-5@20250929"

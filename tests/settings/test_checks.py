@@ -7,7 +7,7 @@ import pytest
 
 from sluicegate.settings import PRESETS, Settings
 from sluicegate.settings.load import load
-from sluicegate.settings.provider import PRESET_KEYS
+from sluicegate.settings.providers import PRESET_KEYS
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.settings import Secret, SecretError, Settings, secret
+from sluicegate.settings import (
+    Secret,
+    SecretError,
+    Settings,
+    secret,
+)
 
 LITERAL = "sk-ant-api03-hunter2"
 

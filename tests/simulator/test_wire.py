@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.simulator.wire import ContinueWanted, Event, Malformed, Request, RequestParser, chunk, head
+from sluicegate.simulator.wire import (
+    ContinueWanted,
+    Event,
+    Malformed,
+    Request,
+    RequestParser,
+    chunk,
+    head,
+)
 
 PIPELINE = (
     b"POST /a?x=1 HTTP/1.1\r\nHost: h\r\nX-Two: 1\r\nx-two: 2\r\nContent-Length: 5\r\n\r\nhello"

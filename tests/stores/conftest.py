@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-from rediskit import redis_server
+
+from kits.rediskit import redis_server
 
 
 @pytest.fixture(scope="session")

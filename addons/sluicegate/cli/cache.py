@@ -15,12 +15,23 @@ import typer
 from sluicegate.cli.cache_key import key
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
-from sluicegate.cli.table import age, money, printable, rows, size
-from sluicegate.errors import StoreError
+from sluicegate.cli.table import (
+    age,
+    money,
+    printable,
+    rows,
+    size,
+)
+from sluicegate.core.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
 from sluicegate.stores.cache import open_cache, place_of
-from sluicegate.stores.cache.base import CacheStore, Entry, Limits, Listed
+from sluicegate.stores.cache.base import (
+    CacheStore,
+    Entry,
+    Limits,
+    Listed,
+)
 from sluicegate.stores.cache.sealing import Sealing
 
 __all__ = ["app", "in_store", "line_of"]

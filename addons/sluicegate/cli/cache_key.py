@@ -10,10 +10,18 @@ import typer
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import printable, rows
-from sluicegate.core.cachekey import Asked, Bypass, KeyMaker, Rules, read_body, speaks_to_api, tenant_of
 from sluicegate.core.cachekey.difference import first_difference
+from sluicegate.core.cachekey.key import (
+    Asked,
+    Bypass,
+    KeyMaker,
+    Rules,
+    read_body,
+    speaks_to_api,
+    tenant_of,
+)
 from sluicegate.core.cachekey.normal import Strips, compile_strips, normalized
-from sluicegate.core.messages import read_request, session_of
+from sluicegate.core.messages.facts import read_request, session_of
 
 __all__ = ["key"]
 

@@ -25,9 +25,9 @@ def login(
     yes: Annotated[bool, typer.Option("--yes", help="Take the risk without being asked.")] = False,
 ) -> None:
     """Sign in with GitHub's device flow, and keep the login (0600) for `kind: copilot`."""
-    from sluicegate.providers import copilot_login
+    from sluicegate.providers.auth import copilot_login
+    from sluicegate.providers.auth.held_keys import CredentialError
     from sluicegate.providers.copilot import WARNING
-    from sluicegate.providers.credentials import CredentialError
 
     typer.echo(WARNING.format(name="copilot") + ".")
     if not yes:
@@ -61,7 +61,7 @@ def keep(path: Path, token: str) -> None:
 
 def _file(config: Path | None) -> Path:
     from sluicegate.providers.copilot import LOGIN_FILE
-    from sluicegate.services import state_folder
+    from sluicegate.settings.state_folder import state_folder
 
     try:
         return state_folder(load_usable(config, os.environ)) / LOGIN_FILE

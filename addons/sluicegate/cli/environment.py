@@ -75,9 +75,9 @@ def client_environment(proxy: str | None, ca: Path | None) -> dict[str, str]:
 
 
 def _running() -> dict[str, Any]:
-    from sluicegate.inspect.whereabouts import living
-    from sluicegate.services import state_folder
+    from sluicegate.gate.instance_file import living
     from sluicegate.settings import Settings
+    from sluicegate.settings.state_folder import state_folder
 
     gates = living(state_folder(Settings()))
     with_door = [g for g in gates if any(d["mode"] in ("regular", "upstream") for d in g["doors"])]
@@ -98,8 +98,8 @@ def _bundle(certificate: Path) -> Path:
     """
     import certifi
 
-    from sluicegate.services import state_folder
     from sluicegate.settings import Settings
+    from sluicegate.settings.state_folder import state_folder
 
     roots = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
     path = state_folder(Settings()) / "run" / "ca-bundle.pem"

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Footer, Static
 
 from sluicegate.cli.cache import HEADINGS, described, line_of
 from sluicegate.cli.table import printable
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
 from sluicegate.stores.cache import open_cache, place_of

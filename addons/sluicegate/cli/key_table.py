@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sluicegate.core.keys import KeyRecord
+from sluicegate.core.identity.keys import KeyRecord
 
 __all__ = ["print_table", "shown"]
 

@@ -12,10 +12,17 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from sluicegate.cli.key_options import moment, named, pattern, read, tag
+from sluicegate.cli.key_options import (
+    moment,
+    named,
+    pattern,
+    read,
+    tag,
+)
 from sluicegate.cli.key_table import print_table, shown
 from sluicegate.cli.places import fail
-from sluicegate.core.keys import (
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import (
     SECRET_BYTES,
     KeyFault,
     KeyRecord,
@@ -28,9 +35,8 @@ from sluicegate.core.keys import (
     revoked,
     rotated,
 )
-from sluicegate.core.units import duration_s
-from sluicegate.errors import StoreError
 from sluicegate.settings import ConfigError, load
+from sluicegate.settings.units import duration_s
 from sluicegate.stores.keys.base import KeyStore
 from sluicegate.stores.keys.opening import open_keys, server_key_of
 

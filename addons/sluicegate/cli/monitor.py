@@ -13,7 +13,7 @@ import typer
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import UrlOption, open_page
 from sluicegate.cli.table import money
-from sluicegate.core.sse import SSEParser
+from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["line_of", "monitor"]
 

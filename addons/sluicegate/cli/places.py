@@ -27,8 +27,8 @@ def certs_dir() -> Path:
         checkout = Path(sluicegate.__file__).parents[2] / "certs"
         if (checkout / "README.md").exists():
             return checkout
-        from sluicegate.services import state_folder
         from sluicegate.settings import Settings
+        from sluicegate.settings.state_folder import state_folder
 
         folder = state_folder(Settings()) / "certs"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

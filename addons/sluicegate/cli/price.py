@@ -9,8 +9,8 @@ import typer
 from sluicegate.cli.places import fail
 from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import rows
-from sluicegate.core.pricing import Prices
-from sluicegate.core.usage import Usage
+from sluicegate.core.messages.usage import Usage
+from sluicegate.core.pricing.prices import Prices
 from sluicegate.settings import Settings
 
 __all__ = ["KindOption", "price", "prices_of"]
@@ -46,6 +46,6 @@ def price(
 
 def prices_of(settings: Settings) -> Prices:
     """Built-in prices under the configuration's."""
-    from sluicegate.services import Services
+    from sluicegate.services.services import Services
 
     return Services({}).prices_for(settings)

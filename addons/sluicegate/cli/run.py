@@ -117,8 +117,8 @@ def _serve(args: list[str], environ: Mapping[str, str], *, web: bool, upstream: 
     from mitmproxy.tools.web.master import WebMaster
 
     from sluicegate.cli.banner import Banner
-    from sluicegate.install import install
-    from sluicegate.services import Services
+    from sluicegate.gate.install import install
+    from sluicegate.services.services import Services
     from sluicegate.stages import ORDER
 
     services = Services(environ)

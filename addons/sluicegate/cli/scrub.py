@@ -12,15 +12,15 @@ from typing import Annotated, Any
 import typer
 
 from sluicegate.cli.places import fail
-from sluicegate.core.redact.document import Document, Unreadable
-from sluicegate.core.redact.explain import Place, explained
-from sluicegate.core.redact.finder import RuleFinder, RulesError, build_finder
-from sluicegate.core.redact.hide import Asked, Naming, Survey
-from sluicegate.core.redact.placeholders import GRAMMARS
-from sluicegate.core.redact.spans import Sweeper
-from sluicegate.core.redact.walk import Collision, WalkSurface
+from sluicegate.core.redact.hide.explain import Place, explained
+from sluicegate.core.redact.hide.hide import Asked, Naming, Survey
+from sluicegate.core.redact.hide.placeholders import GRAMMARS
+from sluicegate.core.redact.scan.finder import RuleFinder, RulesError, build_finder
+from sluicegate.core.redact.scan.spans import Sweeper
+from sluicegate.core.redact.walk.document import Document, Unreadable
+from sluicegate.core.redact.walk.walk import Collision, WalkSurface
 from sluicegate.settings import ConfigError, load
-from sluicegate.settings.content import Scrub
+from sluicegate.settings.scrub import Scrub
 
 __all__ = ["finder_of", "scrub"]
 

@@ -8,7 +8,12 @@ import msgspec
 import typer
 
 from sluicegate.cli.reach import UrlOption, ask
-from sluicegate.cli.table import age, money, rows, size
+from sluicegate.cli.table import (
+    age,
+    money,
+    rows,
+    size,
+)
 
 __all__ = ["stats"]
 

@@ -11,7 +11,7 @@ from sluicegate.cli.places import fail
 from sluicegate.cli.price import KindOption, prices_of
 from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import rows
-from sluicegate.core.usage import ResponseFacts, ResponseReader
+from sluicegate.core.messages.usage import ResponseFacts, ResponseReader
 
 __all__ = ["read_answer", "usage"]
 

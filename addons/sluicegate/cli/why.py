@@ -10,7 +10,12 @@ import msgspec
 import typer
 
 from sluicegate.cli.places import fail
-from sluicegate.cli.reach import ConfigOption, UrlOption, ask, read_settings
+from sluicegate.cli.reach import (
+    ConfigOption,
+    UrlOption,
+    ask,
+    read_settings,
+)
 from sluicegate.cli.table import money
 
 __all__ = ["why"]

@@ -8,12 +8,13 @@ from typing import Final
 
 import msgspec
 
-from sluicegate.core.dialects.attribution import without_attribution
-from sluicegate.core.members import edited, top
-from sluicegate.core.messages import rename_model
-from sluicegate.core.thinking import without_unsigned_thinking
-from sluicegate.core.token_estimate import estimate_input_tokens
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.messages.attribution import without_attribution
+from sluicegate.core.messages.facts import rename_model
+from sluicegate.core.messages.thinking import without_unsigned_thinking
+from sluicegate.core.messages.tokens import estimate_input_tokens
+from sluicegate.core.wire.json_object import edited, top
+from sluicegate.providers.auth.held_keys import Keyed
 from sluicegate.providers.base import (
     Asked,
     Credential,
@@ -25,10 +26,9 @@ from sluicegate.providers.base import (
     is_loopback,
     origin_of,
 )
-from sluicegate.providers.credentials import Keyed
 from sluicegate.providers.quirks import COMPATIBLE, PRESET_QUIRKS, Quirks
 from sluicegate.providers.setup import Setup
-from sluicegate.settings.provider import MANTLE, Credentials
+from sluicegate.settings.providers import MANTLE, Credentials
 
 __all__ = ["BASE_URL", "HOSTS", "Anthropic", "credential_of", "forwarded"]
 
@@ -128,7 +128,7 @@ def _sources(setup: Setup, host: str) -> tuple[Source, ...]:
     """The configured keys, or signatures for Bedrock's endpoint of the Messages API."""
     given, found = setup.settings, MANTLE.fullmatch(host)
     if found and not given.keys and given.credentials != Credentials():
-        from sluicegate.providers import aws
+        from sluicegate.providers.auth import aws
 
         named = replace(setup, settings=msgspec.structs.replace(given, region=given.region or found[1]))
         return aws.sources(named, "bedrock-mantle", lambda to: to.lower() == host.lower())

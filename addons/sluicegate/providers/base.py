@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 from urllib.parse import urlsplit
 
-from sluicegate.core.dialects.errors import Verdict
-from sluicegate.core.messages import RequestFacts
+from sluicegate.core.formats.cloud_errors import Verdict
+from sluicegate.core.messages.facts import RequestFacts
 
 if TYPE_CHECKING:  # the package brings both translations along
     from sluicegate.core.translate.base import Transform

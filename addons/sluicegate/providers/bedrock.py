@@ -6,18 +6,31 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from sluicegate.core.dialects import bedrock
-from sluicegate.core.dialects.attribution import without_attribution
-from sluicegate.core.dialects.cache_marks import rewritten
-from sluicegate.core.dialects.errors import Verdict, aws_kind, document, of_aws
-from sluicegate.core.dialects.whole import Whole
-from sluicegate.core.eventstream import CONTENT_TYPE, MessagesFromFrames
-from sluicegate.core.members import top
-from sluicegate.core.thinking import without_unsigned_thinking
-from sluicegate.errors import Refused
-from sluicegate.providers import aws
-from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, is_loopback, origin_of
-from sluicegate.providers.credentials import no_credential
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.bedrock import codec as bedrock
+from sluicegate.core.formats.buffered import Whole
+from sluicegate.core.formats.cloud_errors import (
+    Verdict,
+    aws_kind,
+    document,
+    of_aws,
+)
+from sluicegate.core.formats.messages.attribution import without_attribution
+from sluicegate.core.formats.messages.cache_marks import rewritten
+from sluicegate.core.messages.thinking import without_unsigned_thinking
+from sluicegate.core.wire.eventstream import CONTENT_TYPE, MessagesFromFrames
+from sluicegate.core.wire.json_object import top
+from sluicegate.providers.auth import aws
+from sluicegate.providers.auth.held_keys import no_credential
+from sluicegate.providers.base import (
+    Answered,
+    Asked,
+    Credential,
+    Origin,
+    Prepared,
+    is_loopback,
+    origin_of,
+)
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import BEDROCK
 from sluicegate.providers.setup import Setup

@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sluicegate.core.dialects.attribution import without_attribution
-from sluicegate.core.members import loads, top
-from sluicegate.core.messages import rename_model
-from sluicegate.core.thinking import without_unsigned_thinking
-from sluicegate.core.token_estimate import estimate_input_tokens
-from sluicegate.core.translate import FLAVOURS, Malformed, MessagesToChat
-from sluicegate.errors import Refused
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.messages.attribution import without_attribution
+from sluicegate.core.messages.facts import rename_model
+from sluicegate.core.messages.thinking import without_unsigned_thinking
+from sluicegate.core.messages.tokens import estimate_input_tokens
+from sluicegate.core.translate.pairs import FLAVOURS, Malformed, MessagesToChat
+from sluicegate.core.wire.json_object import loads, top
+from sluicegate.providers.auth.held_keys import (
+    CredentialError,
+    Fetched,
+    Fresh,
+    no_credential,
+)
 from sluicegate.providers.base import (
     Answered,
     Answering,
@@ -34,7 +40,6 @@ from sluicegate.providers.base import (
     as_it_is,
     origin_of,
 )
-from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, no_credential
 from sluicegate.providers.fetch import Fetch, fetch_json
 from sluicegate.providers.openai import classify_chat, lost, read_chat
 from sluicegate.providers.plain import plain_fields

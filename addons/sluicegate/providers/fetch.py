@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 
 import certifi
 
-from sluicegate.providers.credentials import CredentialError
+from sluicegate.providers.auth.held_keys import CredentialError
 
 __all__ = ["Fetch", "fetch", "fetch_json", "trust"]
 

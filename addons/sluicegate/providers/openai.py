@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sluicegate.core.chat_usage import WithoutUsageChunk
-from sluicegate.core.dialects.facts import wants_usage
-from sluicegate.core.members import edited, loads, top
-from sluicegate.core.messages import rename_model
-from sluicegate.core.token_estimate import estimate_input_tokens
-from sluicegate.core.translate import (
+from sluicegate.core.errors import Refused, error_type
+from sluicegate.core.formats.chat.usage import WithoutUsageChunk
+from sluicegate.core.formats.facts import wants_usage
+from sluicegate.core.messages.facts import rename_model
+from sluicegate.core.messages.tokens import estimate_input_tokens
+from sluicegate.core.translate.pairs import (
     FLAVOURS,
     Malformed,
     MessagesToChat,
@@ -22,7 +22,8 @@ from sluicegate.core.translate import (
     flavour_of,
     messages_status,
 )
-from sluicegate.errors import Refused, error_type
+from sluicegate.core.wire.json_object import edited, loads, top
+from sluicegate.providers.auth.held_keys import bearer
 from sluicegate.providers.base import (
     Answered,
     Answering,
@@ -35,7 +36,6 @@ from sluicegate.providers.base import (
     bearer_token,
     origin_of,
 )
-from sluicegate.providers.credentials import bearer
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.setup import Setup
 

@@ -1,6 +1,6 @@
 """What providers of the Messages API do not have, or call otherwise, as tables. Nothing here holds towards Anthropic.
 
-Chat Completions servers have their own table, in core/translate/flavours.py.
+Chat Completions servers have their own table, in core/translate/messages_chat/flavours.py.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from sluicegate.providers.base import Key
-from sluicegate.settings.provider import Provider as Settings
+from sluicegate.settings.providers import Provider as Settings
 from sluicegate.settings.secret import Secret
 
 __all__ = ["Given", "Setup"]

@@ -7,17 +7,33 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from sluicegate.core.dialects import vertex
-from sluicegate.core.dialects.attribution import without_attribution
-from sluicegate.core.dialects.cache_marks import rewritten
-from sluicegate.core.dialects.errors import Verdict, document, of_google
-from sluicegate.core.dialects.whole import Whole
-from sluicegate.core.members import loads, top
-from sluicegate.core.thinking import without_unsigned_thinking
-from sluicegate.errors import Refused
-from sluicegate.providers import google
-from sluicegate.providers.base import Answered, Asked, Credential, Origin, Prepared, Sent, Source, is_loopback, origin_of
-from sluicegate.providers.credentials import CredentialError, Fetched, Fresh, bearer, no_credential
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.buffered import Whole
+from sluicegate.core.formats.cloud_errors import Verdict, document, of_google
+from sluicegate.core.formats.messages.attribution import without_attribution
+from sluicegate.core.formats.messages.cache_marks import rewritten
+from sluicegate.core.formats.vertex import codec as vertex
+from sluicegate.core.messages.thinking import without_unsigned_thinking
+from sluicegate.core.wire.json_object import loads, top
+from sluicegate.providers.auth import google
+from sluicegate.providers.auth.held_keys import (
+    CredentialError,
+    Fetched,
+    Fresh,
+    bearer,
+    no_credential,
+)
+from sluicegate.providers.base import (
+    Answered,
+    Asked,
+    Credential,
+    Origin,
+    Prepared,
+    Sent,
+    Source,
+    is_loopback,
+    origin_of,
+)
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import VERTEX
 from sluicegate.providers.setup import Setup

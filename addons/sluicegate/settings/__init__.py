@@ -1,12 +1,12 @@
 """The configuration: typed, immutable, strict; every fault with its key, file and line."""
 
-from .errors import ConfigError
-from .load import load, load_with_origins
-from .node import Origins
-from .provider import PRESETS, Provider
-from .secret import Secret, SecretError
-from .tree import Settings
-from .usable import load_usable
+from sluicegate.settings.errors import ConfigError
+from sluicegate.settings.load import load, load_with_origins
+from sluicegate.settings.node import Origins
+from sluicegate.settings.providers import PRESETS, Provider
+from sluicegate.settings.secret import Secret, SecretError
+from sluicegate.settings.tree import Settings
+from sluicegate.settings.usable import load_usable
 
 __all__ = [
     "PRESETS",

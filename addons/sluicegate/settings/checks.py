@@ -7,12 +7,16 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from sluicegate.core.cachekey.normal import compile_strips
-from sluicegate.core.redact.rule import pattern_fault
-
-from .errors import Problem
-from .policy import DollarBudget, TokenBudget
-from .provider import MANTLE, PRESETS, Credentials, Provider
-from .tree import Settings
+from sluicegate.core.redact.rules.rule import pattern_fault
+from sluicegate.settings.errors import Problem
+from sluicegate.settings.limits import DollarBudget, TokenBudget
+from sluicegate.settings.providers import (
+    MANTLE,
+    PRESETS,
+    Credentials,
+    Provider,
+)
+from sluicegate.settings.tree import Settings
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
 _FORBIDDEN_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -7,9 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from .errors import ConfigError, KeyPath, Problem, dotted
-from .node import Node, Value
-from .yaml_tree import Malformed, compose, plain_scalar
+from sluicegate.settings.errors import (
+    ConfigError,
+    KeyPath,
+    Problem,
+    dotted,
+)
+from sluicegate.settings.node import Node, Value
+from sluicegate.settings.yaml_tree import Malformed, compose, plain_scalar
 
 PREFIX: Final = "SLUICEGATE__"
 

@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 from msgspec import inspect
 
-from .checks import check
-from .environment import default_state_dir, expand, override
-from .errors import ConfigError, Problem, raise_all
-from .node import Node, Origins
-from .reader import Reader
-from .secret import Secret
-from .tree import Settings
-from .yaml_tree import Malformed, compose
+from sluicegate.settings.checks import check
+from sluicegate.settings.environment import default_state_dir, expand, override
+from sluicegate.settings.errors import ConfigError, Problem, raise_all
+from sluicegate.settings.node import Node, Origins
+from sluicegate.settings.reader import Reader
+from sluicegate.settings.secret import Secret
+from sluicegate.settings.tree import Settings
+from sluicegate.settings.yaml_tree import Malformed, compose
 
 MAX_FILE_BYTES: Final = 1_000_000
 

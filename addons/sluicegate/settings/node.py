@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from .errors import ConfigError, KeyPath, dotted
+from sluicegate.settings.errors import ConfigError, KeyPath, dotted
 
 type Value = bool | int | float | str | list[Node] | dict[str, Node] | None
 

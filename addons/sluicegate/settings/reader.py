@@ -10,11 +10,16 @@ from typing import Final
 
 from msgspec import convert, inspect
 
-from ..core.units import duration_s, size_bytes
-from .errors import KeyPath, Problem
-from .node import Node
-from .wording import shown, sort, suggestion, wanted
-from .yaml_tree import plain_scalar
+from sluicegate.settings.errors import KeyPath, Problem
+from sluicegate.settings.node import Node
+from sluicegate.settings.units import duration_s, size_bytes
+from sluicegate.settings.wording import (
+    shown,
+    sort,
+    suggestion,
+    wanted,
+)
+from sluicegate.settings.yaml_tree import plain_scalar
 
 _NOTATIONS: Final[dict[str, Callable[[object], float]]] = {"duration": duration_s, "size": size_bytes}
 _UNREADABLE: Final = object()
@@ -143,7 +148,7 @@ class Reader:
 
     def _converted(self, node: Node, kind: inspect.Type, path: KeyPath, meta: inspect.Metadata | None) -> object:
         assert isinstance(kind, inspect.DateTimeType), kind
-        from .policy import Instant  # the one type that msgspec itself reads from text
+        from sluicegate.settings.identity import Instant  # the one type that msgspec itself reads from text
 
         try:
             convert(node.value if isinstance(node.value, str) else None, type=Instant)

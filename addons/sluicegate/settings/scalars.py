@@ -98,3 +98,8 @@ Store = Annotated[
     ),
 ]
 Ruleset = Annotated[str, Meta(pattern=r"^(basic|gitleaks|pii|file:.+)$", description="basic, gitleaks, pii or file:PATH")]
+
+
+Regex = Annotated[str, Meta(min_length=1, max_length=1000, description="a regular expression")]
+
+Patterns = Annotated[tuple[Pattern, ...], Meta(min_length=1)]

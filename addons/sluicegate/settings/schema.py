@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from .secret import Secret
-from .tree import Settings
+from sluicegate.settings.secret import Secret
+from sluicegate.settings.tree import Settings
 
 
 def schema() -> dict[str, Any]:

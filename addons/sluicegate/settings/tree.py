@@ -6,15 +6,42 @@ from pathlib import Path
 
 from msgspec import field
 
-from .content import Audit, Cache, Price, Scrub, Translate
-from .environment import default_state_dir
-from .errors import ConfigError
-from .node import Origins
-from .policy import Identity, Limits
-from .provider import Provider
-from .scalars import Bytes, Host, Name, Pattern, SecondsOrNone, Section, Store, Text
-from .sending import Connections, Retry, Route, Timeouts, merged_connections, merged_timeouts
-from .views import masked, missing_secrets
+from sluicegate.settings.audit import Audit
+from sluicegate.settings.cache import Cache
+from sluicegate.settings.connections import (
+    Connections,
+    merged_connections,
+    merged_timeouts,
+)
+from sluicegate.settings.environment import default_state_dir
+from sluicegate.settings.errors import ConfigError
+from sluicegate.settings.identity import Identity
+from sluicegate.settings.limits import Limits
+from sluicegate.settings.node import Origins
+from sluicegate.settings.prices import Price
+from sluicegate.settings.providers import Provider
+from sluicegate.settings.retry import (
+    Retry,
+)
+from sluicegate.settings.routes import (
+    Route,
+)
+from sluicegate.settings.scalars import (
+    Bytes,
+    Host,
+    Name,
+    Pattern,
+    SecondsOrNone,
+    Section,
+    Store,
+    Text,
+)
+from sluicegate.settings.scrub import Scrub
+from sluicegate.settings.timeouts import (
+    Timeouts,
+)
+from sluicegate.settings.translate import Translate
+from sluicegate.settings.views import masked, missing_secrets
 
 
 def _state_dir() -> Path:

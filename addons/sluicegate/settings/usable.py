@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from .errors import raise_all
-from .load import load_with_origins
-from .tree import Settings
+from sluicegate.settings.errors import raise_all
+from sluicegate.settings.load import load_with_origins
+from sluicegate.settings.tree import Settings
 
 
 def load_usable(path: Path | None, environ: Mapping[str, str]) -> Settings:

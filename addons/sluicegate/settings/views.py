@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from .errors import KeyPath, Problem
-from .secret import Secret
+from sluicegate.settings.errors import KeyPath, Problem
+from sluicegate.settings.secret import Secret
 
 MASK = "***"
 

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from .node import Node
-from .scalars import MAX_COUNT
+from sluicegate.settings.node import Node
+from sluicegate.settings.scalars import MAX_COUNT
 
 MAX_SHOWN: Final = 24  # most keys are longer: one in the wrong place is not repeated
 

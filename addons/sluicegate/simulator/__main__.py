@@ -9,7 +9,7 @@ import signal
 import ssl
 from collections.abc import Sequence
 
-from .server import Simulator
+from sluicegate.simulator.server import Simulator
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from .behaviour import Behaviour
-from .prompt import estimate
-from .prompt_cache import InputTokens
-from .thinking import THOUGHT, Signer
+from sluicegate.simulator.behaviour import Behaviour
+from sluicegate.simulator.prompt import estimate
+from sluicegate.simulator.prompt_cache import InputTokens
+from sluicegate.simulator.thinking import THOUGHT, Signer
 
 GREETING = "Hello from the simulator: "
 TOOL_MARKER = "run the tool"

@@ -11,25 +11,32 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from . import models, wire
-from .answers import answer
-from .behaviour import Behaviour, BehaviourError, base_model, behaviour, header_knobs, model_knobs
-from .bill import Bill
-from .calls import Call, CallLog
-from .connection import Plan
-from .control import Control
-from .dialects import MESSAGES, Dialect, dialect_of
-from .dialects.base import JSON, Glance, Told
-from .errors import NativeError, invalid
-from .prompt import prompt_blocks
-from .prompt_cache import PromptCache
-from .ratelimits import RateLimits
-from .script import Asked, Script
-from .steps import Upgrade
-from .thinking import Signer
-from .transmit import Reply, Transmission
-from .validation import check, decode
-from .websocket import EchoStream, accept_key
+from sluicegate.simulator import models, wire
+from sluicegate.simulator.answers import answer
+from sluicegate.simulator.behaviour import (
+    Behaviour,
+    BehaviourError,
+    base_model,
+    behaviour,
+    header_knobs,
+    model_knobs,
+)
+from sluicegate.simulator.bill import Bill
+from sluicegate.simulator.calls import Call, CallLog
+from sluicegate.simulator.connection import Plan
+from sluicegate.simulator.control import Control
+from sluicegate.simulator.dialects import MESSAGES, Dialect, dialect_of
+from sluicegate.simulator.dialects.base import JSON, Glance, Told
+from sluicegate.simulator.errors import NativeError, invalid
+from sluicegate.simulator.prompt import prompt_blocks
+from sluicegate.simulator.prompt_cache import PromptCache
+from sluicegate.simulator.ratelimits import RateLimits
+from sluicegate.simulator.script import Asked, Script
+from sluicegate.simulator.steps import Upgrade
+from sluicegate.simulator.thinking import Signer
+from sluicegate.simulator.transmit import Reply, Transmission
+from sluicegate.simulator.validation import check, decode
+from sluicegate.simulator.websocket import EchoStream, accept_key
 
 ORGANIZATION_ID = "51a7e000-0000-4000-8000-000000000001"
 

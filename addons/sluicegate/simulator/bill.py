@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .models import family
-from .prompt_cache import InputTokens
+from sluicegate.simulator.models import family
+from sluicegate.simulator.prompt_cache import InputTokens
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
-from .prompt_cache import InputTokens
-from .wire import Request
+from sluicegate.simulator.prompt_cache import InputTokens
+from sluicegate.simulator.wire import Request
 
 MAX_CALLS = 10_000
 MAX_BODY_BYTES = 256 * 1024  # kept of one body

@@ -9,9 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never, cast
 
-from . import wire
-from .calls import Call
-from .steps import Cut, Last, Pause, Steps, Stream, Upgrade
+from sluicegate.simulator import wire
+from sluicegate.simulator.calls import Call
+from sluicegate.simulator.steps import (
+    Cut,
+    Last,
+    Pause,
+    Steps,
+    Stream,
+    Upgrade,
+)
 
 BURST = 256  # steps played before other connections get their turn
 

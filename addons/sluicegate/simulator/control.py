@@ -7,14 +7,14 @@ from typing import Any
 
 import msgspec
 
-from . import wire
-from .behaviour import BehaviourError
-from .bill import Bill
-from .calls import CallLog
-from .connection import Plan
-from .errors import NativeError, invalid
-from .script import Script
-from .steps import Steps
+from sluicegate.simulator import wire
+from sluicegate.simulator.behaviour import BehaviourError
+from sluicegate.simulator.bill import Bill
+from sluicegate.simulator.calls import CallLog
+from sluicegate.simulator.connection import Plan
+from sluicegate.simulator.errors import NativeError, invalid
+from sluicegate.simulator.script import Script
+from sluicegate.simulator.steps import Steps
 
 _REQUEST_ID = "req_simcontrol"
 

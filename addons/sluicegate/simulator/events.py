@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from .answers import Answer
-from .errors import NativeError
+from sluicegate.simulator.answers import Answer
+from sluicegate.simulator.errors import NativeError
 
 DEFAULT_TEXT_EVENTS = 5
 THINKING_EVENTS = 3

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .errors import invalid
+from sluicegate.simulator.errors import invalid
 
 type Ttl = Literal["5m", "1h"]
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from .models import family
-from .prompt import PromptBlock, Ttl
+from sluicegate.simulator.models import family
+from sluicegate.simulator.prompt import PromptBlock, Ttl
 
 LOOKBACK_BLOCKS = 20  # positions looked at for each breakpoint, itself the first
 MAX_ENTRIES = 100_000

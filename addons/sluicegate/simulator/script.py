@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from .behaviour import BehaviourError, behaviour
+from sluicegate.simulator.behaviour import BehaviourError, behaviour
 
 FOREVER = -1
 _ANSWERING = ("/v1/messages", "/chat/completions", "/invoke", "/invoke-with-response-stream", "awPredict")

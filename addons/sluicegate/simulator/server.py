@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from .api import Api
-from .calls import Call
-from .connection import Connection, Tap
-from .thinking import Signer
+from sluicegate.simulator.api import Api
+from sluicegate.simulator.calls import Call
+from sluicegate.simulator.connection import Connection, Tap
+from sluicegate.simulator.thinking import Signer
 
 SIGNING_KEY = b"simulated thinking"
 

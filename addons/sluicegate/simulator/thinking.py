@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import invalid
+from sluicegate.simulator.errors import invalid
 
 THOUGHT = "The simulator considers the request, finds nothing hard in it, and decides to answer it directly."
 

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from . import wire
-from .behaviour import Behaviour
-from .calls import Call
-from .dialects import Dialect
-from .encodings import Encoder, encoder, negotiate
-from .errors import NativeError
-from .steps import Cut, Last, Pause, Step, Steps, Upgrade
+from sluicegate.simulator import wire
+from sluicegate.simulator.behaviour import Behaviour
+from sluicegate.simulator.calls import Call
+from sluicegate.simulator.dialects import Dialect
+from sluicegate.simulator.encodings import Encoder, encoder, negotiate
+from sluicegate.simulator.errors import NativeError
+from sluicegate.simulator.steps import (
+    Cut,
+    Last,
+    Pause,
+    Step,
+    Steps,
+    Upgrade,
+)
 
 GARBAGE = b"\x16\x03\x01\x02\x00\x01\xfe\x7fnot an answer\n\x00\x00\xff\r\n\r\n"
 MAX_LAST_BYTES = 32 * 1024  # more may wait for a slow reader, who may yet leave: not settled beforehand

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from .errors import NativeError, invalid
-from .models import known
+from sluicegate.simulator.errors import NativeError, invalid
+from sluicegate.simulator.models import known
 
 _ROLES = ("user", "assistant", "system")
 

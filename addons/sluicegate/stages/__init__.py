@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from sluicegate.stages.audit import Audit
+from sluicegate.stages.audit.stage import Audit
 from sluicegate.stages.base import Stage
-from sluicegate.stages.cache import Cache
-from sluicegate.stages.identity import Identity
-from sluicegate.stages.limiter import Limiter
-from sluicegate.stages.router import Router
-from sluicegate.stages.scrubber import Scrubber
+from sluicegate.stages.cache.stage import Cache
+from sluicegate.stages.identity.stage import Identity
+from sluicegate.stages.limiter.stage import Limiter
+from sluicegate.stages.router.stage import Router
+from sluicegate.stages.scrubber.stage import Scrubber
 
 __all__ = ["ORDER", "Audit", "Cache", "Identity", "Limiter", "Router", "Scrubber", "Stage"]
 

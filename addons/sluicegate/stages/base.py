@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, ClassVar
 
-from sluicegate.taps import Fate
+from sluicegate.exchange.taps import Fate
 
 if TYPE_CHECKING:
-    from sluicegate.exchange import Exchange
-    from sluicegate.services import Services
+    from sluicegate.exchange.exchange import Exchange
+    from sluicegate.services.services import Services
     from sluicegate.settings import Settings
 
 __all__ = ["Stage"]

@@ -3,7 +3,7 @@
 import pytest
 
 from sluicegate.core.cachekey.answers import kept_headers
-from sluicegate.core.model_names import serves
+from sluicegate.core.messages.models import serves
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.limits.counters import EMPTY, SET_BACK_MS, Counter, Row
+from sluicegate.core.limits.counters import (
+    EMPTY,
+    SET_BACK_MS,
+    Counter,
+    Row,
+)
 from sluicegate.core.limits.windows import DAY_MS
 
 DAY = 20_000 * DAY_MS

@@ -4,8 +4,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.limits.estimate import Amounts, History, input_tokens, most_input_tokens, used_tokens
-from sluicegate.core.usage import Usage
+from sluicegate.core.limits.estimate import (
+    Amounts,
+    History,
+    input_tokens,
+    most_input_tokens,
+    used_tokens,
+)
+from sluicegate.core.messages.usage import Usage
 
 
 def test_input() -> None:

@@ -5,10 +5,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluicegate.core.identity import Caller
-from sluicegate.core.limits.models import Chosen, Forbidden, choose, downgrades, names_models
+from sluicegate.core.identity.caller import Caller
+from sluicegate.core.limits.models import (
+    Chosen,
+    Forbidden,
+    choose,
+    downgrades,
+    names_models,
+)
 from sluicegate.core.limits.rules import Counter, Rules
-from sluicegate.settings.policy import Limits
+from sluicegate.settings.limits import Limits
 
 JO = Caller("id1", name="jo", team="a", user="u")
 

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.limits.windows import Window, end_ms, start_ms, starts_around
+from sluicegate.core.limits.windows import (
+    Window,
+    end_ms,
+    start_ms,
+    starts_around,
+)
 
 WINDOWS: tuple[Window, ...] = ("hour", "day", "week", "month")
 TIMES = st.integers(0, 7_258_118_400_000)  # up to the year 2200

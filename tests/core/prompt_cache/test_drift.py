@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.prompt_cache.drift import Finding, Turn, finding_of, fingerprint, same_line
+from sluicegate.core.prompt_cache.drift import (
+    Finding,
+    Turn,
+    finding_of,
+    fingerprint,
+    same_line,
+)
 
 MARK = {"type": "ephemeral"}
 BODY: dict[str, Any] = {

@@ -9,12 +9,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hiding import PIECES, Ranks, Rules, cut, hide, naming, text_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.redact.placeholders import GRAMMARS, Style
-from sluicegate.core.redact.restore import Restorer, restored
+from kits.hiding import (
+    PIECES,
+    Ranks,
+    Rules,
+    cut,
+    hide,
+    naming,
+    text_of,
+)
+from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
+from sluicegate.core.redact.restore.restore import Restorer, restored
 
 STYLES: tuple[Style, ...] = ("angle", "plain")
 
@@ -137,7 +145,7 @@ def test_identifiers_correlate_and_secrets_do_not(ranked: bool) -> None:
 )
 def test_spellings_that_are_read(said: str, written: str) -> None:
     """A name that comes back escaped gives the value, escaped in the same way."""
-    from sluicegate.core.redact.restore import Names
+    from sluicegate.core.redact.restore.restore import Names
 
     value = 'a"b\\c&<d> é'
     names = Names(GRAMMARS["angle"], {"API_KEY_1": value})
@@ -162,7 +170,7 @@ def test_a_name_can_not_be_smuggled_in() -> None:
 
 def test_what_was_put_in_is_not_looked_at_again() -> None:
     """A value that looks like another's placeholder stays what it is."""
-    from sluicegate.core.redact.restore import Names
+    from sluicegate.core.redact.restore.restore import Names
 
     names = Names(GRAMMARS["angle"], {"A_1": "<B_1>", "B_1": "<A_1>"})
     assert restored("<A_1><B_1>", names) == "<B_1><A_1>"

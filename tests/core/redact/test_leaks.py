@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 
 import pytest
-from labelled import finder_of, secret
 
-from sluicegate.core.redact.walk import WalkSurface, walk
+from kits.labelled import finder_of, secret
+from sluicegate.core.redact.walk.walk import WalkSurface, walk
 
 KEY = secret("anthropic_key", Random(1))
 PEM = secret("private_key", Random(1))

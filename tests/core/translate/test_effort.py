@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.translate.effort import EFFORTS, budget_of, clamp, effort_of
+from sluicegate.core.translate.effort import (
+    EFFORTS,
+    budget_of,
+    clamp,
+    effort_of,
+)
 
 
 @pytest.mark.parametrize("effort", ["minimal", "low", "medium", "high", "xhigh"])

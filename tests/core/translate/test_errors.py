@@ -8,11 +8,16 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-import sdks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.translate import ChatToMessages, MessagesToChat, State, Translation
+import kits.sdks as sdks
+from sluicegate.core.translate.pairs import (
+    ChatToMessages,
+    MessagesToChat,
+    State,
+    Translation,
+)
 
 Json = dict[str, Any]
 

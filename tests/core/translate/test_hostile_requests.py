@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.translate import FLAVOURS, ChatToMessages, Malformed, MessagesToChat, Translation
+from sluicegate.core.translate.pairs import (
+    FLAVOURS,
+    ChatToMessages,
+    Malformed,
+    MessagesToChat,
+    Translation,
+)
 
 BOTH: list[Translation] = [
     MessagesToChat(),

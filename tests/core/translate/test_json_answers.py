@@ -1,4 +1,4 @@
-"""core/translate/completion_to_message.py and message_to_completion.py: answers in one piece, both ways."""
+"""core/translate/messages_chat/response.py and message_to_completion.py: answers in one piece, both ways."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import sdks
 from hypothesis import given
 from hypothesis import strategies as st
-from recorded import Recording, recordings
 
-from sluicegate.core.translate import ChatToMessages, Malformed, MessagesToChat, State, Translation, collect
+import kits.sdks as sdks
+from kits.recorded import Recording, recordings
+from sluicegate.core.translate import collect
+from sluicegate.core.translate.pairs import (
+    ChatToMessages,
+    Malformed,
+    MessagesToChat,
+    State,
+    Translation,
+)
 
 Json = dict[str, Any]
 RECORDED = [r for r in recordings("anthropic-json") if r.status == 200 and "content-encoding" not in r.headers]

@@ -9,7 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.translate import FLAVOURS, ChatToMessages, MessagesToChat, State
+from sluicegate.core.translate.pairs import (
+    FLAVOURS,
+    ChatToMessages,
+    MessagesToChat,
+    State,
+)
 
 Json = dict[str, Any]
 TEXTS = st.text(min_size=1, max_size=8).filter(str.strip).filter(lambda t: not t.startswith(("Error: ", "x-anthropic")))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.translate import Malformed
+from sluicegate.core.translate.pairs import Malformed
 from sluicegate.core.translate.schemas import closed, is_strict, parameters
 
 Json = dict[str, Any]

@@ -10,7 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.translate import ChatToMessages, Malformed, MessagesToChat, State
+from sluicegate.core.translate.pairs import (
+    ChatToMessages,
+    Malformed,
+    MessagesToChat,
+    State,
+)
 from sluicegate.core.translate.stream_to_message import message_of_stream
 
 STATE = State("m")

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 
 from mitmproxy import http
 
-from sluicegate.errors import Refused
-from sluicegate.exchange import Exchange
-from sluicegate.install import install
+from sluicegate.core.errors import Refused
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.gate.install import install
 from sluicegate.stages import Stage
 
 

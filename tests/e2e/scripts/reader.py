@@ -1,6 +1,6 @@
 """A stage that has to read all that passes, as a scrubber does."""
 
-from sluicegate.install import install
+from sluicegate.gate.install import install
 from sluicegate.stages import Stage
 
 

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-import sluicegate.doors
-import sluicegate.stages.identity
-import sluicegate.upstream.outbound
+import sluicegate.gate.doors
+import sluicegate.proxy.connections.outbound
+import sluicegate.stages.identity.stage
 
 
 async def harmless(host: str, port: int) -> bool:
@@ -14,7 +14,7 @@ async def harmless(host: str, port: int) -> bool:
 
 class Rebinding:
     def running(self) -> None:
-        for module in (sluicegate.upstream.outbound, sluicegate.doors, sluicegate.stages.identity):
+        for module in (sluicegate.proxy.connections.outbound, sluicegate.gate.doors, sluicegate.stages.identity.stage):
             module.leads_inside = harmless  # type: ignore[attr-defined]
         loop = asyncio.get_running_loop()
         resolve = loop.getaddrinfo

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
-from sluicegate.core.sigv4 import Keys, sign
+from sluicegate.core.wire.sigv4 import Keys, sign
 
 MODEL = "/model/us.anthropic.claude-opus-4-1-20250805-v1%3A0"
 BODY = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}]}

@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache import open_cache, place_of
-from sluicegate.stores.cache.base import CacheStore, Entry, Head, Limits, Use
+from sluicegate.stores.cache.base import (
+    CacheStore,
+    Entry,
+    Head,
+    Limits,
+    Use,
+)
 from sluicegate.stores.cache.redis import RedisCache
 from sluicegate.stores.cache.sqlite import SqliteCache
 

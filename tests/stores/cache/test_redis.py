@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.redis import RedisCache
 
 pytest.importorskip("redis")

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatekit import ROOT, clean_env, wait_until
 
-from sluicegate.errors import StoreError
+from kits.gatekit import ROOT, clean_env, wait_until
+from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.base import Entry, Head, Limits
 from sluicegate.stores.cache.sqlite import SqliteCache
 

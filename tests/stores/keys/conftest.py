@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from postgreskit import Postgres
 
+from kits.postgreskit import Postgres
 from sluicegate.stores.keys.base import KeyStore, open_store
 
 type OpenStore = Callable[[], KeyStore]

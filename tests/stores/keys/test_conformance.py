@@ -6,8 +6,13 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.keys import KeyFault, KeyRecord, paused, revoked
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import (
+    KeyFault,
+    KeyRecord,
+    paused,
+    revoked,
+)
 from sluicegate.stores.keys.base import KeyStore, NoSuchKey
 
 type OpenStore = Callable[[], KeyStore]

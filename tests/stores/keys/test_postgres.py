@@ -5,10 +5,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from postgreskit import PASSWORD, Postgres
 
-from sluicegate.core.keys import KeyRecord
-from sluicegate.errors import StoreError
+from kits.postgreskit import PASSWORD, Postgres
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.stores.keys.base import open_store
 from sluicegate.stores.keys.postgres import PostgresKeys
 

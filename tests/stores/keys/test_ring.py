@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-from gatekit import wait_until
-
-from sluicegate.core.keys import KeyRecord, revoked, rotated
-from sluicegate.errors import StoreError
+from kits.gatekit import wait_until
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord, revoked, rotated
 from sluicegate.stores.keys.base import KeyStore
 from sluicegate.stores.keys.ring import KeyRing
 

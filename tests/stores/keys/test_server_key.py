@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.core.keys import KeyRecord
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.settings import Settings
-from sluicegate.settings.policy import Identity
+from sluicegate.settings.identity import Identity
 from sluicegate.settings.secret import Secret
 from sluicegate.stores.keys.opening import open_keys, server_key_of
 from sluicegate.stores.keys.server_key import FILE, fingerprint, kept_key

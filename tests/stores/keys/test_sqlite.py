@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.core.keys import KeyRecord
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.stores.keys.sqlite import SqliteKeys
 
 

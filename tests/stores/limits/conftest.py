@@ -1,13 +1,11 @@
 """Fixtures of the stores' tests: redis-servers, and the worker on the path."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rediskit import RedisServer, need_redis_server
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `from worker import …`
+from kits.rediskit import RedisServer, need_redis_server
 
 
 @pytest.fixture(scope="session")

@@ -7,13 +7,20 @@ import sys
 from pathlib import Path
 
 import pytest
-from gatekit import ROOT, clean_env
-from rediskit import RedisServer
-from worker import BUDGET, COST, COUNTER, SEATS, Calls
 
+from kits import limits_worker
+from kits.gatekit import ROOT, clean_env
+from kits.limits_worker import (
+    BUDGET,
+    COST,
+    COUNTER,
+    SEATS,
+    Calls,
+)
+from kits.rediskit import RedisServer
 from sluicegate.stores.limits import LimitStore, storage_from_url
 
-WORKER = Path(__file__).parent / "worker.py"
+WORKER = Path(limits_worker.__file__)
 CALLS, PROCESSES = 5_000, 4
 LEASE_MS = 60_000
 SHORT_LEASE_MS = 2_500

@@ -9,12 +9,17 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.limits import book
-from sluicegate.core.limits.book import Admitted, Denied, ReserveRequest, Verdict
+from sluicegate.core.errors import StoreError
+from sluicegate.core.limits import reservations as book
 from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.reservations import (
+    Admitted,
+    Denied,
+    ReserveRequest,
+    Verdict,
+)
 from sluicegate.core.limits.table import MemoryTable
 from sluicegate.core.limits.windows import DAY_MS
-from sluicegate.errors import StoreError
 from sluicegate.stores.limits import LimitStore, storage_from_url
 from sluicegate.stores.limits.redis import PREFIX
 
@@ -236,7 +241,7 @@ async def test_many_at_once(store: LimitStore) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 async def test_every_store_keeps_the_same_book(store: LimitStore, clock: Clock, seed: int) -> None:
-    """Over a random history every answer is what core/limits/book.py says."""
+    """Over a random history every answer is what core/limits/reservations.py says."""
     chance, table = random.Random(seed), MemoryTable()
     reserved: dict[str, int] = {}
     for step in range(120):

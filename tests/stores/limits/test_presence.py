@@ -4,8 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gatekit import ROOT, clean_env
-
+from kits.gatekit import ROOT, clean_env
 from sluicegate.stores.limits.presence import Presence
 
 OTHER = """

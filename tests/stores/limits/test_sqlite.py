@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sluicegate.core.limits.book import Admitted, ReserveRequest
+from sluicegate.core.errors import StoreError
 from sluicegate.core.limits.counters import Charge, Counter
-from sluicegate.errors import StoreError
+from sluicegate.core.limits.reservations import Admitted, ReserveRequest
 from sluicegate.stores.limits.sqlite import SqliteLimits
 
 COUNTER = Counter("t:usd", "limits.teams.a.budget_usd.month", "the team a", "budget", "nano_usd", 1000, window="month")

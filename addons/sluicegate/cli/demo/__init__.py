@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from sluicegate.cli.demo.play import Play
-from sluicegate.cli.demo.processes import Child, DemoError, is_free, start_gate, start_simulator
+from sluicegate.cli.demo.processes import (
+    Child,
+    DemoError,
+    is_free,
+    start_gate,
+    start_simulator,
+)
 from sluicegate.cli.demo.scenes import SCENES
 from sluicegate.cli.places import fail
 

@@ -21,9 +21,14 @@ from sluicegate.cli.places import fail
 from sluicegate.cli.scrub import finder_of
 from sluicegate.cli.selftest.cases import CASES, Case
 from sluicegate.cli.selftest.plants import Nursery
-from sluicegate.cli.selftest.rig import Failed, LeftOut, Rig, open_rig
+from sluicegate.cli.selftest.rig import (
+    Failed,
+    LeftOut,
+    Rig,
+    open_rig,
+)
 from sluicegate.settings import ConfigError, load
-from sluicegate.settings.content import Scrub
+from sluicegate.settings.scrub import Scrub
 
 if TYPE_CHECKING:
     from rich.console import Console

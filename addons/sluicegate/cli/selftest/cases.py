@@ -17,10 +17,27 @@ from urllib.parse import quote
 import brotli
 import zstandard
 
-from sluicegate.cli.selftest.loops import both_turns, fails_over, given_to, withheld_from
-from sluicegate.cli.selftest.rig import MAX_BODY, SONNET, Failed, LeftOut, Reply, Rig
-from sluicegate.cli.selftest.traces import audit_log, saved_flows, state_and_logs, witness_itself
-from sluicegate.core.sse import SSEParser
+from sluicegate.cli.selftest.loops import (
+    both_turns,
+    fails_over,
+    given_to,
+    withheld_from,
+)
+from sluicegate.cli.selftest.rig import (
+    MAX_BODY,
+    SONNET,
+    Failed,
+    LeftOut,
+    Reply,
+    Rig,
+)
+from sluicegate.cli.selftest.traces import (
+    audit_log,
+    saved_flows,
+    state_and_logs,
+    witness_itself,
+)
+from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["CASES", "Case"]
 

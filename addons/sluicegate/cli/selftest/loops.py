@@ -6,9 +6,15 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sluicegate.cli.selftest.rig import OPUS, SONNET, Failed, LeftOut, Rig
-from sluicegate.core.redact.tools import has_egress
-from sluicegate.core.sse import SSEParser
+from sluicegate.cli.selftest.rig import (
+    OPUS,
+    SONNET,
+    Failed,
+    LeftOut,
+    Rig,
+)
+from sluicegate.core.redact.restore.tools import has_egress
+from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["both_turns", "fails_over", "given_to", "withheld_from"]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from sluicegate.core.redact.finder import RuleFinder
-from sluicegate.core.redact.pattern import Unknown
-from sluicegate.core.redact.rule import Rule
-from sluicegate.core.redact.specimen import specimen
+from sluicegate.core.redact.rules.pattern import Unknown
+from sluicegate.core.redact.rules.rule import Rule
+from sluicegate.core.redact.rules.specimen import specimen
+from sluicegate.core.redact.scan.finder import RuleFinder
 
 __all__ = ["Nursery", "Plant"]
 

@@ -17,9 +17,9 @@ import msgspec
 from sluicegate.cli.demo.processes import Child
 from sluicegate.cli.selftest.plants import Nursery, Plant
 from sluicegate.cli.selftest.witness import Needles, Witness, needles
-from sluicegate.core.redact.placeholders import GRAMMARS
-from sluicegate.core.redact.tools import ToolPolicy
-from sluicegate.settings.content import Scrub
+from sluicegate.core.redact.hide.placeholders import GRAMMARS
+from sluicegate.core.redact.restore.tools import ToolPolicy
+from sluicegate.settings.scrub import Scrub
 from sluicegate.simulator.wire import Request
 
 __all__ = ["MAX_BODY", "OPUS", "SONNET", "Failed", "LeftOut", "Reply", "Rig", "open_rig"]

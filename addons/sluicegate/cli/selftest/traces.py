@@ -15,7 +15,7 @@ import zstandard
 
 from sluicegate.cli.selftest.rig import SONNET, Failed, Rig
 from sluicegate.cli.selftest.witness import Witness, seen_in
-from sluicegate.core.redact.placeholders import GRAMMARS
+from sluicegate.core.redact.hide.placeholders import GRAMMARS
 
 __all__ = ["audit_log", "saved_flows", "state_and_logs", "witness_itself"]
 

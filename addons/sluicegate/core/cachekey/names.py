@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from sluicegate.core.sse import SSEParser
+from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["NamesIn", "names_of_answer"]
 

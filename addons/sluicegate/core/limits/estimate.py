@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from sluicegate.core.limits.counters import Charge, Counter, Unit
-from sluicegate.core.usage import Usage
+from sluicegate.core.messages.usage import Usage
 
 __all__ = ["Amounts", "History", "charges", "input_tokens", "most_input_tokens", "used_tokens"]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
-from sluicegate.core.identity import Caller
+from sluicegate.core.identity.caller import Caller
 from sluicegate.core.limits.configured import LimitLike, LimitsLike
 from sluicegate.core.limits.counters import MINUTE_MS, Counter, Unit
 from sluicegate.core.limits.windows import Window

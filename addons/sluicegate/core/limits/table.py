@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterator
 from typing import Final
 
-from sluicegate.core.limits.book import Reservation
 from sluicegate.core.limits.counters import EMPTY, Row
+from sluicegate.core.limits.reservations import Reservation
 
 __all__ = ["MemoryTable"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sluicegate.core.sse import SSEParser
 from sluicegate.core.translate.base import Malformed, State
 from sluicegate.core.translate.chat_chunk import tool_input
-from sluicegate.core.translate.chat_stream_to_messages import ChatStreamToMessages
+from sluicegate.core.translate.messages_chat.stream import ChatStreamToMessages
 from sluicegate.core.translate.reading import Json, decode, encode
+from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["chat_stream_to_message", "message_of_stream"]
 

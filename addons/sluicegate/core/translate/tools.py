@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sluicegate.core.translate.base import Losses, Malformed
-from sluicegate.core.translate.reading import Json, element, flag, items, mapping, text, word
+from sluicegate.core.translate.reading import (
+    Json,
+    element,
+    flag,
+    items,
+    mapping,
+    text,
+    word,
+)
 from sluicegate.core.translate.schemas import is_strict, parameters
 from sluicegate.core.translate.tool_names import sent_name
 

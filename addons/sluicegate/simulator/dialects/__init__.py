@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from .. import wire
-from .base import Dialect
-from .bedrock import Bedrock
-from .chat import ChatCompletions
-from .messages import Messages
-from .vertex import Vertex
+from sluicegate.simulator import wire
+from sluicegate.simulator.dialects.base import Dialect
+from sluicegate.simulator.dialects.bedrock import Bedrock
+from sluicegate.simulator.dialects.chat import ChatCompletions
+from sluicegate.simulator.dialects.messages import Messages
+from sluicegate.simulator.dialects.vertex import Vertex
 
 __all__ = ["MESSAGES", "Dialect", "dialect_of"]
 

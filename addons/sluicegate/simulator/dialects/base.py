@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .. import wire
-from ..answers import Answer
-from ..behaviour import Behaviour
-from ..errors import NativeError
-from ..prompt_cache import InputTokens
+from sluicegate.simulator import wire
+from sluicegate.simulator.answers import Answer
+from sluicegate.simulator.behaviour import Behaviour
+from sluicegate.simulator.errors import NativeError
+from sluicegate.simulator.prompt_cache import InputTokens
 
 type Headers = list[tuple[str, str]]
 type Events = Iterator[tuple[bytes, int]]

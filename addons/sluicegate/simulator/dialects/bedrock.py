@@ -12,13 +12,18 @@ from urllib.parse import unquote
 
 import msgspec
 
-from sluicegate.core.eventstream import CONTENT_TYPE, encode_frame, frame_of_event
-
-from .. import events, wire
-from ..errors import NativeError, invalid
-from ..prompt_cache import InputTokens
-from ..validation import decode
-from .base import JSON, Events, Glance, Headers, Told
+from sluicegate.core.wire.eventstream import CONTENT_TYPE, encode_frame, frame_of_event
+from sluicegate.simulator import events, wire
+from sluicegate.simulator.dialects.base import (
+    JSON,
+    Events,
+    Glance,
+    Headers,
+    Told,
+)
+from sluicegate.simulator.errors import NativeError, invalid
+from sluicegate.simulator.prompt_cache import InputTokens
+from sluicegate.simulator.validation import decode
 
 VERSION: Final = "bedrock-2023-05-31"
 MAX_BODY_BYTES: Final = 20 * 1024 * 1024

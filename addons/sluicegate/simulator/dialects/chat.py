@@ -7,12 +7,19 @@ from typing import Any, Final
 
 import msgspec
 
-from .. import events, wire
-from ..answers import Answer
-from ..errors import NativeError
-from ..prompt_cache import InputTokens
-from .base import EVENT_STREAM, JSON, Events, Glance, Headers, Told
-from .chat_request import as_messages
+from sluicegate.simulator import events, wire
+from sluicegate.simulator.answers import Answer
+from sluicegate.simulator.dialects.base import (
+    EVENT_STREAM,
+    JSON,
+    Events,
+    Glance,
+    Headers,
+    Told,
+)
+from sluicegate.simulator.dialects.chat_request import as_messages
+from sluicegate.simulator.errors import NativeError
+from sluicegate.simulator.prompt_cache import InputTokens
 
 _REASONS: Final = {
     "end_turn": "stop",

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from ..errors import NativeError, invalid
+from sluicegate.simulator.errors import NativeError, invalid
 
 MAX_STOPS: Final = 4
 _KNOWN: Final = frozenset(

@@ -6,10 +6,17 @@ from typing import Any
 
 import msgspec
 
-from .. import events, wire
-from ..errors import NativeError
-from ..prompt_cache import InputTokens
-from .base import EVENT_STREAM, JSON, Events, Glance, Headers, Told
+from sluicegate.simulator import events, wire
+from sluicegate.simulator.dialects.base import (
+    EVENT_STREAM,
+    JSON,
+    Events,
+    Glance,
+    Headers,
+    Told,
+)
+from sluicegate.simulator.errors import NativeError
+from sluicegate.simulator.prompt_cache import InputTokens
 
 
 class Messages:

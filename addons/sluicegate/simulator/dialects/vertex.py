@@ -11,10 +11,10 @@ from urllib.parse import unquote
 
 import msgspec
 
-from .. import wire
-from ..errors import NativeError, invalid
-from .base import JSON, Glance, Headers
-from .messages import Messages
+from sluicegate.simulator import wire
+from sluicegate.simulator.dialects.base import JSON, Glance, Headers
+from sluicegate.simulator.dialects.messages import Messages
+from sluicegate.simulator.errors import NativeError, invalid
 
 VERSION: Final = "vertex-2023-10-16"
 MAX_BODY_BYTES: Final = 30 * 1024 * 1024

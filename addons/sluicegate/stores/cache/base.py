@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sluicegate.core.usage import Usage
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.messages.usage import Usage
 
 __all__ = ["CacheStore", "Entry", "Head", "Limits", "Listed", "State", "StoreLost", "Totals", "Use"]
 

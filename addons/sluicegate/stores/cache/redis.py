@@ -9,8 +9,16 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from sluicegate.errors import StoreError
-from sluicegate.stores.cache.base import Entry, Head, Limits, Listed, State, Totals, Use
+from sluicegate.core.errors import StoreError
+from sluicegate.stores.cache.base import (
+    Entry,
+    Head,
+    Limits,
+    Listed,
+    State,
+    Totals,
+    Use,
+)
 
 __all__ = ["RedisCache"]
 

@@ -17,8 +17,17 @@ from typing import Final
 
 import msgspec
 
-from sluicegate.errors import StoreError
-from sluicegate.stores.cache.base import Entry, Head, Limits, Listed, State, StoreLost, Totals, Use
+from sluicegate.core.errors import StoreError
+from sluicegate.stores.cache.base import (
+    Entry,
+    Head,
+    Limits,
+    Listed,
+    State,
+    StoreLost,
+    Totals,
+    Use,
+)
 from sluicegate.stores.cache.writer import Writer
 from sluicegate.stores.private_file import ensure_private
 

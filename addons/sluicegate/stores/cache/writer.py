@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Final
 
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 
 __all__ = ["Writer"]
 

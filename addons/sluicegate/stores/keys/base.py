@@ -8,8 +8,8 @@ from typing import Final, Protocol
 
 import msgspec
 
-from sluicegate.core.keys import KeyRecord
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord
 
 __all__ = ["KeyStore", "NoSuchKey", "decoded", "encoded", "open_store"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.stores.keys.base import KeyStore, open_store
 from sluicegate.stores.keys.server_key import fingerprint, kept_key

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from sluicegate.core.keys import KeyRecord
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.stores.keys.base import NoSuchKey, decoded, encoded
 
 __all__ = ["PostgresKeys"]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 
 __all__ = ["FILE", "fingerprint", "kept_key"]
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sluicegate.core.keys import KeyRecord
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.stores.keys.base import NoSuchKey, decoded, encoded
 from sluicegate.stores.private_file import ensure_private
 

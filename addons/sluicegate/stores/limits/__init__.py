@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
 from sluicegate.stores.limits.base import Clock, InstantStore, LimitStore
 from sluicegate.stores.limits.memory import MemoryLimits
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from sluicegate.core.limits.book import ReserveRequest, Verdict
 from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 
 __all__ = ["Clock", "InstantStore", "LimitStore", "wall_ms"]
 

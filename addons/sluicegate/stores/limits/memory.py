@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sluicegate.core.limits import book
-from sluicegate.core.limits.book import ReserveRequest, Verdict
+from sluicegate.core.limits import reservations as book
 from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.core.limits.table import MemoryTable
 from sluicegate.stores.limits.base import Clock, wall_ms
 

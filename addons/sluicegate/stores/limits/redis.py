@@ -25,10 +25,20 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from sluicegate.core.limits.book import Admitted, ReserveRequest, Verdict, denial
-from sluicegate.core.limits.counters import Charge, Counter, Level, Row
+from sluicegate.core.errors import StoreError
+from sluicegate.core.limits.counters import (
+    Charge,
+    Counter,
+    Level,
+    Row,
+)
+from sluicegate.core.limits.reservations import (
+    Admitted,
+    ReserveRequest,
+    Verdict,
+    denial,
+)
 from sluicegate.core.limits.windows import starts_around
-from sluicegate.errors import StoreError
 from sluicegate.stores.limits.base import Clock, wall_ms
 
 __all__ = ["RedisLimits"]

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from sluicegate.core.limits import book
-from sluicegate.core.limits.book import ReserveRequest, Verdict
+from sluicegate.core.errors import StoreError
+from sluicegate.core.limits import reservations as book
 from sluicegate.core.limits.counters import Charge, Counter, Level
-from sluicegate.errors import StoreError
+from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.stores.limits.base import Clock, wall_ms
 from sluicegate.stores.limits.presence import Presence
 from sluicegate.stores.limits.sqlite_file import BUSY_S, LimitsFile, Operation

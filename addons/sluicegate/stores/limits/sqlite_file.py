@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from sluicegate.core.limits.book import Table
-from sluicegate.errors import StoreError
+from sluicegate.core.errors import StoreError
+from sluicegate.core.limits.reservations import Table
 from sluicegate.stores.limits.sqlite_rows import SCHEMA, SqliteRows
 from sluicegate.stores.private_file import ensure_private
 

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from sluicegate.core.limits.book import Reservation
 from sluicegate.core.limits.counters import EMPTY, Row
+from sluicegate.core.limits.reservations import Reservation
 
 __all__ = ["SCHEMA", "SqliteRows"]
 

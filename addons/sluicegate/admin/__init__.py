@@ -1,0 +1,1 @@
+"""The gate's own endpoints: who may see them, which path leads where, and the pages themselves."""

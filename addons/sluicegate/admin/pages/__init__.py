@@ -1,0 +1,1 @@
+"""One page each: what it shows, as JSON, text or events."""

@@ -1,0 +1,99 @@
+"""`/metrics`: the counters of this run in Prometheus' text format. Names end in their unit; counters in `_total`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from sluicegate import __version__
+from sluicegate.services.services import Services
+
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
+__all__ = ["CONTENT_TYPE", "exposition"]
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+_KINDS: Final = {
+    "input_tokens": "input",
+    "output_tokens": "output",
+    "cache_read_tokens": "cache_read",
+    "cache_write_5m_tokens": "cache_write_5m",
+    "cache_write_1h_tokens": "cache_write_1h",
+}
+
+
+class _Run:
+    """What prometheus_client calls a registry: something to collect from."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    def collect(self) -> Iterator[Metric]:
+        services, stats = self.services, self.services.stats
+        yield _gauge("info", "The gate's version.", [((__version__,), 1)], ["version"])
+        yield _gauge("start_time_seconds", "When it started, in Unix seconds.", [((), stats.started_at)])
+        yield _gauge("active_exchanges", "Exchanges under way.", [((), stats.active)])
+        yield _gauge("following_exchanges", "Exchanges that have joined the call of another.", [((), stats.followers())])
+        yield _gauge("queued_exchanges", "Exchanges that wait on the last rung of their route.", [((), services.queued)])
+        yield _gauge("draining", "1 while the gate lets calls end and takes no new ones.", [((), int(services.draining))])
+        yield _counter("exchanges", "Exchanges by how they ended.", stats.outcomes, "outcome")
+        yield _counter("answers", "Answers by HTTP status.", stats.statuses, "status")
+        yield _counter("bytes", "Bytes of bodies.", {"in": stats.bytes_in, "out": stats.bytes_out}, "direction")
+        yield from self._usage()
+        yield _counter("cache_lookups", "Requests by the cache's word for them.", stats.labels, "label")
+        yield _plain("saved_tokens", "Tokens of answers that came from the cache.", stats.saved_tokens)
+        yield _plain("saved_usd", "What these would have cost, in US dollars.", stats.saved_usd)
+        yield _plain("prompt_cache_falls", "Prompts no longer read from the provider's cache.", stats.fall_count)
+        yield _plain("prompt_cache_lost_tokens", "Tokens that had to be written anew for it.", stats.lost_tokens)
+        yield _plain("prompt_cache_lost_usd", "What that cost, in US dollars.", stats.lost_usd)
+        yield _counter("limited", "Refusals by the limit that they hit.", stats.limited, "limit")
+        yield _counter("hidden_values", "Values found by the scrubber, by rule.", stats.scrub["found"], "rule")
+        yield _counter("restored_values", "Placeholders in answers.", stats.scrub["names"], "result")
+        yield _counter("alarms", "What an operator has to see, by kind.", services.alarms, "kind")
+
+    def _usage(self) -> Iterator[Metric]:
+        stats = self.services.stats
+        models = stats.models.items()
+        tokens = [((model, kind), row[name]) for model, row in models for name, kind in _KINDS.items() if row[name]]
+        yield _counter_of("tokens", "Tokens by model, as the provider counted them.", tokens, ["model", "kind"])
+        costs = [((model,), cost) for model, cost in stats.cost_by_model.items()]
+        yield _counter_of("cost_usd", "Cost in US dollars by model.", costs, ["model"])
+        yield _plain("unpriced_exchanges", "Exchanges whose model has no known price.", stats.unpriced)
+
+
+def exposition(services: Services) -> bytes:
+    """The page."""
+    from prometheus_client.exposition import generate_latest  # an import that nobody needs who is not asked for it
+
+    registry: Any = _Run(services)
+    return generate_latest(registry)
+
+
+def _counter_of(name: str, says: str, samples: Iterable[tuple[tuple[str, ...], float]], labels: list[str]) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(f"sluicegate_{name}", says, labels=labels)
+    for values, sample in samples:
+        family.add_metric(list(values), sample)
+    return family
+
+
+def _counter(name: str, says: str, counts: Mapping[str, float], label: str) -> Metric:
+    return _counter_of(name, says, [((key,), n) for key, n in counts.items()], [label])
+
+
+def _plain(name: str, says: str, value: float) -> Metric:
+    return _counter_of(name, says, [((), value)], [])
+
+
+def _gauge(
+    name: str, says: str, samples: Iterable[tuple[tuple[str, ...], float]], labels: list[str] | None = None
+) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(f"sluicegate_{name}", says, labels=labels or [])
+    for values, sample in samples:
+        family.add_metric(list(values), sample)
+    return family

@@ -1,0 +1,164 @@
+"""GET /v1/models: the models of the routes, with what the providers list, for clients of either API.
+
+Lists are fetched from the providers when first asked for, and again behind the answers when they are five minutes old. Who
+does not answer within two seconds is left out, as clients wait no longer than three; his list is there the next time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final
+from urllib.parse import parse_qs, unquote
+
+from sluicegate.core.errors import Refused
+from sluicegate.core.identity.caller import Caller
+from sluicegate.core.messages.models_list import (
+    Model,
+    RouteFacts,
+    entry,
+    listing,
+    read_listing,
+    served,
+)
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.providers.auth.held_keys import CredentialError
+from sluicegate.providers.base import Credential, Sent
+from sluicegate.providers.fetch import fetch
+from sluicegate.services.services import Services
+from sluicegate.services.telemetry.log import log
+from sluicegate.stages.router.stage import Place, Router
+
+__all__ = ["MODELS", "ModelsPage"]
+
+MODELS: Final = "/v1/models"
+FRESH_S: Final = 300.0
+FAILED_S: Final = 30.0
+"""How long after a failure a provider is not asked again."""
+PATIENCE_S: Final = 2.0
+_FETCH_S: Final = 4.0
+"""A thread waits so long at most, at the gate's end as well."""
+_MOST_BYTES: Final = 8 * 1024 * 1024
+_MOST_LISTS: Final = 256
+_VERSION: Final = "2023-06-01"
+
+
+@dataclass(slots=True)
+class _List:
+    """What one provider lists, to the holder of one credential."""
+
+    models: Sequence[Model] | None = None
+    due: float = 0.0
+    """When it is fetched anew; monotonic seconds."""
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+
+
+class ModelsPage:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._lists: OrderedDict[tuple[str, str, bytes], _List] = OrderedDict()
+
+    @staticmethod
+    def owns(path: str, router: Router | None) -> bool:
+        """Whether the gate answers this path itself. One Anthropic provider that stands for itself is asked instead."""
+        bare = path.partition("?")[0]
+        named = bare == MODELS or bare.startswith(MODELS + "/")
+        return named and router is not None and not router.is_transparent
+
+    async def answer(self, x: Exchange, router: Router, caller: Caller) -> dict[str, Any]:
+        """The document for a list, or for one model. Refused (404) where there is none of that name."""
+        bare, _, query = x.request.path.partition("?")
+        models = await self._served(x, router)
+        if caller.models:
+            models = [model for model in models if caller.may_ask_for(model.id)]
+        if bare == MODELS:
+            asked = parse_qs(query, max_num_fields=20)
+            after, before = (asked.get(name, [None])[0] for name in ("after_id", "before_id"))
+            return listing(models, limit=_number(asked.get("limit", [""])[0]), after_id=after, before_id=before)
+        name = unquote(bare.removeprefix(MODELS + "/"))
+        found = next((model for model in models if model.id == name), None)
+        if found is None:
+            raise Refused(404, f"no model {name[:100]!r} is served here; GET {MODELS} lists those that are")
+        return entry(found)
+
+    async def _served(self, x: Exchange, router: Router) -> list[Model]:
+        wanted = {place.name: self._list(x, place) for place in router.places if place.provider}
+        running = [found.task for found in wanted.values() if found and found.task and found.models is None]
+        if running:
+            await asyncio.wait(running, timeout=PATIENCE_S)
+        listed = {name: found.models for name, found in wanted.items() if found and found.models is not None}
+        routes = [
+            RouteFacts(rule.pattern, [(rung.place.name, rung.model) for rung in rule.rungs])
+            for rule in (router.rules if x.policy.settings.routes else ())
+        ]
+        return served(routes, listed)
+
+    def _list(self, x: Exchange, place: Place) -> _List | None:
+        """A provider's list, as far as it is there, being fetched where it is time; None where it has none."""
+        assert place.provider
+        if place.provider.models_path is None:
+            return None
+        own: Credential = ()
+        if not place.keys:
+            try:
+                own = place.provider.forwarded(x.presented, place.provider.origin().host)
+            except Refused:
+                return None
+        digest = hashlib.sha256(repr(own).encode()).digest() if own else b""
+        key = (place.name, place.provider.origin().authority + place.provider.models_path, digest)
+        found = self._lists.setdefault(key, _List())
+        self._lists.move_to_end(key)
+        while len(self._lists) > _MOST_LISTS:
+            self._lists.popitem(last=False)
+        if time.monotonic() >= found.due and (found.task is None or found.task.done()):
+            found.task = asyncio.get_running_loop().create_task(self._fetch(found, place, own))
+        return found
+
+    async def _fetch(self, found: _List, place: Place, own: Credential) -> None:
+        try:
+            request = await self._request(place, own)
+            found.models = await asyncio.to_thread(lambda: read_listing(request(), place.name))
+            found.due = time.monotonic() + FRESH_S
+        except (CredentialError, Refused) as e:
+            found.due = time.monotonic() + FAILED_S
+            log.warning("models.unlisted", provider=place.name, why=str(e))
+        except Exception as e:  # noqa: BLE001 - a provider's list is nothing to fail for
+            found.due = time.monotonic() + FAILED_S
+            log.warning("models.unlisted", provider=place.name, why=type(e).__name__)
+
+    async def _request(self, place: Place, own: Credential) -> partial[bytes]:
+        provider = place.provider
+        assert provider
+        assert provider.models_path
+        fields: Credential = ((b"accept", b"application/json"), *place.headers)
+        if provider.kind == "anthropic":
+            fields = (*fields, (b"anthropic-version", _VERSION.encode()))
+        if place.keys:
+            source = place.keys[0]
+            await source.ready()
+        origin = provider.origin()  # only now: a credential may say where
+        if place.keys:
+            own = source.fields(
+                Sent("GET", origin.tls, origin.host, origin.authority, provider.models_path, fields, b"", time.time())
+            )
+        url = f"{'https' if origin.tls else 'http'}://{origin.authority}{provider.models_path}"
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in (*fields, *own)}
+        return partial(fetch, url, headers=headers, via=self._via(place), timeout_s=_FETCH_S, most=_MOST_BYTES)
+
+    def _via(self, place: Place) -> Mapping[str, str]:
+        """The proxy for `fetch`, with what lets us in there."""
+        if place.via is None:
+            return {}
+        scheme, (host, port) = place.via
+        auth = self._services.via_auth((host, port))
+        named = f"[{host}]" if ":" in host else host
+        return {"url": f"{scheme}://{named}:{port}", **({"authorization": auth.decode()} if auth else {})}
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None

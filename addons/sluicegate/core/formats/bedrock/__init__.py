@@ -1,0 +1,1 @@
+"""Amazon Bedrock's InvokeModel for Claude, as a client format."""

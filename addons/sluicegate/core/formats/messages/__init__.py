@@ -1,0 +1,1 @@
+"""Anthropic's Messages API: the format that the stages think in."""

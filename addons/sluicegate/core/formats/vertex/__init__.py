@@ -1,0 +1,1 @@
+"""Google Vertex AI's rawPredict for Claude, as a client format."""

@@ -1,0 +1,68 @@
+"""Vertex AI's rawPredict for Claude, to and from the Messages API: the model is in the path, the version is Vertex's own.
+
+(docs.cloud.google.com, Vertex AI, "Claude: request predictions"; the model stays in the body where tokens are counted.)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from sluicegate.core.wire.json_object import edited, loads, top
+
+__all__ = ["InPath", "from_messages", "path_for", "path_of", "read_path", "to_messages"]
+
+VERSION: Final = "vertex-2023-10-16"
+COUNT: Final = "count-tokens"
+
+_PATH: Final = re.compile(r"/models/([^/]+):(rawPredict|streamRawPredict)/?$", re.IGNORECASE)
+
+
+class InPath(NamedTuple):
+    """What a path says: the model (`count-tokens` in its place where tokens are counted), and what is to be done."""
+
+    model: str
+    verb: str
+
+    @property
+    def counts(self) -> bool:
+        return self.model == COUNT
+
+
+def read_path(path: str) -> InPath | None:
+    """Read a path (its query does not count); None where it is none of Vertex's."""
+    found = _PATH.search(path.partition("?")[0])
+    return InPath(unquote(found[1]), found[2]) if found else None
+
+
+def path_of(project: str, location: str, model: str, *, stream: bool) -> str:
+    """The path for a model; COUNT as the model counts tokens."""
+    verb = "streamRawPredict" if stream else "rawPredict"
+    place = f"/v1/projects/{quote(project, safe=':')}/locations/{quote(location, safe='')}"
+    return f"{place}/publishers/anthropic/models/{quote(model, safe='@')}:{verb}"
+
+
+def path_for(path: str, model: str) -> str:
+    """The same path for another model. ValueError where it is none of Vertex'."""
+    found = _PATH.search(path.partition("?")[0])
+    if found is None:
+        raise ValueError("the path names no model")
+    return path[: found.start(1)] + quote(model, safe="@") + path[found.end(1) :]
+
+
+def from_messages(body: bytes, *, model: str | None = None, drop: tuple[str, ...] = ()) -> bytes:
+    """A Messages request as Vertex takes it; `model` only where tokens are counted. ValueError where it is no object."""
+    put: dict[str, object] = {"anthropic_version": VERSION}
+    if model is not None:
+        put["model"] = model
+    return edited(body, drop=drop if model is not None else ("model", *drop), put=put)
+
+
+def to_messages(body: bytes, asked: InPath) -> bytes:
+    """A request for Vertex as a Messages request. ValueError where it is no JSON object."""
+    fields = top(body) or {}
+    put: dict[str, object] = {} if asked.counts else {"model": asked.model}
+    if asked.verb.lower().startswith("stream") and loads(fields.get("stream", b"null")) is not True:
+        put["stream"] = True
+    return edited(body, drop=("anthropic_version",), put=put)

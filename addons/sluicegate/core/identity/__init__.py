@@ -1,0 +1,1 @@
+"""Who calls, virtual keys, and which paths of an account a key may reach."""

@@ -1,0 +1,137 @@
+"""What a Messages request says of itself, and which surface a path belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from sluicegate.core.wire.json_object import (
+    loads,
+    members,
+    top,
+    utf8,
+)
+
+__all__ = ["RequestFacts", "agent_of", "clean", "read_request", "rename_model", "session_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """The fields of a request that the gate acts on; None where absent or of a wrong type."""
+
+    model: str | None = None
+    stream: bool = False
+    max_tokens: int | None = None
+    user_id: str | None = None
+    session_id: str | None = None
+
+
+class _Head(msgspec.Struct):
+    model: Any = None
+    stream: Any = None
+    max_tokens: Any = None
+    metadata: Any = None
+
+
+_DECODER: Final = msgspec.json.Decoder(_Head)
+_OLD_USER_ID: Final = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
+_MAX_MODEL: Final = 256
+
+
+def read_request(body: bytes) -> RequestFacts | None:
+    """Read a request body; None where it is no JSON object. Of duplicate keys the last counts.
+
+    Reads what a lenient server would read, too: lone surrogates, stray bytes, NaN, any depth, a byte order mark.
+    """
+    try:
+        head = _DECODER.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        lenient = _lenient(body)
+        if lenient is None:
+            return None
+        head = lenient
+    user_id = _text(head.metadata.get("user_id")) if isinstance(head.metadata, dict) else None
+    model = _text(head.model)
+    return RequestFacts(
+        model=model[:_MAX_MODEL] if model is not None else None,
+        stream=head.stream is True,
+        max_tokens=head.max_tokens if type(head.max_tokens) is int else None,
+        user_id=user_id,
+        session_id=_session(user_id) if user_id else None,
+    )
+
+
+def _text(value: object) -> str | None:
+    """Text fit to be written down: lone surrogates, which no encoder takes, become question marks."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
+
+
+def _lenient(body: bytes) -> _Head | None:
+    fields = top(body)
+    if fields is None:
+        return None
+    return _Head(*(loads(fields[k]) if k in fields else None for k in _Head.__struct_fields__))
+
+
+def _session(user_id: str) -> str | None:
+    if user_id.startswith("{"):
+        try:
+            value = msgspec.json.decode(user_id.encode("utf-8", "replace"))
+        except (msgspec.DecodeError, RecursionError):
+            return None
+        found = value.get("session_id") if isinstance(value, dict) else None
+        return clean(found) if isinstance(found, str) else None
+    m = _OLD_USER_ID.search(user_id)
+    return m[1] if m else None
+
+
+def rename_model(body: bytes, model: str) -> bytes:
+    """The same request for another model: every other value keeps its bytes, every key its place.
+
+    ValueError where the body is no JSON object.
+    """
+    try:
+        fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _rename_lenient(utf8(body), msgspec.json.encode(model))
+    fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    return msgspec.json.encode(fields)
+
+
+def _rename_lenient(body: bytes, model: bytes) -> bytes:
+    found = members(body)
+    if found is None:
+        raise ValueError("the body is no JSON object")
+    spans = [(start, end) for key, start, end in found if key == "model"]
+    if not spans:
+        at = body.index(b"{") + 1
+        return body[:at] + b'"model":' + model + (b"," if found else b"") + body[at:]
+    for start, end in reversed(spans):
+        body = body[:start] + model + body[end:]
+    return body
+
+
+class _Headers(Protocol):
+    def get(self, key: str, default: Any = None, /) -> Any: ...
+
+
+def session_of(headers: _Headers | Mapping[str, str], facts: RequestFacts | None) -> str | None:
+    """The session: Claude Code's header, else `metadata.user_id`."""
+    given = headers.get("x-claude-code-session-id")
+    return (clean(given) if given else None) or (facts.session_id if facts else None)
+
+
+def agent_of(headers: _Headers | Mapping[str, str]) -> str | None:
+    """The sub-agent that sent the request, if Claude Code names one."""
+    given = headers.get("x-claude-code-agent-id")
+    return clean(given) if given else None
+
+
+def clean(text: str) -> str | None:
+    """An identifier fit for a log: printable ASCII, at most 128 characters; None where nothing is left."""
+    kept = "".join(c for c in text[:128] if "!" <= c <= "~")
+    return kept or None

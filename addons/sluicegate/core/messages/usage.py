@@ -1,0 +1,310 @@
+"""What a provider's answer says of itself: model, usage, stop reason, tools, errors. Read from its bytes, on the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from sluicegate.core.wire.encoding import (
+    DecodeError,
+    Decoder,
+    Truncated,
+    UnknownEncoding,
+    decoder,
+)
+from sluicegate.core.wire.sse import SSEEvent, SSEParser
+
+__all__ = ["ResponseFacts", "ResponseReader", "Usage"]
+
+_MAX_TOKENS: Final = 10**10
+_MAX_JSON: Final = 32 * 1024 * 1024
+_MAX_TOOLS: Final = 100
+_MAX_ITERATIONS: Final = 1000
+_COUNTS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+)
+_SAMPLED: Final = ("message", "fallback_message")
+"""The types of iterations whose tokens the top level has already."""
+_SILENT: Final = (b"event: content_block_delta\ndata:", b"event: ping\ndata:")
+"""How an event begins that says nothing about usage."""
+
+
+@dataclass(slots=True)
+class Usage:
+    """Tokens by kind; disjoint, as the Messages API counts them."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_5m_tokens: int = 0
+    cache_write_1h_tokens: int = 0
+    web_search_requests: int = 0
+    inference_geo: str | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    known: bool = False
+    iterations: list[tuple[str | None, Usage]] = field(default_factory=list)
+    """Work that is billed besides the top level, with its model where that is another one.
+
+    `usage.iterations[]` lists all work. Those that sample the answer are what the top level is the sum of; the others
+    (compaction, an advisor's messages) are not in it (docs.anthropic.com, "Compaction", "Advisor tool").
+    """
+    rounds: list[tuple[str | None, Usage]] = field(default_factory=list)
+    """The inferences that the top level is the sum of, with their models where those are others (a fallback's)."""
+
+    def parts(self) -> list[tuple[str | None, Usage]]:
+        """All that is billed, inference by inference. What the rounds do not account for is a part of its own."""
+        if not self.rounds:
+            return [(None, self), *self.iterations]
+        left = Usage(*(max(0, getattr(self, name) - sum(getattr(u, name) for _, u in self.rounds)) for name in _COUNTS))
+        return [*self.rounds, *([(None, left)] if left.total() else []), *self.iterations]
+
+    def total_input(self) -> int:
+        """All tokens read, from the cache or not."""
+        return self.total() - self.output_tokens
+
+    def total(self) -> int:
+        """All tokens of the top level."""
+        return (
+            self.input_tokens
+            + self.output_tokens
+            + self.cache_read_tokens
+            + self.cache_write_5m_tokens
+            + self.cache_write_1h_tokens
+        )
+
+    def take(self, raw: object) -> None:
+        """Take over what a `usage` object says. Later values replace earlier ones; nonsense is ignored."""
+        if not isinstance(raw, dict):
+            return
+        self.known = self.known or any(_count(raw.get(k)) is not None for k in ("input_tokens", "output_tokens"))
+        _read_counts(self, raw)
+        tools = raw.get("server_tool_use")
+        if isinstance(tools, dict) and (n := _count(tools.get("web_search_requests"))) is not None:
+            self.web_search_requests = n
+        for name in ("inference_geo", "service_tier", "speed"):
+            if v := _text(raw.get(name), 40):
+                setattr(self, name, v)
+        if isinstance(listed := raw.get("iterations"), list):
+            self.iterations, self.rounds = [], []
+            for one in listed[:_MAX_ITERATIONS]:
+                if isinstance(one, dict) and (usage := _counts_of(one)).total():
+                    found = self.rounds if one.get("type") in _SAMPLED else self.iterations
+                    found.append((_text(one.get("model")), usage))
+
+
+def _counts_of(raw: Mapping[str, Any]) -> Usage:
+    usage = Usage()
+    _read_counts(usage, raw)
+    return usage
+
+
+def _count(v: object) -> int | None:
+    return v if type(v) is int and 0 <= v <= _MAX_TOKENS else None
+
+
+def _read_counts(u: Usage, raw: Mapping[str, Any]) -> None:
+    if (n := _count(raw.get("input_tokens"))) is not None:
+        u.input_tokens = n
+    if (n := _count(raw.get("output_tokens"))) is not None:
+        u.output_tokens = n
+    if (n := _count(raw.get("cache_read_input_tokens"))) is not None:
+        u.cache_read_tokens = n
+    split = raw.get("cache_creation")
+    if isinstance(split, dict):
+        if (n := _count(split.get("ephemeral_5m_input_tokens"))) is not None:
+            u.cache_write_5m_tokens = n
+        if (n := _count(split.get("ephemeral_1h_input_tokens"))) is not None:
+            u.cache_write_1h_tokens = n
+    if (written := _count(raw.get("cache_creation_input_tokens"))) is not None:
+        # The sum of both. message_delta gives it without the split: what message_start said of 1h still holds.
+        u.cache_write_1h_tokens = min(u.cache_write_1h_tokens, written)
+        u.cache_write_5m_tokens = written - u.cache_write_1h_tokens
+
+
+@dataclass(slots=True)
+class ResponseFacts:
+    """What is known of an answer so far."""
+
+    model: str | None = None
+    message_id: str | None = None
+    stop_reason: str | None = None
+    tools: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+    error_type: str | None = None
+    error_message: str | None = None
+    complete: bool = False
+    """A stream: message_stop was seen. JSON: the document is whole."""
+    events: int = 0
+    stream: bool = False
+    counted: int | None = None
+    """The answer of count_tokens."""
+    note: str | None = None
+    """Why not more is known: the body could not be decoded or read."""
+
+
+class ResponseReader:
+    """Reads an answer on its way through. Never raises: what it can not read it notes, and stops reading."""
+
+    __slots__ = ("_body", "_decoder", "_ended", "_plain", "_size", "_sse", "facts")
+
+    def __init__(self, content_type: str, content_encoding: str = "", status: int = 200) -> None:
+        kind = content_type.partition(";")[0].strip().lower()
+        self.facts = ResponseFacts(stream=kind == "text/event-stream")
+        self._sse = SSEParser() if self.facts.stream else None
+        self._body: list[bytes] | None = [] if kind == "application/json" or kind.endswith("+json") else None
+        self._size = 0
+        self._ended = False
+        self._decoder: Decoder | None = None
+        try:
+            if content_encoding and content_encoding.strip().lower() != "identity":
+                self._decoder = decoder(content_encoding)
+        except UnknownEncoding as e:
+            self._give_up(str(e))
+        self._plain = self._decoder is None
+
+    def feed(self, data: bytes) -> None:
+        if self._ended:
+            return
+        sse = self._sse
+        if sse is not None and self._plain and sse.idle and data.startswith(_SILENT) and _is_one_event(data):
+            self.facts.events += 1  # nearly all that a stream is made of
+            return
+        try:
+            if self._decoder is not None:
+                data = self._decoder.feed(data)
+            self._take(data)
+        except DecodeError as e:
+            self._give_up(str(e))
+        except Exception as e:  # noqa: BLE001 - whatever a hostile body does, the stream goes on
+            self._give_up(f"{type(e).__name__} while reading the answer")
+
+    def end(self) -> None:
+        """The body is over. Later calls do nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            if self._decoder is not None:
+                self._take(self._decoder.end())
+            if self._body is not None:
+                self._read_json(b"".join(self._body))
+        except Truncated as e:
+            if self._body is not None:  # what a stream lacks shows in its events
+                self.facts.note = str(e)
+        except Exception as e:  # noqa: BLE001
+            self.facts.note = f"{type(e).__name__} while reading the answer"
+        self._body = None
+
+    def _give_up(self, why: str) -> None:
+        self.facts.note = why
+        self._sse = self._body = self._decoder = None
+
+    def _take(self, data: bytes) -> None:
+        if self._sse is not None:
+            for event in self._sse.feed(data):
+                self._event(event)
+        elif self._body is not None:
+            self._size += len(data)
+            if self._size > _MAX_JSON:
+                self._give_up("the answer is too large to be read")
+            else:
+                self._body.append(data)
+
+    # -- streams
+    def _event(self, event: SSEEvent) -> None:
+        facts = self.facts
+        facts.events += 1
+        if event.event in (b"content_block_delta", b"ping", b"content_block_stop"):
+            return
+        if event.event == b"message" and event.data.startswith(b'{"type":"content_block_delta"'):
+            return
+        value = _loads(event.data)
+        if not isinstance(value, dict):
+            return
+        match value.get("type"):
+            case "message_start":
+                self._message(value.get("message"))
+            case "content_block_start":
+                self._block(value.get("content_block"))
+            case "message_delta":
+                delta = value.get("delta")
+                if isinstance(delta, dict):
+                    facts.stop_reason = _text(delta.get("stop_reason")) or facts.stop_reason
+                facts.usage.take(value.get("usage"))
+            case "message_stop":
+                facts.complete = True
+            case "error":
+                self._error(value.get("error"))
+            case _:
+                pass
+
+    # -- documents
+    def _read_json(self, body: bytes) -> None:
+        if not body:
+            return
+        value = _loads(body)
+        if not isinstance(value, dict):
+            self.facts.note = "the answer is no JSON object"
+            return
+        self.facts.complete = True
+        if value.get("type") == "error":
+            self._error(value.get("error"))
+        elif value.get("type") == "message":
+            self._message(value)
+        elif (n := _count(value.get("input_tokens"))) is not None:
+            self.facts.counted = n
+
+    def _message(self, message: object) -> None:
+        if not isinstance(message, dict):
+            return
+        facts = self.facts
+        facts.model = _text(message.get("model")) or facts.model
+        facts.message_id = _text(message.get("id")) or facts.message_id
+        facts.stop_reason = _text(message.get("stop_reason")) or facts.stop_reason
+        facts.usage.take(message.get("usage"))
+        if isinstance(content := message.get("content"), list):
+            for block in content:
+                self._block(block)
+
+    def _block(self, block: object) -> None:
+        if not isinstance(block, dict) or len(self.facts.tools) >= _MAX_TOOLS:
+            return
+        if block.get("type") in ("tool_use", "server_tool_use") and (name := _text(block.get("name"))):
+            self.facts.tools.append(name)
+
+    def _error(self, error: object) -> None:
+        if isinstance(error, dict):
+            self.facts.error_type = _text(error.get("type")) or "api_error"
+            self.facts.error_message = _text(error.get("message"), 300)
+        else:
+            self.facts.error_type = "api_error"
+
+
+def _is_one_event(data: bytes) -> bool:
+    """Two lines and an empty one, ended by line feeds alone."""
+    return data[-2:] == b"\n\n" and data.count(b"\n") == 3 and b"\r" not in data
+
+
+def _text(v: object, limit: int = 200) -> str | None:
+    """Text fit to be written down: lone surrogates, which no encoder takes, become question marks."""
+    return v[:limit].encode("utf-8", "replace").decode() if isinstance(v, str) else None
+
+
+def _loads(data: bytes) -> Any:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:  # a lone surrogate, NaN, a stray byte: the standard library is more lenient
+        return json.loads(data.decode("utf-8", "replace"), strict=False)
+    except (ValueError, RecursionError):
+        return None

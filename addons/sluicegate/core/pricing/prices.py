@@ -1,0 +1,235 @@
+"""What a call costs, in USD: genai-prices, an override table, and what the vendors' pages add.
+
+Prices are read from genai-prices' table, not asked of its `calc_price`: that one keeps every name it was ever asked for,
+and names come from requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from fnmatch import fnmatchcase
+from typing import Any, Final
+
+from sluicegate.core.messages.usage import Usage
+
+__all__ = ["ModelPrice", "Prices"]
+
+_MTOK: Final = 1_000_000
+_US_ONLY: Final = 1.1
+"""`inference_geo: us` costs ×1.1 (docs.anthropic.com, "Data residency")."""
+_WEB_SEARCH: Final = 0.01
+"""One search (docs.anthropic.com, "Web search tool": $10 per 1,000)."""
+_WRITE_1H: Final = 2.0
+"""A 1h cache write in terms of input (docs.anthropic.com, "Prompt caching"), where the table has no price for it."""
+_MAX_CACHED: Final = 500
+_MAX_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """USD per million tokens."""
+
+    input: float
+    output: float
+    cache_read: float | None = None
+    cache_write_5m: float | None = None
+    cache_write_1h: float | None = None
+
+    def cost(self, u: Usage) -> float:
+        read = self.input * 0.1 if self.cache_read is None else self.cache_read
+        short = self.input * 1.25 if self.cache_write_5m is None else self.cache_write_5m
+        long = self.input * _WRITE_1H if self.cache_write_1h is None else self.cache_write_1h
+        return (
+            u.input_tokens * self.input
+            + u.output_tokens * self.output
+            + u.cache_read_tokens * read
+            + u.cache_write_5m_tokens * short
+            + u.cache_write_1h_tokens * long
+        ) / _MTOK
+
+
+@dataclass(frozen=True, slots=True)
+class _Rate:
+    """One unit's price in USD, by the request's whole input: beyond a tier's start the tier's price holds for all."""
+
+    base: float
+    tiers: tuple[tuple[int, float], ...] = ()
+
+    def at(self, total_input: int) -> float:
+        price = self.base
+        for start, higher in self.tiers:
+            if total_input > start:
+                price = higher
+        return price
+
+    def times(self, factor: float) -> _Rate:
+        return _Rate(self.base * factor, tuple((start, price * factor) for start, price in self.tiers))
+
+
+_STANDARD: Final[Mapping[str, str]] = {}
+_PROVIDERS: Final = {"anthropic": "anthropic", "bedrock": "aws", "vertex": "google"}
+
+
+class Prices:
+    """Prices by model. `overrides` maps model patterns to prices; the first that matches wins over the built-in table."""
+
+    def __init__(self, overrides: Mapping[str, ModelPrice] | None = None) -> None:
+        self.overrides = dict(overrides or {})
+        self._known: dict[tuple[str, str], _Model | None] = {}
+        self._standard: dict[tuple[str, str], ModelPrice | _Rates] = {}
+        """Standard prices that hold at any time."""
+
+    @staticmethod
+    def warm() -> None:
+        """Import the price table (0.2 s, 41 MB), so that the first call does not wait for it."""
+        import genai_prices  # noqa: F401
+
+    def cost_usd(self, usage: Usage, model: str, kind: str = "anthropic", when: datetime | None = None) -> float | None:
+        """The cost of a call in USD; None where the price of any part of it is not known. `kind`: the provider's kind.
+
+        Each inference of the call is priced by itself: several short prompts make no long one. `when` chooses between
+        dated prices; without it the price in force now holds, by genai-prices' clock, asked anew for each call.
+        """
+        tokens = 0.0
+        variant = _variant(usage)
+        prices: dict[str, ModelPrice | _Rates | None] = {}
+        for named, part in usage.parts():
+            name = named or model
+            if name not in prices:
+                prices[name] = self._price(name, kind, when, variant)
+            price = prices[name]
+            cost = price.cost(part) if price else None
+            if cost is None:
+                return None
+            tokens += cost
+        geo = _US_ONLY if (usage.inference_geo or "").lower() == "us" else 1.0
+        return tokens * geo + usage.web_search_requests * _WEB_SEARCH
+
+    def context_window(self, model: str, kind: str = "anthropic") -> int | None:
+        """How many tokens a model takes, prompt and answer together; None where that is not known."""
+        found = self._find(model, kind)
+        return found.context_window if found else None
+
+    def _price(
+        self, model: str, kind: str, when: datetime | None, variant: Mapping[str, str]
+    ) -> ModelPrice | _Rates | None:
+        if not variant and (standard := self._standard.get((kind, model))):
+            return standard
+        for pattern, price in self.overrides.items():
+            if fnmatchcase(model, pattern):
+                return None if "speed" in variant else price  # the operator gave the standard speed's price
+        found = self._find(model, kind)
+        if found and found.only:
+            self._standard[kind, model] = found.only
+        return found.rates(when, variant) if found else None
+
+    def _find(self, model: str, kind: str) -> _Model | None:
+        if not model or len(model) > _MAX_NAME:
+            return None
+        key = (kind, model)
+        if key not in self._known:
+            if len(self._known) >= _MAX_CACHED:  # model names come from requests
+                self._known.clear()
+                self._standard.clear()
+            self._known[key] = _look_up(model, kind)
+        return self._known[key]
+
+
+def _variant(usage: Usage) -> Mapping[str, str]:
+    """What genai-prices chooses a model's price variants by; empty for the standard price."""
+    if usage.speed is None and usage.service_tier is None:
+        return _STANDARD
+    found = {}
+    if usage.speed and usage.speed != "standard":
+        found["speed"] = usage.speed
+    if usage.service_tier == "batch":
+        found["processing"] = "batch"
+    return found
+
+
+def _look_up(model: str, kind: str) -> _Model | None:
+    from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
+
+    providers = get_snapshot().providers
+    provider = find_provider_by_id(providers, _PROVIDERS.get(kind, kind))
+    info = provider.find_model(model, all_providers=providers) if provider else None
+    return _Model(info, provider) if info else None
+
+
+class _Model:
+    """A model of genai-prices' table."""
+
+    def __init__(self, info: Any, provider: Any) -> None:
+        self._info = info
+        self.context_window: int | None = info.context_window
+        self._provider = provider
+        self._own = any(info is m for m in provider.models)  # variants of models lent by another provider do not apply
+        dated = isinstance(info.prices, list)
+        standard = [p.prices for p in info.prices] if dated else [info.prices]
+        self._rates = {id(price): _Rates(price) for price in standard}
+        self.only = None if dated else self._rates[id(info.prices)]
+        """The standard price, where it has been the same at all times."""
+
+    def rates(self, when: datetime | None, variant: Mapping[str, str]) -> _Rates | None:
+        """The prices in force; None where the table has none for the variant: no number beats a wrong one."""
+        if not variant and self.only:
+            return self.only
+        standard = self._at(when, None)
+        if not variant:
+            return self._rates[id(standard)]
+        if len(variant) > 1:
+            return None
+        price = self._at(when, variant)  # the standard price, where no variant applies
+        return None if vars(price) == vars(standard) else _Rates(price)
+
+    def _at(self, when: datetime | None, variant: Mapping[str, str] | None) -> Any:
+        if when is not None:
+            return self._info.get_prices(when, variant if self._own else None)
+        from genai_prices import Usage as TheirUsage
+
+        # its clock shows in calc_price alone (60 µs): only dated prices and variants need it
+        return self._info.calc_price(TheirUsage(), self._provider, price_context=variant).model_price
+
+
+class _Rates:
+    """One model's prices at one time. Kinds of tokens without a price of their own cost what the table's rules say."""
+
+    def __init__(self, price: Any) -> None:
+        rates = {name: _rate(value) for name, value in vars(price).items() if value is not None}
+        given = rates.get("input_mtok")
+        write = rates.get("cache_write_mtok")
+        self._priced = bool(rates)
+        self._input = given
+        self._output = rates.get("output_mtok")
+        self._read = rates.get("cache_read_mtok", given)
+        self._write_5m = rates.get("cache_write_5m_mtok", write or given)
+        # a model that charges more for writes is one of those with 1h writes; another counts them as input
+        self._write_1h = rates.get("cache_write_1h_mtok", given.times(_WRITE_1H) if given and write else given)
+
+    def cost(self, u: Usage) -> float | None:
+        """The cost of one inference; None where the table has no price at all, or none for tokens that it used."""
+        if not self._priced:
+            return None
+        total_input = u.total_input()
+        cost = 0.0
+        for n, rate in (
+            (u.input_tokens, self._input),
+            (u.output_tokens, self._output),
+            (u.cache_read_tokens, self._read),
+            (u.cache_write_5m_tokens, self._write_5m),
+            (u.cache_write_1h_tokens, self._write_1h),
+        ):
+            if n:
+                if rate is None:
+                    return None
+                cost += n * rate.at(total_input)
+        return cost / _MTOK
+
+
+def _rate(value: Any) -> _Rate:
+    tiers = getattr(value, "tiers", None)
+    if tiers is None:
+        return _Rate(float(value))
+    return _Rate(float(value.base), tuple((int(t.start), float(t.price)) for t in tiers))

@@ -1,0 +1,1 @@
+"""Replacing found values by placeholders, the same one each time in a conversation."""

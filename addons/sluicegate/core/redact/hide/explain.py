@@ -1,0 +1,68 @@
+"""What is hidden in a document and why, in words that tell no value: for people who tune rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sluicegate.core.redact.hide.hide import Survey, shown_path
+from sluicegate.core.redact.hide.placeholders import LITERAL
+from sluicegate.core.redact.rules.gitleaks import bits_per_byte
+from sluicegate.core.redact.rules.rule import Rule
+from sluicegate.core.redact.scan.finder import RuleFinder
+from sluicegate.core.redact.scan.finding import Finding, Tier
+from sluicegate.core.redact.scan.keyword_windows import NEAR
+
+__all__ = ["Place", "explained", "preview"]
+
+_SHOWN = 4
+"""Characters of a value that are shown, and never more than a quarter of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One stretch that is hidden."""
+
+    where: str
+    """The JSON path; in a plain text line:column, both from 1."""
+    rule: str
+    type: str
+    tier: Tier
+    value: str
+    """Masked: its first characters and its length."""
+    why: str
+
+
+def explained(survey: Survey, finder: RuleFinder) -> Iterator[Place]:
+    """Each stretch that `survey` hides, and what `finder`, which it was made with, knows of it."""
+    for leaf, span in survey.places():
+        text = leaf.text
+        found = next((f for f in finder.find(text) if f.start < span.end and span.start < f.end), None)
+        if found is not None:
+            rule, why = found.rule, _why(finder.rules[found.rule], text, found)
+        elif span.kind == LITERAL:
+            rule, why = "-", "looks like a placeholder"
+        else:
+            rule, why = "-", "a value found elsewhere, or another spelling of it"
+        if leaf.trail is None:
+            before = text[: span.start]
+            where = f"{before.count(chr(10)) + 1}:{span.start - before.rfind(chr(10))}"
+        else:
+            where = shown_path(leaf.path, leaf.is_key, finder)
+        yield Place(where, rule, span.kind, span.tier, preview(text[span.start : span.end]), why)
+
+
+def preview(value: str) -> str:
+    """The first characters of a value and its length."""
+    start = value[: min(_SHOWN, len(value) // 4)].encode("unicode_escape").decode()
+    return f"{start}… ({len(value)})"
+
+
+def _why(rule: Rule, text: str, found: Finding) -> str:
+    around = text[max(0, found.start - NEAR) : found.end + NEAR].lower()
+    keyword = next((k for k in rule.keywords if k in around), None)
+    reasons = [f"keyword {keyword}" if keyword else "its pattern"]
+    if rule.entropy:
+        bits = bits_per_byte(text[found.start : found.end].encode("utf-8", "surrogatepass"))
+        reasons.append(f"{bits:.1f} bits per byte (over {rule.entropy:g})")
+    return ", ".join(reasons)

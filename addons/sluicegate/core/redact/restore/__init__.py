@@ -1,0 +1,1 @@
+"""Putting values back into answers and tool inputs."""

@@ -1,0 +1,1 @@
+"""What counts as a secret: built-in detectors, vendor keys, personal data, gitleaks rule files."""

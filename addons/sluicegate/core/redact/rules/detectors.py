@@ -1,0 +1,162 @@
+"""The sixteen basic detectors, in the order in which they claim text.
+
+They run ungated: no entropy, no allowlist, no checksum, so that examples from manuals are found, too. What they hide is the
+secret itself (the token after `Bearer`, `user:password` of a web URL), and of a connection string all of it: its host and
+user tell as much as its password. Only where a pattern is as loose as ordinary words does a judge look twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Final
+
+from sluicegate.core.redact.rules.keyblock import ansible_block, key_block
+from sluicegate.core.redact.rules.rule import (
+    Hit,
+    Judge,
+    Rule,
+    Span,
+)
+
+__all__ = ["BASIC"]
+
+_LEFT: Final = r"(?:^|[^A-Za-z0-9]|\\[nrtbf]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})"
+"""A value begins here: not within a word, or right after an escape such as the `\\n` of JSON within a string, or `%20`."""
+_RIGHT: Final = "(?:[^A-Za-z0-9]|$)"
+
+_PATTERNS: Final[tuple[tuple[str, str], ...]] = (
+    ("anthropic_key", r"(sk-ant-[A-Za-z0-9_-]{12,})"),
+    ("openai_key", _LEFT + r"(sk-(?:(?:proj|svcacct|admin|None|or-v1)-[A-Za-z0-9_-]{16,}|[A-Za-z0-9]{20,}))"),
+    (
+        "aws_access_key",
+        _LEFT + r"((?:AKIA|ASIA|ABIA|ACCA|AGPA|AIDA|AIPA|ANPA|ANVA|APKA|AROA|A3T[A-Z0-9])[A-Z0-9]{16})" + _RIGHT,
+    ),
+    ("github_token", r"(gh[pousr]_[A-Za-z0-9]{20,255}|github_pat_[A-Za-z0-9_]{20,255})"),
+    ("google_api_key", r"(AIza[A-Za-z0-9_-]{35}|GOCSPX-[A-Za-z0-9_-]{28})"),
+    (
+        "stripe_key",
+        _LEFT
+        + r"((?:sk|rk|pk)_(?:live|prod)_[A-Za-z0-9]{10,}|(?:sk|rk|pk)_test_[A-Za-z0-9]{16,}|whsec_[A-Za-z0-9+/]{24,}=*)",
+    ),
+    ("private_key", r"(-----BEGIN[ A-Z0-9_-]{0,60}PRIVATE KEY(?: BLOCK)?-----)"),
+    (
+        "jwt",
+        r"(eyJ[\w-]{8,}\.(?:eyJ[\w-]{5,}(?:\.[\w-]*)?|[\w-]{16,}\.[\w-]{16,}|[\w-]*\.[\w-]{10,}\.[\w-]{10,}\.[\w-]{10,}))",
+    ),
+    (
+        "db_connection_string",
+        r"(?i)((?:postgres(?:ql)?|mysql|mariadb|mongodb|rediss?|valkeys?|amqps?|mssql|sqlserver|oracle|clickhouse|cockroachdb|"
+        r"snowflake|db2|cassandra|neo4j|bolt|nats)(?:\+[a-z0-9_]{1,20})?://[^\s:@/'\"<>\x60]{0,256}:[^\s'\"<>\x60]{1,512}@"
+        r"[a-z0-9._:\[\]%,-]+(?:/[^\s'\"<>\x60\\,;)\]}|]*|\?[^\s'\"<>\x60\\,;)\]}|]*)?"
+        r"|jdbc:[a-z0-9:]{2,40}(?://|@)[^\s'\"<>\x60]{1,512}[?;&:/](?:password|pwd)=[^\s'\"<>\x60&;,]+"
+        r"|(?:server|data source|host|addr|network address|defaultendpointsprotocol)=[^\r\n'\"<>\x60]{1,512}?;\s{0,3}"
+        r"(?:password|pwd|accountkey)=[^\s'\"<>\x60;,]+)",
+    ),
+    (
+        "bearer_token",
+        r"(?i)(?:authorization[\"'\\]{0,2}\s{0,3}[:=,]\s{0,3}[\"'\\]{0,2}\s{0,3}bearer\s{1,4}([\w.~+/-]{6,}=*)"
+        r"|\bbearer(?:\s{1,4}|%20|\+|[\"']?\s{0,3}[:=]\s{0,3}[\"']?)([\w.~+/-]{12,}=*))",
+    ),
+    (
+        "basic_auth",
+        r"(?i)(?:authorization[\"'\\]{0,2}\s{0,3}[:=,]\s{0,3}[\"'\\]{0,2}\s{0,3}basic\s{1,4}([A-Za-z0-9+/_-]{6,}={0,2})"
+        r"|\bbasic\s{1,4}([A-Za-z0-9+/_-]{8,}={0,2})"
+        r"|\b(?:https?|wss?|ftps?|sftp|ssh|git|smtps?|imaps?|ldaps?|socks5h?)://([^\s:/@'\"<>\x60]{0,128}:[^\s/@'\"<>\x60]{1,256})@)",
+    ),
+    (
+        "sonarqube_token",
+        r"(sq[pau]_[0-9a-f]{40})|(?i:\bsonar[\w.-]{0,20}(?:login|token)[\"'\s:=]{1,6}(?:is\s)?[\"']?)([0-9a-f]{40})\b",
+    ),
+    (
+        "jenkins_api_token",
+        _LEFT + r"(11[0-9a-f]{32})\b|(?i:\bjenkins[\w.-]{0,40}[\"'\s:=]{1,6}(?:is\s)?)\b([0-9a-f]{32})\b",
+    ),
+    ("ansible_vault", r"(\$ANSIBLE_VAULT;[0-9]\.[0-9];[A-Z0-9]{2,16}(?:;[\w.-]{1,64})?)"),
+    ("hashicorp_vault_token", _LEFT + r"(hv[sbr]\.[\w-]{20,}|[sbr]\.[A-Za-z0-9]{24})" + _RIGHT),
+    ("email", r"([A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})\.){1,8}[A-Za-z]{2,24})"),
+)
+
+
+def _trimmed(hit: Hit) -> Span:
+    """Without the punctuation of the sentence around it."""
+    return hit.first, hit.first + len(hit.value.rstrip(b".,:;&!?"))
+
+
+_DIGIT: Final = re.compile(rb"[0-9]")
+_NAME: Final = re.compile(rb"[a-z]+(?:[._][a-z_]+)+")
+
+
+def _bearer(hit: Hit) -> Span | None:
+    """After `Bearer` alone, words such as "authentication" are none; a token has a digit, or is long."""
+    first, last = _trimmed(hit)
+    plain = hit.data[hit.start : hit.start + 1].lower() == b"b"
+    value = hit.data[first:last]
+    is_word = plain and not _DIGIT.search(value) and (len(value) < 20 or _NAME.fullmatch(value) is not None)
+    return None if is_word or len(value) < 6 else (first, last)
+
+
+def _basic(hit: Hit) -> Span | None:
+    """After `Basic` alone, a word is a credential only if it decodes to `user:password`."""
+    plain = hit.data[hit.start : hit.start + 5].lower() == b"basic"
+    return (hit.first, hit.last) if not plain or _is_user_and_password(hit.value) else None
+
+
+def _is_user_and_password(value: bytes) -> bool:
+    digits = value.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+    try:
+        text = base64.b64decode(digits + b"=" * (-len(digits) % 4))
+    except binascii.Error:
+        return False
+    return b":" in text and all(c >= 32 and c != 127 for c in text)
+
+
+_CAPITALS_OF_A_NAME: Final = 6
+
+
+def _vault(hit: Hit) -> Span | None:
+    """`s.` and 24 letters may be a method's name: of random letters about half are capitals, of a name's a few."""
+    value = hit.value
+    capitals = sum(65 <= c <= 90 for c in value)
+    is_name = value[1:2] == b"." and value[2:].isalpha() and capitals <= _CAPITALS_OF_A_NAME
+    return None if is_name else (hit.first, hit.last)
+
+
+_FILES: Final = frozenset(
+    b"png jpg jpeg gif svg webp ico avif css scss less js mjs cjs ts tsx jsx json html htm map xml yml yaml toml lock txt "
+    b"service socket timer target mount path slice scope woff ttf mp4 pdf".split()
+)
+
+
+def _email(hit: Hit) -> Span | None:
+    """`logo@2x.png` and `getty@tty1.service` are files, `git@host` is how repositories are reached."""
+    local, _, domain = hit.value.partition(b"@")
+    if domain.rpartition(b".")[2].lower() in _FILES or local == b"git":
+        return None
+    before = hit.data[max(0, hit.first - 1) : hit.first]
+    if before == b"\\" and local[:1] in (b"n", b"r", b"t"):  # what an escape ends with is none of the address
+        local = local[1:]
+    elif re.match(rb"%[0-9A-F]{2}", local):
+        local = local[3:]
+    return hit.last - len(domain) - 1 - len(local.lstrip(b".%+-")), hit.last
+
+
+_JUDGES: Final[dict[str, Judge]] = {
+    "private_key": key_block,
+    "db_connection_string": _trimmed,
+    "bearer_token": _bearer,
+    "basic_auth": _basic,
+    "ansible_vault": ansible_block,
+    "hashicorp_vault_token": _vault,
+}
+
+
+def _rule(rank: int, name: str, pattern: str) -> Rule:
+    if name == "email":
+        return Rule(name, "EMAIL", "identifier", pattern, ("@",), r"[\w%+-]@[A-Za-z0-9]", rank=rank, judge=_email)
+    return Rule(name, name.upper(), "secret", pattern, rank=rank, judge=_JUDGES.get(name))
+
+
+BASIC: Final = tuple(_rule(rank, name, pattern) for rank, (name, pattern) in enumerate(_PATTERNS))
+"""Rule ids: anthropic_key, openai_key, … email; types are the ids in upper case."""

@@ -1,0 +1,240 @@
+"""Rule files in gitleaks' format: the built-in set (gitleaks 8.30) and the users' own `.gitleaks.toml`.
+
+What is understood: `[extend]` (useDefault, path, disabledRules), `[[rules]]` with id, regex, secretGroup, entropy, keywords
+and skipReport, allowlists in both spellings at both levels with regexes, regexTarget, stopwords, condition and targetRules.
+There are no paths and commits in a prompt: rules that are only about paths are left out, an allowlist that asks for a path
+and something else never applies, and a rule with a path and a regex runs everywhere.
+
+Two things differ on purpose. gitleaks reads source files, where a quote, a space or a semicolon follows a secret; in prose
+and JSON it is any other character, too. And a rule runs near its keyword only, where gitleaks asks for it in the file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Final
+
+from sluicegate.core.redact.rules.allowlist import Allowlist, allowlists
+from sluicegate.core.redact.rules.rule import (
+    Hit,
+    Judge,
+    PatternError,
+    Rule,
+    Span,
+    compiled,
+    type_name,
+)
+from sluicegate.core.redact.rules.toml_fields import Fields, RulesError
+
+__all__ = ["RulesError", "builtin_rules", "file_rules"]
+
+MAX_BYTES: Final = 1_000_000
+MAX_RULES: Final = 2_000
+MAX_DEPTH: Final = 3
+"""How many files may extend each other."""
+MAX_KEYWORDS: Final = 200
+
+_BUILTIN: Final = Path(__file__).with_name("gitleaks.toml")
+_BUILTIN_NAME: Final = "the built-in rules"
+
+type Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A rule as written; None where a file that extends another leaves the other's word."""
+
+    id: str
+    file: str
+    regex: str | None
+    group: int | None
+    entropy: float | None
+    keywords: tuple[str, ...]
+    allow: tuple[Allowlist, ...]
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _RuleFile:
+    drafts: Mapping[str, _Draft]
+    allow: tuple[Allowlist, ...]
+
+
+@cache
+def builtin_rules() -> tuple[Rule, ...]:
+    """The rules that come with the package."""
+    return _rules(_builtin())
+
+
+def file_rules(path: str, read: Read) -> tuple[Rule, ...]:
+    """The rules of a file and of what it extends. `read` gives a file's bytes. RulesError, with file and rule."""
+    return _rules(_file(path, read, 1))
+
+
+@cache
+def _builtin() -> _RuleFile:
+    return _parsed(_BUILTIN.read_bytes(), _BUILTIN_NAME)[0]
+
+
+def _file(path: str, read: Read, depth: int) -> _RuleFile:
+    if depth > MAX_DEPTH:
+        raise RulesError(f"{path}: more than {MAX_DEPTH} files extend each other; put the rules into fewer files")
+    try:
+        content = read(path)
+    except OSError as error:
+        raise RulesError(f"{path}: cannot be read: {error.strerror or error}; check the path and its permissions") from None
+    own, extend = _parsed(content, path)
+    bases = [_builtin()] if extend.flag("useDefault") else []
+    if base := extend.text("path"):
+        bases.append(_file(str(PurePath(path).parent / base), read, depth + 1))
+    disabled = frozenset(extend.texts("disabledRules"))
+    merged: dict[str, _Draft] = {}
+    allow: tuple[Allowlist, ...] = ()
+    for part in (*bases, own):
+        kept = part.drafts if part is own else {k: d for k, d in part.drafts.items() if k not in disabled}
+        merged |= {name: _over(draft, merged.get(name)) for name, draft in kept.items()}
+        allow += part.allow
+    if len(merged) > MAX_RULES:
+        raise RulesError(f"{path}: more than {MAX_RULES} rules; leave some out")
+    return _RuleFile(merged, allow)
+
+
+def _over(draft: _Draft, base: _Draft | None) -> _Draft:
+    if base is None:
+        return draft
+    return replace(
+        draft,
+        regex=base.regex if draft.regex is None else draft.regex,
+        group=base.group if draft.group is None else draft.group,
+        entropy=base.entropy if draft.entropy is None else draft.entropy,
+        keywords=tuple(dict.fromkeys((*base.keywords, *draft.keywords))),
+        allow=(*base.allow, *draft.allow),
+    )
+
+
+def _parsed(content: bytes, file: str) -> tuple[_RuleFile, Fields]:
+    if len(content) > MAX_BYTES:
+        raise RulesError(f"{file}: is larger than {MAX_BYTES} bytes; a rule file has a few hundred rules at most")
+    try:
+        document = tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        raise RulesError(f"{file}: is not UTF-8; save it as UTF-8") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RulesError(f"{file}: not TOML: {str(error)[:200]}; gitleaks' rule files are TOML") from None
+    top = Fields(document, file)
+    entries = top.tables("rules")
+    if len(entries) > MAX_RULES:
+        raise RulesError(f"{file}: more than {MAX_RULES} rules; leave some out")
+    drafts: dict[str, _Draft] = {}
+    for number, entry in enumerate(entries, 1):
+        draft = _draft(entry, number, file)
+        if draft.id in drafts:
+            raise RulesError(f'{file}: rule "{draft.id}" is there twice; rename one of them')
+        drafts[draft.id] = draft
+    return _RuleFile(drafts, allowlists(top)), top.table("extend")
+
+
+def _draft(entry: Fields, number: int, file: str) -> _Draft:
+    name = entry.text("id")
+    if not name:
+        raise RulesError(f"{file}: rule {number} has no id; give it one")
+    entry = entry.at(f'{file}: rule "{name[:80]}"')
+    keywords = tuple(k.lower() for k in entry.texts("keywords") if k)
+    if len(keywords) > MAX_KEYWORDS:
+        raise entry.fault("keywords", f"more than {MAX_KEYWORDS}; leave some out")
+    group = entry.whole("secretGroup")
+    entropy = entry.number("entropy")
+    return _Draft(name, file, entry.text("regex"), group, entropy, keywords, allowlists(entry), entry.flag("skipReport"))
+
+
+def _rules(file: _RuleFile) -> tuple[Rule, ...]:
+    built = (_rule(draft, file.allow) for draft in file.drafts.values() if draft.regex is not None and not draft.silent)
+    return tuple(built)
+
+
+def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
+    where = f'{draft.file}: rule "{draft.id[:80]}"'
+    pattern = relaxed(draft.regex or "")
+    try:
+        found = compiled(pattern)
+        empty = found.search(b"")
+    except PatternError as error:
+        raise RulesError(f"{where}: regex: {error}; RE2's syntax is what gitleaks takes, too") from None
+    if empty is not None:
+        raise RulesError(f"{where}: regex: matches the empty text; ask for at least one character")
+    group = draft.group or 0
+    if group < 0 or group > found.groups:
+        raise RulesError(f"{where}: secretGroup: there is no group {group}; the regex has {found.groups}")
+    allow = (*draft.allow, *(a for a in everywhere if a.is_for(draft.id)))
+    prefix = "gitleaks" if draft.file == _BUILTIN_NAME else "file"
+    return Rule(
+        f"{prefix}:{draft.id}",
+        type_name(draft.id),
+        "secret",
+        pattern,
+        keywords=draft.keywords,
+        near=bool(draft.keywords),
+        group=group,
+        shortest_group=SHORTEST_VALUE if not group else 1,
+        entropy=draft.entropy or 0.0,
+        judge=_judge(draft.entropy or 0.0, allow, _WORD if draft.id == _WIDEST else None),
+    )
+
+
+_WIDEST: Final = "generic-api-key"
+_WORD: Final = re.compile(rb"[A-Za-z_.=-]+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+"""The widest rule is about any name with `key` in it: letters alone, or a constant's name, are no value of it."""
+
+SHORTEST_VALUE: Final = 6
+"""Without secretGroup the first group is the value, unless it is a mere part such as `(ab-){3}`: then all of it is."""
+
+_RIGHT_EDGES: Final = (
+    r"(?:\s|\z)",
+    r"(?:\B|\s|\z)",
+    r"(?:[\/|\#|\?|:]|$)",
+    r"""(?:[\x60'"\s;]|\\[nr]|$)""",
+    r"""(?:[\x60'"\s;]|\\[nr]|$|\b)""",
+    r"""(?:$|[\\'"\x60\s<),])""",
+)
+_ANY_EDGE: Final = r"(?:[^\w]|$)"
+_LONG: Final = re.compile(r"\{([1-9][0-9]+),[0-9]{3,}\}(?!\?)")
+_LEFT_WORD: Final = re.compile(r"^((?:\(\?i\))?)\\b\(")
+_IDLE_BEGINNING: Final = re.compile(r"^((?:\(\?i\))?)\[\\w\.-\]\{0,50\}\?((?:\(\?i:)?)(?:\[\\w\.-\]\{0,50\}\?)?(?=\(\?)")
+
+
+def relaxed(pattern: str) -> str:
+    """The pattern for prose and JSON: whatever is not of a word ends a value; an escape such as `\\n` may stand before it.
+
+    A bound of 100 or more is none: what is longer than its rule foresaw is hidden to its end, and with less effort.
+    An optional, lazy beginning adds nothing to what is hidden and much to what has to be searched: it is left out.
+    """
+    pattern = _LONG.sub(r"{\1,}", pattern)
+    for edge in _RIGHT_EDGES:
+        pattern = pattern.replace(edge, _ANY_EDGE)
+    pattern = _LEFT_WORD.sub(r"\1(?:\\b|\\\\[nrt])(", pattern)
+    return _IDLE_BEGINNING.sub(r"\1\2", pattern)
+
+
+def _judge(entropy: float, allow: Sequence[Allowlist], word: re.Pattern[bytes] | None) -> Judge:
+    def judge(hit: Hit) -> Span | None:
+        value = hit.value
+        if word is not None and word.fullmatch(value) is not None:
+            return None
+        if entropy and bits_per_byte(value) <= entropy:
+            return None
+        return None if any(a.applies(hit) for a in allow) else (hit.first, hit.last)
+
+    return judge
+
+
+def bits_per_byte(value: bytes) -> float:
+    """Shannon's entropy."""
+    total = len(value)
+    counts = (value.count(byte) for byte in set(value))
+    return -sum(n / total * math.log2(n / total) for n in counts)

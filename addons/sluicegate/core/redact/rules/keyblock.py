@@ -1,0 +1,52 @@
+"""Secrets of many lines, PEM keys and Ansible vaults: where they end, however they were cut, indented or numbered.
+
+A block may be whole, cut short (no END), on one line with spaces or `\\n`, quoted line by line in code, or shown with line
+numbers (`12→`, `  12⇥`, `12: `, `+` of a diff). In all these it is one finding. A bare BEGIN line counts as well.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sluicegate.core.redact.rules.rule import Hit, Span
+
+__all__ = ["ansible_block", "key_block"]
+
+LONGEST: Final = 64 * 1024
+"""Bytes within which the END of a block is looked for: a 16,384-bit RSA key has 12 KB."""
+
+# What may stand between two lines of a block. Possessive: no way back, hence linear.
+_BETWEEN: Final = (
+    rb"""(?:\\[nrt]|\xe2\x86\x92|[0-9]{1,6}(?=[ ]{0,3}(?:\xe2\x86\x92|[\t:|]))|[\s"'+,\\>|#*;:()&-]|\$\{?){1,40}+"""
+)
+_HEADER: Final = rb"(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|MessageID|[A-Z][A-Za-z-]{2,20}): [^\r\n\\]{1,200}"
+_BODY: Final = re.compile(
+    rb"(?:%b%b){0,8}+((?:%b[A-Za-z0-9+/=]{16,}+)*+)(?:%b[A-Za-z0-9+/]{0,15}={1,2})?"
+    % (_BETWEEN, _HEADER, _BETWEEN, _BETWEEN)
+)
+_LAST: Final = re.compile(rb"%b[A-Za-z0-9+/=]{1,15}(?![A-Za-z0-9+/=])" % _BETWEEN)
+_END: Final = re.compile(rb"-----END[ A-Z0-9_]{0,60}(?:-----|-{0,4}\Z)")
+_RUN: Final = re.compile(rb"[A-Za-z0-9+/=]{24}")
+_HEX: Final = re.compile(rb"(?:%b[0-9a-f]{6,}+)*+" % _BETWEEN)
+
+
+def key_block(hit: Hit) -> Span:
+    """From BEGIN to END where a body lies between, else as far as lines look like a key's."""
+    data, start, at = hit.data, hit.first, hit.last
+    next_block = data.find(b"-----BEGIN", at, at + LONGEST)
+    limit = next_block if next_block >= 0 else min(len(data), at + LONGEST)
+    end = _END.search(data, at, limit)
+    if end is not None and _RUN.search(data, at, end.start()):
+        return start, end.end()
+    body = _BODY.match(data, at, limit)
+    if body is None or not body[1]:
+        return start, at
+    last = _LAST.match(data, body.end(), limit)  # a short last line belongs to it, where the key was cut
+    return start, last.end() if last else body.end()
+
+
+def ansible_block(hit: Hit) -> Span:
+    """The header and all lines of hexadecimal digits below it."""
+    lines = _HEX.match(hit.data, hit.last)
+    return hit.first, lines.end() if lines else hit.last

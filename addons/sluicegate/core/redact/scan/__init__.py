@@ -1,0 +1,1 @@
+"""Running rules over text: keywords, escapes, encodings, overlaps."""

@@ -1,0 +1,1 @@
+"""Which strings of a request are scanned, and how they are exchanged without touching other bytes."""

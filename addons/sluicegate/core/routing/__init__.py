@@ -1,0 +1,1 @@
+"""Which target comes next: attempts, health, quotas, pinning."""

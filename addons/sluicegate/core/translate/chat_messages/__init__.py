@@ -1,0 +1,1 @@
+"""A Chat Completions client on a Messages provider: request there, response and stream back."""

@@ -1,0 +1,1 @@
+"""Byte formats: server-sent events, AWS frames, content encodings, JSON members, request signatures."""

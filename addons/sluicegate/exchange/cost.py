@@ -1,0 +1,44 @@
+"""What a call cost, by what the provider's bytes say."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sluicegate.core.formats.surfaces import ANSWERS
+from sluicegate.core.messages.usage import Usage
+from sluicegate.core.pricing.prices import Prices
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.settings import Settings
+
+__all__ = ["call_cost_usd", "cost_usd", "kind_of"]
+
+
+def kind_of(settings: Settings, provider: str) -> str:
+    """A provider's kind: its name is the operator's choice and says nothing about prices."""
+    configured = settings.providers.get(provider)
+    return configured.resolved_kind if configured else provider or "anthropic"
+
+
+def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
+    """The cost of an exchange's call; None where its usage or its price is not known, and for what is no inference.
+
+    Asked at the end of an exchange, when its usage is known; the answer is kept for the next stage that asks.
+    """
+    if x.billed is None or x.billed[0] is not prices:
+        x.billed = prices, _call_cost_usd(x, settings, prices)
+    return x.billed[1]
+
+
+def _call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
+    facts = x.call.facts if x.call else None
+    if facts is None or not facts.usage.known or x.surface not in ANSWERS:
+        return None
+    request = x.facts
+    model = facts.model or (request.model if request else None) or ""  # what was sent, where no answer names one
+    return cost_usd(x, facts.usage, model, x.target.provider if x.target else "", settings, prices)
+
+
+def cost_usd(x: Exchange, usage: Usage, model: str, provider: str, settings: Settings, prices: Prices) -> float | None:
+    """What this usage costs at the time of the exchange."""
+    when = datetime.fromtimestamp(x.started_at, UTC)
+    return prices.cost_usd(usage, model, kind_of(settings, provider), when)

@@ -1,0 +1,47 @@
+"""The head of an answer on its way to the client: framing that can show an unclean end, and our own marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from mitmproxy import http
+
+from sluicegate.exchange.exchange import Exchange
+
+__all__ = ["frame", "mark"]
+
+_MOST_DROPPED: Final = 1000
+_NO_CONTROLS: Final = dict.fromkeys(range(32), " ")
+
+
+def frame(x: Exchange, response: http.Response) -> None:
+    """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
+    if x.request.method == "HEAD" or response.status_code in (204, 304):
+        return  # there is no body to frame
+    response.stream = x.taps
+    headers = response.headers
+    if x.taps.changes:
+        headers.pop("content-length", None)
+        headers.pop("content-encoding", None)
+    h1_client = x.flow.client_conn.alpn != b"h2"
+    if not h1_client or "content-length" in headers:
+        return
+    if x.request.http_version == "HTTP/1.0":
+        headers.pop("transfer-encoding", None)  # it ends with the connection
+    else:
+        headers["transfer-encoding"] = "chunked"
+
+
+def mark(x: Exchange, response: http.Response) -> None:
+    """Say which exchange this is, how many attempts it took, and what the target's format had no word for."""
+    response.headers["x-sluicegate-id"] = x.id
+    if x.tries:
+        response.headers["x-sluicegate-attempts"] = str(x.attempts_made)
+    if x.answer is None and x.bridge and (dropped := x.bridge.dropped):
+        response.headers["x-sluicegate-dropped"] = _header_of(dropped)
+
+
+def _header_of(names: Sequence[str]) -> str:
+    """What a request lost, as a header's value."""
+    return ", ".join(names).encode("ascii", "replace").decode()[:_MOST_DROPPED].translate(_NO_CONTROLS)

@@ -1,0 +1,64 @@
+"""Release: the right to send. Target: where to. A request leaves only while it is what was released (proxy/layer.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mitmproxy import http
+
+__all__ = ["Fields", "Origin", "Release", "Snapshot", "Target", "snapshot"]
+
+Fields = tuple[tuple[bytes, bytes], ...]
+"""Header fields as they stand on the wire, names in their own case."""
+
+Origin = tuple[bool, str, int]
+"""(TLS, host, port) of a server."""
+
+Snapshot = tuple[bytes, bytes, str, int, bytes, Fields, bytes | None]
+
+
+def snapshot(request: http.Request) -> Snapshot:
+    """What a request is, by value: method, scheme, host, port, path, header fields, body."""
+    d = request.data
+    return d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One place where a request may go, and what it takes to be let in there.
+
+    `credential` yields the header fields that authenticate a request at exactly this target; it is called at the
+    moment of sending and its result never touches the flow. `via` is the proxy to reach the target through.
+    """
+
+    tls: bool
+    host: str
+    port: int
+    provider: str = ""
+    model: str | None = None
+    via: tuple[Literal["http", "https"], tuple[str, int]] | None = None
+    credential: Callable[[http.Request], Iterable[tuple[bytes, bytes]]] = field(
+        default=lambda _: (), repr=False, compare=False
+    )
+
+    @property
+    def origin(self) -> Origin:
+        return self.tls, self.host, self.port
+
+    def __str__(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Release:
+    """The Chain's word that this request, as it stands, may go to this target. One per attempt."""
+
+    target: Target
+    seen: Snapshot
+    upgrade: bool = False
+
+    def covers(self, request: http.Request) -> bool:
+        """Whether the request is still, byte for byte, the one that was released."""
+        return self.seen == snapshot(request)

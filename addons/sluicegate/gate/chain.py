@@ -1,0 +1,458 @@
+"""Chain: the only mitmproxy addon. Requests descend through the stages, answers and ends unwind them in reverse.
+
+    requestheaders   open the Exchange, take the client's credentials off the flow, let stages look at the headers
+    request          the descent; its last act is the Release, without which nothing leaves (proxy/layer.py)
+    responseheaders  stages add their taps, innermost first
+    response, error  the end: completed stages settle, once
+
+mitmproxy goes on when a hook raises; so nothing here raises. A hook that goes wrong leaves the exchange without a release.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Coroutine, Sequence
+from typing import Any
+
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import layer, server_hooks
+
+from sluicegate.admin.endpoints import Answer, Endpoints
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.surfaces import INFERENCE, surface
+from sluicegate.core.messages.facts import agent_of, session_of
+from sluicegate.exchange import cors
+from sluicegate.exchange.bodies import KeptBody
+from sluicegate.exchange.call import Failure
+from sluicegate.exchange.exchange import (
+    Exchange,
+    Outcome,
+    attach,
+    exchange_of,
+    new_id,
+)
+from sluicegate.exchange.framing import frame, mark
+from sluicegate.exchange.native_errors import native_response, shown_status
+from sluicegate.exchange.release import Release, snapshot
+from sluicegate.gate import doors
+from sluicegate.gate.onion import Onion, describe
+from sluicegate.gate.policy import MAGIC_HOST, Policy
+from sluicegate.gate.reload import Reloader
+from sluicegate.gate.shutdown import STOPPING, Drain
+from sluicegate.providers import anthropic
+from sluicegate.proxy.connections.outbound import Outbound
+from sluicegate.proxy.fast.dispatch import adopt_dispatch
+from sluicegate.proxy.playback import adopt_playback
+from sluicegate.proxy.seal import take_credentials
+from sluicegate.proxy.stream import CLIENT_HOST, readable
+from sluicegate.services.services import Services
+from sluicegate.services.telemetry.log import log
+from sluicegate.stages import ORDER, Identity
+from sluicegate.stages.base import Stage
+from sluicegate.views.attempt_flows import show_failed_attempt
+
+__all__ = ["Chain"]
+
+_LOOK_S = 0.1
+"""How often an intercepted request is looked at."""
+
+
+class Chain:
+    """Runs the stages around every exchange, whatever door it came in by."""
+
+    name = "sluicegate"
+
+    def __init__(self, services: Services | None = None) -> None:
+        self.services = services or Services()
+        self.stages: tuple[type[Stage], ...] = ()
+        self.onion = Onion(self.services)
+        self.policy: Policy | None = None
+        self.outbound = Outbound(self)
+        self.endpoints = Endpoints(self)
+        self.reloader = Reloader(self)
+        self.drain = Drain(self)
+        self._tunnels: dict[str, bytes] = {}
+        """What opened a tunnel, by client connection: the hash of a key, or b""."""
+        self._open: dict[str, dict[str, Exchange]] = {}
+        """Exchanges under way, by client connection: the safety net under hooks that never come."""
+
+    def join(self, stages: Sequence[type[Stage]]) -> None:
+        """Add stages; they stand in ORDER, whatever order they come in."""
+        merged = {*self.stages, *stages, Identity}  # a stage alone asks who it is as well: modes mean the same everywhere
+        unknown = [s for s in merged if s not in ORDER]
+        self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
+        self.reloader.rebuild()
+
+    # -- mitmproxy's life
+    def load(self, loader: Loader) -> None:
+        self.reloader.add_options(loader)
+        adopt_playback()
+        adopt_dispatch(self.services.environ)
+
+    def configure(self, updated: set[str]) -> None:
+        self.reloader.configure(updated)
+
+    def running(self) -> None:
+        self.reloader.running()
+        self.drain.install()
+
+    @property
+    def under_way(self) -> list[Exchange]:
+        """The exchanges that have not ended; those of our own endpoints do not count."""
+        return [x for mine in self._open.values() for x in mine.values()]
+
+    @property
+    def keeps_bodies(self) -> bool:
+        """Whether somebody will look at the flows: in mitmweb, mitmproxy's console or a saved file."""
+        return "view" in ctx.master.addons.lookup or bool(ctx.options.save_stream_file)
+
+    async def done(self) -> None:
+        for x in self.under_way:  # whoever writes flows down comes after us
+            self._finish(x, "failed", "the gate ended")
+        await self.reloader.done()
+        await self.services.finish()
+        self.services.close()
+
+    # -- connections
+    def client_connected(self, client: connection.Client) -> None:
+        if why := doors.keep_out_strangers(client, self.policy):
+            log.warning("client.refused", peer=str(client.peername), why=why)
+        elif self.policy:
+            doors.allow_connections(client, self.policy.settings.connections.max)
+
+    def client_disconnected(self, client: connection.Client) -> Coroutine[Any, Any, None] | None:
+        self._tunnels.pop(client.id, None)
+        orphans = []
+        for x in tuple(self._open.get(client.id, {}).values()):
+            if x.door == "replay":
+                continue  # its flow still names the first client, which may leave while the replay goes on
+            if x.orphaned:
+                orphans.append(x)
+            else:
+                self._finish(x, "client_abort", "the client's connection ended")
+        return self._until_closed(orphans) if orphans else None
+
+    async def _until_closed(self, orphans: list[Exchange]) -> None:
+        """Others listen to these calls: mitmproxy closes the connections to servers as soon as this hook returns."""
+        for x in orphans:
+            with contextlib.suppress(Exception):
+                await x.until_closed()
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        if not doors.opens_tls(data, self.policy):
+            data.ignore_connection = True
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        doors.next_layer(nextlayer, self.policy)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> Coroutine[Any, Any, None] | None:
+        return self.outbound.connect(data)
+
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.outbound.connected(data)
+
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self.outbound.failed(data)
+
+    async def server_disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        await self.outbound.disconnected(data)
+
+    def tls_established_server(self, data: tls.TlsData) -> None:
+        self.outbound.tls_done(data)
+
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        self.outbound.tls_done(data)
+
+    async def http_connect(self, flow: http.HTTPFlow) -> None:
+        try:
+            presented = take_credentials(flow.request.headers)
+            if self.policy and self.policy.identity:
+                self.policy.identity.tidy(flow.request)
+            self._tunnels[flow.client_conn.id] = await doors.let_through(flow, self.policy, presented)
+        except Refused as e:
+            flow.response = native_response(e.status, e.message, kind=e.kind, fields=e.headers())
+            log.warning("tunnel.refused", peer=str(flow.client_conn.peername), host=flow.request.host, status=e.status)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("chain.http_connect", error=describe(e))
+            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
+
+    def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
+        if auth := self.services.via_auth(flow.server_conn.address):
+            flow.request.headers["proxy-authorization"] = auth.decode()
+
+    # -- the request
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        attach(flow, None)  # a replay brings the old flow: never let its past speak for it
+        try:
+            presented = take_credentials(flow.request.headers)
+            if self.policy is None:
+                flow.response = native_response(503, doors.NO_POLICY, kind="api_error")
+                return
+            x = self._enter(flow, self.policy, presented)
+        except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
+            self.services.alarm("chain.requestheaders", error=type(e).__name__)
+            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
+            return
+        if x.own or x.answer is not None:
+            return
+        self.onion.heads(x)
+        if self.services.draining and x.answer is None:
+            h1 = flow.client_conn.alpn != b"h2"
+            self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=h1))
+
+    def _enter(self, flow: http.HTTPFlow, policy: Policy, presented: Any) -> Exchange:
+        request = flow.request
+        d = request.data
+        path = d.path.decode("ascii", "replace")
+        door = doors.door_of(flow.client_conn, replay=flow.is_replay == "request")
+        x = Exchange(
+            id=new_id(),
+            flow=flow,
+            policy=policy,
+            door=door,
+            surface=surface(d.method.decode("ascii", "replace"), path),
+            started=time.monotonic(),
+            started_at=time.time(),
+            presented=presented,
+            client_host=getattr(request, CLIENT_HOST, ""),
+            origin=self._origin(flow, policy),
+        )
+        x.own = (door == "reverse" and self.endpoints.owns(path, policy)) or (
+            door != "replay" and x.origin[1].lower() == MAGIC_HOST
+        )
+        x.websocket = "upgrade" in request.headers
+        x.admitted = self._tunnels.get(flow.client_conn.id)
+        x.answer = cors.preflight(x)
+        flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
+        attach(flow, x)
+        if not x.own:
+            self._open.setdefault(flow.client_conn.id, {})[x.id] = x
+            self.services.stats.active += 1
+        return x
+
+    def _origin(self, flow: http.HTTPFlow, policy: Policy) -> tuple[bool, str, int]:
+        d = flow.request.data
+        sni = flow.client_conn.sni
+        if sni and d.host.lower() not in policy.decrypts and sni.lower() in policy.decrypts:
+            return True, sni, 443  # CONNECT to an address, TLS to a provider's name
+        if d.host.lower() in anthropic.HOSTS:
+            return True, d.host, 443  # never in the clear, whatever the tunnel said
+        return d.scheme == b"https", d.host, d.port
+
+    def request(self, flow: http.HTTPFlow) -> Coroutine[Any, Any, None] | None:
+        x = exchange_of(flow)
+        if x is None or x.closed:
+            if flow.response is None:  # the seal would stop it as well; say it in the first place
+                flow.response = native_response(500, "the request never entered the gate; nothing was sent upstream")
+            return None
+        try:
+            return self._descend_when_resumed(x) if flow.intercepted else self._start_descent(x)
+        except BaseException as e:  # noqa: BLE001
+            self.onion.bug(x, "chain", e)
+            return None
+
+    async def _descend_when_resumed(self, x: Exchange) -> None:
+        """Somebody edits the request in the user interface: the stages see what comes out of it."""
+        try:
+            # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
+            gone = asyncio.ensure_future(x.until_gone())
+            while x.flow.intercepted and not gone.done():
+                await asyncio.wait({gone}, timeout=_LOOK_S)
+            gone.cancel()
+            if x.gone or not x.flow.live:
+                return
+            x.presented = (*x.presented, *take_credentials(x.request.headers))
+            if rest := self._start_descent(x):
+                await rest
+        except BaseException as e:  # noqa: BLE001
+            self.onion.bug(x, "chain", e)
+
+    def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        if x.flow.response is not None and x.answer is None:
+            return None  # another addon answered
+        if x.own and x.answer is None:
+            return self._answer_ourselves(x)
+        if x.answer is None:
+            d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
+            x.surface = surface(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
+            if x.websocket and not self._may_upgrade(x):
+                return None
+            x.session_id = session_of(x.request.headers, x.facts)
+            x.agent_id = agent_of(x.request.headers)
+        return self.onion.descend(x)
+
+    def _answer_ourselves(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        try:
+            answer = self.endpoints.answer(x)
+        except Refused as e:
+            self.onion.refuse(x, e)
+            x.flow.response = x.answer
+            return None
+        finally:
+            if identity := x.policy.identity:
+                identity.tidy(x.request)
+        if isinstance(answer, tuple):
+            x.flow.response, x.source = answer
+            return None
+        return self._answer_later(x, answer)
+
+    async def _answer_later(self, x: Exchange, answer: Awaitable[Answer]) -> None:
+        try:
+            x.flow.response, x.source = await answer
+        except Refused as e:
+            self.onion.refuse(x, e)
+            x.flow.response = x.answer
+        except BaseException as e:  # noqa: BLE001 - one that escapes here would hang the client
+            self.onion.bug(x, "endpoints", e)
+
+    def _may_upgrade(self, x: Exchange) -> bool:
+        if x.request.headers.get("upgrade", "").lower() != "websocket":
+            x.websocket = False  # an upgrade to something else is not passed on: the request goes as plain HTTP
+            return True
+        inference = surface("POST", x.request.path) in INFERENCE
+        if x.policy.relays_websockets and not inference:
+            return True
+        status, why = (426, "inference") if inference else (403, "a stage that must read what passes")
+        self.onion.refuse(x, Refused(status, f"WebSockets are not relayed here ({why})", kind="invalid_request_error"))
+        self.onion.land(x)
+        return False
+
+    # -- the answer
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        x = exchange_of(flow)
+        if x is None or x.closed or flow.response is None:
+            return
+        try:
+            self._answer(x, flow.response)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("chain.responseheaders", exchange=x.id, error=describe(e))
+            x.outcome, x.abort = "internal", "an internal error in the gate"
+
+    def _answer(self, x: Exchange, response: http.Response) -> None:
+        x.first_byte = time.monotonic()
+        x.status = response.status_code
+        cors.dress(x, response)
+        if x.own:
+            return
+        if response.status_code == 101:
+            if not (x.release and x.release.upgrade):
+                x.outcome, x.abort = "failed", "the upstream switched protocols unasked"
+            return
+        if self.keeps_bodies and not x.kept and (x.answer is None or x.source):
+            x.kept = KeptBody()
+            x.taps.observe(x.kept.add, name="kept body", fate="aside")
+        if not self.onion.answer(x):
+            return
+        if x.answer is None or x.source:
+            frame(x, response)
+        mark(x, response)
+
+    async def sluicegate_failed(self, flow: http.HTTPFlow) -> None:
+        """An attempt failed: decide, wait, and release the request anew for the next target."""
+        x = exchange_of(flow)
+        if x is None or x.failed is None:
+            return
+        x.again, x.release = False, None
+        if x.attempts is None or x.closed:
+            return
+        try:
+            self._show(x, x.failed)
+            again = await x.attempts.again(x, x.failed)
+            x.tries = x.attempts.told if x.attempts else x.tries
+            if again and x.answer is not None:
+                x.attempts = None  # the next target needs nothing sent: the gate answers in its place
+            elif again and x.target and not x.gone:
+                x.release = Release(x.target, snapshot(x.request))
+                if x.call:
+                    x.call.target = x.target
+                x.again = True
+        except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
+            self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
+
+    def _show(self, x: Exchange, failure: Failure) -> None:
+        try:
+            show_failed_attempt(x, failure)
+        except Exception as e:  # noqa: BLE001 - for people to look at: it must not cost the next attempt
+            self.services.alarm("chain.view", exchange=x.id, error=describe(e))
+
+    async def sluicegate_turn(self, flow: http.HTTPFlow) -> None:
+        """The first target's time has not come yet."""
+        x = exchange_of(flow)
+        if x is not None and x.attempts is not None:
+            with contextlib.suppress(Exception):
+                await x.wait(x.attempts.delay_s)
+
+    async def sluicegate_pull(self, flow: http.HTTPFlow) -> None:
+        """A body that arrives over time: wait for its next bytes, and for the client's buffers to drain."""
+        x = exchange_of(flow)
+        if x is None or x.source is None:
+            return
+        try:
+            await self.endpoints.pull(x, x.source)
+        except BaseException as e:  # noqa: BLE001
+            x.source.close(type(e).__name__)
+
+    # -- the end
+    def response(self, flow: http.HTTPFlow) -> None:
+        x = exchange_of(flow)
+        if x is None:
+            return
+        ok: Outcome = "ok" if (x.status or 500) < 400 or x.own else "upstream_error"
+        x.answered_whole = True
+        self._finish(x, "client_abort" if x.orphaned else ok, None)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        x = exchange_of(flow)
+        if x is None:
+            return
+        message = readable(flow.error.msg) if flow.error else ""
+        outcome: Outcome
+        if x.outcome == "denied":
+            outcome = "denied"
+            self.services.alarm("seal.denied", exchange=x.id, door=x.door, why=message)
+        elif x.gone:
+            outcome = "client_abort"
+        else:
+            outcome = "truncated" if x.status is not None else "failed"
+        if x.status is None and not x.gone:
+            x.status, x.own_error = shown_status(x.surface, x.status_of(502)), True
+        self._finish(x, outcome, message)
+
+    def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:
+        """Settle the stages that completed, in reverse, exactly once; then let go of everything that holds a secret."""
+        if x.closed:
+            return
+        x.close()
+        x.outcome = x.outcome or outcome
+        x.error = x.error or error
+        if not x.own:
+            self._forget(x)
+        for name, e in x.taps.set_aside:
+            self.services.alarm("tap.aside", tap=name, exchange=x.id, error=describe(e))
+        if x.taps.broken:
+            self.services.alarm("tap.bug", tap=x.taps.broken[0], exchange=x.id, error=describe(x.taps.broken[1]))
+        self.onion.settle(x)
+        if x.kept and x.flow.response is not None:
+            x.flow.response.data.content = x.kept.body
+        x.flow.metadata["sluicegate"] = {**x.summary(), **x.flow.metadata.get("sluicegate", {})}
+        x.presented, x.attempts = (), None
+        if x.status != 101:
+            x.release = None
+            x.target = None
+        x.fields.clear()
+        if outcome in ("ok", "upstream_error") and x.status != 101 and x.source is None:
+            attach(x.flow, None)
+
+    def _forget(self, x: Exchange) -> None:
+        self.services.stats.active -= 1
+        client_id = x.flow.client_conn.id
+        if mine := self._open.get(client_id):
+            mine.pop(x.id, None)
+            if not mine:
+                del self._open[client_id]
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        attach(flow, None)

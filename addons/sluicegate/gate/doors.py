@@ -1,0 +1,156 @@
+"""The doors: who may connect, which TLS is opened, and what may not pass as raw bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container
+from typing import Any, Final
+
+from mitmproxy import connection, ctx, http, tls
+from mitmproxy.proxy import layer, mode_specs, server_hooks
+from mitmproxy.proxy.layers import TCPLayer
+from mitmproxy.proxy.layers.http import HTTPMode
+
+from sluicegate.core.addresses import is_local
+from sluicegate.core.errors import Refused
+from sluicegate.core.identity.caller import proxy_password
+from sluicegate.exchange.exchange import Door
+from sluicegate.exchange.release import Fields
+from sluicegate.gate.policy import Policy
+from sluicegate.proxy.connections.inside import leads_inside
+from sluicegate.proxy.layer import GateLayer, adopt
+from sluicegate.stages.identity.stage import INSIDE
+
+__all__ = [
+    "NO_POLICY",
+    "abort",
+    "allow_connections",
+    "door_of",
+    "is_guarded",
+    "is_local",
+    "keep_out_strangers",
+    "let_through",
+    "next_layer",
+    "opens_tls",
+]
+
+NO_POLICY: Final = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
+
+
+def door_of(client: connection.Client, *, replay: bool = False) -> Door:
+    """Which door a client came in by."""
+    if replay:
+        return "replay"
+    mode = client.proxy_mode
+    if isinstance(mode, mode_specs.ReverseMode):
+        return "reverse"
+    if isinstance(mode, mode_specs.UpstreamMode):
+        return "upstream"
+    return "regular" if isinstance(mode, mode_specs.RegularMode) else "other"
+
+
+def keep_out_strangers(client: connection.Client, policy: Policy | None) -> str | None:
+    """Drop a connection that may not even ask: why, or None where it may.
+
+    Without identity, what did not arrive on loopback; with keys, what comes by a door where nobody can present one.
+    """
+    if policy is None or policy.open:
+        if is_local(client.sockname):
+            return None
+        why, instead = (
+            "connections from other machines need identity.mode keys or passthrough",
+            "bind to 127.0.0.1 (--listen-host) to stop offering the port",
+        )
+    elif policy.settings.identity.mode == "keys" and not _can_ask(client):
+        why, instead = (
+            "identity.mode is keys, and this kind of door can not ask for one",
+            "use reverse:http(s), regular or upstream",
+        )
+    else:
+        return None
+    client.error = f"sluicegate: {why}; {instead}"
+    return why
+
+
+def _can_ask(client: connection.Client) -> bool:
+    mode = client.proxy_mode
+    if isinstance(mode, mode_specs.ReverseMode):
+        return mode.scheme in ("http", "https")
+    return door_of(client) in ("regular", "upstream")
+
+
+async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fields) -> bytes:
+    """A CONNECT: the hash of the key that opens this tunnel, b"" where none is asked for. Raises Refused."""
+    if policy is None:
+        raise Refused(503, NO_POLICY, kind="api_error")
+    digest = b""
+    if policy.settings.identity.mode == "keys":
+        assert policy.identity, "without its stage nobody comes in"
+        digest, _ = policy.identity.who.at_door(proxy_password(presented))
+    host = flow.request.host.lower().rstrip(".")
+    if host in policy.decrypts or policy.open or is_local(flow.client_conn.peername):
+        return digest
+    if await leads_inside(host, flow.request.port):
+        raise Refused(403, INSIDE)
+    return digest
+
+
+def is_guarded(data: server_hooks.ServerConnectionHookData, policy: Policy | None, proxies: Container[Any]) -> bool:
+    """Whether a connection goes where a client of another machine chose to, so that it may not lead inside."""
+    address = data.server.address
+    return (
+        policy is not None
+        and not policy.open
+        and address is not None
+        and door_of(data.client) in ("regular", "upstream")
+        and not is_local(data.client.peername)
+        and address[0].lower().rstrip(".") not in policy.decrypts
+        and tuple(address[:2]) not in proxies
+    )
+
+
+def abort(data: server_hooks.ServerConnectionHookData) -> None:
+    """End a connection to a server before a byte goes over it."""
+    handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
+    io = handler.transports.get(data.server) if handler else None
+    if io and io.writer:
+        io.writer.transport.abort()
+
+
+def allow_connections(client: connection.Client, most: int) -> None:
+    """How many connections a client's requests may hold open to one address at a time.
+
+    mitmproxy's own five would make the sixth of many concurrent HTTP/2 streams wait for another one to end.
+    """
+    handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+    if handler is not None:
+        handler.max_conns.default_factory = lambda: asyncio.Semaphore(most)
+
+
+def opens_tls(data: tls.ClientHelloData, policy: Policy | None) -> bool:
+    """Regular and upstream door: whether this TLS is a provider's, by CONNECT host or by SNI."""
+    if door_of(data.context.client) not in ("regular", "upstream"):
+        return True
+    address = data.context.server.address
+    if address is None:  # TLS towards ourselves: a client that speaks TLS to its proxy
+        return True
+    names = {address[0].lower().rstrip("."), (data.client_hello.sni or "").lower().rstrip(".")}
+    return policy is not None and not names.isdisjoint(policy.decrypts)
+
+
+def next_layer(nextlayer: layer.NextLayer, policy: Policy | None) -> None:
+    """Put HTTP under the seal; where HTTP is due, do not let raw bytes through instead."""
+    adopt(nextlayer)
+    chosen, context = nextlayer.layer, nextlayer.context
+    if type(chosen) is TCPLayer and _http_is_due(context, policy):
+        if chosen in context.layers:
+            context.layers.remove(chosen)
+        nextlayer.layer = GateLayer(context, HTTPMode.transparent)
+
+
+def _http_is_due(context: Any, policy: Policy | None) -> bool:
+    mode = context.client.proxy_mode
+    if isinstance(mode, mode_specs.ReverseMode):
+        return mode.scheme in ("http", "https")
+    names = {(context.client.sni or "").lower(), (context.server.address or ("",))[0].lower()}
+    return policy is None or not names.isdisjoint(policy.decrypts)

@@ -1,0 +1,52 @@
+"""`install()`: what a script calls to put stages into the running mitmproxy. Several scripts share one Chain.
+
+The Chain is added to mitmproxy itself, not to the script: reloading, breaking or removing the script does not take it away.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from mitmproxy import ctx, exceptions
+
+from sluicegate.gate.chain import Chain
+from sluicegate.services.services import Services
+from sluicegate.stages.base import Stage
+
+__all__ = ["install"]
+
+_RECORDERS: Final = ("save", "savehar", "dumper")
+"""mitmproxy's own addons that write a flow down when it ends."""
+
+
+def install(*stages: type[Stage], services: Services | None = None) -> Chain:
+    """Add stages (classes) to the Chain of the running mitmproxy; make the Chain first where there is none."""
+    chain = ctx.master.addons.get(Chain.name)
+    if isinstance(chain, Chain):
+        chain.join(stages)
+        return chain
+    # each connection's "client connect" line costs more than the exchange's own record, and a cut-off request head
+    # is logged there with its key
+    logging.getLogger("mitmproxy.proxy.server").setLevel(logging.WARNING)
+    chain = Chain(services)
+    chain.join(stages)
+    ctx.master.addons.add(chain)
+    _move_behind(chain)
+    try:
+        chain.configure({"sluicegate_config"})
+    except exceptions.OptionsError as e:
+        # at the start an error in the log ends mitmproxy; later the Chain stays, without a policy, and denies everything
+        logging.getLogger(__name__).error("%s", e)
+    if ctx.master.addons.get("proxyserver").is_running:
+        chain.running()
+    return chain
+
+
+def _move_behind(chain: Chain) -> None:
+    """A flow is written down as the stages left it at its end: without the body of a request that was refused, with the
+    answer that was streamed. Hooks are called in the order of this list."""
+    addons = ctx.master.addons
+    for recorder in filter(None, map(addons.get, _RECORDERS)):
+        addons.chain.remove(recorder)
+        addons.chain.append(recorder)

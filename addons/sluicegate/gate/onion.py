@@ -1,0 +1,206 @@
+"""The onion: requests descend through the stages, answers and ends unwind those that completed, in reverse.
+
+A stage that raises does what its fate says: `closed` ends the exchange with a 500 and sends nothing, `aside` goes on with
+the request as the stage before left it. Refused is no fault but an answer. Nothing that a stage does gets out of here as
+an exception: in a hook of mitmproxy it would let the request pass, or hang the client.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Coroutine, Iterable
+from typing import Any
+
+from sluicegate.core.errors import Refused
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.native_errors import native_response
+from sluicegate.exchange.release import Release, Snapshot, snapshot
+from sluicegate.services.services import Services
+from sluicegate.stages.base import Stage
+from sluicegate.stages.router.stage import own_target
+from sluicegate.stages.router.translation import leave
+
+__all__ = ["Onion", "describe"]
+
+
+class Onion:
+    """Runs the stages of an exchange's policy."""
+
+    def __init__(self, services: Services) -> None:
+        self.services = services
+
+    # -- down
+    def heads(self, x: Exchange) -> None:
+        """The stages that look at a request's headers before its body is there."""
+        for stage in x.policy.heads:
+            if x.answer or not self._step(x, stage, stage.head):
+                return
+
+    def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
+        """Through the stages from `start` on, to an answer or a release; a coroutine for the rest where one waits."""
+        stages = x.policy.stages
+        for i in range(start, len(stages)):
+            if x.answer is not None:
+                break
+            if stages[i] in x.aside:
+                continue
+            before = snapshot(x.request) if stages[i].fate == "aside" else None
+            waiting = self._request_step(x, stages[i], before)
+            if waiting is not None:
+                return self._descend_later(x, i, waiting, before)
+        self.land(x)
+        return None
+
+    def _request_step(self, x: Exchange, stage: Stage, before: Snapshot | None) -> Awaitable[None] | None:
+        try:
+            waiting = stage.request(x)
+        except BaseException as e:  # noqa: BLE001
+            self._stage_raised(x, stage, e, before)
+            return None
+        if waiting is not None and inspect.isawaitable(waiting):
+            return waiting
+        x.passed.append(stage)
+        if stage not in x.entered:
+            x.entered.append(stage)
+        return None
+
+    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None], before: Snapshot | None) -> None:
+        stage = x.policy.stages[i]
+        try:
+            await waiting
+            x.passed.append(stage)
+            if stage not in x.entered:
+                x.entered.append(stage)
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
+            self._stage_raised(x, stage, e, before)
+        if x.gone:
+            return  # the proxy core tells the rest through the error hook
+        if rest := self.descend(x, i + 1):
+            await rest
+
+    def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
+        """One synchronous method of one stage. False: the descent is over."""
+        before = snapshot(x.request) if stage.fate == "aside" else None
+        try:
+            method(x)
+        except BaseException as e:  # noqa: BLE001
+            self._stage_raised(x, stage, e, before)
+            return x.answer is None
+        if stage not in x.entered:
+            x.entered.append(stage)
+        return True
+
+    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
+        if isinstance(e, Refused):
+            self.refuse(x, e)
+        elif stage.fate == "aside":
+            self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+            if before is not None:
+                d = x.request.data
+                d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
+            x.answer = x.source = None
+            x.aside.append(stage)
+        else:
+            self.bug(x, stage.name, e)
+
+    def refuse(self, x: Exchange, refused: Refused) -> None:
+        x.answer = native_response(
+            refused.status,
+            refused.message,
+            surface=x.surface,
+            kind=refused.kind,
+            exchange_id=x.id,
+            fields=refused.headers(),
+        )
+        x.outcome, x.own_error, x.error = "refused", True, refused.message
+
+    def bug(self, x: Exchange, where: str, e: BaseException) -> None:
+        """Fail closed: nothing goes upstream, the client gets a native 500."""
+        self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
+        x.release = None
+        x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
+        x.answer = native_response(
+            500,
+            f"an internal error in the gate ({where}); nothing was sent upstream",
+            surface=x.surface,
+            exchange_id=x.id,
+        )
+        x.flow.response = x.answer
+
+    def land(self, x: Exchange) -> None:
+        """The end of the descent: an answer of ours, or the release."""
+        try:
+            if x.answer is not None:
+                x.flow.response = x.answer
+                return
+            if x.target is None:  # no router runs: the request goes where the client meant it to go
+                x.target = own_target(x, self.services.via)
+            x.release = Release(x.target, snapshot(x.request), upgrade=x.websocket)
+        except Refused as e:
+            self.refuse(x, e)
+            x.flow.response = x.answer
+        except BaseException as e:  # noqa: BLE001
+            self.bug(x, "chain", e)
+
+    # -- up
+    def answer(self, x: Exchange) -> bool:
+        """The answer's headers are there: stages add their taps, innermost first. False: it must not be passed on.
+
+        They see the words of the Messages API. Outside them it is put in the client's own format, and those who count what
+        the client gets stand outside of that.
+        """
+        last = [stage for stage in x.entered if stage.sees_last]
+        if not self._answers(x, [stage for stage in reversed(x.entered) if not stage.sees_last]):
+            return False
+        try:
+            leave(x)
+        except BaseException as e:  # noqa: BLE001
+            self.services.alarm("stage.bug", stage="leave", exchange=x.id, error=describe(e))
+            x.outcome, x.abort = "internal", "an internal error in the gate (the client's format)"
+            return False
+        return self._answers(x, reversed(last))
+
+    def _answers(self, x: Exchange, stages: Iterable[Stage]) -> bool:
+        for stage in stages:
+            taps = len(x.taps)
+            try:
+                stage.answer(x)
+            except BaseException as e:  # noqa: BLE001
+                if stage.fate != "aside":
+                    self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
+                    x.outcome, x.abort = "internal", f"an internal error in the gate ({stage.name})"
+                    return False
+                self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+                x.taps.truncate(taps)
+        return True
+
+    def settle(self, x: Exchange) -> None:
+        """The end: those whose turn never came are told so, then each stage that completed, in reverse, exactly once.
+
+        In that order, as the Audit among the latter writes down what the others leave.
+        """
+        self._skip(x)
+        while x.entered:
+            stage = x.entered.pop()
+            try:
+                stage.settle(x)
+            except BaseException as e:  # noqa: BLE001 - the others still settle
+                self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+
+    def _skip(self, x: Exchange) -> None:
+        for stage in x.policy.stages:
+            if stage in x.passed or stage in x.aside:
+                continue
+            try:
+                stage.skipped(x)
+            except BaseException as e:  # noqa: BLE001
+                self.services.alarm("stage.skipped", stage=stage.name, exchange=x.id, error=describe(e))
+
+
+def describe(e: BaseException) -> str:
+    """A bug in words fit for a log: its type and where, never its text (it may quote a body)."""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
+    return f"{type(e).__name__}{where}"

@@ -1,0 +1,85 @@
+"""The policy in force: settings, and the stages built from them. Pinned on each Exchange; a reload makes a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sluicegate.providers import anthropic
+from sluicegate.providers.base import origin_of
+from sluicegate.services.services import Services
+from sluicegate.settings import Settings
+from sluicegate.settings.connections import (
+    Connections,
+)
+from sluicegate.settings.timeouts import (
+    Timeouts,
+)
+from sluicegate.stages.base import Stage
+from sluicegate.stages.identity.stage import Identity
+from sluicegate.stages.router.stage import Router
+
+if TYPE_CHECKING:
+    from sluicegate.exchange.exchange import Exchange
+
+__all__ = ["MAGIC_HOST", "Policy"]
+
+_OWN_BODY = 64 * 1024
+MAGIC_HOST = "sluicegate.local"
+"""Through the regular door, the gate's own endpoints live on this host."""
+
+
+class Policy:
+    """One configuration, compiled. Never changes after it is built."""
+
+    def __init__(self, settings: Settings, stages: Sequence[type[Stage]], services: Services) -> None:
+        self.settings = settings
+        self.stages = tuple(cls(settings, services) for cls in stages if not cls.idle(settings))
+        self.heads = tuple(s for s in self.stages if type(s).head is not Stage.head)
+        self._timeouts = {name: settings.timeouts_for(name) for name in ("", *settings.providers)}
+        self._connections = {name: settings.connections_for(name) for name in ("", *settings.providers)}
+        self._provider_at = {
+            (o.host.lower(), o.port): name
+            for name, p in reversed(settings.providers.items())
+            for o in (origin_of(p.resolved_base_url),)
+        }
+        self.speaks_http2 = frozenset(at for at, name in self._provider_at.items() if settings.providers[name].http2)
+        """Destinations that are offered HTTP/2 whatever the client speaks."""
+        self.relays_websockets = not any(s.reads_websockets for s in self.stages)
+        self.reads_answers = any(s.reads_answers for s in self.stages)
+        """Whether answers have to pass the stages in the words of the Messages API."""
+        self.open = settings.identity.mode == "open"
+        self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
+        self.router: Router | None = next((s for s in self.stages if isinstance(s, Router)), None)
+        self.decrypts = frozenset(
+            {
+                MAGIC_HOST,
+                *anthropic.HOSTS,
+                *(h.lower() for h in settings.regular.decrypt),
+                *(origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()),
+                *(self.router.hosts if self.router else ()),
+            }
+        )
+        """Hosts whose TLS the regular door opens."""
+
+    def timeouts_for(self, provider: str) -> Timeouts:
+        """The time limits that hold for a provider; the general ones for a name that is not configured."""
+        return self._timeouts.get(provider) or self._timeouts[""]
+
+    def limits_at(self, address: tuple[str, int], *, reverse: bool = False) -> tuple[Timeouts, Connections | None]:
+        """Time limits and connection numbers for a destination; None where it is no provider's.
+
+        `reverse`: the connection serves a reverse door, whose own target counts as a provider.
+        """
+        host = address[0].lower()
+        name = self._provider_at.get((host, address[1]), "")
+        pooled = name or reverse or host in self.decrypts
+        return self._timeouts[name], self._connections[name] if pooled else None
+
+    def body_limit(self, x: Exchange) -> tuple[int, str]:
+        """The most bytes of a request body, and the config key that says so."""
+        if x.own:
+            return _OWN_BODY, "none"
+        if x.inference:
+            return int(self.settings.max_body), "max_body"
+        return int(self.settings.max_upload), "max_upload"

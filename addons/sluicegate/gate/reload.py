@@ -1,0 +1,201 @@
+"""From a configuration file to the policy in force: at the start, and again whenever the file changes.
+
+A file that does not parse changes nothing: the old policy stays, and the log says what is wrong and where. Requests under
+way keep the policy that they began with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import mode_specs
+
+from sluicegate.core.errors import StoreError
+from sluicegate.gate import instance_file as whereabouts
+from sluicegate.gate.policy import Policy
+from sluicegate.providers.fetch import trust
+from sluicegate.services.telemetry.log import log
+from sluicegate.settings import ConfigError, Settings, load_usable
+from sluicegate.settings.state_folder import state_folder
+
+if TYPE_CHECKING:
+    from sluicegate.gate.chain import Chain
+
+__all__ = ["Reloader"]
+
+_POLL_S = 1.0
+_BEAT_EVERY = 15
+
+
+class Reloader:
+    """Keeps `chain.policy` in step with the configuration."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.path: Path | None = None
+        self.settings: Settings | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._where: Path | None = None
+        self._setting = False
+
+    # -- options
+    def add_options(self, loader: Loader) -> None:
+        loader.add_option(
+            "sluicegate_config",
+            str,
+            "",
+            "Sluicegate's configuration file (YAML). Without one everything passes through and is audited.",
+        )
+
+    def configure(self, updated: set[str]) -> None:
+        if self._setting:
+            return  # our own change of an option, from within here
+        options = ctx.options
+        if options.proxy_debug:
+            raise exceptions.OptionsError("sluicegate: proxy_debug writes credentials to the log; it can not be used here")
+        if options.upstream_auth and any(m.startswith("reverse:") for m in options.mode):
+            raise exceptions.OptionsError(
+                "sluicegate: upstream_auth would reach the provider on a reverse door; "
+                "give the proxy's credentials in its URL: sluicegate run --upstream http://user:password@host:port"
+            )
+        if options.connection_strategy != "lazy":
+            # eager drops the client when the upstream is down, and dials for answers that need no upstream
+            self._setting = True
+            try:
+                options.update(connection_strategy="lazy")
+            finally:
+                self._setting = False
+        trust(  # what the gate itself asks providers for (lists of models, tokens) trusts whom the proxy core does
+            ca_file=options.ssl_verify_upstream_trusted_ca,
+            ca_folder=options.ssl_verify_upstream_trusted_confdir,
+            anybody=options.ssl_insecure,
+        )
+        for mode in options.mode:
+            if mode.startswith("upstream:"):
+                self.chain.services.use_upstream(_proxy_url(mode, options.upstream_auth))
+        if "sluicegate_config" in updated or self.settings is None:
+            path = self._find(options.sluicegate_config or self.chain.services.environ.get("SLUICEGATE_CONFIG", ""))
+            if path != self.path or self.settings is None:
+                self._first_load(path)
+
+    def _find(self, given: str) -> Path | None:
+        """The file, looked for from the working directory, then beside mitmproxy's own configuration."""
+        if not given:
+            return None
+        path = Path(given).expanduser()
+        if not path.is_absolute() and not path.exists():
+            beside = Path(ctx.options.confdir).expanduser() / path
+            if beside.exists():
+                path = beside
+        return path.absolute()
+
+    def _first_load(self, path: Path | None) -> None:
+        """Another file than before: if it can not be put in force, neither is its name.
+
+        At the start that ends the gate. The policy before is that of no file at all, which hides, limits and asks nothing.
+        """
+        before = self.path, self._stamp
+        self.path = path
+        try:
+            self._apply(self._read())
+        except (StoreError, ValueError, OSError) as e:
+            self.path, self._stamp = before
+            raise exceptions.OptionsError(f"sluicegate: {in_full(e)}") from e
+
+    def _read(self) -> Settings:
+        if self.path:
+            stat = self.path.stat()
+            self._stamp = stat.st_mtime_ns, stat.st_size
+        return load_usable(self.path, self.chain.services.environ)
+
+    def _apply(self, settings: Settings) -> None:
+        chain = self.chain
+        policy = Policy(settings, chain.stages, chain.services)
+        self.settings, chain.policy = settings, policy
+
+    def rebuild(self) -> None:
+        """The set of stages has changed."""
+        if self.settings is not None:
+            self._apply(self.settings)
+
+    # -- while running
+    def running(self) -> None:
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch())
+        with contextlib.suppress(OSError):
+            self._where = whereabouts.announce(state_folder(self.settings or Settings()))
+
+    async def _watch(self) -> None:
+        ticks = 0
+        while True:
+            await asyncio.sleep(_POLL_S)
+            ticks += 1
+            self.chain.services.started = True
+            try:
+                self._look()
+                self.chain.services.sinks.follow_rotation()
+                await self._renew_keys()
+                if ticks % _BEAT_EVERY == 0:
+                    self.chain.services.monitor.beat()
+            except Exception as e:  # noqa: BLE001 - the watch must go on
+                self.chain.services.alarm("config.watch", error=type(e).__name__)
+
+    async def _renew_keys(self) -> None:
+        """Keys that their file or command gives anew: used from the next attempt on."""
+        services = self.chain.services
+        changed, failed = await services.provider_keys.refresh()
+        for key in changed:
+            log.info("key.renewed", key=key.name, reference=key.secret.reference)
+            for name in [n for n in services.health.resting if n == key.name or n.startswith(f"{key.name}/")]:
+                services.health.well(name)
+        for key, why in failed:
+            services.alarm("key.unreadable", key=key.name, why=why, kept="the key as it was")
+
+    def _look(self) -> None:
+        if self.path is None:
+            return
+        try:
+            stat = self.path.stat()
+        except OSError as e:
+            if self._stamp is not None:
+                self._stamp = None
+                self._keep_old(e)
+            return
+        if (stat.st_mtime_ns, stat.st_size) == self._stamp:
+            return
+        try:
+            self._apply(self._read())
+            log.info("config.reloaded", file=str(self.path))
+        except (StoreError, ValueError, OSError) as e:
+            self._keep_old(e)
+
+    def _keep_old(self, e: BaseException) -> None:
+        self.chain.services.alarm("config.rejected", why=in_full(e), kept="the policy in force before")
+
+    async def done(self) -> None:
+        if self._task:
+            self._task.cancel()
+        if self._where:
+            self._where.unlink(missing_ok=True)
+
+
+def in_full(e: BaseException) -> str:
+    """All that is wrong, not only the first of it."""
+    return e.report() if isinstance(e, ConfigError) else str(e)
+
+
+def _proxy_url(mode: str, auth: str | None) -> str:
+    """The proxy of mitmproxy's `--mode upstream:URL`, with the credentials of its `--upstream-auth`."""
+    spec = mode_specs.ProxyMode.parse(mode)
+    assert isinstance(spec, mode_specs.UpstreamMode)
+    host, port = spec.address[:2]
+    user, colon, password = (auth or "").partition(":")
+    pair = f"{quote(user, safe='')}:{quote(password, safe='')}@" if colon else ""
+    return f"{spec.scheme}://{pair}{f'[{host}]' if ':' in host else host}:{port}"

@@ -1,0 +1,75 @@
+"""A graceful end: on SIGTERM the gate stops accepting, lets calls end, and tells the rest.
+
+SIGTERM   → the ports are closed, /ready says 503, new requests on open connections get a 503 and `connection: close`
+calls end → the process ends at once
+drain_s   → what is still under way is told: `event: error` in a stream, a native 503 elsewhere
+SIGTERM again → the process ends without waiting
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from mitmproxy import ctx
+
+from sluicegate.services.telemetry.log import log
+
+if TYPE_CHECKING:
+    from sluicegate.gate.chain import Chain
+
+__all__ = ["STOPPING", "Drain"]
+
+STOPPING: Final = "the gate is stopping; try again"
+_LOOK_S: Final = 0.05
+_TELL_S: Final = 2.0
+"""How long those who were told may take to read it."""
+
+
+class Drain:
+    """Stands in for the running master's `shutdown`, which is what mitmproxy calls on SIGTERM and SIGINT."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self._stock: Callable[[], Any] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def install(self) -> None:
+        """Put it into the running master. Safe to call again."""
+        if self._stock is None:
+            self._stock = ctx.master.shutdown
+            ctx.master.shutdown = self.shutdown  # type: ignore[method-assign]
+
+    def shutdown(self) -> None:
+        """Begin to stop; asked again, stop."""
+        assert self._stock
+        if self._task is not None or not self.chain.under_way:
+            self.chain.services.draining = True
+            self._stock()
+            return
+        self.chain.services.draining = True
+        self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        assert self._stock
+        chain = self.chain
+        try:
+            drain_s = chain.policy.settings.timeouts.drain_s if chain.policy else 0.0
+            log.info("drain.begin", calls=len(chain.under_way), for_s=drain_s)
+            await ctx.master.addons.get("proxyserver").servers.update([])
+            await self._until_done(drain_s)
+            if left := chain.under_way:
+                log.warning("drain.interrupted", calls=len(left), after_s=drain_s)
+                for x in left:
+                    x.interrupt(STOPPING)
+                await self._until_done(_TELL_S)
+                await asyncio.sleep(_LOOK_S)  # what they were told is on its way
+        finally:
+            self._stock()
+
+    async def _until_done(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        while self.chain.under_way and loop.time() < end:  # noqa: ASYNC110 - ends come by many ways; nobody is in a hurry
+            await asyncio.sleep(_LOOK_S)

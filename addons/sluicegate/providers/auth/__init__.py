@@ -1,0 +1,1 @@
+"""Where providers' credentials come from: fixed keys, AWS, Google, GitHub sign-in."""

@@ -1,0 +1,1 @@
+"""Connections to upstreams: where they may lead, pool, time limits."""

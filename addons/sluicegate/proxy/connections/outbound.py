@@ -1,0 +1,113 @@
+"""Connections to servers, from the wish for one to its end: where it may lead, its place in the pool, its time limits."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from mitmproxy import connection, tls
+from mitmproxy.proxy import server_hooks
+from mitmproxy.proxy.layers.http import HttpLayer
+
+from sluicegate.core.addresses import address_of, may_reach
+from sluicegate.gate import doors
+from sluicegate.gate.onion import describe
+from sluicegate.proxy.connections.inside import leads_inside
+from sluicegate.proxy.connections.pool import Pool
+from sluicegate.proxy.connections.timeouts import ConnectTimeouts
+from sluicegate.settings.timeouts import (
+    Timeouts,
+)
+from sluicegate.stages.identity.stage import INSIDE
+
+if TYPE_CHECKING:
+    from sluicegate.gate.chain import Chain
+
+__all__ = ["Outbound"]
+
+Hook = server_hooks.ServerConnectionHookData
+
+
+class Outbound:
+    """Fed by the Chain's server hooks, and by the streams that use connections."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.chain = chain
+        self.timeouts = ConnectTimeouts()
+        self.pool = Pool()
+
+    # -- hooks
+    def connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
+        """A connection is about to be opened; `data.server.error` keeps it from that."""
+        try:
+            return self._connect(data)
+        except Exception as e:  # noqa: BLE001 - mitmproxy would log it and connect all the same
+            self._refuse(data, e)
+            return None
+
+    def _refuse(self, data: Hook, e: Exception) -> None:
+        self.chain.services.alarm("chain.server_connect", error=describe(e))
+        data.server.error = "an internal error in the gate"
+
+    def _connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
+        policy, address = self.chain.policy, data.server.address
+        if policy is None or address is None:
+            return None
+        if address[:2] in policy.speaks_http2:
+            data.server.alpn_offers = (b"h2", b"http/1.1")
+        reverse = doors.door_of(data.client) == "reverse"
+        timeouts, connections = policy.limits_at(address[:2], reverse=reverse)
+        guarded = doors.is_guarded(data, policy, self.chain.services.proxies)
+        if not guarded and (connections is None or self.pool.take(data, connections.max)):
+            self.timeouts.connecting(data, timeouts)
+            return None
+        return self._connect_later(data, timeouts, connections.max if connections else None, guarded=guarded)
+
+    async def _connect_later(self, data: Hook, timeouts: Timeouts, most: int | None, *, guarded: bool) -> None:
+        try:
+            address = data.server.address
+            assert address
+            if guarded and await leads_inside(address[0], address[1]):
+                data.server.error = INSIDE
+            elif most is not None and not self.pool.take(data, most):
+                await self.pool.wait(data, most, timeouts.pool_s)
+            if data.server.error is None:
+                self.timeouts.connecting(data, timeouts)
+        except Exception as e:  # noqa: BLE001 - not known to be harmless: not connected to
+            self._refuse(data, e)
+
+    def connected(self, data: Hook) -> None:
+        """TCP stands."""
+        if doors.is_guarded(data, self.chain.policy, self.chain.services.proxies):
+            ip = address_of(data.server.peername)  # a name may have come to mean another address since it was looked up
+            if ip is None or not may_reach(ip):
+                doors.abort(data)
+                return
+        self.timeouts.connected(data)
+
+    def failed(self, data: Hook) -> None:
+        """It was not opened."""
+        self.timeouts.done(data.server)
+        self.pool.closed(data.server)
+
+    async def disconnected(self, data: Hook) -> None:
+        """It has ended."""
+        self.pool.closed(data.server)
+        await self.timeouts.disconnected(data)
+
+    def tls_done(self, data: tls.TlsData) -> None:
+        """Its TLS stands, or failed."""
+        self.timeouts.done(data.conn)
+
+    # -- streams
+    def used(self, server: connection.Server, parent: HttpLayer) -> None:
+        """A stream is about to send a request over a connection."""
+        self.pool.used(server, parent)
+
+    def rests(self, server: connection.Server) -> None:
+        """A stream is done with a connection."""
+        policy = self.chain.policy
+        if policy is not None and server.address is not None:
+            _, connections = policy.limits_at(server.address[:2], reverse=True)
+            if connections is not None:
+                self.pool.rest(server, connections.keepalive)

@@ -1,0 +1,82 @@
+"""Connect and TLS timeouts towards servers: mitmproxy has none and would wait for the operating system's, minutes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from mitmproxy import ctx
+from mitmproxy.connection import ConnectionState, Server
+from mitmproxy.proxy import events, server_hooks
+from mitmproxy.tls import TlsData
+
+from sluicegate.settings.timeouts import (
+    Timeouts,
+)
+
+__all__ = ["ConnectTimeouts"]
+
+_QUEUED_S = 0.2
+
+
+class ConnectTimeouts:
+    """Cancels connection attempts that take too long. Fed by the server hooks of the Chain."""
+
+    def __init__(self) -> None:
+        self._pending: dict[Server, asyncio.TimerHandle] = {}
+        self._tls_s: dict[Server, float] = {}
+
+    def connecting(self, data: server_hooks.ServerConnectionHookData, timeouts: Timeouts) -> None:
+        self._tls_s[data.server] = timeouts.tls_s
+        self._arm(data, timeouts.connect_s, "connect")
+
+    def connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """TCP stands; TLS, if any, gets its own time."""
+        tls_s = self._tls_s.get(data.server)
+        self.done(data.server)
+        if data.server.tls and tls_s is not None:
+            self._arm(data, tls_s, "TLS handshake")
+
+    def _arm(self, data: server_hooks.ServerConnectionHookData, delay_s: float, what: str) -> None:
+        loop = asyncio.get_running_loop()
+        server = data.server
+
+        def expire() -> None:
+            self._pending.pop(server, None)
+            handler = _handler(data.client.id)
+            io = handler.transports.get(server) if handler else None
+            if io is None or io.handler is None:
+                return
+            if server.timestamp_start is None:
+                # it still waits for a free slot: cancelling now would never be reported to the stream
+                self._pending[server] = loop.call_later(_QUEUED_S, expire)
+                return
+            server.error = f"{what} timeout after {delay_s:g} s"
+            io.handler.cancel(server.error)
+
+        self._pending[server] = loop.call_later(delay_s, expire)
+
+    def done(self, server: Any) -> None:
+        """The attempt is over, well or not."""
+        self._tls_s.pop(server, None)
+        if timer := self._pending.pop(server, None):
+            timer.cancel()
+
+    def tls_done(self, data: TlsData) -> None:
+        self.done(data.conn)
+
+    async def disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Repair a lost close (mitmproxy#5034): a transport that ended while the core still thinks it is open."""
+        self.done(data.server)
+        if data.server.state is ConnectionState.CLOSED or data.client.timestamp_end is not None:
+            return
+        data.server.state = ConnectionState.CLOSED
+        if handler := _handler(data.client.id):
+            io = handler.transports.pop(data.server, None)
+            if io and io.writer:
+                io.writer.close()
+            await handler.server_event(events.ConnectionClosed(data.server))
+
+
+def _handler(client_id: str) -> Any:
+    return ctx.master.addons.get("proxyserver").connections.get(client_id)

@@ -1,0 +1,417 @@
+"""GateStream: one request and its answer inside mitmproxy's core.
+
+Stock HttpStream as a state machine, with these differences:
+
+    request headers    the client's own Host is kept for the Chain
+    request body       always collected (our limit, 413); never streamed past the stages
+    after `request`    nothing is dialled without a Release; an answer may arrive over time (ByteSource)
+    response body      a failed tap, or a stream that ended before its end, breaks visibly
+    errors             end in the client's own format (`last_words`)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Sequence
+
+from mitmproxy import ctx
+from mitmproxy import flow as mflow
+from mitmproxy.connection import Server
+from mitmproxy.net.http.http1 import expected_http_body_size
+from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.context import Context
+from mitmproxy.proxy.layers.http import (
+    DropStream,
+    ErrorCode,
+    GetHttpConnection,
+    HttpErrorHook,
+    HttpEvent,
+    HttpLayer,
+    HttpRequestHook,
+    HttpResponseHeadersHook,
+    HttpStream,
+    RequestData,
+    RequestEndOfMessage,
+    RequestHeaders,
+    RequestProtocolError,
+    ResponseData,
+    ResponseEndOfMessage,
+    ResponseHeaders,
+    ResponseProtocolError,
+    SendHttp,
+)
+
+from sluicegate.exchange import cors
+from sluicegate.exchange.bodies import ByteSource
+from sluicegate.exchange.exchange import Exchange, exchange_of
+from sluicegate.exchange.native_errors import last_event, native_response
+from sluicegate.exchange.release import Target
+from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, at_once
+from sluicegate.proxy.hooks import SluicegatePullHook
+from sluicegate.proxy.wire.http1_server import GateHttp1Server
+
+log = logging.getLogger(__name__)
+
+__all__ = ["CLIENT_HOST", "EVENT_STREAM", "GateStream", "denied"]
+
+CLIENT_HOST = "sluicegate_client_host"
+"""Attribute of a request: the Host that the client asked for. mitmproxy rewrites the header in reverse mode."""
+
+EVENT_STREAM = "text/event-stream"
+TOO_LARGE = "the request body is larger than the {limit:,} bytes that are allowed here (config key {key})"
+
+
+class GateStream(HttpStream):
+    started: bool = False
+    """Response headers were sent to the client."""
+    passed: bool = False
+    """Some byte of the answer's body came."""
+    committed_to_stream: bool = False
+    """… as an event stream, without an answer from upstream."""
+    orphaned: bool = False
+    """The client has left; what would be said to it is dropped."""
+    upstream_id: int
+    """The stream's id towards the server: its own, or one per attempt."""
+
+    def __init__(self, context: Context, stream_id: int) -> None:
+        super().__init__(context, stream_id)
+        self.upstream_id = stream_id
+
+    @property
+    def exchange(self) -> Exchange | None:
+        flow = getattr(self, "flow", None)
+        return exchange_of(flow) if flow is not None else None
+
+    @property
+    def parent(self) -> HttpLayer:
+        found = self.context.layers[self.context.layers.index(self) - 1]
+        assert isinstance(found, HttpLayer)
+        return found
+
+    def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        # seen even while a hook is waited for: whoever waits there is told that the client has left
+        if type(event) is RequestProtocolError and (exchange := self.exchange):
+            if self._goes_on(exchange):
+                self.orphaned = exchange.orphaned = True
+                return
+            exchange.client_gone()
+        try:
+            if self.orphaned:
+                for command in super().handle_event(event):
+                    if not (isinstance(command, SendHttp) and command.connection is self.context.client):
+                        yield command
+            else:
+                yield from super().handle_event(event)
+        except Exception as e:  # noqa: BLE001 - mitmproxy would log a crash and let the client wait for ever
+            yield from self._crashed(e)
+
+    def _goes_on(self, exchange: Exchange) -> bool:
+        """The client leaves: whether its call is to be finished all the same, because others listen to it."""
+        shared = exchange.shared
+        return shared is not None and shared.wanted and not exchange.closed and self.client_state == self.state_done
+
+    def _crashed(self, e: Exception) -> layer.CommandGenerator[None]:
+        """A bug in here: nothing more goes upstream, and the client is told, or sees its stream break."""
+        log.error("a stream failed: %s", type(e).__name__)  # not the text: it may quote a body
+        if exchange := self.exchange:
+            exchange.outcome, exchange.release, exchange.attempts = "internal", None, None
+        client_errored = self.client_state == self.state_errored
+        self.client_state = self.server_state = self.state_errored
+        server = self.context.server
+        if server in self.parent.connections:
+            yield SendHttp(RequestProtocolError(self.upstream_id, "internal error", ErrorCode.CANCEL), server)
+        if not client_errored:
+            message = "an internal error in the gate"
+            yield SendHttp(
+                ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR), self.context.client
+            )
+        if exchange:
+            with contextlib.suppress(Exception):  # settled now: whoever waits for its end may have no client any more
+                ctx.master.addons.get("sluicegate").error(self.flow)
+        yield DropStream(self.stream_id)
+
+    def handle_connect_regular(self) -> layer.CommandGenerator[None]:
+        """With a company's proxy, what is tunnelled undecrypted leaves through it as well."""
+        via = ctx.master.addons.get("sluicegate").services.via
+        if via is not None:
+            self.context.server.via = via
+        stock: layer.CommandGenerator[None] = (
+            super().handle_connect_regular() if via is None else self.handle_connect_upstream()  # type: ignore[no-untyped-call]
+        )
+        return stock
+
+    def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
+        work: layer.CommandGenerator[None] = super()._handle_event(event)
+        if type(event) in WITH_HOOKS:
+            return at_once(work, self.parent.connections.get(self.context.client))
+        return work
+
+    # -- the request
+    def state_wait_for_request_headers(self, event: RequestHeaders) -> layer.CommandGenerator[None]:
+        setattr(event.request, CLIENT_HOST, event.request.host_header or "")
+        stock: layer.CommandGenerator[None] = super().state_wait_for_request_headers(event)
+        return stock
+
+    def check_body_size(self, request: bool) -> layer.CommandGenerator[bool]:
+        """Stock streams large bodies past the `request` hook; here a request is collected whole, or refused."""
+        exchange = self.exchange
+        if not request or exchange is None:  # no Exchange yet: its turn comes with the first bytes of the body
+            return False
+        limit, key = exchange.policy.body_limit(exchange)
+        if exchange.answer is not None and exchange.answer.status_code >= 400:
+            self.request_body_buf.clear()  # refused by its headers: what follows is read, and nobody keeps it
+        if max(len(self.request_body_buf), self._announced()) <= limit:
+            return False
+        message = TOO_LARGE.format(limit=limit, key=key)
+        self.request_body_buf.clear()
+        self.flow.error = mflow.Error(message)
+        exchange.outcome, exchange.status, exchange.own_error = "refused", 413, True
+        yield HttpErrorHook(self.flow)
+        yield SendHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client)
+        # what is still on its way is read and forgotten, so that the client gets to read our answer
+        self.client_state = self.server_state = self.state_errored
+        self.flow.live = False
+        return True
+
+    def _announced(self) -> int:
+        try:
+            return expected_http_body_size(self.flow.request) or 0
+        except ValueError:
+            return 0
+
+    def state_consume_request_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if type(event) is RequestEndOfMessage:
+            return self._request_complete()
+        stock: layer.CommandGenerator[None] = super().state_consume_request_body(event)
+        return stock
+
+    def _request_complete(self) -> layer.CommandGenerator[None]:
+        """The stages' turn; then what they decided is done."""
+        flow = self.flow
+        flow.request.timestamp_end = time.time()
+        flow.request.data.content = bytes(self.request_body_buf)
+        self.request_body_buf.clear()
+        self.client_state = self.state_done
+        yield HttpRequestHook(flow)
+        if (yield from self.check_killed(True)):
+            return
+        if flow.response:
+            if flow.request.method.upper() == "HEAD":
+                flow.response.data.content = b""  # RFC 9110, 9.3.2: what came now would be read as the next answer
+            flow.response.timestamp_start = time.time()
+            yield HttpResponseHeadersHook(flow)
+            if (yield from self.check_killed(True)):
+                return
+            if (exchange := self.exchange) and exchange.source:
+                yield from self._stream_source(exchange, exchange.source)
+            else:
+                yield from self.send_response()
+        else:
+            yield from self.send_upstream()
+
+    # -- sending
+    def send_upstream(self) -> layer.CommandGenerator[None]:
+        """Dial, and send the released request."""
+        if (yield from self.make_server_connection()):
+            yield from self.send_request()
+
+    def send_request(self) -> layer.CommandGenerator[None]:
+        request, server, sid = self.flow.request, self.context.server, self.upstream_id
+        content = request.raw_content
+        yield SendHttp(RequestHeaders(sid, request, not content), server)
+        if content:
+            yield SendHttp(RequestData(sid, content), server)
+        yield SendHttp(RequestEndOfMessage(sid), server)
+
+    def make_server_connection(self) -> layer.CommandGenerator[bool]:
+        exchange = self.exchange
+        release = exchange.release if exchange else None
+        if release is None or not release.covers(self.flow.request):
+            why = "it was never released" if release is None else "it was changed after its release"
+            yield from self.handle_protocol_error(denied(self, why))
+            return False
+        why_not = yield from self.dial(release.target)
+        if why_not:
+            yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, why_not, ErrorCode.CONNECT_FAILED))
+            return False
+        return True
+
+    def dial(self, target: Target) -> layer.CommandGenerator[str | None]:
+        """Get a connection to a target. Returns why there is none, or None."""
+        self._forget_failed_connections()
+        connection, err = yield GetHttpConnection((target.host, target.port), target.tls, target.via, "tcp")
+        if err:
+            return f"cannot connect to {target}: {err}"
+        self.context.server = self.flow.server_conn = connection
+        ctx.master.addons.get("sluicegate").outbound.used(connection, self.parent)
+        return None
+
+    def _forget_failed_connections(self) -> None:
+        """A failed connect is remembered by HttpLayer for as long as the client stays: forget it, it may work now."""
+        parent = self.parent
+        for connection in (*parent.connections, parent.context.server):
+            if (
+                isinstance(connection, Server)
+                and connection.error
+                and not connection.connected
+                and connection not in parent.waiting_for_establishment
+            ):
+                connection.error = None
+
+    # -- the answer
+    def _stream_source(self, exchange: Exchange, source: ByteSource) -> layer.CommandGenerator[None]:
+        client = self.parent.connections.get(self.context.client)
+        if source.closed and not source.error and type(client) is GateHttp1Server:
+            client.hold_head()
+        yield from self.start_response_stream()
+        while True:
+            if not source.closed:  # what is there as a whole need not be waited for
+                yield SluicegatePullHook(self.flow)
+            if exchange.gone:
+                source.close("the client has gone")
+            if (yield from self.check_killed(True)):
+                return
+            chunks, closed = source.take()
+            for chunk in chunks:
+                yield from self.state_stream_response_body(ResponseData(self.stream_id, chunk))
+                if self.server_state == self.state_errored:
+                    source.close("the stream was broken")
+                    return
+            if closed and source.error:
+                return (yield from self.break_off(source.error))
+            if closed:
+                return (yield from self.state_stream_response_body(ResponseEndOfMessage(self.stream_id)))
+
+    def start_response_stream(self) -> layer.CommandGenerator[None]:
+        if (yield from self._aborted()):
+            return
+        response = self.flow.response
+        assert response
+        yield SendHttp(ResponseHeaders(self.stream_id, response, end_stream=False), self.context.client)
+        self.started = True
+        self.server_state = self.state_stream_response_body
+
+    def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
+        if not already_streamed and (yield from self._aborted()):
+            return
+        yield from super().send_response(already_streamed)
+
+    def _aborted(self) -> layer.CommandGenerator[bool]:
+        """The Chain looked at the answer's headers and does not want it passed on."""
+        exchange = self.exchange
+        if exchange is None or not exchange.abort:
+            return False
+        yield from self.break_off(exchange.abort, cancel=True)
+        return True
+
+    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        exchange = self.exchange
+        if exchange is None or not isinstance(event, (ResponseData, ResponseEndOfMessage)):
+            yield from super().state_stream_response_body(event)
+            return
+        end = isinstance(event, ResponseEndOfMessage)
+        self.passed = self.passed or not end
+        for chunk in self._tapped(exchange, b"" if isinstance(event, ResponseEndOfMessage) else event.data):
+            yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
+        if exchange.taps.broken:
+            where = exchange.taps.broken[0]
+            exchange.outcome = "internal"
+            yield from self.break_off(f"the answer was broken off by an internal error ({where})", cancel=not end)
+        elif end and (reason := exchange.cut_short(empty=not self.passed)):
+            exchange.outcome = "truncated"
+            yield from self.break_off(reason)
+        elif end:
+            yield from self.send_response(already_streamed=True)
+
+    def _tapped(self, exchange: Exchange, data: bytes) -> Sequence[bytes]:
+        chunks = exchange.taps(data)
+        other = self.flow.response.stream if self.flow.response else None
+        if other is exchange.taps or not callable(other):
+            return chunks
+        out: list[bytes] = []  # another addon's callable, outside ours
+        for chunk in chunks if data else (*chunks, b""):
+            try:
+                more = other(chunk)
+                out.extend(c for c in ([more] if isinstance(more, bytes) else more) if c)
+            except BaseException as e:  # noqa: BLE001 - an exception here would hang the client
+                exchange.taps.broken = ("another addon", e)
+                return ()
+        return out
+
+    def break_off(self, reason: str, *, cancel: bool = False) -> layer.CommandGenerator[None]:
+        """The client has seen the start of an answer that will not be whole: end it visibly.
+
+        `cancel`: the upstream is still sending.
+        """
+        server = self.context.server
+        if cancel and server in self.parent.connections:
+            yield SendHttp(RequestProtocolError(self.upstream_id, reason, ErrorCode.CANCEL), server)
+        yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR))
+
+    def last_words(self, event: ResponseProtocolError) -> tuple[list[HttpEvent], bool]:
+        """What the client is told before an error ends its stream, and whether the error itself must follow."""
+        if not (self.context.client.connected and getattr(self, "flow", None)):
+            return [], True
+        exchange = self.exchange
+        if self.started:
+            return self._stream_error(event), True
+        status = event.code.http_status_code()
+        if status is None:
+            return [], True
+        whole = self.client_state == self.state_done
+        response = native_response(
+            exchange.status_of(status) if exchange else status,
+            f"sluicegate: {readable(event.message)}",
+            surface=exchange.surface if exchange else "messages",
+            exchange_id=exchange.id if exchange else None,
+            close=not whole,
+        )
+        if exchange:
+            cors.dress(exchange, response)
+            if exchange.tries:
+                response.headers["x-sluicegate-attempts"] = str(exchange.attempts_made)
+        self.started = True
+        sid = self.stream_id
+        body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""
+        return [
+            ResponseHeaders(sid, response, end_stream=False),
+            ResponseData(sid, body),
+            ResponseEndOfMessage(sid),
+        ], False
+
+    def _stream_error(self, event: ResponseProtocolError) -> list[HttpEvent]:
+        response, exchange = self.flow.response, self.exchange
+        if response is None and self.committed_to_stream:
+            content_type = EVENT_STREAM
+        elif response is None or self.server_state == self.state_done or "content-length" in response.headers:
+            return []
+        else:
+            content_type = response.headers.get("content-type", "")
+        surface = exchange.surface if exchange else "messages"
+        words = last_event(surface, content_type, f"sluicegate: {readable(event.message)}")
+        return [ResponseData(self.stream_id, words)] if words else []
+
+
+def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
+    """The seal said no: mark the exchange, and give the error that ends the stream."""
+    flow = getattr(stream, "flow", None)
+    if flow is not None and (exchange := exchange_of(flow)):
+        exchange.outcome = "denied"
+        exchange.release = None  # now: the events that follow come before the error hook has run
+    message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
+    return ResponseProtocolError(getattr(stream, "upstream_id", stream.stream_id), message, ErrorCode.CONNECT_FAILED)
+
+
+_UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)
+_CUT = re.compile(r"HTTP/1 protocol error: peer closed connection .*", re.DOTALL)
+_QUOTED = re.compile(r":? b['\"]")
+
+
+def readable(message: str) -> str:
+    """The proxy core's message for a client: without the raw bytes that some of them quote."""
+    message = _CUT.sub("the upstream closed the connection before its answer was complete", message)
+    message = _UNREADABLE.sub("the upstream's answer can not be read", message)
+    return _QUOTED.split(message, maxsplit=1)[0][:500]

@@ -1,0 +1,76 @@
+"""HTTP/1 towards servers: stock parsing, without what would cost it an answer or its memory.
+
+1xx        an interim answer (RFC 9110, 15.2) is read and forgotten; stock takes it for the answer
+trailers   fields after a chunked body (RFC 9112, 7.1.2) are dropped; stock crashes
+lengths    a head, and what stands between chunks, ends some time; stock collects what comes
+logs       stock quotes bytes that came unasked
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy.connection import Connection
+from mitmproxy.proxy import commands, events, layer
+from mitmproxy.proxy.layers.http import ErrorCode, Http1Client, ReceiveHttp, ResponseProtocolError
+
+from sluicegate.proxy.wire.http1_server import MAX_HEAD
+
+__all__ = ["GateHttp1Client"]
+
+_INTERIM: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
+"""101 is none: after it the connection speaks something else."""
+
+
+class GateHttp1Client(Http1Client):
+    _at_rest: Callable[[Connection], None]
+
+    @classmethod
+    def adopt(cls, client: Http1Client, at_rest: Callable[[Connection], None]) -> None:
+        """Make one of a stock client that has not been asked anything yet. `at_rest` is told when it may be asked again."""
+        client.__class__ = cls
+        assert isinstance(client, cls)
+        client.state = client.read_headers
+        client._at_rest = at_rest
+
+    def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
+        yield from super().mark_done(request=request, response=response)
+        if self.stream_id is None:  # an answer's end is passed on before the connection is free
+            self._at_rest(self.conn)
+
+    def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+        if isinstance(event, events.DataReceived) and self.request:
+            # its own bytes: a copy of them for each of thousands of interim answers would hold up all others
+            while _INTERIM.match(self.buf._data) and self.buf.maybe_extract_lines():
+                pass
+        for command in super().read_headers(event):
+            if type(command) is not commands.Log:  # it quotes what came
+                yield command
+        if self.request and not self.response and len(self.buf) > MAX_HEAD:
+            yield from self._too_long()
+
+    def _too_long(self) -> layer.CommandGenerator[None]:
+        assert self.stream_id is not None
+        self.buf.maybe_extract_at_most(len(self.buf))
+        self.state = self.done
+        why = f"the head of the upstream's answer is longer than {MAX_HEAD} bytes"
+        yield commands.CloseConnection(self.conn)
+        yield ReceiveHttp(ResponseProtocolError(self.stream_id, why, ErrorCode.GENERIC_SERVER_ERROR))
+
+    def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        if type(self.body_reader) is ChunkedReader:
+            self.body_reader.__class__ = _Chunks
+        return super().read_body(event)
+
+
+class _Chunks(ChunkedReader):
+    def __call__(self, buf: ReceiveBuffer) -> Any:
+        found = super().__call__(buf)
+        if found is None and len(buf) > MAX_HEAD:
+            raise h11.RemoteProtocolError("too much between two chunks")
+        return h11.EndOfMessage() if isinstance(found, h11.EndOfMessage) else found

@@ -1,0 +1,1 @@
+"""What outlives a policy: alerts, prices, keys, statistics, log, sinks."""

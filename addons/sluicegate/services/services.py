@@ -1,0 +1,154 @@
+"""What outlives a policy: sinks, prices, counters, alarms. Stages get it next to their settings."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import itertools
+import os
+import time
+import zlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from sluicegate.core.errors import StoreError
+from sluicegate.core.pricing.prices import ModelPrice, Prices
+from sluicegate.core.routing.health import Health
+from sluicegate.core.routing.quota import Quotas
+from sluicegate.exchange.upstream_proxy import Via
+from sluicegate.services.keyrings import ProviderKeys
+from sluicegate.services.telemetry.log import log
+from sluicegate.services.telemetry.monitor import Monitor
+from sluicegate.services.telemetry.sinks import Sinks
+from sluicegate.services.telemetry.stats import Stats
+from sluicegate.settings import Settings
+from sluicegate.stores.keys.opening import open_keys, server_key_of
+from sluicegate.stores.keys.ring import KeyRing
+
+__all__ = ["Services"]
+
+
+class Services:
+    """Shared by all stages and policies of one process."""
+
+    def __init__(self, environ: Mapping[str, str] | None = None) -> None:
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
+        self.default_provider = "anthropic"
+        self.started_at = time.time()
+        self.stats = Stats(self.started_at)
+        self.monitor = Monitor()
+        self.sinks = Sinks()
+        self.alarms: Counter[str] = Counter()
+        self.via: Via | None = None
+        """The company's proxy that requests go through, if there is one."""
+        self.proxies: set[tuple[str, int]] = set()
+        """The addresses of all proxies that were read."""
+        self._via_auth: dict[tuple[str, int], bytes] = {}
+        self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
+        self.draining = False
+        self.started = False
+        self.health = Health()
+        self.quotas = Quotas()
+        self.provider_keys = ProviderKeys(self.environ)
+        self.queued = 0
+        """Requests that wait in the queue, the last rung of their routes."""
+        self._server_keys: dict[object, bytes] = {}
+        self._passing_key = os.urandom(32)
+        self._keyrings: dict[object, KeyRing] = {}
+        self.kept: dict[object, object] = {}
+        """What a stage keeps beyond its policy, by a key of its own."""
+        self.at_end: list[Callable[[], Awaitable[None]]] = []
+        """What has to be finished before the process ends."""
+        self._turn = itertools.count()
+        self._prices: Prices | None = None
+
+    def alarm(self, kind: str, **facts: object) -> None:
+        """Something an operator must see: a counter, an error event, and whoever listens."""
+        self.alarms[kind] += 1
+        # an error in the log ends mitmproxy as long as it starts, and it does not say when that is over
+        (log.error if self.started else log.warning)("alarm", kind=kind, **facts)
+        for fn in self.on_alarm:
+            with contextlib.suppress(Exception):
+                fn(kind, facts)
+
+    def prices_for(self, settings: Settings) -> Prices:
+        """Prices with the configuration's overrides; the same object while these do not change."""
+        overrides = {
+            pattern: ModelPrice(p.input, p.output, p.cache_read, p.cache_write_5m, p.cache_write_1h)
+            for pattern, p in settings.prices.items()
+        }
+        if self._prices is None or self._prices.overrides != overrides:
+            self._prices = Prices(overrides)
+        return self._prices
+
+    # -- identity
+    def server_key_for(self, settings: Settings) -> bytes:
+        """What credentials are hashed with. Where nobody needs a key to come in, a state folder that can not be used is
+        no reason to stay closed: then it is a key of this process. Raises StoreError, SecretError."""
+        identity = settings.identity
+        place = identity.hash_key or settings.state_dir
+        if place not in self._server_keys:
+            try:
+                self._server_keys[place] = server_key_of(settings, self.environ)
+            except (StoreError, OSError) as e:
+                if identity.mode == "keys":
+                    raise StoreError(f"state_dir: {e}") from e
+                log.warning("identity.passing_key", why="callers get other names after a restart", state_dir=str(e))
+                return self._passing_key
+        return self._server_keys[place]
+
+    def keyring_for(self, settings: Settings) -> KeyRing:
+        """The virtual keys; the same while the configuration means the same store. Raises StoreError."""
+        place = (settings.state_dir, settings.audit.ledger, settings.identity.hash_key)
+        if place not in self._keyrings:
+            store = open_keys(settings, self.server_key_for(settings))
+            ring = KeyRing(store, lambda why: self.alarm("identity.store", why=why))
+            ring.start()
+            self._keyrings[place] = ring
+        return self._keyrings[place]
+
+    async def finish(self) -> None:
+        """Finish what must not be lost; each on its own, so that none stops the others."""
+        while self.at_end:
+            try:
+                await self.at_end.pop()()
+            except Exception as e:  # noqa: BLE001
+                self.alarm("services.finish", error=type(e).__name__)
+
+    def close(self) -> None:
+        """End the threads; for the end of the process."""
+        while self._keyrings:
+            self._keyrings.popitem()[1].close()
+
+    def turn(self, session: str | None, n: int) -> int:
+        """Which of n keys comes first: a session's own, so that its prompt cache stays warm; else each in turn."""
+        return zlib.crc32(session.encode()) % n if session else next(self._turn) % n
+
+    # -- proxies between us and the providers
+    def use_upstream(self, url: str) -> None:
+        """All requests go through this proxy, unless a provider says otherwise."""
+        self.via = self.read_via(url)
+
+    def via_of(self, proxy: str) -> Via | None:
+        """`providers.X.proxy`: inherit | none | URL."""
+        if proxy == "inherit":
+            return self.via
+        return None if proxy == "none" else self.read_via(proxy)
+
+    def read_via(self, url: str) -> Via:
+        """Read a proxy's URL; its credentials are kept aside, for this address only."""
+        u = urlsplit(url)
+        if u.scheme not in ("http", "https") or not u.hostname:
+            raise ValueError("the upstream proxy must be an http:// or https:// URL with a host")
+        address = (u.hostname, u.port or (443 if u.scheme == "https" else 8080))
+        self.proxies.add(address)
+        if u.username is not None:
+            pair = f"{unquote(u.username)}:{unquote(u.password or '')}".encode()
+            self._via_auth[address] = b"Basic " + base64.b64encode(pair)
+        return ("https" if u.scheme == "https" else "http"), address
+
+    def via_auth(self, address: tuple[str, int] | None) -> bytes | None:
+        """The Proxy-Authorization for a proxy's address, or None."""
+        return self._via_auth.get(address) if address else None

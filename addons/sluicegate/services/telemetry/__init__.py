@@ -1,0 +1,1 @@
+"""What is told: operator log, audit sinks, statistics, live monitor."""

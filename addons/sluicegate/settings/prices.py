@@ -1,0 +1,16 @@
+"""Section `prices`: overrides of the price table."""
+
+from sluicegate.settings.scalars import (
+    PricePerMillion,
+    Section,
+)
+
+
+class Price(Section, frozen=True, kw_only=True):
+    """US dollars per million tokens; a cache price that is not given is derived from `input`."""
+
+    input: PricePerMillion
+    output: PricePerMillion
+    cache_read: PricePerMillion | None = None
+    cache_write_5m: PricePerMillion | None = None
+    cache_write_1h: PricePerMillion | None = None

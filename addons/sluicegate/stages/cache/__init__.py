@@ -1,0 +1,1 @@
+"""Cache: the response cache, coalescing of identical requests, prompt-cache markers."""

@@ -1,0 +1,1 @@
+"""Identity: who calls; the gate's own credentials are stripped from the request."""

@@ -1,0 +1,1 @@
+"""Limiter: rates, concurrency and budgets; reserves before a call, settles after it."""

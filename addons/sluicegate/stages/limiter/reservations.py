@@ -1,0 +1,189 @@
+"""Accounts: what a process keeps of its limits beyond a policy: the store, calls under way, what is still to settle.
+
+A store that fails is left alone for a moment, so that calls do not wait for it one by one. What could not be settled
+meanwhile is settled when it is back: a reservation it has forgotten does not matter, what was used is charged all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Final, cast
+
+from sluicegate.core.errors import StoreError
+from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.estimate import History
+from sluicegate.core.limits.reservations import Admitted, ReserveRequest, Verdict
+from sluicegate.services.services import Services
+from sluicegate.services.telemetry.log import log
+from sluicegate.settings import Settings
+from sluicegate.settings.state_folder import state_folder
+from sluicegate.stages.limiter.queue import Lines
+from sluicegate.stores.limits import InstantStore, LimitStore, storage_from_url
+
+__all__ = ["Accounts", "accounts_for"]
+
+_REST_S: Final = 1.0
+"""How long a store that failed is not asked."""
+_REMIND_S: Final = 60.0
+"""How often the same trouble is told."""
+_MOST_UNSETTLED: Final = 20_000
+_MOST_REMEMBERED: Final = 5_000
+
+
+class Accounts:
+    """The accounts of one store."""
+
+    def __init__(self, store: LimitStore, alarm: Callable[..., None]) -> None:
+        self.store = store
+        self.history = History()
+        self.lines = Lines()
+        self.lease_s = 900.0
+        self._instant = cast("InstantStore", store) if hasattr(store, "settle_now") else None
+        self._alarm = alarm
+        self._live: dict[str, Sequence[Charge]] = {}
+        """What the calls under way have reserved."""
+        self._unsettled: dict[str, Sequence[Charge]] = {}
+        self._settling: dict[asyncio.Future[None], tuple[str, Sequence[Charge]]] = {}
+        self._extending: asyncio.Task[None] | None = None
+        self._asked_again = 0.0
+        self._down = False
+        self._told: dict[str, float] = {}
+
+    # -- reservations
+    async def reserve(self, request: ReserveRequest) -> Verdict | None:
+        """None: the store is down; the call may still be settled."""
+        if self._is_resting():
+            return None
+        try:
+            said = self._instant.reserve_now(request) if self._instant else await self.store.reserve(request)
+        except StoreError as e:
+            self._failed(e)
+            return None
+        if self._down:
+            self._recovered()
+        if isinstance(said, Admitted):
+            self._live[said.id] = said.charges
+            if self._extending is None:
+                self._extending = asyncio.get_running_loop().create_task(self._extend())
+        return said
+
+    def settle(self, name: str, used: Sequence[Charge] = ()) -> None:
+        """Charge what a call has used, now or as soon as the store does it; nothing used gives everything back."""
+        self._live.pop(name, None)
+        if self._instant:
+            self._instant.settle_now(name, used)
+            self.lines.wake()
+        elif self._down:
+            self._postpone(name, used)
+        else:
+            settling = asyncio.ensure_future(self.store.settle(name, used))
+            self._settling[settling] = name, used
+            settling.add_done_callback(self._settled)
+
+    def _settled(self, settling: asyncio.Future[None]) -> None:
+        name, used = self._settling.pop(settling)
+        if settling.cancelled():
+            self._postpone(name, used)
+        elif (e := settling.exception()) is None:
+            self.lines.wake()
+        elif isinstance(e, StoreError):
+            self._postpone(name, used)
+            self._failed(e)
+        else:  # a bug: to try again would not mend it; the lease ends
+            self._alarm("limits.settle", error=type(e).__name__)
+
+    def _postpone(self, name: str, used: Sequence[Charge]) -> None:
+        if len(self._unsettled) < _MOST_UNSETTLED:
+            self._unsettled[name] = used
+        elif self.once("unsettled"):
+            self._alarm("limits.unsettled", why=f"more than {_MOST_UNSETTLED} calls ended while the store was down")
+
+    async def _extend(self) -> None:
+        """While calls run: say so, well before their leases end."""
+        while True:
+            await asyncio.sleep(self.lease_s / 3)
+            if not self._live:
+                break
+            try:
+                await self.store.extend(list(self._live), int(self.lease_s * 1000))
+            except StoreError as e:
+                self._failed(e)
+        self._extending = None
+
+    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...] | None:
+        """Where counters stand; None where the store is down."""
+        if self._is_resting():
+            return None
+        try:
+            levels = self._instant.peek_now(counters) if self._instant else await self.store.peek(counters)
+        except StoreError as e:
+            self._failed(e)
+            return None
+        if self._down:
+            self._recovered()
+        return levels
+
+    # -- the store's health
+    def _is_resting(self) -> bool:
+        """Whether not to ask. Of the calls that come while it is down one a second tries, and the others do not wait."""
+        now = time.monotonic()
+        if not self._down:
+            return False
+        if now < self._asked_again:
+            return True
+        self._asked_again = now + _REST_S
+        return False
+
+    def _failed(self, e: StoreError) -> None:
+        self._asked_again = time.monotonic() + _REST_S
+        self._down = True
+        if self.once("down"):
+            self._alarm("limits.store_down", why=str(e))
+
+    def _recovered(self) -> None:
+        self._down = False
+        self._told.pop("down", None)
+        unsettled, self._unsettled = self._unsettled, {}
+        log.info("limits.store_back", unsettled=len(unsettled))
+        for name, used in unsettled.items():
+            self.settle(name, used)
+
+    def once(self, what: str) -> bool:
+        """Whether this has not been told in the last minute."""
+        now = time.monotonic()
+        if now - self._told.get(what, -_REMIND_S) < _REMIND_S:
+            return False
+        if len(self._told) >= _MOST_REMEMBERED:
+            self._told.clear()
+        self._told[what] = now
+        return True
+
+    async def close(self) -> None:
+        """Settle what is left, and close the store. Calls that end with the process cost what they had reserved."""
+        if self._extending:
+            self._extending.cancel()
+        for name, reserved in tuple(self._live.items()):
+            self.settle(name, reserved)
+        if self._settling:
+            await asyncio.wait(self._settling)
+        for name, used in self._unsettled.items():
+            try:
+                await self.store.settle(name, used)
+            except StoreError as e:
+                self._alarm("limits.unsettled", why=str(e), calls=len(self._unsettled))
+                break
+        await self.store.close()
+
+
+def accounts_for(services: Services, settings: Settings) -> Accounts:
+    """The accounts of the configured store; the same while the configuration means the same one. Raises StoreError."""
+    place = ("limits", settings.store, settings.state_dir)
+    found = services.kept.get(place)
+    if not isinstance(found, Accounts):
+        folder = state_folder(settings) if settings.store == "sqlite" else None
+        found = services.kept[place] = Accounts(storage_from_url(settings.store, folder), services.alarm)
+        services.at_end.append(found.close)
+    found.lease_s = settings.limits.lease_s
+    return found

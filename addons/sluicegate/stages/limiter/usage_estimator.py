@@ -1,0 +1,147 @@
+"""Meter: what a call may use, before it is sent, and what it has used, by the provider's bytes.
+
+Where these do not say it, because the call broke off, the estimate is charged: what may have been sent is never free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.surfaces import ANSWERS
+from sluicegate.core.identity.account import BatchPart
+from sluicegate.core.limits.counters import Counter
+from sluicegate.core.limits.estimate import (
+    WORST_OUTPUT_TOKENS,
+    Amounts,
+    input_tokens,
+    most_input_tokens,
+    used_tokens,
+)
+from sluicegate.core.limits.rules import NANO
+from sluicegate.core.messages.usage import Usage
+from sluicegate.exchange.cost import call_cost_usd, cost_usd
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.services.services import Services
+from sluicegate.settings import Settings
+from sluicegate.stages.limiter.reservations import Accounts
+
+__all__ = ["Meter"]
+
+_ONE: Final = Amounts()
+_COUNTED: Final = ("requests", "seats")
+"""Units that need no estimate."""
+_NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
+_NEVER_ARRIVED: Final = frozenset({"connect", "pool", "refused", "returned"})
+
+
+class Meter:
+    """Reads exchanges for the limiter."""
+
+    def __init__(self, settings: Settings, services: Services, accounts: Accounts) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.services = services
+        self.accounts = accounts
+        self.prices = services.prices_for(settings)
+
+    # -- before
+    def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
+        """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
+        if x.surface not in ANSWERS or not [c for c in counters if c.unit not in _COUNTED]:
+            return _ONE
+        body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
+        most = most if most and most > 0 else None
+        if self.limits.strict:
+            read, written = most_input_tokens(body), most or WORST_OUTPUT_TOKENS
+        else:
+            seen = self.accounts.history.p95(key_id, model)
+            read, written = input_tokens(body), self.limits.cold_output_tokens if seen is None else seen
+            written = min(written, most or written)
+        cost = self._price(x, model, provider, read, written) if _in_money(counters) else 0
+        return Amounts(1, read, written, cost)
+
+    def estimate_batch(self, x: Exchange, parts: Sequence[BatchPart], key_id: str, provider: str) -> Amounts:
+        """What the requests of a batch for one model are reserved and charged: nobody will see what they use."""
+        read = written = 0
+        for part in parts:
+            seen = self.accounts.history.p95(key_id, part.model or "")
+            usual = self.limits.cold_output_tokens if seen is None else seen
+            if self.limits.strict:
+                usual = WORST_OUTPUT_TOKENS if part.max_tokens is None else part.max_tokens
+            most = part.max_tokens if part.max_tokens and part.max_tokens > 0 else usual
+            read += most_input_tokens(part.body) if self.limits.strict else input_tokens(part.body)
+            written += max(0, min(usual, most))
+        cost = self._price(x, parts[0].model or "", provider, read, written, "batch") if parts else 0
+        return Amounts(0, read, written, cost, 0)
+
+    def _price(
+        self, x: Exchange, model: str, provider: str, read: int, written: int, service_tier: str | None = None
+    ) -> int:
+        usages = [Usage(input_tokens=read, output_tokens=written)]
+        if self.limits.strict:  # the dearest that it can become
+            us = "us"
+            usages = [
+                Usage(input_tokens=read, output_tokens=written, inference_geo=us),
+                Usage(cache_write_5m_tokens=read, output_tokens=written, inference_geo=us),
+                Usage(cache_write_1h_tokens=read, output_tokens=written, inference_geo=us),
+            ]
+        tiers = usages if service_tier is None else [replace(usage, service_tier=service_tier) for usage in usages]
+        costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in tiers]
+        if service_tier is not None and None in costs:  # no discount is known: the usual price
+            costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
+        known = [cost for cost in costs if cost is not None]
+        if known:
+            return round(max(known) * NANO)
+        if self.limits.strict:
+            message = f"no price is known for the model {model[:100]!r}, and limits.strict is on; add it under prices:"
+            raise Refused(403, message, should_retry=False)
+        if self.accounts.once(f"unpriced:{model}"):
+            self.services.alarm("limits.unpriced", model=model[:100])
+        return 0
+
+    # -- after
+    def used(self, x: Exchange, counters: Sequence[Counter], key_id: str, reserved: Amounts) -> Amounts | None:
+        """What to charge; None where nothing was sent. An answer out of the cache counts as a request only."""
+        call = x.call
+        if x.label is not None and x.label.startswith("HIT"):
+            return _ONE
+        if call is None or (call.status is None and _was_not_sent(x)):
+            return None
+        if x.surface not in ANSWERS or (call.status or 0) >= 400:
+            return _ONE
+        facts = call.facts
+        if facts is None or not facts.usage.known:
+            return _ONE if facts and facts.error_type else reserved
+        read, written = used_tokens(facts.usage)
+        cost = self._cost(x, reserved) if _in_money(counters) else 0
+        if facts.complete:
+            self.accounts.history.add(key_id, (x.facts.model if x.facts else None) or "", written)
+            return Amounts(1, read, written, cost)
+        unseen = max(0, reserved.output_tokens - written)  # it broke off: how much was written nobody says
+        more = self._price_of_output(x, unseen) if unseen and _in_money(counters) else 0
+        return Amounts(1, read, written + unseen, cost + more)
+
+    def _cost(self, x: Exchange, reserved: Amounts) -> int:
+        """In nano-USD; where no price is known, what was reserved."""
+        cost = call_cost_usd(x, self.settings, self.prices)
+        return reserved.nano_usd if cost is None else round(cost * NANO)
+
+    def _price_of_output(self, x: Exchange, tokens: int) -> int:
+        model = (x.call.facts.model if x.call and x.call.facts else None) or (x.facts.model if x.facts else None) or ""
+        provider = x.target.provider if x.target else ""
+        cost = cost_usd(x, Usage(output_tokens=tokens), model, provider, self.settings, self.prices)
+        return round((cost or 0.0) * NANO)
+
+
+def _in_money(counters: Iterable[Counter]) -> bool:
+    return "nano_usd" in [c.unit for c in counters]
+
+
+def _was_not_sent(x: Exchange) -> bool:
+    """Without a word from upstream: whether it is certain that no provider has seen the request."""
+    if x.outcome in _NOT_SENT or (x.release is None and not x.tries):
+        return True
+    return x.release is None and all(t["cause"] in _NEVER_ARRIVED for t in x.tries)

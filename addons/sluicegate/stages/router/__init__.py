@@ -1,0 +1,1 @@
+"""Router: chooses the target, translates the request for it, decides on retries."""

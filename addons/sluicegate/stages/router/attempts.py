@@ -1,0 +1,310 @@
+"""One request's attempts: which target comes next, and the request as that target gets it.
+
+Decides with core/routing/attempts.py and does what is decided: waits (watching for the client), and points the request at
+the next target.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from mitmproxy import http
+
+from sluicegate.core.errors import Refused
+from sluicegate.core.messages.thinking import is_refusal_of_thinking, without_refused_thinking
+from sluicegate.core.routing.attempts import (
+    FREE,
+    Failed,
+    GiveUp,
+    Plan,
+    Send,
+    final_retry_after_s,
+    retry_after_s,
+)
+from sluicegate.core.routing.quota import SPENT_S, refusal
+from sluicegate.exchange.call import Failure
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.release import Snapshot, Target, snapshot
+from sluicegate.providers.base import Source
+from sluicegate.services.services import Services
+
+__all__ = ["Attempts", "Choice"]
+
+BENCHED_S: Final = 3600.0
+"""How long a key that the provider does not accept (401) is not used, if it does not change before that."""
+
+_OF_THE_KEY: Final = {401: "key.refused", 402: "key.spent"}
+"""What a provider says of our key and not of the request, with the alarm that it raises."""
+
+
+_KEEPS_THINKING: Final = frozenset({"messages", "bedrock", "vertex"})
+"""Surfaces whose clients send back what a model thought."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A target to be, and under which name its health is kept."""
+
+    name: str
+    point: Callable[[Exchange], Target]
+    """Point the request at it; may raise Refused."""
+    key: Source | None = None
+    """Our own key that goes with it."""
+
+
+class Attempts:
+    """The attempts of one request."""
+
+    def __init__(
+        self,
+        x: Exchange,
+        plan: Plan,
+        choices: Sequence[Choice],
+        services: Services,
+        is_pinned: Callable[[Exchange], bool],
+    ) -> None:
+        self.plan = plan
+        self.choices = choices
+        self.health = services.health
+        self.history: list[Failed] = []
+        self.told: list[dict[str, Any]] = []
+        """The failed attempts, for the audit record."""
+        self._services = services
+        self._base: Snapshot = snapshot(x.request)
+        self._began = self._first = time.monotonic()
+        self._is_pinned = is_pinned
+        self._stripped = False
+        """The request goes without its thinking, or was looked at for that."""
+        if self.health.is_resting(choices[0].name, self._began):
+            self._look_whether_pinned(x)
+        begin = plan.first(self.health, self._began) if not self.health.resting else self._turn()
+        self.current = begin.target
+        self.delay_s = begin.after_s
+        """How long to wait before the first attempt."""
+
+    def _turn(self) -> Send:
+        return self.plan.first(self.health, self._began, random.random())  # noqa: S311 - jitter
+
+    def _look_whether_pinned(self, x: Exchange) -> None:
+        """Only now, when it matters: it means to search the whole body."""
+        if len(self.choices) > 1 and not self.plan.pinned:
+            self.plan = replace(self.plan, pinned=self._is_pinned(x))
+
+    @property
+    def left(self) -> bool:
+        """Whether another attempt may follow this one."""
+        return bool(self.plan.queue) or sum(1 for f in self.history if f.cause not in FREE) + 1 < self.plan.attempts
+
+    @property
+    def choice(self) -> Choice:
+        return self.choices[self.current]
+
+    def start(self, x: Exchange) -> Target:
+        """Point the request at the current choice."""
+        d = x.request.data
+        d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = self._base
+        self._began = time.monotonic()
+        self.health.probe(self.choice.name, self._began)
+        return self.choice.point(x)
+
+    async def begin(self, x: Exchange) -> Target:
+        """The same for the first attempt, once its choice has its credential; where it gets none, for the next one's.
+
+        Refused where no choice has one.
+        """
+        try:
+            return await self._start_ready(x)
+        except Refused as e:
+            if len(self.choices) == 1 or not await self.again(x, Failure("refused", e.message)) or x.target is None:
+                raise
+            x.tries = self.told
+            return x.target
+
+    async def _start_ready(self, x: Exchange) -> Target:
+        if self.choice.key is not None:
+            await self.choice.key.ready()
+        return self.start(x)
+
+    # -- what an answer says
+    def retryable(self, x: Exchange, response: http.Response) -> bool:
+        """Whether this answer is a failed attempt that another may follow. One that is not goes to the client."""
+        status, headers, key = native_status(x, response), response.headers, self.choice.key
+        if status < 400:
+            return False
+        if key is not None and status in _OF_THE_KEY:
+            if self.left and self._other_keys():
+                return True
+            self._bench(key, status)
+            return False
+        if status == 400:
+            return self.left and self._may_be_the_thinking(x)
+        if not self.plan.retryable(status, None):
+            return False
+        others = len(self.choices) > 1 and not self.plan.pinned
+        if self.left and (others or self.plan.queue or headers.get("x-should-retry") != "false"):
+            return True
+        self.passes_on(response, status)
+        return False
+
+    def passes_on(self, response: http.Response, status: int) -> None:
+        """A failure goes to the client as it is: what it says of the target holds all the same."""
+        failed = self._failed(Failure("status", "", status, response.headers))
+        self.plan.note(failed, self.health, time.monotonic())
+        self.history.append(failed)
+        self._keep_the_law(response.headers)
+
+    def elsewhere(self, x: Exchange, status: int) -> bool:
+        """Whether another target may serve in place of this failure, of which no more need be read."""
+        self._look_whether_pinned(x)
+        return status != 400 and self.left and self._other_keys()
+
+    def _may_be_the_thinking(self, x: Exchange) -> bool:
+        return x.surface in _KEEPS_THINKING and not self._stripped and b'"thinking"' in (self._base[-1] or b"")
+
+    def _other_keys(self) -> bool:
+        return len(self.choices) > 1 and not self.plan.pinned
+
+    def answered(self, response: http.Response) -> None:
+        """The current target gave an answer that is passed on."""
+        choice = self.choice
+        if not self.plan.retryable(response.status_code, None):
+            self.health.well(choice.name)
+        if choice.key is not None and len(self.choices) > 1:
+            self._services.quotas.saw(choice.name, response.headers)
+
+    def _bench(self, key: Source, status: int) -> None:
+        if not key.refused():
+            self.health.rest(self.choice.name, time.monotonic() + BENCHED_S)
+        self._services.alarm(_OF_THE_KEY[status], key=key.name, status=status)
+
+    def _failed(self, failure: Failure, says_spent: bool = False) -> Failed:
+        """A failure as the plan wants to know it."""
+        headers, status = failure.headers, failure.status
+        if headers is None:
+            return Failed(self.current, failure.cause, status, None, False if failure.cause == "refused" else None)
+        should = headers.get("x-should-retry")
+        told, spent = _retry_after(headers), False
+        if status in (402, 429) and self.choice.key is not None:
+            self._services.quotas.saw(self.choice.name, headers)
+            why = refusal(status, headers, failure.body, time.time())
+            told, spent = why.for_s, why.spent
+            if says_spent and not spent:
+                told, spent = max(told or 0.0, SPENT_S), True
+        return Failed(self.current, failure.cause, status, told, None if should is None else should == "true", spent)
+
+    # -- after a failure
+    async def again(self, x: Exchange, failure: Failure) -> bool:
+        """Wait if need be, and point the request at the next target. False: give up; the last answer says what is known."""
+        of_failed = x.bridge
+        while await self._turned(x, failure):
+            try:
+                x.target = await self._start_ready(x)
+                return True
+            except Refused as e:
+                failure = Failure("refused", e.message)
+                x.bridge = of_failed  # it reads the answer that is there
+        return False
+
+    async def _turned(self, x: Exchange, failure: Failure) -> bool:
+        """Decide, and wait: `current` is the next choice then. False: give up."""
+        now = time.monotonic()
+        if failure.status == 400:
+            return self._strip_thinking(failure, now)
+        failed = self._failed(failure, _says_spent(x, failure))
+        key = self.choice.key
+        if key is not None and failed.status in _OF_THE_KEY:
+            self._bench(key, failed.status)
+            failed = replace(failed, spent=True)
+        elif key is not None and failed.spent:
+            self._services.alarm("key.spent", key=key.name, for_s=round(failed.retry_after_s or 0))
+        self._look_whether_pinned(x)
+        self.history.append(failed)
+        self._tell(failure, now)
+        decision = self.plan.after(
+            self.history,
+            self.health,
+            now,
+            random.random(),  # noqa: S311 - jitter
+            began=self._first,
+            room=self._has_room(),
+        )
+        match decision:
+            case GiveUp():
+                if failure.headers is not None:
+                    self._keep_the_law(failure.headers)
+                return False
+            case Send(target, after_s, queued):
+                if after_s and not await self._waited(x, after_s, queued):
+                    return False
+                self.current = target
+                return True
+
+    def _tell(self, failure: Failure, now: float) -> None:
+        self.told.append(
+            {
+                "target": self.choice.name,
+                "cause": failure.cause,
+                "status": failure.status,
+                "error": failure.message[:200],
+                "ms": round((now - self._began) * 1000, 1),
+            }
+        )
+
+    def _strip_thinking(self, failure: Failure, now: float) -> bool:
+        """A 400 that names the history's thinking: the same target again without it, once. False: it is another 400."""
+        body = self._base[-1] or b""
+        self._stripped = True
+        if not is_refusal_of_thinking(failure.body):
+            return False
+        try:
+            stripped = without_refused_thinking(body)
+        except ValueError:
+            return False
+        if stripped is body:
+            return False
+        self._base = (*self._base[:-1], stripped)
+        self.history.append(Failed(self.current, failure.cause, 400))
+        self._tell(failure, now)
+        self.health.probed(self.choice.name)
+        return True
+
+    def _has_room(self) -> bool:
+        return self.plan.queue is not None and self._services.queued < self.plan.queue.size
+
+    async def _waited(self, x: Exchange, seconds: float, queued: bool) -> bool:
+        self._services.queued += queued
+        try:
+            return await x.wait(seconds)
+        finally:
+            self._services.queued -= queued
+
+    def _keep_the_law(self, headers: http.Headers) -> None:
+        """A client never gives up sooner through us than it would by itself."""
+        now = time.monotonic()
+        told = _retry_after(headers)
+        instead = final_retry_after_s(told, self.plan.soonest_s(self.health, now))
+        if instead is not None:
+            headers.pop("retry-after-ms", None)
+            headers["retry-after"] = str(instead)
+        if headers.get("x-should-retry") == "false" and any(f.should_retry is not False for f in self.history):
+            headers.pop("x-should-retry")  # another target said otherwise
+
+
+def _says_spent(x: Exchange, failure: Failure) -> bool:
+    """Whether the provider says in its own words that a quota or a balance is used up."""
+    if x.bridge is None or failure.headers is None or x.flow.response is None:
+        return False
+    verdict = x.bridge.verdict(x.flow.response, failure.body)
+    return verdict is not None and verdict.spent
+
+
+def native_status(x: Exchange, response: http.Response) -> int:
+    return x.bridge.native_status(response) if x.bridge else response.status_code
+
+
+def _retry_after(headers: http.Headers) -> float | None:
+    return retry_after_s(headers, time.time())

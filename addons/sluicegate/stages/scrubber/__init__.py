@@ -1,0 +1,1 @@
+"""Scrubber: hides secrets in requests, restores them in answers."""

@@ -1,0 +1,1 @@
+"""Which number a hidden value has in its conversation, in memory, SQLite or Redis."""

@@ -1,0 +1,196 @@
+"""Ranks in a SQLite file (WAL), so that they outlive a restart and the workers of one machine share them.
+
+All writing happens in one thread of its own; what waits there is committed together. A request whose values are all known
+does not get there at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sluicegate.core.errors import StoreError
+from sluicegate.stores.placeholder_numbers.base import (
+    EXPIRY_S,
+    MAX_CONVERSATIONS,
+    Asked,
+    Conversations,
+    TooManyValues,
+    give,
+)
+from sluicegate.stores.private_file import ensure_private
+
+__all__ = ["SqliteRanks", "shared_ranks"]
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS conversations (id BLOB PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS conversations_seen ON conversations (seen);
+CREATE TABLE IF NOT EXISTS ranks (
+    conversation BLOB NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL, n INTEGER NOT NULL,
+    PRIMARY KEY (conversation, kind, digest)
+) WITHOUT ROWID;
+"""
+_FRESH_S: Final = 3600.0
+"""A conversation is looked up in the file at least this often, which also notes that it is in use."""
+_BATCH: Final = 256
+_BUSY_MS: Final = 5000
+_SWEEP_EVERY: Final = 500
+"""Conversations begun between two looks for those that are to be forgotten."""
+
+
+@dataclass(slots=True)
+class _Job:
+    conversation: bytes
+    asked: Sequence[Asked]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Mapping[Asked, int]]
+
+
+class SqliteRanks:
+    """Ranks in the file at `path`. `clock` gives Unix seconds."""
+
+    def __init__(
+        self, path: Path, clock: Callable[[], float] = time.time, max_conversations: int = MAX_CONVERSATIONS
+    ) -> None:
+        self._cache = Conversations(clock, 2000)
+        self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        try:
+            ensure_private(path)
+            db = _open(path)
+        except (OSError, sqlite3.Error) as e:
+            raise StoreError(f"{path} can not be used: {e}") from e
+        self._writer = _Writer(db, clock, max_conversations)
+        self._thread = threading.Thread(target=self._writer.run, args=(self._queue,), name="sluicegate-ranks", daemon=True)
+        self._thread.start()
+        self._finalizer = weakref.finalize(self, self._queue.put, None)
+
+    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int] | None:
+        return self._cache.get(conversation, asked, _FRESH_S)
+
+    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+        loop = asyncio.get_running_loop()
+        job = _Job(conversation, asked, loop, loop.create_future())
+        self._queue.put(job)
+        ranks = await job.future
+        self._cache.put(conversation, ranks)
+        return ranks
+
+    def close(self) -> None:
+        """Write what waits, and end the thread."""
+        self._finalizer()
+        self._thread.join()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        db.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        db.executescript(_SCHEMA)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+class _Writer:
+    """What happens in the thread."""
+
+    def __init__(self, db: sqlite3.Connection, clock: Callable[[], float], max_conversations: int) -> None:
+        self._db = db
+        self._clock = clock
+        self._max = max_conversations
+        self._begun = _SWEEP_EVERY  # look once at the start
+
+    def run(self, jobs: queue.SimpleQueue[_Job | None]) -> None:
+        open_ = True
+        while open_:
+            first = jobs.get()
+            batch = [first] if first else []
+            open_ = first is not None
+            while open_ and len(batch) < _BATCH and not jobs.empty():
+                job = jobs.get()
+                open_ = job is not None
+                if job is not None:
+                    batch.append(job)
+            self._commit(batch)
+        self._db.close()
+
+    def _commit(self, batch: Sequence[_Job]) -> None:
+        done: list[tuple[_Job, Mapping[Asked, int] | Exception]] = []
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                done = [(job, self._ranks(job)) for job in batch]
+                self._forget()
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+        except Exception as e:  # noqa: BLE001 - whatever it is, those who wait are told
+            error = StoreError(f"the ranks of hidden values can not be stored: {e}")
+            done = [(job, error) for job in batch]
+        for job, result in done:
+            _tell(job, result)
+
+    def _ranks(self, job: _Job) -> Mapping[Asked, int] | Exception:
+        db, conversation = self._db, job.conversation
+        rows = db.execute("SELECT kind, digest, n FROM ranks WHERE conversation = ?", (conversation,))
+        ranks: dict[Asked, int] = {(kind, digest): n for kind, digest, n in rows}
+        self._begun += not ranks
+        try:
+            given = give(ranks, job.asked)
+        except TooManyValues as e:
+            return e
+        db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?)", (conversation, self._clock()))
+        db.executemany(
+            "INSERT INTO ranks VALUES (?, ?, ?, ?)", [(conversation, kind, digest, n) for (kind, digest), n in given]
+        )
+        return {a: ranks[a] for a in job.asked}
+
+    def _forget(self) -> None:
+        if self._begun < _SWEEP_EVERY:
+            return
+        self._begun = 0
+        db = self._db
+        db.execute("DELETE FROM conversations WHERE seen < ?", (self._clock() - EXPIRY_S,))
+        db.execute(
+            "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations ORDER BY seen DESC LIMIT -1 OFFSET ?)",
+            (self._max,),
+        )
+        db.execute("DELETE FROM ranks WHERE conversation NOT IN (SELECT id FROM conversations)")
+
+
+def _tell(job: _Job, result: Mapping[Asked, int] | Exception) -> None:
+    def settle() -> None:
+        if job.future.done():
+            return  # whoever waited has gone
+        if isinstance(result, Exception):
+            job.future.set_exception(result)
+        else:
+            job.future.set_result(result)
+
+    if not job.loop.is_closed():
+        job.loop.call_soon_threadsafe(settle)
+
+
+_shared: weakref.WeakValueDictionary[Path, SqliteRanks] = weakref.WeakValueDictionary()
+
+
+def shared_ranks(path: Path) -> SqliteRanks:
+    """The ranks in this file: one object, one thread, for all policies of the process that use it. StoreError."""
+    path = path.absolute()
+    found = _shared.get(path)
+    if found is None:
+        found = _shared[path] = SqliteRanks(path)
+    return found

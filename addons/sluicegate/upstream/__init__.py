@@ -1,1 +1,0 @@
-"""The proxy-core part: layers and streams inside mitmproxy."""

@@ -1,0 +1,41 @@
+"""A flow of its own for each attempt that failed, so that mitmweb and mitmproxy's console show it beside the exchange.
+
+Only where somebody looks: a copy of the request as that attempt sent it (a flow never holds credentials), the answer or the
+error that it met, and a comment that says whose attempt it was.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mitmproxy import ctx, http
+from mitmproxy import flow as mflow
+
+from sluicegate.exchange.call import Failure
+from sluicegate.exchange.exchange import Exchange
+
+__all__ = ["show_failed_attempt"]
+
+MARK = ":repeat:"
+
+
+def show_failed_attempt(x: Exchange, failure: Failure) -> None:
+    """Put the attempt that has just failed into the view, if there is one."""
+    view: Any = ctx.master.addons.get("view")
+    if view is None:
+        return
+    target = str(x.target) if x.target else "?"
+    flow = http.HTTPFlow(x.flow.client_conn.copy(), x.flow.server_conn.copy())
+    flow.request = x.flow.request.copy()
+    flow.timestamp_created = x.flow.timestamp_created
+    flow.marked = MARK
+    flow.comment = f"{x.id}, attempt {len(x.tries) + 1}: {failure.cause} at {target}"
+    flow.metadata["sluicegate"] = {"attempt_of": x.id, "target": target, "cause": failure.cause, "status": failure.status}
+    if failure.headers is not None and failure.status is not None:
+        headers = failure.headers.copy()
+        for name in ("content-encoding", "transfer-encoding", "content-length"):
+            headers.pop(name, None)  # what is kept of the body is decoded, and may be cut short
+        flow.response = http.Response.make(failure.status, failure.body, headers)
+    else:
+        flow.error = mflow.Error(failure.message)
+    view.add([flow])

@@ -1,0 +1,71 @@
+"""Addresses: what is this machine, what is inside, what is out in the world."""
+
+import ipaddress
+import socket
+from typing import Any
+
+import pytest
+
+from sluicegate.core.addresses import (
+    address_of,
+    is_local,
+    is_within,
+    may_reach,
+)
+from sluicegate.proxy.connections.inside import leads_inside
+
+INSIDE = [
+    *("10.0.0.1", "172.16.0.1", "192.168.1.1", "127.0.0.1", "127.9.9.9", "0.0.0.0", "169.254.169.254", "100.64.0.1"),
+    *("100.100.100.200", "168.63.129.16", "192.0.2.1", "198.18.0.1", "224.0.0.1", "239.255.255.250", "255.255.255.255"),
+    *("240.0.0.1", "::1", "::", "fe80::1", "fd00:ec2::254", "fc00::1", "ff02::1", "2001:db8::1", "::ffff:10.0.0.1"),
+    *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b::7f00:1", "2002:a00:1::", "fec0::1"),
+]
+OUTSIDE = ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+
+
+@pytest.mark.parametrize("address", INSIDE)
+def test_inside(address: str) -> None:
+    """Private, loopback, link-local, metadata, multicast, reserved, in all the spellings that carry IPv4."""
+    assert not may_reach(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize("address", OUTSIDE)
+def test_outside(address: str) -> None:
+    """Public ones."""
+    assert may_reach(ipaddress.ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST", "127.1", "0x7f.1", "2130706433", "017700000001", "[::1]", "fe80::1%lo", *INSIDE]
+)
+async def test_names_and_odd_spellings_lead_inside(host: str) -> None:
+    """Whatever the resolver makes of them counts."""
+    assert await leads_inside(host, 80)
+
+
+@pytest.mark.parametrize("host", ["1.1.1.1", "no-such-host.invalid", "", "a" * 300, "xn--", "\udcff"])
+async def test_what_leads_nowhere_or_out(host: str) -> None:
+    """Is let be: the connection fails by itself."""
+    assert not await leads_inside(host, 80)
+
+
+async def test_one_address_inside_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with a public address and a private one: which would be taken is the name server's choice."""
+
+    async def resolve(*_: Any, **__: Any) -> Any:
+        return [(socket.AF_INET, 1, 6, "", (ip, 80)) for ip in ("1.1.1.1", "10.0.0.1")]
+
+    monkeypatch.setattr("asyncio.base_events.BaseEventLoop.getaddrinfo", resolve)
+    assert await leads_inside("two.example", 80)
+
+
+def test_socket_addresses() -> None:
+    """What is none has no IP, is not local and belongs to no network."""
+    assert str(address_of(("::ffff:10.0.0.1", 1, 0, 0))) == "10.0.0.1"
+    assert str(address_of(("fe80::1%eth0", 1))) == "fe80::1"
+    for odd in (None, (), ("",), ("/run/x.sock",), "/run/x.sock", ("localhost", 1)):
+        assert address_of(odd) is None
+        assert not is_local(odd)
+        assert not is_within(odd, [ipaddress.ip_network("0.0.0.0/0")])
+    assert is_within(("::ffff:10.0.0.1", 1), [ipaddress.ip_network("10.0.0.0/8")])
+    assert not is_within(("10.0.0.1", 1), [ipaddress.ip_network("::/0")])

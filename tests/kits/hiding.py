@@ -1,0 +1,81 @@
+"""What the tests of hiding and restoring share: a finder with three rules, a naming, and random texts full of traps."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from typing import Any
+
+from sluicegate.core.redact.hide.hide import Asked, Naming, Survey
+from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
+from sluicegate.core.redact.restore.restore import Names
+from sluicegate.core.redact.scan.finding import Finding
+from sluicegate.core.redact.scan.spans import Sweeper
+from sluicegate.core.redact.walk.walk import WalkSurface
+
+KEY = bytes(range(32))
+RULES = (
+    (re.compile(r"sk-[a-z0-9]{8,}"), "API_KEY", "api_key", "secret"),
+    (re.compile(r"[a-z]+@[a-z]+\.com"), "EMAIL", "email", "identifier"),
+    (re.compile(r"-----BEGIN KEY-----[\s\S]*?-----END KEY-----"), "PRIVATE_KEY", "pem", "secret"),
+)
+
+
+class Rules:
+    """A Finder."""
+
+    def find(self, text: str) -> tuple[Finding, ...]:
+        found: list[Finding] = []
+        for pattern, kind, rule, tier in RULES:
+            for m in pattern.finditer(text):
+                if all(m.end() <= f.start or m.start() >= f.end for f in found):
+                    found.append(Finding(m.start(), m.end(), kind, rule, tier))  # type: ignore[arg-type]
+        return tuple(sorted(found, key=lambda f: f.start))
+
+
+class Ranks:
+    """Ranks of one conversation."""
+
+    def __init__(self) -> None:
+        self.given: dict[Asked, int] = {}
+
+    def of(self, asked: list[Asked]) -> dict[Asked, int]:
+        for a in asked:
+            self.given.setdefault(a, 1 + sum(kind == a[0] for kind, _ in self.given))
+        return self.given
+
+
+def naming(style: Style = "angle", conversation: bytes = b"one", *, ranked: bool = True) -> Naming:
+    return Naming(KEY, conversation, GRAMMARS[style], ranked)
+
+
+def hide(
+    root: Any, how: Naming | None = None, ranks: Ranks | None = None, surface: WalkSurface = "other"
+) -> tuple[Any, Names]:
+    """The document with its values hidden (the one that was given stays as it is), and what restores it."""
+    how = how or naming()
+    survey = Survey(json.loads(json.dumps(root)), surface, Rules(), Sweeper(how.grammar))
+    names = survey.hide(how, (ranks or Ranks()).of(survey.asked(how)))
+    return survey.root, names
+
+
+PIECES = (
+    *("sk-abcdefgh1", "sk-zzzzzzzz2", "sk-abcdefgh", "ann@corp.com", "bob@corp.com", "c2stYWJjZGVmZ2gx"),
+    *("-----BEGIN KEY-----\nabc\ndef\n-----END KEY-----", "  7→-----BEGIN KEY-----\n  8→abc\n  9→-----END KEY-----\n"),
+    *("<API_KEY_1>", "<API_KEY_2>", "<EMAIL_HMAC:A3F1B2C0>", "&lt;API_KEY_1&gt;", r"\u003cAPI_KEY_1\u003e"),
+    *("%3CAPI_KEY_1%3E", "API_KEY_x00000001", "API_KEY_x0000", "EMAIL_xA3F1B2C0", "<LITERAL_1>", "LITERAL_x00000001"),
+    *("<LINES_1>", "LINES_x00000001→", "API_", "KEY", "_x", "00000001", "A", "x", "_", "1", "<", ">", "<API", "_KEY_1"),
+    *("&lt;", "&gt;", r"\u003c", "%3C", "%3E", "\\", '"', "\n", " ", "\t", "é", "→", "🎉", "\ud83d", "k = ", "  12→"),
+    *("hello ", "{", "}", "sk-", "@corp.com", "-----BEGIN KEY-----"),
+)  # fmt: skip
+
+
+def text_of(rng: random.Random, longest: int = 14) -> str:
+    return "".join(rng.choice(PIECES) for _ in range(rng.randrange(longest)))
+
+
+def cut(rng: random.Random, text: str | bytes) -> list[Any]:
+    """The text in pieces."""
+    places = sorted({rng.randrange(len(text) + 1) for _ in range(rng.randrange(8))})
+    return [text[a:b] for a, b in zip([0, *places], [*places, len(text)], strict=True)]

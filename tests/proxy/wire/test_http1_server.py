@@ -1,0 +1,65 @@
+"""Our own answers."""
+
+import msgspec
+import pytest
+
+from sluicegate.core.errors import (
+    ERROR_TYPES,
+    Refused,
+    error_body,
+    error_type,
+)
+from sluicegate.exchange.native_errors import native_response
+from sluicegate.proxy.stream import readable
+
+
+@pytest.mark.parametrize("status", [*ERROR_TYPES, 418, 599])
+def test_native_responses(status: int) -> None:
+    """A JSON error in the API's shape, with its length, our id, and what else belongs to it."""
+    response = native_response(status, 'wörds "quoted"\n', exchange_id="sg_1", fields=[(b"retry-after", b"3")], close=True)
+    body = msgspec.json.decode(response.content or b"")
+    assert body == {
+        "type": "error",
+        "error": {"type": error_type(status), "message": 'wörds "quoted"\n'},
+        "request_id": "sg_1",
+    }
+    assert response.headers["content-length"] == str(len(response.content or b""))
+    assert response.headers["x-sluicegate-id"] == "sg_1"
+    assert response.headers["connection"] == "close"
+    assert response.headers["retry-after"] == "3"
+
+
+def test_error_types() -> None:
+    """Known statuses have their names; others fall to the client's or the server's side."""
+    assert error_type(529) == "overloaded_error"
+    assert error_type(451) == "invalid_request_error"
+    assert error_type(599) == "api_error"
+    assert b"request_id" not in error_body(400, "x")
+
+
+def test_refusals() -> None:
+    """Their headers are whole numbers and words."""
+    refused = Refused(429, "m", retry_after=1.6, should_retry=False)
+    assert refused.headers() == [(b"retry-after", b"2"), (b"x-should-retry", b"false")]
+    assert Refused(429, "m", retry_after=-5).headers() == [(b"retry-after", b"0")]
+    assert Refused(400, "m").headers() == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Cannot parse HTTP response: Bad HTTP response line: b'sk-secret'",
+        'Invalid header: b"sk-secret"',
+        "unexpected server response: sk-secret",
+    ],
+)
+def test_messages_of_the_core_are_shown_without_what_they_quote(message: str) -> None:
+    """Raw bytes of an upstream may hold anything."""
+    assert "sk-secret" not in readable(message)
+    assert readable(message)
+
+
+def test_other_messages_are_shown() -> None:
+    """Up to a length."""
+    assert readable("cannot connect to https://h: refused") == "cannot connect to https://h: refused"
+    assert readable("x" * 2000) == "x" * 500

@@ -1,0 +1,254 @@
+"""Audit: what a record says, and what becomes of a request when it can not be written."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluicegate.core.errors import StoreError
+from sluicegate.core.identity.caller import Caller
+from sluicegate.services.services import Services
+from sluicegate.services.telemetry.line import line_of
+from sluicegate.settings import Settings
+from sluicegate.settings.audit import Audit as AuditSettings
+from sluicegate.settings.providers import Provider
+from sluicegate.stages import Audit, Router
+from sluicegate.testing import (
+    MemorySink,
+    chain_of,
+    descend,
+    fail,
+    make_flow,
+    planted,
+    quiet,
+    send_answer,
+)
+
+ANSWER = msgspec.json.encode(
+    {
+        "type": "message",
+        "model": "claude-haiku-4-5-20251001",
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 20, "output_tokens": 254},
+        "content": [{"type": "text", "text": "the body"}],
+    }
+)
+SECRET = b"sk-ant-api03-secret"
+
+
+class Plain(Services):
+    """Services whose stdout is a list."""
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.sink = MemorySink()
+        self.sinks._sinks["stdout"] = self.sink
+
+
+def config(**audit: Any) -> Settings:
+    return Settings(audit=AuditSettings(log="stdout", **audit))
+
+
+async def served(services: Plain, settings: Settings | None = None, answer: bytes = ANSWER, **flow: Any) -> dict[str, Any]:
+    with chain_of(Audit, Router, settings=settings or config(), services=services) as chain:
+        made = make_flow(
+            **{"body": {"model": "claude-haiku-4-5", "x": "the prompt"}, "headers": [(b"x-api-key", SECRET)], **flow}
+        )
+        await descend(chain, made)
+        send_answer(chain, made, [answer])
+    record: dict[str, Any] = made.metadata["sluicegate"]
+    return record
+
+
+async def test_a_record_says_who() -> None:
+    """Key id and name, team, user, project and tags; nothing where nobody was told."""
+    services = Plain()
+    caller = Caller("key_1", "laptop", "a", "u", "p", {"cost_center": "4711"}, mode="keys")
+    who = planted("who", [], does={"request": lambda x: setattr(x, "caller", caller)})
+    with chain_of(Audit, who, settings=config(), services=services) as chain:
+        flow = make_flow()
+        await descend(chain, flow)
+        send_answer(chain, flow, [ANSWER])
+    (record,) = services.sink.records
+    assert {k: record[k] for k in ("key_id", "key_name", "team", "user", "project", "tags")} == {
+        "key_id": "key_1",
+        "key_name": "laptop",
+        "team": "a",
+        "user": "u",
+        "project": "p",
+        "tags": {"cost_center": "4711"},
+    }
+    nobody = await served(Plain())
+    assert (nobody["key_id"], nobody["team"], nobody["tags"]) == (None, None, {})
+
+
+async def test_a_record() -> None:
+    """Who, where, what, how much, how long; no body and no credential."""
+    services = Plain()
+    record = await served(services, path="/v1/messages?beta=true")
+    (line,) = services.sink.lines
+    assert line.endswith(b"\n")
+    written = msgspec.json.decode(line)
+    assert {k: v for k, v in written.items() if k != "event"} == {k: v for k, v in record.items() if k != "id"}
+    assert written["event"] == "exchange"
+    expected = {
+        "client": "127.0.0.1:51000",
+        "door": "reverse",
+        "method": "POST",
+        "path": "/v1/messages",
+        "surface": "messages",
+        "provider": "anthropic",
+        "target": "https://api.anthropic.com:443",
+        "model": "claude-haiku-4-5",
+        "model_served": "claude-haiku-4-5-20251001",
+        "stream": False,
+        "status": 200,
+        "outcome": "ok",
+        "cache": None,
+        "input_tokens": 20,
+        "output_tokens": 254,
+        "cost_usd": 0.00129,
+        "bytes_out": len(ANSWER),
+        "stop_reason": "end_turn",
+        "tools": [],
+        "error": None,
+    }
+    assert {k: record[k] for k in expected} == expected
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", record["time"])
+    assert record["duration_ms"] >= record["ttfb_ms"] >= 0
+    assert SECRET not in line
+    assert b"the prompt" not in line
+    assert b"the body" not in line
+
+
+async def test_the_price_follows_the_kind_of_a_provider() -> None:
+    """A provider may have any name."""
+    services = Plain()
+    settings = msgspec.structs.replace(config(), providers={"work": Provider(kind="anthropic")})
+    record = await served(services, settings)
+    assert record["provider"] == "work"
+    assert record["cost_usd"] == 0.00129
+
+
+async def test_refusals_and_failures_have_records() -> None:
+    """Everything that came in is in the log."""
+    services = Plain()
+    with chain_of(Audit, Router, settings=config(), services=services) as chain:
+        flow = make_flow(
+            body={"model": "m"}, headers=[(b"authorization", b"Bearer sk-ant-oat01-x")], origin=(True, "x.example", 443)
+        )
+        await descend(chain, flow)
+        send_answer(chain, flow)
+        assert flow.metadata["sluicegate"]["outcome"] == "refused"
+        assert flow.metadata["sluicegate"]["status"] == 401
+        flow = make_flow(body={"model": "m"})
+        await descend(chain, flow)
+        fail(chain, flow)
+        assert flow.metadata["sluicegate"]["outcome"] == "failed"
+        flow = make_flow(body={"model": "m"})
+        await descend(chain, flow)
+        fail(chain, flow, by_client=True)
+    assert [r["outcome"] for r in services.sink.records] == ["refused", "failed", "client_abort"]
+    assert services.stats.requests == 3
+    assert services.monitor.seq == 3
+
+
+async def test_a_line_for_people() -> None:
+    """`MISS claude-haiku-4-5 200 274tok $0.00104 3951ms`."""
+    services = Plain()
+    await served(services, config(format="line"))
+    assert re.fullmatch(rb"MISS claude-haiku-4-5-20251001 200 274tok \$0\.00129 \d+ms\n", services.sink.lines[0])
+
+
+def record(**fields: Any) -> dict[str, Any]:
+    return {
+        "cache": None, "outcome": "ok", "model_served": None, "model": "claude-haiku-4-5", "method": "POST", "path": "/p",
+        "status": 200, "input_tokens": 20, "output_tokens": 254, "cost_usd": 0.00104, "duration_ms": 3951.4, "error": None,
+        **fields,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({}, "MISS claude-haiku-4-5 200 274tok $0.00104 3951ms"),
+        ({"cache": "HIT", "cost_usd": 0.0}, "HIT claude-haiku-4-5 200 274tok $0.00000 3951ms"),
+        ({"cost_usd": None}, "MISS claude-haiku-4-5 200 274tok $? 3951ms"),
+        ({"cache_read_tokens": 6}, "MISS claude-haiku-4-5 200 280tok $0.00104 3951ms"),
+        (
+            {
+                "outcome": "failed",
+                "status": None,
+                "input_tokens": None,
+                "output_tokens": None,
+                "model": None,
+                "error": "no\nway",
+            },
+            "FAILED POST /p - 3951ms (no?way)",
+        ),
+        ({"model": "evil\r\n\x1b[31mMISS"}, "MISS evil???[31mMISS 200 274tok $0.00104 3951ms"),
+    ],
+)
+def test_the_format_of_lines(fields: dict[str, Any], line: str) -> None:
+    """Exact; one line whatever is in it."""
+    assert line_of(record(**fields)) == line.encode() + b"\n"
+
+
+async def test_hostile_text_is_written_all_the_same() -> None:
+    """Lone surrogates, control characters and length without end break neither the log nor the counters."""
+    services = Plain()
+    answer = b'{"type":"message","model":"a\\ud800","usage":{"input_tokens":1},"stop_reason":"\\u0000\\n"}'
+    await served(services, answer=answer, body=b'{"model":"\\ud800' + b"x" * 100_000 + b'"}', path="/v1/messages")
+    assert len(services.sink.records) == 1
+    assert len(services.sink.lines[0]) < 3000
+    assert not services.alarms
+
+
+async def test_a_sink_that_fails_raises_an_alarm() -> None:
+    """The record is lost, the exchange is not."""
+    services = Plain()
+    services.sink.error = StoreError("disk full")
+    await served(services)
+    assert services.alarms == {"audit.lost": 1}
+    assert services.stats.requests == 1
+
+
+async def test_strict_serves_nothing_without_a_record(tmp_path: Path) -> None:
+    """After a lost record requests are refused, until the log can be written again; then it is."""
+    folder = tmp_path / "logs"
+    services = Services({})
+    settings = Settings(audit=AuditSettings(log=f"file:{folder / 'a.jsonl'}", strict=True))
+    with chain_of(Audit, Router, settings=settings, services=services) as chain:
+        sink: Any = services.sinks.get(settings.audit.log)
+        broken, sink._fd = sink._fd, 10**6  # every write fails from now on
+        sink.path = tmp_path / "file" / "a.jsonl"
+        (tmp_path / "file").write_bytes(b"")
+        first = make_flow(body={"model": "m"})
+        await descend(chain, first)
+        assert first.response is None
+        send_answer(chain, first, [b"{}"])
+        assert services.alarms["audit.lost"] == 1
+        (folder / "a.jsonl").unlink()
+        folder.rmdir()
+        folder.write_bytes(b"")
+        sink._fd = broken
+        second = make_flow(body={"model": "m"})
+        await descend(chain, second)
+        assert second.response
+        assert second.response.status_code == 503
+        folder.unlink()
+        third = make_flow(body={"model": "m"})
+        await descend(chain, third)
+        assert third.response is None
+        send_answer(chain, third, [b"{}"])
+        assert len((folder / "a.jsonl").read_bytes().splitlines()) == 1
+
+
+async def test_off_writes_nothing() -> None:
+    """Counters and the live feed go on."""
+    services = Plain()
+    await served(services, quiet())
+    assert services.sink.lines == []
+    assert services.stats.requests == 1

@@ -1,0 +1,86 @@
+"""The tee: however an answer is cut or encoded, what is kept are its bytes."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+from mitmproxy import http
+
+from sluicegate.core.messages.facts import RequestFacts
+from sluicegate.core.wire.sse import PING
+from sluicegate.stages.cache.tee import Tee
+
+RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
+STREAM = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"model":"m-1"}}\n\n' + PING +
+    b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n'
+    b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+)  # fmt: skip
+ENCODINGS = {
+    "": lambda b: b,
+    "identity": lambda b: b,
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+}
+ASKED = RequestFacts(model="m-1", stream=True)
+
+
+def tee(encoding: str = "", limit: int = 10_000_000) -> Tee:
+    headers = {"content-type": "text/event-stream", **({"content-encoding": encoding} if encoding else {})}
+    return Tee(http.Response.make(200, b"", headers), None, limit)
+
+
+def pour(into: Tee, data: bytes, cuts: list[int]) -> None:
+    at = 0
+    for size in [*cuts, len(data)]:
+        if at < len(data):
+            into.feed(data[at : at + size])
+        at += size
+    into.end()
+
+
+cutting = st.lists(st.integers(1, 200), max_size=40)
+
+
+@given(st.sampled_from(sorted(ENCODINGS)), cutting)
+def test_any_chunking_and_encoding_gives_the_same_bytes(encoding: str, cuts: list[int]) -> None:
+    """Pings included; the timing accounts for every byte."""
+    kept = tee(encoding)
+    pour(kept, ENCODINGS[encoding](STREAM), cuts)
+    assert kept.body == STREAM
+    assert kept.whole("m-1", ASKED)
+    assert sum(size for _, size in kept.timing) == len(STREAM)
+
+
+@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded exchanges are not part of this checkout")
+@given(st.data())
+def test_recordings_are_kept_as_they_are(data: st.DataObject) -> None:
+    """Any of them, cut anywhere."""
+    file = data.draw(st.sampled_from(sorted(RECORDED.glob("*.bin"))))
+    kept = tee()
+    body = file.read_bytes()
+    pour(kept, body, data.draw(cutting))
+    assert kept.body == body
+
+
+@given(st.integers(0, len(STREAM) - 1), cutting)
+def test_a_part_is_never_whole(length: int, cuts: list[int]) -> None:
+    """Wherever it was cut off, even if the connection ended cleanly."""
+    kept = tee()
+    pour(kept, STREAM[:length], cuts)
+    assert not kept.whole("m-1", ASKED)
+
+
+def test_more_than_the_limit_is_let_go_of() -> None:
+    """No more is held than is allowed, and nothing is kept."""
+    kept = tee(limit=100)
+    pour(kept, STREAM, [60, 60])
+    assert kept.body == b""
+    assert not kept.whole("m-1", ASKED)

@@ -1,0 +1,107 @@
+"""Attempts: what the failure of one target means for the next. The ladder itself: tests/core/test_attempts.py."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+from mitmproxy import http
+
+from sluicegate.core.errors import Refused
+from sluicegate.exchange.call import Failure
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.gate.policy import Policy
+from sluicegate.services.services import Services
+from sluicegate.settings import Settings
+from sluicegate.settings.audit import Audit
+from sluicegate.settings.providers import Credentials, Provider
+from sluicegate.settings.routes import (
+    Route,
+    Target,
+)
+from sluicegate.settings.secret import Secret
+from sluicegate.stages.router.attempts import Attempts
+from sluicegate.stages.router.stage import Router
+from sluicegate.testing import make_exchange, make_flow
+
+KEYLESS = Provider(
+    kind="vertex",
+    project="p",
+    location="us-east5",
+    credentials=Credentials(service_account="/nowhere/no-such-account.json"),
+)
+CHAT = Provider(kind="openai", base_url="http://127.0.0.1:9/v1", keys=(Secret("env:KEY"),))
+ANTHROPIC = Provider(kind="anthropic", keys=(Secret("env:KEY"),))
+AWS = Provider(kind="bedrock", region="us-west-2", keys=(Secret("env:KEY"),))
+ALL = {"keyless": KEYLESS, "chat": CHAT, "anthropic": ANTHROPIC, "aws": AWS}
+
+
+def settings(*targets: Target) -> Settings:
+    routes = (Route(model="*", targets=targets),)
+    return Settings(providers=ALL, routes=routes, audit=Audit(log="off"))
+
+
+async def routed(*names: str, services: Services | None = None, **body: Any) -> tuple[Exchange, Services]:
+    services = services or Services({"KEY": "k"})
+    content = msgspec.json.encode({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}], **body})
+    x = make_exchange(make_flow(path="/v1/messages", body=content))
+    config = settings(*(Target(provider=name) for name in names))
+    if waiting := Router(config, services).request(x):
+        await waiting
+    return x, services
+
+
+async def test_no_credential_is_a_failed_attempt() -> None:
+    """The next target serves, and the record tells of the first."""
+    x, _ = await routed("keyless", "chat")
+    assert x.target
+    assert x.target.provider == "chat"
+    assert [(t["target"], t["cause"]) for t in x.tries] == [("keyless", "refused")]
+    assert "no Google token" in x.tries[0]["error"]
+
+
+async def test_no_credential_anywhere_is_refused() -> None:
+    """With the reason, and without a wait for the same target."""
+    with pytest.raises(Refused, match="Google token"):
+        await routed("keyless")
+    with pytest.raises(Refused, match="Google token"):
+        await routed("keyless", "keyless")
+
+
+async def test_a_target_that_can_not_be_asked_is_passed_over() -> None:
+    """After a failure: what the second target has no word for goes to the third; a failed answer keeps its reader."""
+    x, _ = await routed("anthropic", "chat", "anthropic", tools=[{"type": "web_search_20250305", "name": "web_search"}])
+    attempts, first = x.attempts, x.bridge
+    assert isinstance(attempts, Attempts)
+    assert await attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
+    assert [t["cause"] for t in attempts.told] == ["status", "refused"]
+    assert x.target
+    assert x.target.provider == "anthropic"
+    x, _ = await routed("anthropic", "chat", tools=[{"type": "web_search_20250305", "name": "web_search"}])
+    first = x.bridge
+    assert x.attempts
+    x.attempts.plan = replace(x.attempts.plan, attempts=2)
+    assert not await x.attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
+    assert x.bridge is first
+
+
+async def test_a_spent_balance_in_a_provider_s_own_words() -> None:
+    """The key rests for long, with an alarm, though the answer names no time."""
+    x, services = await routed("chat", "anthropic")
+    assert x.attempts
+    body = b'{"error":{"message":"no money","type":"x","code":"billing_not_active"}}'
+    x.flow.response = http.Response.make(429, b"", {"content-type": "application/json"})
+    assert await x.attempts.again(x, Failure("status", "HTTP 429", 429, http.Headers(), body))
+    assert services.alarms["key.spent"] == 1
+    assert x.target
+    assert x.target.provider == "anthropic"
+
+
+def test_the_regular_door_opens_all_hosts_that_routes_name() -> None:
+    """Those of other regions as well."""
+    config = settings(Target(provider="aws", region="us-east-1"), Target(provider="chat"))
+    policy = Policy(config, (Router,), Services({"KEY": "k"}))
+    assert {"bedrock-runtime.us-west-2.amazonaws.com", "bedrock-runtime.us-east-1.amazonaws.com"} <= policy.decrypts
+    assert {"us-east5-aiplatform.googleapis.com", "api.anthropic.com"} <= policy.decrypts

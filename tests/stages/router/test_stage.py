@@ -1,0 +1,225 @@
+"""Router: which target, which path, which credential."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from sluicegate.core.errors import Refused
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.services.services import Services
+from sluicegate.settings import Settings
+from sluicegate.settings.audit import Audit
+from sluicegate.settings.providers import Provider
+from sluicegate.settings.routes import (
+    Route,
+    Target,
+)
+from sluicegate.settings.secret import Secret
+from sluicegate.stages.router.stage import Router
+from sluicegate.testing import make_exchange, make_flow
+
+CLIENTS = (b"x-api-key", b"sk-ant-api03-client")
+COOKIE = (b"cookie", b"session=1")
+OURS = (b"x-api-key", b"sk-ours")
+ENVIRON = {"KEY": "sk-ours", "ONE": "sk-ours", "TWO": "sk-two"}
+
+
+def settings(providers: dict[str, Provider], *routes: tuple[str, str, str | None]) -> Settings:
+    return Settings(
+        providers=providers,
+        routes=tuple(Route(model=m, targets=(Target(provider=p, model=to),)) for m, p, to in routes),
+        audit=Audit(log="off"),
+    )
+
+
+def route(
+    config: Settings, *, model: str | None = "m", path: str = "/v1/messages", body: bytes | None = None, **fields: Any
+) -> Exchange:
+    content = body if body is not None else msgspec.json.encode({"model": model, "max_tokens": 1})
+    x = fields.pop("x", None) or make_exchange(
+        make_flow(path=path, body=content, origin=fields.get("origin", (True, "api.anthropic.com", 443))),
+        settings=config,
+        **{"presented": (CLIENTS,), **fields},
+    )
+    Router(config, Services(ENVIRON)).request(x)
+    return x
+
+
+def credential(x: Exchange) -> Any:
+    assert x.target
+    return tuple(x.target.credential(x.request))
+
+
+LOCAL = Provider(kind="anthropic", base_url="http://127.0.0.1:9999/prefix")
+DEEP = Provider(kind="anthropic", base_url="https://api.deepseek.com/anthropic", keys=(Secret("env:KEY"),))
+FREE = Provider(kind="anthropic", base_url="https://free.example")
+ANTHROPIC = Provider(kind="anthropic")
+
+
+def test_without_configuration_it_goes_where_the_door_points() -> None:
+    """To the door's origin, with the client's own credential, its path and body untouched."""
+    x = route(Settings(audit=Audit(log="off")), path="/proxy/v1/messages?beta=true")
+    assert x.target
+    assert x.target.origin == (True, "api.anthropic.com", 443)
+    assert x.request.path == "/proxy/v1/messages?beta=true"
+    assert credential(x) == (CLIENTS,)
+
+
+def test_the_first_route_that_fits_is_taken() -> None:
+    """Patterns in their order; the model is renamed where the route says so, the body otherwise as it was."""
+    config = settings({"a": ANTHROPIC, "d": DEEP}, ("claude-haiku-*", "d", "deepseek-chat"), ("claude-*", "a", None))
+    x = route(config, body=b'{"x": 1.0, "model":"claude-haiku-4-5"}')
+    assert x.target
+    assert (x.target.provider, x.target.host, x.target.model) == ("d", "api.deepseek.com", "deepseek-chat")
+    assert x.request.content == b'{"x":1.0,"model":"deepseek-chat"}'
+    assert x.request.headers["content-length"] == str(len(x.request.content))
+    x = route(config, body=b'{"x": 1.0, "model":"claude-opus-4-6"}')
+    assert x.target
+    assert x.target.provider == "a"
+    assert x.request.content == b'{"x": 1.0, "model":"claude-opus-4-6"}'
+
+
+def test_no_route_is_a_refusal() -> None:
+    """404 in the words of the configuration; a hostile name is shortened and quoted."""
+    config = settings({"a": ANTHROPIC}, ("claude-*", "a", None))
+    with pytest.raises(Refused) as caught:
+        route(config, model="x\n" * 500)
+    assert caught.value.status == 404
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("body", [b"", b"not json", b"[]"])
+def test_what_is_no_request_goes_to_the_first_place(body: bytes) -> None:
+    """The provider says what is wrong with it."""
+    x = route(settings({"a": ANTHROPIC}, ("claude-*", "a", None)), body=body)
+    assert x.target
+    assert x.target.provider == "a"
+
+
+@pytest.mark.parametrize("door", ["reverse", "regular", "replay"])
+@pytest.mark.parametrize("path", ["/v1/messages", "/anthropic/v1/messages", "//v1/%6dessages", "/prefix/v1/messages/"])
+def test_inference_paths_are_spelled_once(door: str, path: str) -> None:
+    """The provider's prefix stands before them exactly once, whatever the client or an earlier run wrote."""
+    x = route(settings({"d": DEEP}), path=path + "?beta=true", door=door, origin=(True, "api.deepseek.com", 443))
+    assert x.request.path == "/anthropic/v1/messages?beta=true"
+    route(settings({"d": DEEP}), x=x)
+    assert x.request.path == "/anthropic/v1/messages?beta=true"
+
+
+def test_other_paths() -> None:
+    """On the reverse door they go to the first place under its prefix; elsewhere to the host named, as they are."""
+    config = settings({"l": LOCAL, "d": DEEP})
+    x = route(config, path="/v1/files", surface="other")
+    assert x.target
+    assert (x.target.provider, x.request.path) == ("l", "/prefix/v1/files")
+    x = route(config, path="/v1/files", surface="other", door="regular", origin=(True, "api.deepseek.com", 443))
+    assert x.target
+    assert (x.target.provider, x.request.path) == ("d", "/v1/files")
+
+
+GROQ = Provider(provider="groq", keys=(Secret("env:KEY"),))
+
+
+def test_other_paths_lead_to_an_anthropic_provider() -> None:
+    """The reverse door takes the first one among the routes, that of `*` before others, whatever stands before it."""
+    config = settings({"g": GROQ, "d": DEEP, "a": ANTHROPIC}, ("x", "d", None), ("*", "g", None), ("y", "a", None))
+    x = route(config, path="/v1/files", surface="other")
+    assert x.target
+    assert x.target.host == "api.deepseek.com"
+
+
+@pytest.mark.parametrize(
+    ("provider", "path"),
+    [
+        (ANTHROPIC, "/v1/responses"),
+        (ANTHROPIC, "/v1/responses/resp_1?x=1"),
+        (ANTHROPIC, "/v1/embeddings"),
+        (ANTHROPIC, "/v1/images/generations"),
+        (GROQ, "/v1/embeddings"),
+        (GROQ, "/api/event_logging/v2/batch"),
+    ],
+)
+def test_a_path_that_nobody_knows_is_refused_with_what_is_served(provider: Provider, path: str) -> None:
+    """Other APIs of OpenAI do not go to Anthropic, nor a client's telemetry to a provider of Chat Completions."""
+    with pytest.raises(Refused, match="is not served here: the gate takes POST /v1/messages") as refused:
+        route(settings({"p": provider}), path=path, surface="other")
+    assert refused.value.status == 404
+    assert "?" not in refused.value.message
+
+
+def test_converse_is_refused_in_its_own_words() -> None:
+    """A client of Bedrock's other API is told what there is; where the routes lead to Bedrock it passes."""
+    path = "/model/us.anthropic.claude/converse-stream"
+    x = make_exchange(make_flow(path=path), settings=settings({"a": ANTHROPIC}), surface="other")
+    with pytest.raises(Refused, match="Converse is not served here: use InvokeModel"):
+        route(settings({"a": ANTHROPIC}), x=x)
+    assert x.surface == "bedrock"
+
+
+@pytest.mark.parametrize(
+    ("surface", "path"), [("bedrock", "/model/m/invoke"), ("chat_completions", "/v1/chat/completions")]
+)
+def test_what_is_no_json_is_refused_where_no_provider_knows_the_path(surface: str, path: str) -> None:
+    """The first provider may speak another API: it could not say what is wrong."""
+    with pytest.raises(Refused, match="no JSON object") as refused:
+        route(settings({"a": ANTHROPIC}), path=path, surface=surface, body=b"{")
+    assert refused.value.status == 400
+
+
+def test_a_compatible_server_may_know_them() -> None:
+    """Ollama and the like have more than the Messages API."""
+    x = route(settings({"o": Provider(provider="ollama")}), path="/v1/embeddings", surface="other")
+    assert x.target
+    assert (x.target.port, x.request.path) == (11434, "/v1/embeddings")
+
+
+@pytest.mark.parametrize("door", ["reverse", "regular", "upstream", "replay"])
+def test_a_configured_key_is_used_and_the_clients_is_not(door: str) -> None:
+    """On every door, for a provider under a path, too: the client's credential never goes to another host then."""
+    x = route(settings({"d": DEEP}, ("*", "d", None)), door=door)
+    assert credential(x) == (OURS,)
+
+
+def test_account_pages_stay_the_clients_own_affair() -> None:
+    """Through the regular door our key is put on API calls only."""
+    config = settings({"a": Provider(kind="anthropic", keys=(Secret("env:KEY"),))})
+    assert credential(route(config, path="/api/oauth/profile", surface="other", door="regular")) == (CLIENTS,)
+    assert credential(route(config, path="/v1/files", surface="other", door="regular")) == (OURS,)
+
+
+def test_a_cookie_belongs_to_the_host_that_it_was_sent_to() -> None:
+    """A route to another host takes the API key along, where no key is configured, and never the cookie."""
+    x = route(settings({"f": FREE}, ("*", "f", None)), presented=(CLIENTS, COOKIE), door="regular")
+    assert credential(x) == (CLIENTS,)
+    x = route(settings({"a": ANTHROPIC}), presented=(CLIENTS, COOKIE), door="regular")
+    assert credential(x) == (CLIENTS, COOKIE)
+
+
+def test_a_subscription_is_not_routed_away() -> None:
+    """Refused towards a third party without a key of its own; with one it is simply not sent."""
+    token = ((b"authorization", b"Bearer sk-ant-oat01-x"),)
+    with pytest.raises(Refused):
+        route(settings({"f": FREE}, ("*", "f", None)), presented=token)
+    assert credential(route(settings({"d": DEEP}, ("*", "d", None)), presented=token)) == (OURS,)
+    assert credential(route(settings({"a": ANTHROPIC}), presented=token)) == token
+
+
+def test_a_host_that_is_no_providers_keeps_its_own() -> None:
+    """Regular door, plain HTTP to anywhere: the host that was named, no key of ours, not even on an API path."""
+    config = settings({"a": Provider(kind="anthropic", keys=(Secret("env:KEY"),))})
+    x = route(config, door="regular", origin=(False, "elsewhere.example", 80))
+    assert x.target
+    assert x.target.origin == (False, "elsewhere.example", 80)
+    assert credential(x) == (CLIENTS,)
+
+
+def test_extra_headers_and_proxies() -> None:
+    """A provider's own headers are put on; its proxy is the target's."""
+    provider = Provider(kind="anthropic", headers={"x-team": "t"}, proxy="http://user:pw@proxy.test:3128")
+    x = route(settings({"a": provider}))
+    assert x.request.headers["x-team"] == "t"
+    assert x.target
+    assert x.target.via == ("http", ("proxy.test", 3128))
+    assert "pw" not in repr(x.target)

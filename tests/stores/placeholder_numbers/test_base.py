@@ -1,0 +1,253 @@
+"""stores/placeholder_numbers: base, sqlite and redis keep the same claims."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import stat
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from kits.gatekit import free_port
+from sluicegate.core.errors import StoreError
+from sluicegate.stores.placeholder_numbers.base import (
+    EXPIRY_S,
+    Asked,
+    MemoryRanks,
+    Ranks,
+    TooManyValues,
+)
+from sluicegate.stores.placeholder_numbers.redis import RedisRanks, shared_redis_ranks
+from sluicegate.stores.placeholder_numbers.sqlite import SqliteRanks, shared_ranks
+
+A, B, C = (("KEY", bytes([n]) * 16) for n in range(3))
+OTHER = ("EMAIL", b"\0" * 16)
+
+
+class Clock:
+    now = 1e9
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(params=["memory", "sqlite", "redis"])
+async def ranks(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Ranks]:
+    match request.param:
+        case "memory":
+            yield MemoryRanks(clock)
+        case "sqlite":
+            yield SqliteRanks(tmp_path / "c.sqlite", clock)
+        case _:
+            async with at_redis(request.getfixturevalue("redis"), clock) as found:
+                yield found
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """A real server, emptied."""
+    with Redis.from_url(redis_url) as server:
+        server.flushall()
+        yield server
+
+
+@asynccontextmanager
+async def at_redis(server: Redis, clock: Clock) -> AsyncIterator[RedisRanks]:
+    """Another gate's view of the server."""
+    ranks = RedisRanks("redis://{host}:{port}/{db}".format(**server.get_connection_kwargs()), clock)
+    try:
+        yield ranks
+    finally:
+        await ranks.close()
+
+
+async def test_in_the_order_asked(ranks: Ranks) -> None:
+    """Each type counts up from 1; a value keeps its rank; a conversation has ranks of its own."""
+    assert await ranks.ranks(b"one", [B, OTHER, A]) == {B: 1, OTHER: 1, A: 2}
+    assert await ranks.ranks(b"one", [A, C, A]) == {A: 2, C: 3}
+    assert await ranks.ranks(b"two", [C]) == {C: 1}
+
+
+async def test_what_is_known_needs_no_wait(ranks: Ranks) -> None:
+    """After the first time the ranks are at hand."""
+    await ranks.ranks(b"one", [A, B])
+    assert ranks.known(b"one", [B]) == {B: 2}
+    assert ranks.known(b"one", []) == {}
+
+
+async def test_many_at_once(ranks: Ranks) -> None:
+    """Requests of one conversation that run at the same time agree."""
+    asked = [[("KEY", b"%016d" % (n % 20)), ("KEY", b"%016d" % n)] for n in range(60)]
+    given = await asyncio.gather(*(ranks.ranks(b"one", a) for a in asked))
+    merged: dict[Asked, int] = {}
+    for one in given:
+        for a, n in one.items():
+            assert merged.setdefault(a, n) == n
+    assert sorted(merged.values()) == list(range(1, 61))
+
+
+@pytest.mark.parametrize("ranks", ["memory", "sqlite"], indirect=True)  # Redis goes by its own clock, see below
+async def test_a_conversation_is_forgotten_after_its_last_use(ranks: Ranks, clock: Clock) -> None:
+    """In use it stays; 30 days after, it begins anew."""
+    await ranks.ranks(b"one", [A, B])
+    for _ in range(3):
+        clock.now += EXPIRY_S * 0.7
+        assert await ranks.ranks(b"one", [B]) == {B: 2}
+    clock.now += EXPIRY_S * 1.1
+    if isinstance(ranks, SqliteRanks):
+        ranks._writer._begun = 10**6
+        await ranks.ranks(b"two", [A])
+    assert await ranks.ranks(b"one", [B]) == {B: 1}
+
+
+async def test_too_many_values(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversation can not fill the store; the others go on."""
+    monkeypatch.setattr("sluicegate.stores.placeholder_numbers.base.MAX_VALUES", 3)
+    with pytest.raises(TooManyValues):
+        await ranks.ranks(b"one", [("KEY", b"%016d" % n) for n in range(4)])
+    assert await ranks.ranks(b"two", [A]) == {A: 1}
+
+
+async def test_a_value_of_two_types(ranks: Ranks) -> None:
+    """The type belongs to the value: the same digest counts in each type by itself."""
+    twin = ("KEY_1", A[1])
+    assert await ranks.ranks(b"one", [A, twin]) == {A: 1, twin: 1}
+
+
+async def test_redis_is_shared(redis: Redis, clock: Clock) -> None:
+    """Gates that ask at the same time agree, each value has one rank, and each rank one value."""
+    async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
+        asked = [[("KEY", b"%016d" % (n % 30)), ("KEY", b"%016d" % n)] for n in range(90)]
+        calls = [gate.ranks(b"c", a) for a in asked for gate in (one, two)]
+        merged: dict[Asked, int] = {}
+        for given in await asyncio.gather(*calls):
+            for a, n in given.items():
+                assert merged.setdefault(a, n) == n
+        assert sorted(merged.values()) == list(range(1, 91))
+
+
+async def test_redis_has_digests_alone(redis: Redis, clock: Clock) -> None:
+    """The key is the conversation's digest, the fields are types and digests."""
+    async with at_redis(redis, clock) as ranks:
+        await ranks.ranks(b"\x01\x02", [A, OTHER])
+    assert redis.keys() == [b"sluicegate:ranks:0102"]
+    kept = redis.hgetall("sluicegate:ranks:0102")
+    assert kept == {b"#": b"2", b"KEY": b"1", b"EMAIL": b"1", b"KEY\0" + A[1]: b"1", b"EMAIL\0" + OTHER[1]: b"1"}
+
+
+async def test_redis_lets_a_conversation_end(redis: Redis, clock: Clock) -> None:
+    """30 days after it was last asked about; each question lets it live on, and so does an hour's use."""
+    async with at_redis(redis, clock) as ranks:
+        await ranks.ranks(b"a", [A])
+        for ask in (ranks.ranks(b"a", [A]), ranks.ranks(b"a", [A, B])):
+            redis.pexpire("sluicegate:ranks:61", 100_000)
+            await ask
+            assert 0.9 * EXPIRY_S < redis.ttl("sluicegate:ranks:61") <= EXPIRY_S
+        clock.now += 3601
+        assert ranks.known(b"a", [A]) is None
+
+
+async def test_redis_lost_what_it_knew(redis: Redis, clock: Clock) -> None:
+    """A server that comes back empty is told by the gates: no name comes to mean another value."""
+    async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
+        assert await one.ranks(b"c", [A, OTHER, B]) == {A: 1, OTHER: 1, B: 2}
+        redis.flushall()
+        assert await one.ranks(b"c", [C]) == {C: 3}
+        assert await two.ranks(b"c", [C, B, A]) == {C: 3, B: 2, A: 1}
+        assert await two.ranks(b"c", [("EMAIL", B[1])]) == {("EMAIL", B[1]): 2}
+
+
+async def test_redis_with_too_many_values(redis: Redis, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All or none of a question's values get a rank, counted over all gates."""
+    monkeypatch.setattr("sluicegate.stores.placeholder_numbers.base.MAX_VALUES", 3)
+    async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
+        await one.ranks(b"c", [A, OTHER])
+        with pytest.raises(TooManyValues, match="begin a new one"):
+            await two.ranks(b"c", [B, C])
+        assert await two.ranks(b"c", [B, A]) == {B: 2, A: 1}
+
+
+async def test_redis_is_down(clock: Clock) -> None:
+    """StoreError, soon, without the URL's password; what is remembered still holds."""
+    ranks = RedisRanks(f"redis://:pass-word@127.0.0.1:{free_port()}/0", clock)
+    with pytest.raises(StoreError, match="Redis, where the ranks") as failed:
+        await ranks.ranks(b"c", [A])
+    assert "pass-word" not in str(failed.value)
+    ranks._cache.put(b"c", {A: 7})
+    assert ranks.known(b"c", [A]) == {A: 7}
+    await ranks.close()
+    with pytest.raises(StoreError, match="redis://HOST"):
+        RedisRanks("http://:pass-word@h")
+
+
+def test_one_object_for_a_url() -> None:
+    """All policies of a process share what it remembers."""
+    ranks = shared_redis_ranks("redis://127.0.0.1:1/0")
+    assert shared_redis_ranks("redis://127.0.0.1:1/0") is ranks
+
+
+async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> None:
+    """The file holds what was given, for whoever opens it."""
+    path = tmp_path / "c.sqlite"
+    first = SqliteRanks(path, clock)
+    await first.ranks(b"one", [A])
+    second = SqliteRanks(path, clock)
+    assert await second.ranks(b"one", [B, A]) == {B: 2, A: 1}
+    assert await first.ranks(b"one", [C, B]) == {C: 3, B: 2}
+    first.close()
+    second.close()
+    assert await SqliteRanks(path, clock).ranks(b"one", [C]) == {C: 3}
+
+
+async def test_the_file_is_ours_alone(tmp_path: Path) -> None:
+    """0600, and digests are all that is in it."""
+    ranks = SqliteRanks(tmp_path / "c.sqlite")
+    await ranks.ranks(b"one", [A])
+    assert stat.S_IMODE((tmp_path / "c.sqlite").stat().st_mode) == 0o600
+    with sqlite3.connect(tmp_path / "c.sqlite") as db:
+        assert db.execute("SELECT * FROM ranks").fetchall() == [(b"one", *A, 1)]
+
+
+async def test_the_oldest_go_first(tmp_path: Path, clock: Clock) -> None:
+    """No more conversations than the limit are kept."""
+    ranks = SqliteRanks(tmp_path / "c.sqlite", clock, max_conversations=5)
+    for n in range(20):
+        clock.now += 1
+        await ranks.ranks(b"%d" % n, [A])
+    ranks._writer._begun = 10**6
+    await ranks.ranks(b"last", [A])
+    with sqlite3.connect(tmp_path / "c.sqlite") as db:
+        kept = {row[0] for row in db.execute("SELECT DISTINCT conversation FROM ranks")}
+    assert kept == {b"16", b"17", b"18", b"19", b"last"}
+
+
+async def test_a_broken_file_is_said(tmp_path: Path) -> None:
+    """A file that is no database, and one that breaks later: StoreError, to everybody who waits."""
+    (tmp_path / "no.sqlite").write_bytes(b"no database " * 1000)
+    with pytest.raises(StoreError, match=r"no\.sqlite"):
+        SqliteRanks(tmp_path / "no.sqlite")
+    ranks = SqliteRanks(tmp_path / "c.sqlite")
+    with sqlite3.connect(tmp_path / "c.sqlite") as db:
+        db.execute("DROP TABLE ranks")
+    for result in await asyncio.gather(*(ranks.ranks(b"x", [A]) for _ in range(3)), return_exceptions=True):
+        assert isinstance(result, StoreError)
+
+
+async def test_one_object_for_a_file(tmp_path: Path) -> None:
+    """All policies of a process share it; when the last lets go, its thread ends."""
+    ranks = shared_ranks(tmp_path / "c.sqlite")
+    assert shared_ranks(tmp_path / "c.sqlite") is ranks
+    await ranks.ranks(b"one", [A])
+    thread: Callable[[], None] = ranks._thread.join
+    del ranks
+    thread()
+    assert await shared_ranks(tmp_path / "c.sqlite").ranks(b"one", [A]) == {A: 1}
