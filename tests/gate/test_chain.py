@@ -14,6 +14,7 @@ from mitmproxy.io import FlowReader, FlowWriter
 from sluicegate.core.errors import Refused
 from sluicegate.exchange.exchange import exchange_of
 from sluicegate.gate.chain import Chain
+from sluicegate.gate.onion import progress_of
 from sluicegate.stages import Router
 from sluicegate.testing import (
     HOOKS,
@@ -322,7 +323,7 @@ async def _check_invariants(plants: list[Any], end: str, stream: bool) -> None:
         else:
             await descend(chain, flow)
             _check_descent(chain, flow, plants, log)
-        entered = [s.name for s in x.entered] if (x := exchange_of(flow)) else []
+        entered = [s.name for s in progress_of(x).entered] if (x := exchange_of(flow)) else []
         match end:
             case "ok":
                 send_answer(

@@ -24,7 +24,7 @@ from sluicegate.core.errors import error_body
 from sluicegate.core.identity.caller import Caller
 from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.gate.policy import MAGIC_HOST, Policy
+from sluicegate.gate.policy import MAGIC_HOST, Policy, policy_of
 from sluicegate.providers.base import bearer_token, is_loopback
 from sluicegate.settings.secret import Secret
 
@@ -91,9 +91,8 @@ class Endpoints:
                 return None
             return "this page needs the admin token, as Authorization: Bearer or x-sluicegate-admin"
         headers, peer = x.request.headers, x.flow.client_conn.peername
-        forwarded = any(h in headers for h in _FORWARDERS) or (
-            x.policy.identity and x.policy.identity.who.is_forwarder(peer)
-        )
+        identity = policy_of(x).identity
+        forwarded = any(h in headers for h in _FORWARDERS) or (identity and identity.who.is_forwarder(peer))
         if not is_local(peer) or forwarded:
             return "this page is for this machine only; set identity.admin_token to open it to others"
         host = _hostname(x.client_host)
@@ -114,11 +113,11 @@ class Endpoints:
     # -- the pages
     def _usage(self, x: Exchange) -> Answer | Awaitable[Answer]:
         """What the client that asks has spent, and how much it may."""
-        identity = x.policy.identity
+        identity = policy_of(x).identity
         if identity is None:
             return _error(404, "who calls is not told apart here: the stage for it does not run")
         caller = identity.identify(x)
-        limiter = next((s for s in x.policy.stages if isinstance(s, Counting)), None)
+        limiter = next((s for s in policy_of(x).stages if isinstance(s, Counting)), None)
         if limiter is None:
             return _json(usage_page(caller, ()))
         return self._with_levels(caller, limiter)
@@ -130,7 +129,7 @@ class Endpoints:
         return _json(usage_page(caller, levels))
 
     def _models_served(self, x: Exchange) -> Answer | Awaitable[Answer]:
-        identity, router = x.policy.identity, x.policy.router
+        identity, router = policy_of(x).identity, policy_of(x).router
         if identity is None or router is None:
             return _error(404, "no models are served here: the stages that know do not run")
         caller = identity.identify(x)
@@ -157,7 +156,7 @@ class Endpoints:
         return http.Response.make(200, metrics.exposition(self.chain.services), headers), None
 
     def _debug(self, x: Exchange) -> Answer:
-        policy = x.policy
+        policy = policy_of(x)
         return _json(
             {
                 "version": __version__,

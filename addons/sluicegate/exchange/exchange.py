@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from mitmproxy import http
 
@@ -22,25 +22,16 @@ from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.exchange.bodies import ByteSource, KeptBody
 from sluicegate.exchange.call import Call, Failure, Shared
-from sluicegate.exchange.release import (
-    Fields,
-    Origin,
-    Release,
-    Target,
-)
+from sluicegate.exchange.ports import PolicyPort
+from sluicegate.exchange.release import Fields, Origin, Release, Target
 from sluicegate.exchange.taps import Taps
+from sluicegate.exchange.translation import Translation
+from sluicegate.settings.timeouts import Timeouts
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # loaded when first needed
     from sluicegate.core.pricing.prices import Prices
-    from sluicegate.gate.policy import Policy
-    from sluicegate.settings.timeouts import (
-        Timeouts,
-    )
-    from sluicegate.stages.base import Stage
-    from sluicegate.stages.router.attempts import Attempts
-    from sluicegate.stages.router.translation import Bridge
 
-__all__ = ["Door", "Exchange", "Outcome", "attach", "exchange_of", "new_id"]
+__all__ = ["AttemptsPort", "Door", "Exchange", "Outcome", "attach", "exchange_of", "new_id"]
 
 Door = Literal["reverse", "regular", "upstream", "replay", "other"]
 
@@ -53,6 +44,8 @@ client_abort: the client went first. denied: the seal stopped an unreleased requ
 """
 
 _KEY: Final = "_sluicegate"
+_OWN_BODY: Final = 64 * 1024
+"""Bytes of a request to one of the gate's own endpoints."""
 
 
 def exchange_of(flow: http.HTTPFlow) -> Exchange | None:
@@ -68,13 +61,33 @@ def attach(flow: http.HTTPFlow, exchange: Exchange | None) -> None:
         flow.__dict__[_KEY] = exchange
 
 
+class AttemptsPort(Protocol):
+    """The attempts that the router makes for an exchange, as the proxy and the chain use them."""
+
+    delay_s: float
+    """How long to wait before the first attempt, in seconds."""
+    told: list[dict[str, Any]]
+    """The failed attempts, for the audit record."""
+
+    @property
+    def left(self) -> bool:
+        """Whether another attempt may follow the present one."""
+        ...
+
+    def retryable(self, x: Exchange, response: http.Response) -> bool: ...
+    def passes_on(self, response: http.Response, status: int) -> None: ...
+    def elsewhere(self, x: Exchange, status: int) -> bool: ...
+    def answered(self, response: http.Response) -> None: ...
+    async def again(self, x: Exchange, failure: Failure) -> bool: ...
+
+
 @dataclass(slots=True, eq=False)
 class Exchange:
     """One request of one client, from its headers to the end of its answer."""
 
     id: str
     flow: http.HTTPFlow
-    policy: Policy
+    policy: PolicyPort
     door: Door
     surface: Surface
     started: float
@@ -101,13 +114,13 @@ class Exchange:
     agent_id: str | None = None
     target: Target | None = None
     """Set by Router; where no Router runs, the Chain sends the request to `origin`."""
-    bridge: Bridge | None = None
+    bridge: Translation | None = None
     """Set by Router per attempt: the request as its target's format has it, and how the answer is read."""
     answer: http.Response | None = None
     """Set by a stage that answers by itself: ends the descent."""
     source: ByteSource | None = None
     """Set together with `answer` when its body arrives over time."""
-    attempts: Attempts | None = None
+    attempts: AttemptsPort | None = None
     """Set by Router while a failed attempt may still be followed by another."""
     tries: list[dict[str, Any]] = field(default_factory=list)
     """The attempts that failed, as the audit record tells them."""
@@ -124,12 +137,6 @@ class Exchange:
     call: Call | None = None
     kept: KeptBody | None = None
     taps: Taps = field(default_factory=Taps)
-    entered: list[Stage] = field(default_factory=list)
-    """Stages whose work on the request is complete and has not been unwound."""
-    passed: list[Stage] = field(default_factory=list)
-    """Stages whose work on the whole request is complete, in order."""
-    aside: list[Stage] = field(default_factory=list)
-    """Stages that stepped aside: they are not asked again."""
     first_byte: float | None = None
     """Monotonic seconds when the client's first byte of an answer was ready."""
     status: int | None = None
@@ -143,6 +150,8 @@ class Exchange:
     closed: bool = False
     fields: dict[str, Any] = field(default_factory=dict)
     """Typed per-stage state, under the stage's name."""
+    slots: dict[object, object] = field(default_factory=dict)
+    """Typed state of the stages and of the chain, by their Slot (exchange/slots.py)."""
 
     error_status: int | None = None
     """The HTTP status of our own error answer, where it is another than the proxy core would say."""
@@ -180,6 +189,15 @@ class Exchange:
     def timeouts(self) -> Timeouts:
         """The time limits that hold for this request at its present target."""
         return self.policy.timeouts_for(self.target.provider if self.target else "")
+
+    @property
+    def body_limit(self) -> tuple[int, str]:
+        """The most bytes of the request body, and the config key that sets it."""
+        if self.own:
+            return _OWN_BODY, "none"
+        if self.inference:
+            return int(self.policy.settings.max_body), "max_body"
+        return int(self.policy.settings.max_upload), "max_upload"
 
     @property
     def ping_s(self) -> float:

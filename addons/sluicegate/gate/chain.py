@@ -39,7 +39,7 @@ from sluicegate.exchange.native_errors import native_response, shown_status
 from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
 from sluicegate.gate.onion import Onion, describe
-from sluicegate.gate.policy import MAGIC_HOST, Policy
+from sluicegate.gate.policy import MAGIC_HOST, Policy, policy_of
 from sluicegate.gate.reload import Reloader
 from sluicegate.gate.shutdown import STOPPING, Drain
 from sluicegate.providers import anthropic
@@ -292,7 +292,7 @@ class Chain:
             x.flow.response = x.answer
             return None
         finally:
-            if identity := x.policy.identity:
+            if identity := policy_of(x).identity:
                 identity.tidy(x.request)
         if isinstance(answer, tuple):
             x.flow.response, x.source = answer
@@ -443,6 +443,7 @@ class Chain:
             x.release = None
             x.target = None
         x.fields.clear()
+        x.slots.clear()
         if outcome in ("ok", "upstream_error") and x.status != 101 and x.source is None:
             attach(x.flow, None)
 

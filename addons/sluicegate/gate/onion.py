@@ -9,18 +9,40 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Coroutine, Iterable
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from sluicegate.core.errors import Refused
+from sluicegate.exchange.answering import encode_for_client
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Release, Snapshot, snapshot
+from sluicegate.exchange.slots import Slot
+from sluicegate.gate.policy import policy_of
 from sluicegate.services.services import Services
 from sluicegate.stages.base import Stage
 from sluicegate.stages.router.stage import own_target
-from sluicegate.stages.router.translation import leave
 
-__all__ = ["Onion", "describe"]
+__all__ = ["Onion", "Progress", "describe", "progress_of"]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far an exchange has come through its policy's stages."""
+
+    entered: list[Stage] = field(default_factory=list)
+    """Stages whose work on the request is complete and has not been unwound."""
+    passed: list[Stage] = field(default_factory=list)
+    """Stages whose work on the whole request is complete, in order."""
+    skipped: list[Stage] = field(default_factory=list)
+    """Stages that failed and were skipped: they are not called again."""
+
+
+_PROGRESS: Final = Slot[Progress]("onion")
+
+
+def progress_of(x: Exchange) -> Progress:
+    return _PROGRESS.find(x) or _PROGRESS.set(x, Progress())
 
 
 class Onion:
@@ -32,17 +54,17 @@ class Onion:
     # -- down
     def heads(self, x: Exchange) -> None:
         """The stages that look at a request's headers before its body is there."""
-        for stage in x.policy.heads:
+        for stage in policy_of(x).heads:
             if x.answer or not self._step(x, stage, stage.head):
                 return
 
     def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
         """Through the stages from `start` on, to an answer or a release; a coroutine for the rest where one waits."""
-        stages = x.policy.stages
+        stages, skipped = policy_of(x).stages, progress_of(x).skipped
         for i in range(start, len(stages)):
             if x.answer is not None:
                 break
-            if stages[i] in x.aside:
+            if stages[i] in skipped:
                 continue
             before = snapshot(x.request) if stages[i].fate == "aside" else None
             waiting = self._request_step(x, stages[i], before)
@@ -59,18 +81,14 @@ class Onion:
             return None
         if waiting is not None and inspect.isawaitable(waiting):
             return waiting
-        x.passed.append(stage)
-        if stage not in x.entered:
-            x.entered.append(stage)
+        _complete(x, stage)
         return None
 
     async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None], before: Snapshot | None) -> None:
-        stage = x.policy.stages[i]
+        stage = policy_of(x).stages[i]
         try:
             await waiting
-            x.passed.append(stage)
-            if stage not in x.entered:
-                x.entered.append(stage)
+            _complete(x, stage)
         except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
             self._stage_raised(x, stage, e, before)
         if x.gone:
@@ -86,8 +104,9 @@ class Onion:
         except BaseException as e:  # noqa: BLE001
             self._stage_raised(x, stage, e, before)
             return x.answer is None
-        if stage not in x.entered:
-            x.entered.append(stage)
+        entered = progress_of(x).entered
+        if stage not in entered:
+            entered.append(stage)
         return True
 
     def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
@@ -99,7 +118,7 @@ class Onion:
                 d = x.request.data
                 d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
             x.answer = x.source = None
-            x.aside.append(stage)
+            progress_of(x).skipped.append(stage)
         else:
             self.bug(x, stage.name, e)
 
@@ -149,11 +168,12 @@ class Onion:
         They see the words of the Messages API. Outside them it is put in the client's own format, and those who count what
         the client gets stand outside of that.
         """
-        last = [stage for stage in x.entered if stage.sees_last]
-        if not self._answers(x, [stage for stage in reversed(x.entered) if not stage.sees_last]):
+        entered = progress_of(x).entered
+        last = [stage for stage in entered if stage.sees_last]
+        if not self._answers(x, [stage for stage in reversed(entered) if not stage.sees_last]):
             return False
         try:
-            leave(x)
+            encode_for_client(x)
         except BaseException as e:  # noqa: BLE001
             self.services.alarm("stage.bug", stage="leave", exchange=x.id, error=describe(e))
             x.outcome, x.abort = "internal", "an internal error in the gate (the client's format)"
@@ -180,21 +200,30 @@ class Onion:
         In that order, as the Audit among the latter writes down what the others leave.
         """
         self._skip(x)
-        while x.entered:
-            stage = x.entered.pop()
+        entered = progress_of(x).entered
+        while entered:
+            stage = entered.pop()
             try:
                 stage.settle(x)
             except BaseException as e:  # noqa: BLE001 - the others still settle
                 self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
 
     def _skip(self, x: Exchange) -> None:
-        for stage in x.policy.stages:
-            if stage in x.passed or stage in x.aside:
+        progress = progress_of(x)
+        for stage in policy_of(x).stages:
+            if stage in progress.passed or stage in progress.skipped:
                 continue
             try:
                 stage.skipped(x)
             except BaseException as e:  # noqa: BLE001
                 self.services.alarm("stage.skipped", stage=stage.name, exchange=x.id, error=describe(e))
+
+
+def _complete(x: Exchange, stage: Stage) -> None:
+    progress = progress_of(x)
+    progress.passed.append(stage)
+    if stage not in progress.entered:
+        progress.entered.append(stage)
 
 
 def describe(e: BaseException) -> str:

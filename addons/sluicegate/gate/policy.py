@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from sluicegate.exchange.exchange import Exchange
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
-from sluicegate.settings.connections import (
-    Connections,
-)
-from sluicegate.settings.timeouts import (
-    Timeouts,
-)
+from sluicegate.settings.connections import Connections
+from sluicegate.settings.timeouts import Timeouts
 from sluicegate.stages.base import Stage
 from sluicegate.stages.identity.stage import Identity
 from sluicegate.stages.router.stage import Router
 
-if TYPE_CHECKING:
-    from sluicegate.exchange.exchange import Exchange
+__all__ = ["MAGIC_HOST", "Policy", "policy_of"]
 
-__all__ = ["MAGIC_HOST", "Policy"]
-
-_OWN_BODY = 64 * 1024
 MAGIC_HOST = "sluicegate.local"
 """Through the regular door, the gate's own endpoints live on this host."""
 
@@ -76,10 +68,9 @@ class Policy:
         pooled = name or reverse or host in self.decrypts
         return self._timeouts[name], self._connections[name] if pooled else None
 
-    def body_limit(self, x: Exchange) -> tuple[int, str]:
-        """The most bytes of a request body, and the config key that says so."""
-        if x.own:
-            return _OWN_BODY, "none"
-        if x.inference:
-            return int(self.settings.max_body), "max_body"
-        return int(self.settings.max_upload), "max_upload"
+
+def policy_of(x: Exchange) -> Policy:
+    """The policy that the gate pinned on an exchange, with the stages that the rooms below do not see."""
+    policy = x.policy
+    assert isinstance(policy, Policy)
+    return policy

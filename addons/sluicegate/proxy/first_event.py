@@ -16,7 +16,7 @@ from sluicegate.core.wire.encoding import (
 )
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.stages.router.translation import AS_IT_IS
+from sluicegate.exchange.translation import PASS_THROUGH
 
 __all__ = ["MAX_HELD", "Begins", "Fails", "FirstEvent", "decoded", "words_of"]
 
@@ -47,7 +47,7 @@ class FirstEvent:
     __slots__ = ("_coding", "_empty", "_native", "_parser")
 
     def __init__(self, x: Exchange, response: http.Response) -> None:
-        self._native = (x.bridge.first_events(response) if x.bridge else None) or AS_IT_IS
+        self._native = (x.bridge.first_events(response) if x.bridge else None) or PASS_THROUGH
         self._coding = _decoder(response.headers)
         self._parser = SSEParser(_MAX_DECODED)
         self._empty = True

@@ -54,6 +54,7 @@ from sluicegate.exchange import cors
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import ping_of
+from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
 from sluicegate.proxy.connections.pool import FULL
 from sluicegate.proxy.first_event import (
     MAX_HELD,
@@ -71,7 +72,6 @@ from sluicegate.proxy.stream import (
 )
 from sluicegate.proxy.timer import Alarm
 from sluicegate.proxy.wire.http2_client import GivenBack
-from sluicegate.stages.router.translation import MOST_WHOLE, Whole
 
 __all__ = ["RetryingStream"]
 
@@ -110,7 +110,7 @@ class RetryingStream(GateStream):
     _at_boundary: bool = True
     _reused: bool = False
     _first: FirstEvent | None = None
-    _whole: Whole | None = None
+    _whole: BufferedResponse | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
@@ -224,7 +224,7 @@ class RetryingStream(GateStream):
             self._final = not again
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
-        elif x.bridge and (whole := x.bridge.whole(response)):
+        elif x.bridge and (whole := x.bridge.buffered(response)):
             self._whole = whole
             self.server_state = self.state_whole_answer
         elif self._gates(x, response, ended=event.end_stream):
@@ -298,7 +298,7 @@ class RetryingStream(GateStream):
         """What is translated as a whole comes to its end before its head goes out: until then it may be tried again."""
         if isinstance(event, ResponseData):
             self.response_body_buf += event.data
-            if len(self.response_body_buf) > MOST_WHOLE:
+            if len(self.response_body_buf) > MAX_BUFFERED:
                 yield from self._commit(False)
         elif isinstance(event, ResponseEndOfMessage):
             self.ended = True

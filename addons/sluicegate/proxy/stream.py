@@ -160,7 +160,7 @@ class GateStream(HttpStream):
         exchange = self.exchange
         if not request or exchange is None:  # no Exchange yet: its turn comes with the first bytes of the body
             return False
-        limit, key = exchange.policy.body_limit(exchange)
+        limit, key = exchange.body_limit
         if exchange.answer is not None and exchange.answer.status_code >= 400:
             self.request_body_buf.clear()  # refused by its headers: what follows is read, and nobody keeps it
         if max(len(self.request_body_buf), self._announced()) <= limit:

@@ -13,14 +13,12 @@ a single request (that lives on the Exchange, in `x.fields[name]`), and is repla
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
+from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.taps import Fate
-
-if TYPE_CHECKING:
-    from sluicegate.exchange.exchange import Exchange
-    from sluicegate.services.services import Services
-    from sluicegate.settings import Settings
+from sluicegate.services.services import Services
+from sluicegate.settings import Settings
 
 __all__ = ["Stage"]
 

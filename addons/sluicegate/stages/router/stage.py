@@ -25,6 +25,7 @@ from sluicegate.core.messages.thinking import without_thinking
 from sluicegate.core.messages.usage import ResponseReader
 from sluicegate.core.routing.attempts import Backoff, Plan, Queue
 from sluicegate.core.routing.pinning import names_one_place
+from sluicegate.exchange.answering import translate_answer
 from sluicegate.exchange.call import Call
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Target
@@ -44,7 +45,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings import retry as retry_settings
 from sluicegate.stages.base import Stage
 from sluicegate.stages.router.attempts import Attempts, Choice
-from sluicegate.stages.router.translation import bridge, credential_for
+from sluicegate.stages.router.prepare import credential_for, prepare_for
 
 __all__ = ["Router"]
 
@@ -264,7 +265,9 @@ class Router(Stage):
         if rung.model and x.facts and rung.model != x.facts.model and not same_model(x.facts.model or "", rung.model):
             with contextlib.suppress(ValueError):
                 request.data.content = without_thinking(request.data.content or b"")
-        made = bridge(x, provider, model=rung.model, region=rung.region, unsupported=self.settings.translate.unsupported)
+        made = prepare_for(
+            x, provider, model=rung.model, region=rung.region, unsupported=self.settings.translate.unsupported
+        )
         origin = provider.origin(rung.region)
         if isinstance(made, Estimated):
             body = msgspec.json.encode({"input_tokens": made.input_tokens})
@@ -288,7 +291,7 @@ class Router(Stage):
             return
         call.first_byte, call.status = time.monotonic(), response.status_code
         if x.bridge is not None:
-            call.reader = x.bridge.answer(x, response)
+            call.reader = translate_answer(x, x.bridge, response)
             return
         call.reader = reader = ResponseReader(
             response.headers.get("content-type", ""),

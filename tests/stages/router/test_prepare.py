@@ -1,4 +1,4 @@
-"""stages/router/translation.py: every client's format on every kind of provider, against the simulator's wire formats."""
+"""Each client format on each kind of provider, against the simulator's wire formats (prepare.py, answering.py)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,11 @@ from sluicegate.core.formats.vertex import codec as vertex
 from sluicegate.core.messages.grammar import check_stream
 from sluicegate.core.wire.eventstream import MessagesFromFrames
 from sluicegate.core.wire.sse import SSEParser
+from sluicegate.exchange.answering import encode_for_client, translate_answer
 from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.slots import Slot
+from sluicegate.exchange.translation import Translation
 from sluicegate.gate.policy import Policy
 from sluicegate.providers.base import Estimated
 from sluicegate.providers.registry import build
@@ -34,12 +37,7 @@ from sluicegate.settings.providers import Credentials, Provider
 from sluicegate.settings.secret import Secret
 from sluicegate.simulator import Simulator, simulator
 from sluicegate.stages.base import Stage
-from sluicegate.stages.router.translation import (
-    Bridge,
-    bridge,
-    credential_for,
-    leave,
-)
+from sluicegate.stages.router.prepare import credential_for, prepare_for
 from sluicegate.testing import make_exchange, make_flow
 
 ENVIRON = {"K": "key", "ID": "AKID", "SECRET": "s", "T": "tok"}
@@ -52,6 +50,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 CLIENTS = ("messages", "chat_completions", "bedrock", "vertex")
 MODEL = "claude-sonnet-4-5"
+READER = Slot[Any]("reader")
 HI = [{"role": "user", "content": "hi"}]
 
 
@@ -85,7 +84,7 @@ def exchange(client: str, *, stream: bool = False, headers: Any = (), **more: An
     return make_exchange(make_flow(path=path, body=raw, headers=headers), surface=surface("POST", path))
 
 
-def ask(x: Exchange, made: Bridge, sim: Simulator, knobs: str = "", cut: int = 11) -> bytes:
+def ask(x: Exchange, made: Translation, sim: Simulator, knobs: str = "", cut: int = 11) -> bytes:
     """Send what the bridge made of the exchange's request, and let the answer pass its taps."""
     d = x.request.data
     (source,) = made.provider.sources
@@ -106,12 +105,12 @@ def ask(x: Exchange, made: Bridge, sim: Simulator, knobs: str = "", cut: int = 1
     return passed(x, made, answer.status, dict(fields), raw, cut)
 
 
-def passed(x: Exchange, made: Bridge, status: int, headers: dict[str, str], raw: bytes, cut: int = 11) -> bytes:
+def passed(x: Exchange, made: Translation, status: int, headers: dict[str, str], raw: bytes, cut: int = 11) -> bytes:
     response = mhttp.Response.make(status, b"", headers)
     x.flow.response = response
     x.bridge = made
-    x.fields["reader"] = made.answer(x, response)
-    leave(x)
+    READER.set(x, translate_answer(x, made, response))
+    encode_for_client(x)
     pieces = [raw[i : i + cut] for i in range(0, len(raw), cut)]
     out = b"".join(c for piece in [*pieces, b""] for c in x.taps(piece))
     assert x.taps.broken is None
@@ -144,12 +143,12 @@ def test_every_client_on_every_provider(sim: Simulator, client: str, kind: str, 
     """The text arrives, in the client's format; usage is what the provider billed."""
     sim.clear()
     x = exchange(client, stream=stream)
-    made = bridge(x, make_provider(kind, sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider(kind, sim))
+    assert isinstance(made, Translation)
     body = ask(x, made, sim, "text=hello")
     assert text_of(client, body, stream=stream) == "hello"
     assert x.status == 200
-    facts = x.fields["reader"].facts
+    facts = READER[x].facts
     assert (facts.complete, facts.error_type, facts.stream) == (True, None, stream)
     sim.wait(lambda sim: sim.bill["calls"] == 1)
     (line,) = sim.bill["models"].values()
@@ -161,8 +160,8 @@ def test_every_client_on_every_provider(sim: Simulator, client: str, kind: str, 
 def test_every_clients_errors_on_every_provider(sim: Simulator, client: str, kind: str) -> None:
     """In the client's words, with the provider's message; what is tried again is told by the native status."""
     x = exchange(client)
-    made = bridge(x, make_provider(kind, sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider(kind, sim))
+    assert isinstance(made, Translation)
     document = json.loads(ask(x, made, sim, "status=529;error_message=busy"))
     assert x.flow.response
     assert x.status == x.flow.response.status_code == (529 if client in ("messages", "vertex") else 503)
@@ -176,19 +175,19 @@ def test_every_clients_errors_on_every_provider(sim: Simulator, client: str, kin
 def test_a_stream_that_fails_is_seen(sim: Simulator, kind: str) -> None:
     """The client gets an error event, the record its type; a look at the first event shows it before it is passed on."""
     x = exchange("messages", stream=True)
-    made = bridge(x, make_provider(kind, sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider(kind, sim))
+    assert isinstance(made, Translation)
     body = ask(x, made, sim, "fault=error;at=0")
     (event,) = SSEParser().feed(body)
     assert event.event == b"error"
-    assert x.fields["reader"].facts.error_type in ("overloaded_error", "api_error")
+    assert READER[x].facts.error_type in ("overloaded_error", "api_error")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_event_can_be_looked_at(sim: Simulator, kind: str) -> None:
     """As server-sent events of the Messages API, whatever the provider sends; no other answer is looked at."""
-    made = bridge(exchange("messages", stream=True), make_provider(kind, sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(exchange("messages", stream=True), make_provider(kind, sim))
+    assert isinstance(made, Translation)
     kinds = {"bedrock": "application/vnd.amazon.eventstream"}
     look = made.first_events(mhttp.Response.make(200, b"", {"content-type": kinds.get(kind, "text/event-stream")}))
     assert look is not None
@@ -205,8 +204,8 @@ def test_a_native_request_is_not_touched(sim: Simulator) -> None:
     """Header fields, body and unknown things; only the destination changes."""
     x = exchange("messages", headers=[(b"anthropic-beta", b"new-2027"), (b"x-unknown", b"1")], unknown=1.0)
     before = x.request.data.headers.fields, x.request.data.content
-    made = bridge(x, make_provider("anthropic", sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider("anthropic", sim))
+    assert isinstance(made, Translation)
     assert (x.request.data.headers.fields, x.request.data.content) == before
     assert (x.request.path, x.request.port, x.request.scheme) == ("/v1/messages?beta=true", sim.port, "http")
     assert made.facts is not None
@@ -217,32 +216,32 @@ def test_a_native_request_is_not_touched(sim: Simulator) -> None:
 def test_an_untouched_answer_keeps_its_encoding(sim: Simulator) -> None:
     """It is decoded for the reader alone."""
     x = exchange("messages")
-    made = bridge(x, make_provider("anthropic", sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider("anthropic", sim))
+    assert isinstance(made, Translation)
     raw = gzip.compress(b'{"type":"message","model":"m","usage":{"input_tokens":3,"output_tokens":1}}')
     out = passed(x, made, 200, {"content-type": "application/json", "content-encoding": "gzip"}, raw)
     assert (out, x.taps.changes) == (raw, False)
-    assert x.fields["reader"].facts.usage.input_tokens == 3
+    assert READER[x].facts.usage.input_tokens == 3
 
 
 @pytest.mark.parametrize("client", ["messages", "chat_completions"])
 def test_an_encoded_answer_is_decoded_where_it_is_read(sim: Simulator, client: str) -> None:
     """Though it was asked for without; an encoding that is not known ends the exchange."""
     x = exchange(client)
-    made = bridge(x, make_provider("openai", sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider("openai", sim))
+    assert isinstance(made, Translation)
     body = {"choices": [{"message": {"content": "hello"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 3}}
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     out = passed(x, made, 200, headers, gzip.compress(msgspec.json.encode(body)))
     assert text_of(client, out, stream=False) == "hello"
-    assert isinstance(x.fields["reader"], ChatReader)
-    assert x.fields["reader"].facts.usage.input_tokens == 3
+    assert isinstance(READER[x], ChatReader)
+    assert READER[x].facts.usage.input_tokens == 3
     x = exchange(client)
-    made = bridge(x, make_provider("openai", sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider("openai", sim))
+    assert isinstance(made, Translation)
     response = mhttp.Response.make(200, b"", {"content-type": "application/json"})
     response.headers["content-encoding"] = "odd"
-    made.answer(x, response)
+    translate_answer(x, made, response)
     assert x.abort
     assert x.outcome == "failed"
 
@@ -251,7 +250,7 @@ def test_the_model_that_was_asked_is_remembered(sim: Simulator) -> None:
     """Where the route asks for another one; from the path, too."""
     for client in CLIENTS:
         x = exchange(client)
-        bridge(x, make_provider("openai", sim), model="llama")
+        prepare_for(x, make_provider("openai", sim), model="llama")
         assert x.model == MODEL
         assert json.loads(x.request.content or b"")["model"] == "llama"
         assert x.request.headers["content-length"] == str(len(x.request.content or b""))
@@ -261,7 +260,7 @@ def test_tokens_that_can_not_be_counted_are_estimated(sim: Simulator) -> None:
     """The request stays as it is."""
     x = exchange("count_tokens")
     before = x.request.data.content
-    found = bridge(x, make_provider("openai", sim))
+    found = prepare_for(x, make_provider("openai", sim))
     assert isinstance(found, Estimated)
     assert found.input_tokens > 0
     assert x.request.data.content is before
@@ -273,14 +272,14 @@ def test_what_makes_no_sense_is_refused(sim: Simulator, client: str) -> None:
     x = exchange(client)
     x.request.data.content = b"nonsense"
     with pytest.raises(Refused) as caught:
-        bridge(x, make_provider("bedrock", sim))
+        prepare_for(x, make_provider("bedrock", sim))
     assert caught.value.status == 400
 
 
 def test_a_chat_client_gets_no_headers_that_are_not_the_providers(sim: Simulator) -> None:
     """Towards Anthropic a version is named; what belongs to OpenAI's SDK stays here."""
     x = exchange("chat_completions", headers=[(b"x-stainless-os", b"Linux"), (b"openai-project", b"p")])
-    bridge(x, make_provider("anthropic", sim))
+    prepare_for(x, make_provider("anthropic", sim))
     assert x.request.headers["anthropic-version"] == "2023-06-01"
     assert "x-stainless-os" not in x.request.headers
     assert x.request.path == "/v1/messages"
@@ -288,7 +287,7 @@ def test_a_chat_client_gets_no_headers_that_are_not_the_providers(sim: Simulator
 
 def test_translation_is_loaded_when_it_is_needed() -> None:
     """A gate between Anthropic's own clients and Anthropic starts without it."""
-    code = "import sys, sluicegate.stages.router.translation; print([m for m in sys.modules if 'translate.' in m])"
+    code = "import sys, sluicegate.stages.router.prepare; print([m for m in sys.modules if 'translate.' in m])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 
 
@@ -324,13 +323,13 @@ def test_an_answer_of_a_stage_s_own(client: str) -> None:
     """Given in the words of the Messages API, whole or over time, it reaches every client in its own."""
     x = exchange(client)
     x.answer = x.flow.response = mhttp.Response.make(200, json.dumps(WHOLE).encode(), {"content-type": "application/json"})
-    leave(x)
+    encode_for_client(x)
     assert text_of(client, x.flow.response.content or b"", stream=False) == "hey"
     assert x.flow.response.headers["content-length"] == str(len(x.flow.response.content or b""))
     x = exchange(client, stream=True)
     x.answer = x.flow.response = mhttp.Response.make(200, b"", {"content-type": "text/event-stream"})
     x.source = ByteSource()
-    leave(x)
+    encode_for_client(x)
     out = b"".join(c for piece in [SSE[:200], SSE[200:], b""] for c in x.taps(piece))
     assert text_of(client, out, stream=True) == "hey"
 
@@ -341,7 +340,7 @@ def test_an_error_of_the_gate_s_own_is_left_alone(client: str) -> None:
     x = exchange(client)
     x.answer = x.flow.response = mhttp.Response.make(404, b"{}", {"content-type": "application/json"})
     x.own_error = True
-    leave(x)
+    encode_for_client(x)
     assert (x.flow.response.status_code, x.flow.response.content) == (404, b"{}")
 
 
@@ -354,13 +353,13 @@ def test_chat_completions_are_translated_where_a_stage_reads_answers(sim: Simula
     """Else they go to a provider of theirs byte for byte."""
     x = exchange("chat_completions")
     before = x.request.data.content
-    made = bridge(x, make_provider("openai", sim))
-    assert isinstance(made, Bridge)
+    made = prepare_for(x, make_provider("openai", sim))
+    assert isinstance(made, Translation)
     assert made.entered is None
     assert x.request.data.content == before
     x = exchange("chat_completions")
     x.policy = Policy(x.policy.settings, (_Reader,), Services({}))
-    x.bridge = made = bridge(x, make_provider("openai", sim))  # type: ignore[assignment]
-    assert isinstance(made, Bridge)
+    x.bridge = made = prepare_for(x, make_provider("openai", sim))  # type: ignore[assignment]
+    assert isinstance(made, Translation)
     assert made.entered is not None
     assert x.in_messages

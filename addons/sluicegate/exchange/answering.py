@@ -1,0 +1,142 @@
+"""The steps of an answer through the formats: from the provider's to Messages, and from Messages to the client's.
+
+    provider's bytes → translate_answer → Messages → (the stages' taps) → encode_for_client → client's format
+
+Chat Completions pass untranslated between a client and a provider that both speak them, unless a stage reads the answers.
+Usage is read once: before the first step if the provider speaks Chat Completions, else behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from mitmproxy import http
+from mitmproxy.net.http import status_codes
+
+from sluicegate.core.errors import Refused
+from sluicegate.core.formats.surfaces import INFERENCE
+from sluicegate.core.messages.usage import ResponseReader
+from sluicegate.core.wire.encoding import UnknownEncoding, decoder
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.translation import Translation
+from sluicegate.providers.base import Answered
+
+if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
+    from sluicegate.core.formats.chat.usage import ChatReader
+    from sluicegate.core.formats.decode import Entered
+    from sluicegate.core.translate.base import Policy
+
+__all__ = ["SPEAK_MESSAGES", "decode_request", "encode_for_client", "translate_answer"]
+
+SPEAK_MESSAGES: Final = frozenset({"messages", "count_tokens"})
+"""Surfaces whose requests and answers are those of the Messages API."""
+
+
+def translate_answer(x: Exchange, translation: Translation, response: http.Response) -> ResponseReader | ChatReader:
+    """Make the provider's answer one of the Messages API: taps, innermost first, and a head that fits.
+
+    Returns the reader that sees the provider's own account of usage.
+    """
+    answered = translation.answered(response, x.id, int(time.time()))
+    native_type = answered.content_type or response.headers.get("content-type", "")
+    changes = answered.changes or translation.entered is not None or answered.usage == "chat"
+    encoding = response.headers.get("content-encoding", "")
+    if changes:
+        _decode(x, encoding)
+        response.headers.pop("content-encoding", None)
+    reader: ResponseReader | ChatReader
+    if answered.usage == "chat":
+        from sluicegate.core.formats.chat.usage import ChatReader
+
+        reader = ChatReader(_chat_type(answered, response.headers.get("content-type", "")), response.status_code)
+        x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+    if answered.transform:
+        x.taps.change(answered.transform, name=f"from {translation.provider.kind}")
+    if answered.usage == "messages":
+        reader = ResponseReader(native_type, "" if changes else encoding, answered.status)
+        x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+    elif answered.transform:
+        _watch_errors(x, reader, native_type, answered.status)
+    _fix_head(x, response, answered.status, answered.content_type, answered.fields)
+    return reader
+
+
+def _watch_errors(x: Exchange, reader: ResponseReader | ChatReader, native_type: str, status: int) -> None:
+    """An error that the translation itself sends to the client counts as one of the answer, too."""
+    seen = ResponseReader(native_type, "", status)
+
+    def done() -> None:
+        seen.end()
+        if reader.facts.error_type is None:
+            reader.facts.error_type, reader.facts.error_message = seen.facts.error_type, seen.facts.error_message
+
+    x.taps.observe(seen.feed, name="translated", done=done, fate="aside")
+
+
+def _decode(x: Exchange, encoding: str) -> None:
+    """The request asked for an answer without a content encoding; if the provider used one, it is decoded."""
+    if not encoding or encoding.strip().lower() == "identity":
+        return
+    try:
+        x.taps.change(decoder(encoding), name="content-encoding")
+    except UnknownEncoding:
+        x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
+
+
+def _chat_type(answered: Answered, named: str) -> str:
+    """The content type under which the usage of a Chat Completions answer is read: as it is translated, whatever the server
+    calls it."""
+    if answered.transform is None or named.startswith("text/event-stream"):
+        return named
+    return "application/json" if answered.whole else answered.content_type or named
+
+
+def encode_for_client(x: Exchange) -> None:
+    """Put the answer, which passed the stages as one of the Messages API, into the client's own format.
+
+    This includes answers that a stage gave in the provider's place; the gate's own errors are in
+    the client's format already.
+    """
+    response = x.flow.response
+    if response is None or x.own_error or x.surface in SPEAK_MESSAGES or x.surface not in INFERENCE:
+        return
+    if x.answer is None:
+        entered = x.bridge.entered if x.bridge else None
+    else:
+        entered = decode_request(x, (x.facts.model if x.facts else None) or "", x.policy.settings.translate.unsupported)
+    if entered is None:
+        return
+    content_type = response.headers.get("content-type", "")
+    left = entered.leave(response.status_code, content_type, id=x.id, now_s=int(time.time()))
+    if left.transform is not None:
+        if x.answer is None or x.source is not None:
+            x.taps.change(left.transform, name=f"to {x.surface}")
+        else:
+            response.content = left.transform.feed(response.content or b"") + left.transform.end()
+    _fix_head(x, response, left.status, left.content_type, left.fields)
+
+
+def decode_request(x: Exchange, model: str, unsupported: Policy) -> Entered:
+    """The client's request as one of the Messages API, with the way back for its answer. Raises Refused."""
+    from sluicegate.core.formats.decode import enter
+    from sluicegate.core.translate.base import Malformed
+
+    try:
+        return enter(x.surface, x.request.path, x.request.data.content or b"", model=model, unsupported=unsupported)
+    except Malformed as e:
+        raise Refused(400, str(e), should_retry=False) from None
+
+
+def _fix_head(
+    x: Exchange, response: http.Response, status: int, content_type: str | None, fields: Mapping[str, str]
+) -> None:
+    if content_type:
+        response.headers["content-type"] = content_type
+    for name, value in fields.items():
+        response.headers[name] = value
+    if status != response.status_code:
+        response.status_code = status
+        response.reason = status_codes.RESPONSES.get(status, "")
+    x.status = status

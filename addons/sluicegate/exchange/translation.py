@@ -1,0 +1,144 @@
+"""Translation: what one target was asked, and how its answer is read.
+
+One per attempt. The router makes it (stages/router/prepare.py); the proxy reads from it whether an answer begins
+with a failure; `exchange/answering.py` puts the answer's transforms between the stages' taps.
+
+    request   client's format → Messages → provider's format
+    answer    provider's bytes → [decode] → Messages → (the stages' taps) → client's format
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mitmproxy import http
+
+from sluicegate.core.messages.facts import RequestFacts
+from sluicegate.core.wire.encoding import DecodeError, UnknownEncoding, decoder
+from sluicegate.core.wire.eventstream import CONTENT_TYPE
+from sluicegate.providers.base import Answered, Prepared, Provider, Verdict, as_it_is
+
+if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
+    from sluicegate.core.formats.decode import Entered
+    from sluicegate.core.translate.base import Transform
+
+__all__ = ["MAX_BUFFERED", "PASS_THROUGH", "BufferedResponse", "Translation"]
+
+_STREAMS: Final = ("text/event-stream", CONTENT_TYPE)
+MAX_BUFFERED: Final = 32 * 1024 * 1024
+"""Bytes of an answer that is translated as a whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """What one target was asked, and how its answer is read."""
+
+    provider: Provider
+    prepared: Prepared
+    entered: Entered | None = None
+    """None: the client's format is the provider's."""
+    facts: RequestFacts | None = None
+    """The facts of the client's own request; the flow holds the provider's request now."""
+
+    @property
+    def as_asked(self) -> bool:
+        """Whether the request is in the client's own format still, so that an edit of it can be read."""
+        return self.entered is None and self.prepared.answering is as_it_is
+
+    @property
+    def dropped(self) -> tuple[str, ...]:
+        """The request's fields that the provider's format cannot express."""
+        return (*(self.entered.dropped if self.entered else ()), *self.prepared.dropped)
+
+    def native_status(self, response: http.Response) -> int:
+        """The status that the Messages API would use for this answer; the retry rules read it."""
+        if response.status_code < 400:
+            return response.status_code
+        verdict = self.verdict(response)
+        return verdict.status if verdict else response.status_code
+
+    def verdict(self, response: http.Response, body: bytes = b"") -> Verdict | None:
+        """The provider's error as one of the Messages API. `body`: what has arrived of it, without a content encoding."""
+        return self.provider.classify(response.status_code, lower_headers(response.headers), body)
+
+    def first_events(self, response: http.Response) -> Transform | None:
+        """A transform to server-sent events of the Messages API, to look at a stream's first event; None if the answer is
+        not such a stream.
+
+        Its input has no content encoding. The client's bytes go through another one.
+        """
+        answered = self.answered(response, "", 0)
+        content_type = answered.content_type or response.headers.get("content-type", "")
+        if answered.whole or not content_type.lower().startswith(_STREAMS):
+            return None
+        if answered.transform is None and answered.usage == "messages":
+            return PASS_THROUGH
+        return answered.transform
+
+    def content_type(self, response: http.Response) -> str:
+        """The answer's content type, once it is an answer of the Messages API."""
+        return self.answered(response, "", 0).content_type or response.headers.get("content-type", "")
+
+    def buffered(self, response: http.Response) -> BufferedResponse | None:
+        """For an answer of which nothing can be sent before all of it has arrived: a trial run of
+        the translation."""
+        answered = self.answered(response, "", 0)
+        if answered.status >= 400 or not (answered.whole or answered.transform is None):
+            return None
+        steps = [answered.transform] if answered.transform else []
+        if self.entered:
+            content_type = answered.content_type or response.headers.get("content-type", "")
+            left = self.entered.leave(answered.status, content_type, id="", now_s=0)
+            steps += [left.transform] if left.transform and (steps or left.whole) else []
+        return BufferedResponse(steps, response.headers.get("content-encoding", "")) if steps else None
+
+    def answered(self, response: http.Response, id: str, now_s: int) -> Answered:
+        """How the provider reads this answer, with a transform of its own for each call."""
+        answering = self.prepared.answering
+        headers = {} if answering is as_it_is else lower_headers(response.headers)  # most answers need no look at theirs
+        return answering(response.status_code, headers, id=id, now_s=now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class BufferedResponse:
+    """The steps that a whole answer takes to the client, if one of them may fail."""
+
+    steps: Sequence[Transform]
+    encoding: str
+
+    def fault(self, body: bytes) -> str | None:
+        """Why the answer cannot be translated, for the client to read; None if it can."""
+        from sluicegate.core.translate.base import Malformed
+
+        try:
+            body = decoder(self.encoding, MAX_BUFFERED).feed(body)
+            for step in self.steps:
+                body = step.feed(body) + step.end()
+        except (UnknownEncoding, DecodeError):
+            return "the provider's answer cannot be decoded"
+        except (Malformed, ValueError) as e:
+            return str(e)
+        return None
+
+
+class _PassThrough:
+    def feed(self, data: bytes) -> bytes:
+        return data
+
+    def end(self) -> bytes:
+        return b""
+
+
+PASS_THROUGH: Final[Transform] = _PassThrough()
+"""For streams that are server-sent events of the Messages API already. Keeps no state."""
+
+
+def lower_headers(headers: http.Headers) -> Mapping[str, str]:
+    """Header fields by lower-case name, repeated ones joined by a comma."""
+    found: dict[str, str] = {}
+    for name, value in headers.fields:  # its own mapping looks each name up again
+        key, text = name.lower().decode("latin-1"), value.decode("utf-8", "surrogateescape")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found

@@ -1,0 +1,121 @@
+"""The request as one provider takes it: path, header fields, body, destination and credential.
+
+    client's format → Messages → provider's format
+
+Chat Completions go straight to a provider that takes them, unless a stage has to read the answers.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from mitmproxy import http
+
+from sluicegate.core.messages.facts import RequestFacts, read_request
+from sluicegate.exchange.answering import SPEAK_MESSAGES, decode_request
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.release import Fields
+from sluicegate.exchange.translation import Translation
+from sluicegate.providers.base import Asked, Credential, Estimated, Provider, Sent, Source
+from sluicegate.providers.plain import plain_fields
+
+if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
+    from sluicegate.core.formats.decode import Entered
+    from sluicegate.core.translate.base import Policy
+
+__all__ = ["credential_for", "prepare_for"]
+
+_VERSION: Final = b"2023-06-01"
+"""Of the Messages API, for requests that come in another format and name none."""
+_FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
+
+
+def prepare_for(
+    x: Exchange,
+    provider: Provider,
+    *,
+    model: str | None = None,
+    region: str | None = None,
+    unsupported: Policy = "refuse",
+) -> Translation | Estimated:
+    """Make the exchange's request one for this provider: path, header fields, body and destination.
+
+    The request is as the stages left it, on an inference surface, and without a translation. Raises Refused if the
+    provider's format cannot express it. Estimated: the provider cannot count tokens, and the request is unchanged.
+    """
+    request = x.request
+    d = request.data
+    body = d.content or b""
+    facts = x.facts  # of the request as it is now, not of an earlier attempt's
+    entered = _decoded(x, provider, model or (facts.model if facts else None) or "", unsupported)
+    asked = _asked(x, entered, facts, body)
+    prepared = provider.prepare(asked, model=model, region=region)
+    if isinstance(prepared, Estimated):
+        return prepared
+    if model and facts and facts.model != model:
+        x.model = facts.model
+    origin = provider.origin(region)
+    d.host, d.port, d.scheme = origin.host, origin.port, b"https" if origin.tls else b"http"
+    request.path = prepared.path
+    if prepared.body is not body or prepared.fields is not d.headers.fields:
+        length = (b"content-length", b"%d" % len(prepared.body))
+        d.headers.fields = (*(f for f in prepared.fields if f[0].lower() not in _FRAMING), length)
+        d.content = prepared.body
+    return Translation(provider, prepared, entered, facts)
+
+
+def _decoded(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> Entered | None:
+    if x.surface in SPEAK_MESSAGES:
+        return None
+    if x.surface == "chat_completions" and provider.takes_chat and not x.policy.reads_answers:
+        return None
+    return decode_request(x, model, unsupported)
+
+
+def _asked(x: Exchange, entered: Entered | None, facts: RequestFacts | None, body: bytes) -> Asked:
+    fields = x.request.data.headers.fields
+    if entered is None:
+        surface = x.surface
+        assert surface in ("messages", "count_tokens", "chat_completions")
+        return Asked(surface, x.request.path, fields, body, facts)
+    _, mark, query = x.request.path.partition("?")
+    facts = read_request(entered.body)
+    return Asked(entered.surface, mark + query, _messages_fields(fields, entered, facts), entered.body, facts)
+
+
+def _messages_fields(fields: Fields, entered: Entered, facts: RequestFacts | None) -> Fields:
+    """The header fields of a request that came in another format."""
+    plain = plain_fields(fields, "text/event-stream" if facts and facts.stream else "application/json")
+    betas = ((b"anthropic-beta", ",".join(entered.betas).encode("latin-1", "replace")),) if entered.betas else ()
+    return (*plain, (b"anthropic-version", _VERSION), *betas)
+
+
+def credential_for(source: Source, region: str | None = None) -> _OfSource:
+    """For `Target.credential`: the source's fields for the request at the moment of sending."""
+    return _OfSource(source, region)
+
+
+@dataclass(frozen=True, slots=True)
+class _OfSource:
+    source: Source
+    region: str | None
+
+    def __call__(self, request: http.Request) -> Credential:
+        d = request.data
+        tls = d.scheme == b"https"
+        host = f"[{d.host}]" if ":" in d.host else d.host
+        authority = host if d.port == (443 if tls else 80) else f"{host}:{d.port}"
+        sent = Sent(
+            method=request.method,
+            tls=tls,
+            host=d.host,
+            authority=authority,
+            path=request.path,
+            fields=d.headers.fields,
+            body=d.content or b"",
+            now_s=time.time(),
+            region=self.region,
+        )
+        return self.source.fields(sent)
