@@ -11,26 +11,33 @@ import pytest
 from sluicegate.providers import registry
 from sluicegate.providers.registry import build, third_parties
 from sluicegate.providers.setup import Setup
+from sluicegate.settings.provider_kinds import KINDS, kind_named
 from sluicegate.settings.providers import Provider as Settings
 
+REQUIRED = {"bedrock": {"region": "us-west-2"}, "vertex": {"project": "p", "location": "l"}, "copilot": {"consent": True}}
 
-@pytest.mark.parametrize(
-    ("kind", "more"),
-    [
-        ("anthropic", {}),
-        ("bedrock", {"region": "us-west-2"}),
-        ("vertex", {"project": "p", "location": "l"}),
-        ("openai", {}),
-        ("copilot", {"consent": True}),
-    ],
-)
-def test_every_kind_that_can_be_configured_is_there(kind, more) -> None:
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_that_can_be_configured_is_there(kind: str) -> None:
     """With what the protocol asks of it."""
-    p = build(Setup("p", Settings(kind=kind, **more), {}))
+    p = build(Setup("p", Settings(kind=kind, **REQUIRED.get(kind, {})), {}))
     assert (p.kind, p.name) == (kind, "p")
     assert p.origin().tls
     assert p.hosts
     assert isinstance(p.pings, bool)
+
+
+def test_a_kind_of_another_package_has_the_general_properties() -> None:
+    """It has no URL of a vendor, takes any credential, gets no cache markers, and is asked for by its own name's prices."""
+    theirs = kind_named("x-acme")
+    assert (theirs.base_url, theirs.credentials, theirs.cache_markers, theirs.price_source) == (
+        None,
+        None,
+        "none",
+        "x-acme",
+    )
+    assert theirs.forwards_other_paths
+    assert not theirs.is_anthropic_api
 
 
 class Theirs:

@@ -12,6 +12,7 @@ from sluicegate.cli.table import rows
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.pricing.prices import Prices
 from sluicegate.settings import Settings
+from sluicegate.settings.provider_kinds import kind_named
 
 __all__ = ["KindOption", "price", "prices_of"]
 
@@ -35,7 +36,7 @@ def price(
     """Show a model's prices, in US dollars per million tokens; the configuration's own go first."""
     prices = prices_of(read_settings(config))
     found = {
-        name: prices.cost_usd(Usage(**{field: _PROBE}, known=True), model, kind)  # type: ignore[arg-type]
+        name: prices.cost_usd(Usage(**{field: _PROBE}, known=True), model, kind_named(kind).price_source)  # type: ignore[arg-type]
         for name, field in _KINDS_OF_TOKENS.items()
     }
     if all(usd is None for usd in found.values()):

@@ -12,6 +12,7 @@ from sluicegate.cli.price import KindOption, prices_of
 from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import rows
 from sluicegate.core.messages.usage import ResponseFacts, ResponseReader
+from sluicegate.settings.provider_kinds import kind_named
 
 __all__ = ["read_answer", "usage"]
 
@@ -37,7 +38,7 @@ def usage(
         why = facts.error_message or facts.error_type or facts.note or "it is no answer of the Messages API"
         fail(f"{file} tells no usage: {why}", 1)
     served = model or facts.model or ""
-    cost = prices_of(read_settings(config)).cost_usd(found, served, kind)
+    cost = prices_of(read_settings(config)).cost_usd(found, served, kind_named(kind).price_source)
     table = [
         ("model", served or "?"),
         ("stop reason", facts.stop_reason or ("(none: it is not whole)" if not facts.complete else "(none)")),

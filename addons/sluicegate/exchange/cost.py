@@ -10,13 +10,7 @@ from sluicegate.core.pricing.prices import Prices
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.settings import Settings
 
-__all__ = ["call_cost_usd", "cost_usd", "kind_of"]
-
-
-def kind_of(settings: Settings, provider: str) -> str:
-    """A provider's kind: its name is the operator's choice and says nothing about prices."""
-    configured = settings.providers.get(provider)
-    return configured.resolved_kind if configured else provider or "anthropic"
+__all__ = ["call_cost_usd", "cost_usd"]
 
 
 def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
@@ -41,4 +35,4 @@ def _call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | N
 def cost_usd(x: Exchange, usage: Usage, model: str, provider: str, settings: Settings, prices: Prices) -> float | None:
     """What this usage costs at the time of the exchange."""
     when = datetime.fromtimestamp(x.started_at, UTC)
-    return prices.cost_usd(usage, model, kind_of(settings, provider), when)
+    return prices.cost_usd(usage, model, settings.kind_of(provider).price_source, when)

@@ -5,30 +5,23 @@ An entry point's name is the kind, its object is called with a Setup and gives a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final, cast
 
 from sluicegate.providers.base import Provider
 from sluicegate.providers.setup import Setup
+from sluicegate.settings.provider_kinds import KINDS
 
 __all__ = ["GROUP", "build", "third_parties"]
 
 GROUP: Final = "sluicegate.providers"
-_OWN: Final[Mapping[str, tuple[str, str]]] = {
-    "anthropic": ("sluicegate.providers.anthropic", "Anthropic"),
-    "bedrock": ("sluicegate.providers.bedrock", "Bedrock"),
-    "vertex": ("sluicegate.providers.vertex", "Vertex"),
-    "openai": ("sluicegate.providers.openai", "OpenAI"),
-    "copilot": ("sluicegate.providers.copilot", "Copilot"),
-}
-"""Imported when first used: a gate that speaks to Anthropic alone needs no translation in its memory."""
 
 
 def third_parties() -> tuple[str, ...]:
     """The kinds that installed packages bring."""
-    return tuple(sorted(point.name for point in entry_points(group=GROUP) if point.name not in _OWN))
+    return tuple(sorted(point.name for point in entry_points(group=GROUP) if point.name not in KINDS))
 
 
 def build(setup: Setup) -> Provider:
@@ -37,9 +30,10 @@ def build(setup: Setup) -> Provider:
     May read files and run commands for secrets.
     """
     kind = setup.settings.resolved_kind
-    if found := _OWN.get(kind):
-        return cast("Provider", getattr(import_module(found[0]), found[1])(setup))
+    if found := KINDS.get(kind):  # imported when first used: Anthropic alone needs no translation in memory
+        module, _, factory = found.factory.partition(":")
+        return cast("Provider", getattr(import_module(module), factory)(setup))
     for point in entry_points(group=GROUP, name=kind):
         return cast("Callable[[Setup], Provider]", point.load())(setup)
-    known = ", ".join([*_OWN, *third_parties()])
+    known = ", ".join([*KINDS, *third_parties()])
     raise ValueError(f"providers.{setup.name}.kind: no provider of kind {kind!r} is installed; known are {known}")

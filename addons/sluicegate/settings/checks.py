@@ -10,6 +10,7 @@ from sluicegate.core.cachekey.normal import compile_strips
 from sluicegate.core.redact.rules.rule import pattern_fault
 from sluicegate.settings.errors import Problem
 from sluicegate.settings.limits import DollarBudget, TokenBudget
+from sluicegate.settings.provider_kinds import KINDS
 from sluicegate.settings.providers import (
     MANTLE,
     PRESETS,
@@ -77,7 +78,7 @@ def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Pro
         yield ("provider",), f"no such preset; known are {', '.join(PRESETS)}"
         return
     if provider.base_url is not None and (
-        fault := _base_url_fault(provider.base_url) or _endpoint_fault(provider.base_url, provider.resolved_kind)
+        fault := _base_url_fault(provider.base_url) or _endpoint_fault(provider.base_url, provider)
     ):
         yield ("base_url",), fault
     if provider.proxy not in ("inherit", "none") and (fault := _url_fault(provider.proxy, ("http", "https"))):
@@ -88,24 +89,19 @@ def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Pro
 
 
 def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Problem]:
-    if provider.resolved_kind.startswith("x-") and provider.base_url is None:
+    traits = provider.traits
+    if traits.base_url is None and provider.base_url is None:
         yield ("base_url",), f"kind {provider.kind} needs it"
-    needed = {"bedrock": ("region",), "vertex": ("project", "location")}
-    for key in needed.get(provider.resolved_kind, ()):
+    for key in traits.requires:
         value = getattr(provider, key)
         if value is None:
             yield (key,), f"kind {provider.kind} needs it"
         elif not re.fullmatch(r"[a-z0-9][a-z0-9:.-]*", value):
             yield (key,), "expected lower-case letters, digits and dashes"
-    if provider.resolved_kind == "copilot":
-        if not provider.consent:
-            yield (
-                ("consent",),
-                "kind copilot uses unofficial endpoints, which may breach GitHub's terms; "
-                "true says that you take the risk, for your own account",
-            )
-        if provider.base_url is not None:
-            yield ("base_url",), "kind copilot takes none: its token goes to GitHub's own hosts only"
+    if traits.consent and not provider.consent:
+        yield ("consent",), traits.consent
+    if traits.base_url_refused and provider.base_url is not None:
+        yield ("base_url",), traits.base_url_refused
     given = provider.credentials
     if (given.access_key is None) != (given.secret_key is None):
         missing = "access_key" if given.access_key is None else "secret_key"
@@ -116,23 +112,21 @@ def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Pro
         yield ("credentials", "profile"), "expected either a profile or an access_key"
 
 
-_CREDENTIAL_OF: Final[dict[str, tuple[frozenset[str], str]]] = {
-    "token": (frozenset({"vertex", "copilot"}), "it belongs under keys"),
-    "access_key": (frozenset({"bedrock"}), "keys are what it takes"),
-    "profile": (frozenset({"bedrock"}), "keys are what it takes"),
-    "service_account": (frozenset({"vertex"}), "keys are what it takes"),
+_INSTEAD: Final = {
+    "token": "it belongs under keys",
+    "access_key": "put its key under keys",
+    "profile": "put its key under keys",
+    "service_account": "put its key under keys",
 }
-"""A credential → the kinds that use it, and what the others want. One that nobody uses would be missed only upstream."""
+"""A credential → the advice for a kind that does not use it. Left in place, it would be missed only upstream."""
 
 
 def _unused(provider: Provider) -> Iterator[Problem]:
-    kind = provider.resolved_kind
-    if MANTLE.search(provider.resolved_base_url):
-        kind = "bedrock"  # the same credentials, for another format
-    for key, (kinds, instead) in _CREDENTIAL_OF.items():
+    traits = KINDS["bedrock"] if MANTLE.search(provider.resolved_base_url) else provider.traits
+    for key, instead in _INSTEAD.items():
         owner, path = (provider, (key,)) if key == "token" else (provider.credentials, ("credentials", key))
-        if getattr(owner, key) is not None and kind not in kinds and not kind.startswith("x-"):
-            yield path, f"kind {kind} does not use it; {instead}"
+        if getattr(owner, key) is not None and traits.credentials is not None and key not in traits.credentials:
+            yield path, f"kind {traits.name} does not use it; {instead}"
 
 
 def _headers(provider: Provider) -> Iterator[Problem]:
@@ -234,13 +228,14 @@ def _base_url_fault(url: str) -> str | None:
 _ENDPOINT: Final = re.compile(r"/(?:v1/messages|messages|chat/completions|responses)/*$")
 
 
-def _endpoint_fault(url: str, kind: str) -> str | None:
+def _endpoint_fault(url: str, provider: Provider) -> str | None:
     """Base URLs that people take from the wrong line of a vendor's page: each request would be answered 404."""
-    parts = urlsplit(url)
-    if kind in ("anthropic", "openai") and _ENDPOINT.search(parts.path):
+    parts, traits = urlsplit(url), provider.traits
+    if traits.adds_endpoint_path and _ENDPOINT.search(parts.path):
         return "expected the URL without the endpoint's path, which the gate adds"
-    if kind == "openai" and parts.hostname == "api.openai.com" and not parts.path.strip("/"):
-        return "expected https://api.openai.com/v1"
+    vendor = traits.base_url(provider) if traits.base_url else ""
+    if urlsplit(vendor).path and parts.hostname == urlsplit(vendor).hostname and not parts.path.strip("/"):
+        return f"expected {vendor}"
     return None
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta, field
 from sluicegate.settings.connections import (
     ProviderConnections,
 )
+from sluicegate.settings.provider_kinds import KINDS, ProviderKind, kind_named
 from sluicegate.settings.scalars import Section, Text
 from sluicegate.settings.secret import Secret
 from sluicegate.settings.timeouts import (
@@ -19,8 +20,8 @@ from sluicegate.settings.timeouts import (
 Kind = Annotated[
     str,
     Meta(
-        pattern=r"^(anthropic|bedrock|vertex|openai|copilot|x-[a-z0-9][a-z0-9-]{0,61})$",
-        description="anthropic, bedrock, vertex, openai, copilot, or x-NAME of an installed package",
+        pattern=rf"^({'|'.join(KINDS)}|x-[a-z0-9][a-z0-9-]{{0,61}})$",
+        description=f"{', '.join(KINDS)}, or x-NAME of an installed package",
     ),
 ]
 
@@ -106,23 +107,16 @@ class Provider(Section, frozen=True, kw_only=True):
         return PRESETS[self.provider][0] if self.provider in PRESETS else "anthropic"
 
     @property
+    def traits(self) -> ProviderKind:
+        """The properties of its kind."""
+        return kind_named(self.resolved_kind)
+
+    @property
     def resolved_base_url(self) -> str:
-        """The base URL, given, the preset's or the vendor's, without a slash at its end."""
+        """The base URL without a trailing slash: given, else the preset's, else the vendor's; "" if none is known."""
         if self.base_url is not None:
             return self.base_url.rstrip("/")
         if self.provider in PRESETS:
             return PRESETS[self.provider][1]
-        match self.resolved_kind:
-            case "anthropic":
-                return "https://api.anthropic.com"
-            case "openai":
-                return "https://api.openai.com/v1"
-            case "copilot":
-                return "https://api.githubcopilot.com"
-            case "bedrock":
-                return f"https://bedrock-runtime.{self.region}.amazonaws.com"
-            case "vertex":
-                prefix = "" if self.location == "global" else f"{self.location}-"
-                return f"https://{prefix}aiplatform.googleapis.com"
-            case _:
-                return ""  # those of other packages must be given one
+        default = self.traits.base_url
+        return default(self) if default else ""

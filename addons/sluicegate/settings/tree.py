@@ -19,6 +19,7 @@ from sluicegate.settings.identity import Identity
 from sluicegate.settings.limits import Limits
 from sluicegate.settings.node import Origins
 from sluicegate.settings.prices import Price
+from sluicegate.settings.provider_kinds import ProviderKind, kind_named
 from sluicegate.settings.providers import Provider
 from sluicegate.settings.retry import (
     Retry,
@@ -86,6 +87,11 @@ class Settings(Section, frozen=True, kw_only=True):
         """The connection numbers that hold for a provider; take `pool_s` from `timeouts_for`."""
         own = self.providers.get(provider) or Provider()
         return merged_connections(self.connections, own.connections)
+
+    def kind_of(self, provider: str) -> ProviderKind:
+        """The kind of the provider of this name, which the operator chose; an unconfigured name is taken for a kind."""
+        configured = self.providers.get(provider)
+        return configured.traits if configured else kind_named(provider or "anthropic")
 
     def effective(self) -> dict[str, object]:
         """Everything, as JSON-ready values fit to be shown: secrets as references, passwords in URLs masked."""

@@ -136,7 +136,7 @@ class ModelsPage:
         assert provider
         assert provider.models_path
         fields: Credential = ((b"accept", b"application/json"), *place.headers)
-        if provider.kind == "anthropic":
+        if place.traits.is_anthropic_api:
             fields = (*fields, (b"anthropic-version", _VERSION.encode()))
         if place.keys:
             source = place.keys[0]

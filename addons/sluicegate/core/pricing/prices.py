@@ -69,7 +69,6 @@ class _Rate:
 
 
 _STANDARD: Final[Mapping[str, str]] = {}
-_PROVIDERS: Final = {"anthropic": "anthropic", "bedrock": "aws", "vertex": "google"}
 
 
 class Prices:
@@ -86,8 +85,8 @@ class Prices:
         """Import the price table (0.2 s, 41 MB), so that the first call does not wait for it."""
         import genai_prices  # noqa: F401
 
-    def cost_usd(self, usage: Usage, model: str, kind: str = "anthropic", when: datetime | None = None) -> float | None:
-        """The cost of a call in USD; None where the price of any part of it is not known. `kind`: the provider's kind.
+    def cost_usd(self, usage: Usage, model: str, source: str = "anthropic", when: datetime | None = None) -> float | None:
+        """The cost of a call in USD; None if the price of any part of it is unknown. `source`: an id of the price table.
 
         Each inference of the call is priced by itself: several short prompts make no long one. `when` chooses between
         dated prices; without it the price in force now holds, by genai-prices' clock, asked anew for each call.
@@ -98,7 +97,7 @@ class Prices:
         for named, part in usage.parts():
             name = named or model
             if name not in prices:
-                prices[name] = self._price(name, kind, when, variant)
+                prices[name] = self._price(name, source, when, variant)
             price = prices[name]
             cost = price.cost(part) if price else None
             if cost is None:
@@ -107,33 +106,33 @@ class Prices:
         geo = _US_ONLY if (usage.inference_geo or "").lower() == "us" else 1.0
         return tokens * geo + usage.web_search_requests * _WEB_SEARCH
 
-    def context_window(self, model: str, kind: str = "anthropic") -> int | None:
+    def context_window(self, model: str, source: str = "anthropic") -> int | None:
         """How many tokens a model takes, prompt and answer together; None where that is not known."""
-        found = self._find(model, kind)
+        found = self._find(model, source)
         return found.context_window if found else None
 
     def _price(
-        self, model: str, kind: str, when: datetime | None, variant: Mapping[str, str]
+        self, model: str, source: str, when: datetime | None, variant: Mapping[str, str]
     ) -> ModelPrice | _Rates | None:
-        if not variant and (standard := self._standard.get((kind, model))):
+        if not variant and (standard := self._standard.get((source, model))):
             return standard
         for pattern, price in self.overrides.items():
             if fnmatchcase(model, pattern):
                 return None if "speed" in variant else price  # the operator gave the standard speed's price
-        found = self._find(model, kind)
+        found = self._find(model, source)
         if found and found.only:
-            self._standard[kind, model] = found.only
+            self._standard[source, model] = found.only
         return found.rates(when, variant) if found else None
 
-    def _find(self, model: str, kind: str) -> _Model | None:
+    def _find(self, model: str, source: str) -> _Model | None:
         if not model or len(model) > _MAX_NAME:
             return None
-        key = (kind, model)
+        key = (source, model)
         if key not in self._known:
             if len(self._known) >= _MAX_CACHED:  # model names come from requests
                 self._known.clear()
                 self._standard.clear()
-            self._known[key] = _look_up(model, kind)
+            self._known[key] = _look_up(model, source)
         return self._known[key]
 
 
@@ -149,11 +148,11 @@ def _variant(usage: Usage) -> Mapping[str, str]:
     return found
 
 
-def _look_up(model: str, kind: str) -> _Model | None:
+def _look_up(model: str, source: str) -> _Model | None:
     from genai_prices.data_snapshot import find_provider_by_id, get_snapshot
 
     providers = get_snapshot().providers
-    provider = find_provider_by_id(providers, _PROVIDERS.get(kind, kind))
+    provider = find_provider_by_id(providers, source)
     info = provider.find_model(model, all_providers=providers) if provider else None
     return _Model(info, provider) if info else None
 

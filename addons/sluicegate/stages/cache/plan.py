@@ -15,6 +15,7 @@ from sluicegate.exchange.bodies import ByteSource
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.settings import Settings
+from sluicegate.settings.provider_kinds import CacheMarkers
 from sluicegate.settings.routes import (
     Route,
 )
@@ -38,8 +39,8 @@ class CachePlan:
     ttl_s: float
     inject: str = "off"
     inject_ttl: Ttl = "5m"
-    kinds: frozenset[str] = frozenset({"anthropic"})
-    """Of the providers that the request may go to."""
+    markers: frozenset[CacheMarkers] = frozenset({"automatic"})
+    """Where the providers that the request may go to accept `cache_control`."""
 
 
 @dataclass(slots=True)
@@ -119,11 +120,6 @@ class Plans:
         """Whether the routes decide where a request goes, as the Router sees it; else it goes where the client says."""
         return bool(self._hosts) and (door == "reverse" or host.lower() in self._hosts)
 
-    def kind(self, provider: str) -> str:
-        """A provider's kind: its name is the operator's choice and says nothing about prices."""
-        configured = self.settings.providers.get(provider)
-        return configured.resolved_kind if configured else provider or "anthropic"
-
     def plan(self, model: str) -> CachePlan:
         if (found := self._known.get(model)) is None:
             if len(self._known) >= _MAX_KNOWN:  # names come from requests
@@ -143,11 +139,9 @@ class Plans:
             (ruled.ttl if ruled else None) or own.ttl,
             (prompt.inject if prompt else None) or own.prompt_cache.inject,
             (prompt.ttl if prompt else None) or own.prompt_cache.ttl,
-            self._kinds(route),
+            self._markers(route),
         )
 
-    def _kinds(self, route: Route | None) -> frozenset[str]:
-        if route:
-            return frozenset(self.kind(t.provider) for t in route.targets)
-        first = next(iter(self.settings.providers), "")
-        return frozenset({self.kind(first)})
+    def _markers(self, route: Route | None) -> frozenset[CacheMarkers]:
+        names = [t.provider for t in route.targets] if route else [next(iter(self.settings.providers), "")]
+        return frozenset(self.settings.kind_of(name).cache_markers for name in names)

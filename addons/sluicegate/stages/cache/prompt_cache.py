@@ -21,8 +21,6 @@ from sluicegate.stages.cache.plan import CachePlan
 
 __all__ = ["Sessions", "inject", "told", "turn_of"]
 
-_KNOWS_MARKERS: Final = frozenset({"anthropic", "bedrock", "bedrock-mantle", "vertex"})
-_TOP_LEVEL_UNKNOWN: Final = "bedrock"
 _MAX_SESSIONS: Final = 300
 _MAX_LINES: Final = 6
 _MAX_BYTES: Final = 64 * 1024 * 1024
@@ -32,9 +30,9 @@ def inject(x: Exchange, plan: CachePlan) -> bool:
     """Put cache_control into the request's body where the client set none; True where that was done."""
     if plan.inject == "off" or x.surface != "messages" or x.answer is not None:
         return False
-    if not plan.kinds & _KNOWS_MARKERS or _is_claude_code(x):
+    if plan.markers == {"none"} or _is_claude_code(x):
         return False
-    automatic = _TOP_LEVEL_UNKNOWN not in plan.kinds
+    automatic = "blocks" not in plan.markers
     always = plan.inject == "always"
     changed = injected(x.request.data.content or b"", plan.inject_ttl, always=always, automatic=automatic)
     if changed is None:

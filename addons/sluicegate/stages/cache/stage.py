@@ -270,9 +270,9 @@ class Cache(Stage):
 
     def _price_of(self, x: Exchange, lost: int, model: str) -> float | None:
         """What it costs to write so many tokens anew instead of reading them."""
-        kind = self.plans.kind(x.target.provider if x.target else "")
-        write = self.prices.cost_usd(Usage(cache_write_5m_tokens=lost, known=True), model, kind)
-        read = self.prices.cost_usd(Usage(cache_read_tokens=lost, known=True), model, kind)
+        source = self.settings.kind_of(x.target.provider if x.target else "").price_source
+        write = self.prices.cost_usd(Usage(cache_write_5m_tokens=lost, known=True), model, source)
+        read = self.prices.cost_usd(Usage(cache_read_tokens=lost, known=True), model, source)
         return None if write is None or read is None else write - read
 
     def _keep(self, x: Exchange, fields: CacheFields, tee: Tee) -> None:
@@ -294,7 +294,9 @@ class Cache(Stage):
                 usage.cache_write_5m_tokens,
                 usage.cache_write_1h_tokens,
             ),
-            cost_usd=self.prices.cost_usd(usage, facts.model or "", self.plans.kind(provider)) if usage.known else None,
+            cost_usd=self.prices.cost_usd(usage, facts.model or "", self.settings.kind_of(provider).price_source)
+            if usage.known
+            else None,
             stop_reason=facts.stop_reason,
             tools=tuple(facts.tools),
             timing=tee.timing,

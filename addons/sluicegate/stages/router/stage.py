@@ -43,6 +43,7 @@ from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import Settings
 from sluicegate.settings import retry as retry_settings
+from sluicegate.settings.provider_kinds import KINDS, ProviderKind
 from sluicegate.stages.base import Stage
 from sluicegate.stages.router.attempts import Attempts, Choice
 from sluicegate.stages.router.prepare import credential_for, prepare_for
@@ -62,7 +63,7 @@ class Place:
     keys: tuple[Source, ...]
     headers: tuple[tuple[bytes, bytes], ...] = ()
     via: Via | None = None
-    kind: str = "anthropic"
+    traits: ProviderKind = KINDS["anthropic"]
     provider: Provider | None = None
     """None: where the door points, whose requests are not touched."""
     least_loaded: bool = True
@@ -110,7 +111,7 @@ class Router(Stage):
             for route in settings.routes
         ] or [Rule("*", (Rung(default),))]
         widest = sorted(self.rules, key=lambda rule: rule.pattern != "*")
-        self.general = next((r.place for rule in widest for r in rule.rungs if r.place.kind == "anthropic"), None)
+        self.general = next((r.place for rule in widest for r in rule.rungs if r.place.traits.is_anthropic_api), None)
         """Where the reverse door leads what is no inference."""
         self.first = widest[0].rungs[0].place
         self.prices = services.prices_for(settings)
@@ -139,8 +140,8 @@ class Router(Stage):
             raise ValueError(f"providers.{name}.headers: a header can not hold a line break")
         origin = origin_of(p.resolved_base_url)
         via = self.services.via_of(p.proxy)
-        kind, least = p.resolved_kind, p.balance == "least_loaded"
-        return Place(name, origin, tuple(provider.sources), headers, via, kind, provider, least)
+        least = p.balance == "least_loaded"
+        return Place(name, origin, tuple(provider.sources), headers, via, p.traits, provider, least)
 
     # -- the request
     def request(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
@@ -178,7 +179,7 @@ class Router(Stage):
         def may_serve(rung: Rung) -> bool:
             if rung.model is None or rung.model == asked:
                 return True
-            window = rung.context or self.prices.context_window(rung.model, rung.place.kind)
+            window = rung.context or self.prices.context_window(rung.model, rung.place.traits.price_source)
             return fits(body, most, window)
 
         return (rungs[0], *(r for r in rungs[1:] if may_serve(r)))
@@ -223,16 +224,16 @@ class Router(Stage):
         """Where a path goes that is none of ours. Refused where nobody behind the gate could know it."""
         place, path = self.general or self.first, x.request.path.partition("?")[0]
         host = place.origin.host if place.origin else x.origin[1]
-        if place.kind != "bedrock" and place.provider and _CONVERSE.search(path):
+        if place.provider and not place.traits.serves_converse and _CONVERSE.search(path):
             x.surface = "bedrock"  # its client reads no other words
             raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
-        if place.kind in ("openai", "copilot") or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
+        if not place.traits.forwards_other_paths or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
             raise Refused(404, f"{path[:100]} is not served here: {_SERVED}", should_retry=False)
         return place
 
     def _target(self, x: Exchange, rung: Rung, key: Source | None) -> Target:
         request, place, model = x.flow.request, rung.place, rung.model
-        if place.provider and x.inference and (x.facts or place.kind != "anthropic"):
+        if place.provider and x.inference and (x.facts or not place.traits.is_anthropic_api):
             return self._bridged(x, rung, place.provider, key)
         if place.origin:
             tls, host, port = place.origin.tls, place.origin.host, place.origin.port
@@ -306,7 +307,7 @@ class Router(Stage):
         """Whether all goes to one Anthropic provider under the names that clients use: its own list of models is theirs."""
         rungs = [rung for rule in self.rules for rung in rule.rungs]
         whole = any(rule.pattern == "*" for rule in self.rules)
-        return whole and len(self.places) <= 1 and all(r.place.kind == "anthropic" and r.model is None for r in rungs)
+        return whole and len(self.places) <= 1 and all(r.place.traits.is_anthropic_api and r.model is None for r in rungs)
 
     @property
     def hosts(self) -> frozenset[str]:
