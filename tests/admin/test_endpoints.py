@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from sluicegate.core.limits.counters import Counter as LimitCounter
-from sluicegate.core.limits.counters import Level
+from sluicegate.core.limits.counters import LimitUsage
 from sluicegate.services.services import Services
 from sluicegate.settings.identity import Identity, TrustedHeader, VirtualKey
 from sluicegate.settings.secret import Secret
@@ -198,26 +198,26 @@ async def test_the_feed_has_room_for_so_many() -> None:
 
 
 # -- /usage
-def counting(levels: Any) -> type[Stage]:
-    async def standing(self: Any, caller: Any) -> Any:
-        return levels
+def counting(limits: Any) -> type[Stage]:
+    async def usage(self: Any, caller: Any) -> Any:
+        return limits
 
-    return type("Counting", (Stage,), {"name": "counting", "standing": standing})
+    return type("Counting", (Stage,), {"name": "counting", "usage": usage})
 
 
 MONTH = LimitCounter("k", "budget_usd.month", "key_1", "budget", "nano_usd", 50_000_000_000, window="month")
-LEVELS = (
-    Level(MONTH, 1_500_000_000, 48_500_000_000, 1_798_761_600_000),
-    Level(LimitCounter("r", "rpm", "key_1", "bucket", "requests", 60, rate=60), 3, 57, 1_798_761_600_000),
-    Level(LimitCounter("c", "concurrency", "key_1", "seats", "seats", 5), 1, 4, 1_798_761_600_000),
+LIMITS = (
+    LimitUsage(MONTH, 1_500_000_000, 48_500_000_000, 1_798_761_600_000),
+    LimitUsage(LimitCounter("r", "rpm", "key_1", "bucket", "requests", 60, rate=60), 3, 57, 1_798_761_600_000),
+    LimitUsage(LimitCounter("c", "concurrency", "key_1", "concurrency", "concurrency", 5), 1, 4, 1_798_761_600_000),
 )
 
 
-async def usage(tmp_path: Path, *headers: tuple[bytes, bytes], levels: Any = (), who: Any = "keys", **flow: Any) -> Any:
+async def usage(tmp_path: Path, *headers: tuple[bytes, bytes], limits: Any = (), who: Any = "keys", **flow: Any) -> Any:
     identity = Identity(mode=who, keys=(VirtualKey(key=Secret("env:K"), team="a"),) if who == "keys" else ())
     settings = quiet(state_dir=tmp_path, identity=identity)
     services = Services({"K": "a-static-key-of-a-team"})
-    with chain_of(IdentityStage, counting(levels), settings=settings, services=services) as chain:
+    with chain_of(IdentityStage, counting(limits), settings=settings, services=services) as chain:
         made = make_flow("GET", "/usage", headers=headers, **flow)
         await descend(chain, made)
         services.close()
@@ -231,7 +231,7 @@ KEY = (b"x-api-key", b"a-static-key-of-a-team")
 
 async def test_a_client_sees_its_own_usage(tmp_path: Path) -> None:
     """Spent, allowed, left, and when it begins anew; from anywhere, as it is the client's own."""
-    status, page = await usage(tmp_path, KEY, levels=LEVELS, peer=("203.0.113.9", 1), client_host="gate.example")
+    status, page = await usage(tmp_path, KEY, limits=LIMITS, peer=("203.0.113.9", 1), client_host="gate.example")
     assert status == 200
     assert page["team"] == "a"
     assert page["limits"] == [
@@ -272,7 +272,7 @@ async def test_a_client_sees_its_own_usage(tmp_path: Path) -> None:
 @pytest.mark.parametrize("headers", [(), ((b"x-api-key", b"guess"),), (*bearer(TOKEN),), (*bearer("sk-ant-api03-x"),)])
 async def test_nobody_else_sees_usage(tmp_path: Path, headers: Any) -> None:
     """401 in the client's format; an admin's token is no client's key."""
-    status, page = await usage(tmp_path, *headers, levels=LEVELS)
+    status, page = await usage(tmp_path, *headers, limits=LIMITS)
     assert status == 401
     assert page["error"]["type"] == "authentication_error"
 
@@ -294,7 +294,7 @@ async def test_usage_where_nobody_needs_a_key(tmp_path: Path) -> None:
 
 async def test_usage_while_the_store_is_down(tmp_path: Path) -> None:
     """503, to be asked again."""
-    assert (await usage(tmp_path, KEY, levels=None))[0] == 503
+    assert (await usage(tmp_path, KEY, limits=None))[0] == 503
 
 
 async def test_usage_without_identity() -> None:
@@ -304,7 +304,7 @@ async def test_usage_without_identity() -> None:
 
 async def test_a_bug_in_usage_is_an_answer(tmp_path: Path) -> None:
     """500; no client waits for ever."""
-    assert (await usage(tmp_path, KEY, levels=(1,)))[0] == 500
+    assert (await usage(tmp_path, KEY, limits=(1,)))[0] == 500
 
 
 @pytest.mark.parametrize("path", ADMIN)

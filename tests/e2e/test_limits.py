@@ -114,7 +114,7 @@ def stands(gate: Gate, url: str) -> tuple[int, int]:
     """What is used of team a's budget, in nano-USD, and of its seats; the gate is stopped first."""
     gate.stop()
     usd = Counter("team:a:usd:month", "", "", "budget", "nano_usd", 5 * NANO, window="month")
-    seats = Counter("team:a:concurrency", "", "", "seats", "seats", 30)
+    seats = Counter("team:a:concurrency", "", "", "concurrency", "concurrency", 30)
 
     async def peek() -> tuple[int, int]:
         store = storage_from_url(url, gate.state_dir)

@@ -19,7 +19,7 @@ from sluicegate.stores.limits import LimitStore, storage_from_url
 COST = 1000
 BUDGET = 3_000 * COST
 COUNTER = Counter("t:usd", "limits.teams.a.budget_usd.month", "the team a", "budget", "nano_usd", BUDGET, window="month")
-SEATS = Counter("t:seats", "limits.teams.a.concurrency", "the team a", "seats", "seats", 100_000)
+CONCURRENCY = Counter("t:seats", "limits.teams.a.concurrency", "the team a", "concurrency", "concurrency", 100_000)
 AGAIN_S = 0.05
 
 
@@ -34,12 +34,12 @@ class Calls:
     async def one(self, n: int) -> None:
         cost = self.chance.randrange(COST // 2, 3 * COST // 2)
         estimate = 3 * COST // 2 if self.mode == "strict" else self.chance.randrange(COST // 2, 3 * COST // 2)
-        request = ReserveRequest(f"{self.name}:{n}", (Charge(COUNTER, estimate), Charge(SEATS, 1)), self.lease_ms)
+        request = ReserveRequest(f"{self.name}:{n}", (Charge(COUNTER, estimate), Charge(CONCURRENCY, 1)), self.lease_ms)
         while True:
             said = await self.store.reserve(request)
             if isinstance(said, Admitted):
                 break
-            if said.free_ms is not None:
+            if said.available_ms is not None:
                 self.refused += 1
                 return
             await asyncio.sleep(self.chance.random() * AGAIN_S)
@@ -69,7 +69,7 @@ async def main() -> None:
     if mode == "hold":
         for n in range(int(calls)):
             await store.reserve(
-                ReserveRequest(f"{made.name}:{n}", (Charge(COUNTER, COST), Charge(SEATS, 1)), int(lease_ms))
+                ReserveRequest(f"{made.name}:{n}", (Charge(COUNTER, COST), Charge(CONCURRENCY, 1)), int(lease_ms))
             )
         print("held", flush=True)
         await asyncio.Event().wait()

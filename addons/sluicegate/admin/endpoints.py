@@ -120,13 +120,13 @@ class Endpoints:
         limiter = next((s for s in policy_of(x).stages if isinstance(s, Counting)), None)
         if limiter is None:
             return _json(usage_page(caller, ()))
-        return self._with_levels(caller, limiter)
+        return self._with_limits(caller, limiter)
 
-    async def _with_levels(self, caller: Caller, limiter: Counting) -> Answer:
-        levels = await limiter.standing(caller)
-        if levels is None:
+    async def _with_limits(self, caller: Caller, limiter: Counting) -> Answer:
+        limits = await limiter.usage(caller)
+        if limits is None:
             return _error(503, "the store of limits can not be reached at the moment", [(b"retry-after", b"5")])
-        return _json(usage_page(caller, levels))
+        return _json(usage_page(caller, limits))
 
     def _models_served(self, x: Exchange) -> Answer | Awaitable[Answer]:
         identity, router = policy_of(x).identity, policy_of(x).router

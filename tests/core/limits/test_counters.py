@@ -14,70 +14,70 @@ from sluicegate.core.limits.windows import DAY_MS
 DAY = 20_000 * DAY_MS
 RPM = Counter("k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 5, 60)
 BUDGET = Counter("k:usd", "limits.default.budget_usd.day", "this key", "budget", "nano_usd", 100, window="day")
-SEATS = Counter("k:c", "limits.default.concurrency", "this key", "seats", "seats", 2)
+CONCURRENCY = Counter("k:c", "limits.default.concurrency", "this key", "concurrency", "concurrency", 2)
 
 
 def test_a_bucket_drains_evenly() -> None:
     """Five at once, then one a second; the time it names for the next is the first moment at which it fits."""
-    row = RPM.aged(EMPTY, DAY)
+    row = RPM.advanced(EMPTY, DAY)
     for _ in range(5):
         assert RPM.fits(row, 1)
-        row = RPM.taken(row, 1)
+        row = RPM.reserved(row, 1)
     assert not RPM.fits(row, 1)
-    free = RPM.free_ms(row, 1, DAY)
+    free = RPM.available_ms(row, 1, DAY)
     assert free == DAY + 1000
-    assert not RPM.fits(RPM.aged(row, free - 1), 1)
-    assert RPM.fits(RPM.aged(row, free), 1)
-    assert RPM.level(row, DAY)[1:] == (5, 0, DAY + 5000)
+    assert not RPM.fits(RPM.advanced(row, free - 1), 1)
+    assert RPM.fits(RPM.advanced(row, free), 1)
+    assert RPM.usage(row, DAY)[1:] == (5, 0, DAY + 5000)
 
 
 def test_more_than_a_whole_bucket_leaves_a_debt() -> None:
     """A call that could never fit is let in when the bucket is empty, and the ones after it wait for it."""
-    row = RPM.aged(EMPTY, DAY)
+    row = RPM.advanced(EMPTY, DAY)
     assert RPM.fits(row, 50)
-    row = RPM.taken(row, 50)
-    assert RPM.free_ms(row, 1, DAY) == DAY + 46_000
-    assert not RPM.fits(RPM.taken(RPM.aged(EMPTY, DAY), 1), 50)
+    row = RPM.reserved(row, 50)
+    assert RPM.available_ms(row, 1, DAY) == DAY + 46_000
+    assert not RPM.fits(RPM.reserved(RPM.advanced(EMPTY, DAY), 1), 50)
 
 
 def test_a_budget_is_whole_again_in_the_next_window() -> None:
     """What was spent and what was reserved in the last one is gone with it."""
-    row = BUDGET.taken(BUDGET.spent(BUDGET.aged(EMPTY, DAY), 60), 40)
+    row = BUDGET.reserved(BUDGET.spent(BUDGET.advanced(EMPTY, DAY), 60), 40)
     assert not BUDGET.fits(row, 1)
-    assert BUDGET.free_ms(row, 30, DAY) is None  # other calls hold it
-    assert BUDGET.free_ms(row, 41, DAY) == DAY + DAY_MS
-    assert BUDGET.aged(row, DAY + DAY_MS - 1) == row
-    assert BUDGET.aged(row, DAY + DAY_MS) == Row(DAY + DAY_MS, 0, 0, DAY + 2 * DAY_MS)
+    assert BUDGET.available_ms(row, 30, DAY) is None  # other calls hold it
+    assert BUDGET.available_ms(row, 41, DAY) == DAY + DAY_MS
+    assert BUDGET.advanced(row, DAY + DAY_MS - 1) == row
+    assert BUDGET.advanced(row, DAY + DAY_MS) == Row(DAY + DAY_MS, 0, 0, DAY + 2 * DAY_MS)
 
 
 def test_seats() -> None:
     """Two calls at a time; time alone frees none."""
-    row = SEATS.taken(SEATS.taken(EMPTY, 1), 1)
-    assert not SEATS.fits(row, 1)
-    assert SEATS.free_ms(row, 1, DAY) is None
-    assert SEATS.level(row, DAY)[1:3] == (2, 0)
+    row = CONCURRENCY.reserved(CONCURRENCY.reserved(EMPTY, 1), 1)
+    assert not CONCURRENCY.fits(row, 1)
+    assert CONCURRENCY.available_ms(row, 1, DAY) is None
+    assert CONCURRENCY.usage(row, DAY)[1:3] == (2, 0)
 
 
 @given(
-    counter=st.sampled_from([RPM, BUDGET, SEATS]),
+    counter=st.sampled_from([RPM, BUDGET, CONCURRENCY]),
     used=st.integers(0, 10**9),
     at=st.integers(0, 10**12),
     back=st.integers(1, SET_BACK_MS),
 )
 def test_time_never_runs_backwards(counter: Counter, used: int, at: int, back: int) -> None:
     """A clock that is a little behind changes nothing."""
-    row = counter.aged(Row(0, used, 0, 0), at)
-    assert counter.aged(row, at - back) == row
+    row = counter.advanced(Row(0, used, 0, 0), at)
+    assert counter.advanced(row, at - back) == row
 
 
 @given(used=st.integers(0, 10**9), back=st.integers(SET_BACK_MS + 1, 10**12))
 def test_a_clock_that_was_set_back(used: int, back: int) -> None:
     """What was used far in the future was used now: a bucket drains, a budget ends with the present window."""
     far = DAY + 10**12
-    bucket = RPM.aged(Row(far, used, 0, far + 1), far - back)
+    bucket = RPM.advanced(Row(far, used, 0, far + 1), far - back)
     assert (bucket.at_ms, bucket.used) == (far - back, used)
-    assert RPM.aged(bucket, bucket.until_ms).used == 0
-    budget = BUDGET.aged(BUDGET.aged(EMPTY, far)._replace(used=used, held=5), far - back)
+    assert RPM.advanced(bucket, bucket.until_ms).used == 0
+    budget = BUDGET.advanced(BUDGET.advanced(EMPTY, far)._replace(used=used, held=5), far - back)
     assert budget.used in (used, 0)
     assert budget.at_ms <= far - back < budget.until_ms or budget.at_ms - (far - back) <= SET_BACK_MS
 
@@ -95,8 +95,8 @@ def test_a_bucket_lets_through_no_more_than_its_size_and_what_drained(
     now, row, admitted = DAY, EMPTY, 0
     for gap, amount in gaps:
         now += gap
-        row = counter.aged(row, now)
+        row = counter.advanced(row, now)
         if amount <= size and counter.fits(row, amount):
-            row = counter.taken(row, amount)
+            row = counter.reserved(row, amount)
             admitted += amount
         assert admitted * 60_000 <= size * 60_000 + rate * (now - DAY)

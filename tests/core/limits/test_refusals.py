@@ -8,7 +8,7 @@ from sluicegate.core.limits.reservations import Admitted, Denied
 
 NOW = 1_795_246_200_000  # 2026-11-21T07:30:00Z
 RPM = Counter("team:a:rpm", "limits.teams.a.rpm", "the team a", "bucket", "requests", 5, 5)
-SEATS = Counter("key:k:concurrency", "limits.default.concurrency", "this key", "seats", "seats", 50)
+CONCURRENCY = Counter("key:k:concurrency", "limits.default.concurrency", "this key", "concurrency", "concurrency", 50)
 USD = Counter(
     "team:b:usd:day", "limits.teams.b.budget_usd.day", "the team b", "budget", "nano_usd", 5 * 10**7, window="day"
 )
@@ -25,7 +25,7 @@ def denied(counter: Counter, free_s: float | None, amount: int = 1, used: int = 
 def said(*rows: tuple[Counter, int]) -> Admitted:
     """So much is used of these counters."""
     charges = tuple(Charge(counter, 0) for counter, _ in rows)
-    states = tuple(counter.spent(counter.aged(EMPTY, NOW), used) for counter, used in rows)
+    states = tuple(counter.spent(counter.advanced(EMPTY, NOW), used) for counter, used in rows)
     return Admitted("a", charges, states, NOW)
 
 
@@ -40,7 +40,7 @@ def said(*rows: tuple[Counter, int]) -> Admitted:
         (denied(RPM, 75), 429, 59, True, "in 1 min 15 s"),
         (denied(RPM, 900), 429, None, False, "in 15 min"),
         (
-            denied(SEATS, None), 429, 2, True,
+            denied(CONCURRENCY, None), 429, 2, True,
             "this key has 50 calls at a time (limits.default.concurrency), and all of them are under way; "
             "there is room again when calls under way have ended: try again soon",
         ),

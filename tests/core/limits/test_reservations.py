@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
 
-from sluicegate.core.limits import reservations as book
+from sluicegate.core.limits import reservations
 from sluicegate.core.limits.counters import Charge, Counter
 from sluicegate.core.limits.reservations import Admitted, Denied, ReserveRequest
 from sluicegate.core.limits.table import MemoryTable
@@ -15,47 +15,47 @@ LEASE = 10_000
 RPM = Counter("k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 10, 60)
 USD = Counter("k:usd", "limits.default.budget_usd.day", "this key", "budget", "nano_usd", 1000, window="day")
 TEAM = Counter("t:usd", "limits.teams.a.budget_usd.day", "the team a", "budget", "nano_usd", 1500, window="day")
-SEATS = Counter("k:c", "limits.default.concurrency", "this key", "seats", "seats", 4)
+CONCURRENCY = Counter("k:c", "limits.default.concurrency", "this key", "concurrency", "concurrency", 4)
 
 
 def call(name: str, usd: int = 100) -> ReserveRequest:
-    return ReserveRequest(name, (Charge(RPM, 1), Charge(SEATS, 1), Charge(USD, usd), Charge(TEAM, usd)), LEASE)
+    return ReserveRequest(name, (Charge(RPM, 1), Charge(CONCURRENCY, 1), Charge(USD, usd), Charge(TEAM, usd)), LEASE)
 
 
 def test_all_or_nothing() -> None:
     """One counter without room, and none is charged; the answer says which, and what would have to happen."""
     table = MemoryTable()
-    assert isinstance(book.reserve(table, call("a", 900), DAY), Admitted)
+    assert isinstance(reservations.reserve(table, call("a", 900), DAY), Admitted)
     before = dict(table.rows)
-    denied = book.reserve(table, call("b", 200), DAY)
+    denied = reservations.reserve(table, call("b", 200), DAY)
     assert isinstance(denied, Denied)
     assert denied.counter is USD
-    assert denied.free_ms is None
+    assert denied.available_ms is None
     assert table.rows == before
-    assert book.settle(table, "a", [Charge(RPM, 1), Charge(USD, 900), Charge(TEAM, 900)], DAY)
-    denied = book.reserve(table, call("b", 200), DAY)
+    assert reservations.settle(table, "a", [Charge(RPM, 1), Charge(USD, 900), Charge(TEAM, 900)], DAY)
+    denied = reservations.reserve(table, call("b", 200), DAY)
     assert isinstance(denied, Denied)
-    assert (denied.free_ms, denied.used) == (DAY + DAY_MS, 900)
+    assert (denied.available_ms, denied.used) == (DAY + DAY_MS, 900)
 
 
 def test_the_same_id_reserves_once() -> None:
     """A store may ask again when an answer was lost on the way."""
     table = MemoryTable()
-    first, again = (book.reserve(table, call("a"), DAY) for _ in range(2))
+    first, again = (reservations.reserve(table, call("a"), DAY) for _ in range(2))
     assert isinstance(first, Admitted)
     assert isinstance(again, Admitted)
     assert table.rows["k:usd"].held == 100
-    assert first.levels == again.levels
+    assert first.usage == again.usage
 
 
 def test_settled_once() -> None:
     """What was used is charged, the rest is free again; later settlements and releases do nothing."""
     table = MemoryTable()
-    book.reserve(table, call("a"), DAY)
-    assert book.settle(table, "a", [Charge(USD, 30), Charge(TEAM, 30)], DAY + 1)
+    reservations.reserve(table, call("a"), DAY)
+    assert reservations.settle(table, "a", [Charge(USD, 30), Charge(TEAM, 30)], DAY + 1)
     rows = dict(table.rows)
-    assert not book.settle(table, "a", [Charge(USD, 30)], DAY + 2)
-    assert not book.release(table, "a", DAY + 3)
+    assert not reservations.settle(table, "a", [Charge(USD, 30)], DAY + 2)
+    assert not reservations.release(table, "a", DAY + 3)
     assert table.rows == rows
     assert rows["k:usd"][1:3] == (30, 0)
     assert rows["k:c"].held == 0
@@ -65,56 +65,56 @@ def test_a_call_that_outlives_its_window_is_charged_where_it_began() -> None:
     """The next day's budget is not touched, whether somebody used it already or not."""
     for used_first in (False, True):
         table = MemoryTable()
-        book.reserve(table, call("a"), DAY)
+        reservations.reserve(table, call("a"), DAY)
         if used_first:
-            book.reserve(table, call("b", 7), DAY + DAY_MS)
-        book.settle(table, "a", [Charge(USD, 100)], DAY + DAY_MS)
-        level = book.peek(table, [USD], DAY + DAY_MS)[0]
+            reservations.reserve(table, call("b", 7), DAY + DAY_MS)
+        reservations.settle(table, "a", [Charge(USD, 100)], DAY + DAY_MS)
+        level = reservations.peek(table, [USD], DAY + DAY_MS)[0]
         assert level.used == (7 if used_first else 0)
 
 
 def test_a_lease_ends() -> None:
     """Seats and budgets of a process that is gone are free again; extending keeps those of one that lives."""
     table = MemoryTable()
-    book.reserve(table, call("dead"), DAY)
-    book.reserve(table, call("alive"), DAY)
-    book.extend(table, ["alive", "unknown"], LEASE, DAY + LEASE - 1)
-    seats, usd = book.peek(table, [SEATS, USD], DAY + LEASE)
+    reservations.reserve(table, call("dead"), DAY)
+    reservations.reserve(table, call("alive"), DAY)
+    reservations.extend(table, ["alive", "unknown"], LEASE, DAY + LEASE - 1)
+    seats, usd = reservations.peek(table, [CONCURRENCY, USD], DAY + LEASE)
     assert (seats.used, usd.used) == (1, 100)
-    seats, usd = book.peek(table, [SEATS, USD], DAY + 2 * LEASE)
+    seats, usd = reservations.peek(table, [CONCURRENCY, USD], DAY + 2 * LEASE)
     assert (seats.used, usd.used) == (0, 0)
 
 
 def test_what_comes_late_is_charged_once() -> None:
     """A call whose lease ended, or that nobody knows, has still been spent."""
     table = MemoryTable()
-    book.reserve(table, call("late"), DAY)
-    book.peek(table, [USD], DAY + LEASE)
+    reservations.reserve(table, call("late"), DAY)
+    reservations.peek(table, [USD], DAY + LEASE)
     used = [Charge(RPM, 1), Charge(USD, 80)]
-    assert book.settle(table, "late", used, DAY + LEASE)
-    assert not book.settle(table, "late", used, DAY + LEASE)
-    assert book.settle(table, "unknown", [Charge(USD, 5)], DAY + LEASE)
-    assert book.peek(table, [USD], DAY + LEASE)[0].used == 85
+    assert reservations.settle(table, "late", used, DAY + LEASE)
+    assert not reservations.settle(table, "late", used, DAY + LEASE)
+    assert reservations.settle(table, "unknown", [Charge(USD, 5)], DAY + LEASE)
+    assert reservations.peek(table, [USD], DAY + LEASE)[0].used == 85
 
 
 def test_memory_is_given_back() -> None:
     """Rows and reservations that say nothing any more are forgotten."""
     table = MemoryTable()
     for i in range(50):
-        book.reserve(table, call(str(i), 1), DAY + i * 2000)
-        book.settle(table, str(i), [Charge(USD, 1)], DAY + i * 2000)
+        reservations.reserve(table, call(str(i), 1), DAY + i * 2000)
+        reservations.settle(table, str(i), [Charge(USD, 1)], DAY + i * 2000)
     later = DAY + 2 * DAY_MS
-    book.expire(table, later)
+    reservations.expire(table, later)
     table.sweep(later)
     assert table.rows == {}
     assert table.reservations == {}
 
 
-@given(order=st.permutations([Charge(RPM, 3), Charge(USD, 400), Charge(TEAM, 1600), Charge(SEATS, 5)]))
+@given(order=st.permutations([Charge(RPM, 3), Charge(USD, 400), Charge(TEAM, 1600), Charge(CONCURRENCY, 5)]))
 def test_the_longest_wait_is_told(order: list[Charge]) -> None:
     """Of several full counters the one that is full for longest, whatever their order."""
     table = MemoryTable()
-    denied = book.reserve(table, ReserveRequest("a", tuple(order), LEASE), DAY)
+    denied = reservations.reserve(table, ReserveRequest("a", tuple(order), LEASE), DAY)
     assert isinstance(denied, Denied)
     assert denied.counter is TEAM
 
@@ -134,7 +134,7 @@ class Conservation(RuleBasedStateMachine):
         self.spent = self.late = self.n = 0
 
     def expire(self) -> None:
-        book.expire(self.table, self.now)
+        reservations.expire(self.table, self.now)
         for name in [name for name, (_, due) in self.live.items() if due <= self.now]:
             del self.live[name]
             self.expired.add(name)
@@ -144,7 +144,7 @@ class Conservation(RuleBasedStateMachine):
         self.expire()
         self.n += 1
         name = str(self.n)
-        if isinstance(book.reserve(self.table, call(name, usd), self.now), Denied):
+        if isinstance(reservations.reserve(self.table, call(name, usd), self.now), Denied):
             return multiple()
         self.live[name] = usd, self.now + LEASE
         return name
@@ -156,7 +156,7 @@ class Conservation(RuleBasedStateMachine):
         late = name in self.expired
         self.expired.discard(name)
         before = self.table.row("k:usd").used
-        first = book.settle(self.table, name, [Charge(USD, usd), Charge(TEAM, usd)], self.now)
+        first = reservations.settle(self.table, name, [Charge(USD, usd), Charge(TEAM, usd)], self.now)
         assert self.table.row("k:usd").used == before + (usd if first else 0)
         self.spent += usd if first else 0
         self.late += usd if late else 0
@@ -164,7 +164,7 @@ class Conservation(RuleBasedStateMachine):
     @rule(name=calls)
     def extend(self, name: str) -> None:
         self.expire()
-        book.extend(self.table, [name], LEASE, self.now)
+        reservations.extend(self.table, [name], LEASE, self.now)
         if name in self.live:
             self.live[name] = self.live[name][0], self.now + LEASE
 
@@ -179,7 +179,7 @@ class Conservation(RuleBasedStateMachine):
         assert row.used == self.spent
         assert row.held == sum(usd for usd, _ in self.live.values())
         assert row.used + row.held <= USD.limit + self.late
-        assert self.table.row("k:c").held == len(self.live) <= SEATS.limit
+        assert self.table.row("k:c").held == len(self.live) <= CONCURRENCY.limit
 
 
 TestConservation = Conservation.TestCase

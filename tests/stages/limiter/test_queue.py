@@ -1,13 +1,13 @@
-"""Lines: who waits for a place gets it in turn, and nobody waits for ever."""
+"""FairQueue: who waits for a place gets it in turn, and nobody waits for ever."""
 
 import asyncio
 from collections.abc import Callable
 
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.reservations import Admitted, Denied, Verdict
-from sluicegate.stages.limiter.queue import Lines
+from sluicegate.stages.limiter.queue import FairQueue
 
-SEATS = Counter("k:c", "limits.default.concurrency", "this key", "seats", "seats", 1)
+CONCURRENCY = Counter("k:c", "limits.default.concurrency", "this key", "concurrency", "concurrency", 1)
 LONG_S = 60.0
 
 
@@ -17,11 +17,11 @@ class Places:
     def __init__(self) -> None:
         self.free = 0
         self.asked: list[str] = []
-        self.lines = Lines()
+        self.queue = FairQueue()
 
     def denied(self, wait_s: float | None = None) -> Denied:
-        free_ms = None if wait_s is None else int(wait_s * 1000)
-        return Denied(SEATS, 1, free_ms, 0, (), (), 0)
+        available_ms = None if wait_s is None else int(wait_s * 1000)
+        return Denied(CONCURRENCY, 1, available_ms, 0, (), (), 0)
 
     def asking(self, name: str) -> Callable[[], "asyncio.Future[Verdict | None]"]:
         async def ask() -> Verdict | None:
@@ -40,7 +40,7 @@ class Places:
         async def until_gone() -> None:
             await gone
 
-        waiting = self.lines.wait(key, self.asking(name), self.denied(), seconds, until_gone())
+        waiting = self.queue.wait(key, self.asking(name), self.denied(), seconds, until_gone())
         return asyncio.create_task(waiting)
 
 
@@ -56,17 +56,17 @@ async def test_in_turn() -> None:
     for name in "abc":
         tasks.append(places.join(name))
         await settled()
-    assert places.lines.waiting("k") == 3
+    assert places.queue.waiting("k") == 3
     places.free = 2
-    places.lines.wake()
+    places.queue.wake()
     assert [t.id for t in await asyncio.gather(*tasks[:2]) if isinstance(t, Admitted)] == ["a", "b"]
     assert places.asked[:2] == ["a", "b"]
     await settled()
     assert not tasks[2].done()
     places.free = 1
-    places.lines.wake()
+    places.queue.wake()
     assert isinstance(await tasks[2], Admitted)
-    assert "k" not in places.lines
+    assert "k" not in places.queue
 
 
 async def test_lines_of_others() -> None:
@@ -77,7 +77,7 @@ async def test_lines_of_others() -> None:
     other = places.join("b", "other")
     await settled()
     places.free = 2
-    places.lines.wake()
+    places.queue.wake()
     assert isinstance(await stuck, Admitted)
     assert isinstance(await other, Admitted)
 
@@ -86,7 +86,7 @@ async def test_the_time_is_up() -> None:
     """The last word is the refusal, and the line is left."""
     places = Places()
     assert isinstance(await places.join("a", seconds=0.001), Denied)
-    assert "k" not in places.lines
+    assert "k" not in places.queue
 
 
 async def test_gone() -> None:
@@ -100,7 +100,7 @@ async def test_gone() -> None:
     leaves.set_result(None)
     assert await first is None
     places.free = 1
-    places.lines.wake()
+    places.queue.wake()
     assert isinstance(await second, Admitted)
 
 

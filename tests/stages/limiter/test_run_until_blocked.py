@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from sluicegate.stages.limiter.run_until_blocked import begin
+from sluicegate.stages.limiter.run_until_blocked import run_until_blocked
 
 
 async def test_without_a_wait_it_is_done_at_once() -> None:
@@ -14,14 +14,14 @@ async def test_without_a_wait_it_is_done_at_once() -> None:
     async def work() -> None:
         done.append(1)
 
-    assert begin(work()) is None
+    assert run_until_blocked(work()) is None
     assert done == [1]
 
     async def fails() -> None:
         raise KeyError
 
     with pytest.raises(KeyError):
-        begin(fails())
+        run_until_blocked(fails())
 
 
 async def test_a_wait_goes_on_where_it_was() -> None:
@@ -39,7 +39,7 @@ async def test_a_wait_goes_on_where_it_was() -> None:
         await asyncio.sleep(0)
         got.append("end")
 
-    rest = begin(work())
+    rest = run_until_blocked(work())
     assert rest is not None
     loop.call_soon(first.set_result, 7)
     loop.call_soon(second.set_exception, KeyError())
@@ -58,7 +58,7 @@ async def test_cancelled() -> None:
             cleaned.append(1)
 
     async def outer() -> None:
-        rest = begin(work())
+        rest = run_until_blocked(work())
         assert rest is not None
         await rest
 

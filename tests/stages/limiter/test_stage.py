@@ -11,7 +11,7 @@ from mitmproxy import http
 
 from sluicegate.core.errors import StoreError
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.core.limits.rules import NANO
 from sluicegate.exchange.call import Failure
@@ -37,7 +37,7 @@ from sluicegate.stages import (
     Router,
     Stage,
 )
-from sluicegate.stages.limiter.reservations import Accounts, accounts_for
+from sluicegate.stages.limiter.reservations import Reservations, reservations_for
 from sluicegate.stores.limits import LimitStore, storage_from_url
 from sluicegate.testing import (
     chain_of,
@@ -80,8 +80,8 @@ class Rig:
         self.services = chain.services
 
     @property
-    def accounts(self) -> Accounts:
-        return accounts_for(self.services, self.settings)
+    def reservations(self) -> Reservations:
+        return reservations_for(self.services, self.settings)
 
     async def ask(self, body: Any = None, **flow: Any) -> http.HTTPFlow:
         made = make_flow(body=body or {"model": MODEL, "max_tokens": 100, "messages": []}, **flow)
@@ -98,7 +98,7 @@ class Rig:
         assert self.chain.policy
         limiter = next(s for s in self.chain.policy.stages if isinstance(s, Limiter))
         counters = limiter.rules.counters(JO, MODEL, "anthropic")
-        (level,) = await self.accounts.peek([c for c in counters if c.key == key]) or ()
+        (level,) = await self.reservations.peek([c for c in counters if c.key == key]) or ()
         return level.used
 
 
@@ -113,7 +113,7 @@ class Using:
         services = Services(fields.pop("environ", {}))
         self.settings = config(limits, **fields)
         if store:
-            services.kept["limits", "memory", self.settings.state_dir] = Accounts(store, services.alarm)
+            services.kept["limits", "memory", self.settings.state_dir] = Reservations(store, services.alarm)
         who = planted("who", [], does={"head": name})
         self.chain = chain_of(Audit, who, Limiter, *inner, Router, settings=self.settings, services=services)
 
@@ -314,7 +314,7 @@ async def test_a_batch_counts_for_each_model_in_it() -> None:
         assert chain
         limiter = next(s for s in chain.stages if isinstance(s, Limiter))
         of_model = [c for c in limiter.rules.counters(JO, dear) if c.key.startswith("model:")]
-        (level,) = await rig.accounts.peek(of_model) or ()
+        (level,) = await rig.reservations.peek(of_model) or ()
         assert 200 < level.used < 250
         assert 300 < await rig.level("team:a:tokens:day") < 350
 
@@ -516,7 +516,7 @@ async def test_the_provider_that_served_is_charged() -> None:
         send_answer(rig.chain, made, [answer(100, 50)])
         assert rig.chain.policy
         limiter = next(s for s in rig.chain.policy.stages if isinstance(s, Limiter))
-        levels = await rig.accounts.peek([*limiter.rules.of_provider("one"), *limiter.rules.of_provider("two")])
+        levels = await rig.reservations.peek([*limiter.rules.of_provider("one"), *limiter.rules.of_provider("two")])
         assert [level.used for level in levels or ()] == [0, 150]
 
 
@@ -615,7 +615,7 @@ async def test_calls_wait_their_turn() -> None:
         tasks = []
         for n, flow in enumerate(flows):
             tasks.append(asyncio.ensure_future(descend(rig.chain, flow)))
-            await until(lambda n=n: rig.accounts.lines.waiting("id1") == n + 1)  # type: ignore[misc]
+            await until(lambda n=n: rig.reservations.queue.waiting("id1") == n + 1)  # type: ignore[misc]
         for flow, task in zip(flows, tasks, strict=True):
             send_answer(rig.chain, running, [answer()])
             await task
@@ -623,7 +623,7 @@ async def test_calls_wait_their_turn() -> None:
             assert the_exchange(flow).release
             running = flow
         send_answer(rig.chain, running, [answer()])
-        assert "id1" not in rig.accounts.lines
+        assert "id1" not in rig.reservations.queue
 
 
 async def test_a_client_that_leaves_the_line() -> None:
@@ -632,10 +632,10 @@ async def test_a_client_that_leaves_the_line() -> None:
         running = await rig.ask()
         leaves, stays = make_flow(body={"model": MODEL}), make_flow(body={"model": MODEL})
         tasks = [asyncio.ensure_future(descend(rig.chain, flow)) for flow in (leaves, stays)]
-        await until(lambda: rig.accounts.lines.waiting("id1") == 2)
+        await until(lambda: rig.reservations.queue.waiting("id1") == 2)
         fail(rig.chain, leaves, by_client=True)
         await tasks[0]
-        assert rig.accounts.lines.waiting("id1") == 1
+        assert rig.reservations.queue.waiting("id1") == 1
         send_answer(rig.chain, running, [answer()])
         await tasks[1]
         assert the_exchange(stays).release
@@ -650,7 +650,7 @@ async def test_nobody_waits_for_what_does_not_come() -> None:
         assert refused(await rig.ask())[0] == 429
         send_answer(rig.chain, running, [answer(0, 1490)])
         assert refused(await rig.ask())[0] == 402
-        assert "id1" not in rig.accounts.lines
+        assert "id1" not in rig.reservations.queue
 
 
 # -- stores that fail, and that answer late
@@ -686,7 +686,7 @@ class Slow:
     async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
         await self._ready()
 
-    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
+    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
         return await self.real.peek(counters)
 
     async def close(self) -> None:
@@ -702,14 +702,14 @@ async def test_open_while_the_store_is_down() -> None:
             assert (await rig.serve(answer(100, 50))).response.status_code == 200  # type: ignore[union-attr]
         assert rig.services.alarms == {"limits.store_down": 1}
         assert store.asked == 1
-        rig.accounts._asked_again = 0.0
+        rig.reservations._asked_again = 0.0
         await rig.serve(answer(0, 0))  # this one tries again
         await rig.serve(answer(0, 0))
         assert store.asked == 2
         store.down = False
-        rig.accounts._asked_again = 0.0
+        rig.reservations._asked_again = 0.0
         await rig.serve(answer(100, 50))
-        await until(lambda: not rig.accounts._settling)
+        await until(lambda: not rig.reservations._settling)
         assert await rig.level("key:id1:tokens:day") == 450
 
 
@@ -737,9 +737,9 @@ async def test_a_client_that_leaves_while_the_store_answers() -> None:
         fail(rig.chain, made, by_client=True)
         store.go.set()
         await task
-        await until(lambda: not rig.accounts._settling)
+        await until(lambda: not rig.reservations._settling)
         assert await rig.level("key:id1:concurrency") == 0
-        assert rig.accounts._live == {}
+        assert rig.reservations._live == {}
 
 
 async def test_a_bug_in_a_store_fails_closed() -> None:
@@ -753,7 +753,7 @@ async def test_a_bug_in_a_store_fails_closed() -> None:
     with Using({"default": {"concurrency": 1}}, store_made=Buggy()) as rig:
         made = await rig.ask()
         assert refused(made)[0] == 500
-        await until(lambda: not rig.accounts._settling)
+        await until(lambda: not rig.reservations._settling)
         assert await rig.level("key:id1:concurrency") == 0
 
 

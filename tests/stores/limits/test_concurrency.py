@@ -12,9 +12,9 @@ from kits import limits_worker
 from kits.gatekit import ROOT, clean_env
 from kits.limits_worker import (
     BUDGET,
+    CONCURRENCY,
     COST,
     COUNTER,
-    SEATS,
     Calls,
 )
 from kits.rediskit import RedisServer
@@ -59,7 +59,7 @@ def url(request: pytest.FixtureRequest) -> str:
 async def standing(url: str, folder: Path) -> tuple[int, int]:
     """What the store says is used of the budget and of the seats."""
     store = storage_from_url(url, folder)
-    usd, seats = await store.peek((COUNTER, SEATS))
+    usd, seats = await store.peek((COUNTER, CONCURRENCY))
     await store.close()
     return usd.used, seats.used
 
@@ -94,7 +94,7 @@ async def test_a_killed_process_holds_nothing_for_longer_than_its_lease(
     assert worker.stdout
     assert await asyncio.to_thread(worker.stdout.readline) == "held\n"
     store = storage_from_url(url, tmp_path)
-    usd, seats = await store.peek((COUNTER, SEATS))
+    usd, seats = await store.peek((COUNTER, CONCURRENCY))
     worker.kill()
     worker.wait()
     assert (usd.used, seats.used) == (50 * COST, 50)
@@ -104,6 +104,6 @@ async def test_a_killed_process_holds_nothing_for_longer_than_its_lease(
 
 async def until_free(store: LimitStore) -> None:
     async with asyncio.timeout(20):
-        while (await store.peek((SEATS,)))[0].used:
+        while (await store.peek((CONCURRENCY,)))[0].used:
             await asyncio.sleep(0.02)
     assert (await store.peek((COUNTER,)))[0].used == 0

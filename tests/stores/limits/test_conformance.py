@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from sluicegate.core.errors import StoreError
-from sluicegate.core.limits import reservations as book
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits import reservations
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.reservations import (
     Admitted,
     Denied,
@@ -27,13 +28,13 @@ DAY = 20_454 * DAY_MS  # 2026-01-01
 LEASE = 10_000
 RPM = Counter("k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 10, 60)
 TPM = Counter("k:tpm", "limits.default.tpm", "this key", "bucket", "tokens", 5000, 5000)
-SEATS = Counter("k:c", "limits.default.concurrency", "this key", "seats", "seats", 4)
+CONCURRENCY = Counter("k:c", "limits.default.concurrency", "this key", "concurrency", "concurrency", 4)
 HOUR = Counter("k:usd:hour", "limits.default.budget_usd.hour", "this key", "budget", "nano_usd", 600, window="hour")
 WEEK = Counter("t:usd:week", "limits.teams.a.budget_usd.week", "the team a", "budget", "nano_usd", 5000, window="week")
 MONTH = Counter(
     "t:usd:month", "limits.teams.a.budget_usd.month", "the team a", "budget", "nano_usd", 10**16, window="month"
 )
-ALL = (RPM, TPM, SEATS, HOUR, WEEK, MONTH)
+ALL = (RPM, TPM, CONCURRENCY, HOUR, WEEK, MONTH)
 
 
 class Clock:
@@ -76,18 +77,18 @@ def call(name: str, usd: int = 100, tokens: int = 10, counters: tuple[Counter, .
 
 
 def charges(usd: int, tokens: int = 10, counters: tuple[Counter, ...] = ALL) -> tuple[Charge, ...]:
-    amounts = {"requests": 1, "seats": 1, "tokens": tokens, "nano_usd": usd}
+    amounts = {"requests": 1, "concurrency": 1, "tokens": tokens, "nano_usd": usd}
     return tuple(Charge(c, amounts[c.unit]) for c in counters)
 
 
-def used(levels: tuple[Level, ...]) -> list[int]:
+def used(levels: tuple[LimitUsage, ...]) -> list[int]:
     return [level.used for level in levels]
 
 
 def told(said: Verdict) -> tuple[object, ...]:
     """What a verdict says, whatever a store remembers of counters that nobody uses any more."""
-    refused = (said.counter, said.amount, said.free_ms, said.used) if isinstance(said, Denied) else ()
-    return (*refused, said.now_ms, said.levels)
+    refused = (said.counter, said.amount, said.available_ms, said.used) if isinstance(said, Denied) else ()
+    return (*refused, said.now_ms, said.usage)
 
 
 async def test_admitted(store: LimitStore) -> None:
@@ -95,10 +96,10 @@ async def test_admitted(store: LimitStore) -> None:
     said = await store.reserve(call("a"))
     assert isinstance(said, Admitted)
     assert (said.id, said.now_ms) == ("a", DAY)
-    assert used(said.levels) == [1, 10, 1, 100, 100, 100]
-    assert said.levels[3] == Level(HOUR, 100, 500, DAY + 3_600_000)
-    assert said.levels[0].resets_ms == DAY + 1000
-    assert await store.peek(ALL) == said.levels
+    assert used(said.usage) == [1, 10, 1, 100, 100, 100]
+    assert said.usage[3] == LimitUsage(HOUR, 100, 500, DAY + 3_600_000)
+    assert said.usage[0].resets_ms == DAY + 1000
+    assert await store.peek(ALL) == said.usage
 
 
 async def test_all_or_nothing(store: LimitStore) -> None:
@@ -107,12 +108,12 @@ async def test_all_or_nothing(store: LimitStore) -> None:
     before = await store.peek(ALL)
     denied = await store.reserve(call("b", 300))
     assert isinstance(denied, Denied)
-    assert (denied.counter, denied.amount, denied.free_ms) == (HOUR, 300, None)
-    assert denied.levels == before == await store.peek(ALL)
+    assert (denied.counter, denied.amount, denied.available_ms) == (HOUR, 300, None)
+    assert denied.usage == before == await store.peek(ALL)
     await store.settle("a", charges(400))
     denied = await store.reserve(call("b", 300))
     assert isinstance(denied, Denied)
-    assert (denied.free_ms, denied.used) == (DAY + 3_600_000, 400)
+    assert (denied.available_ms, denied.used) == (DAY + 3_600_000, 400)
 
 
 async def test_settled_once(store: LimitStore) -> None:
@@ -151,7 +152,7 @@ async def test_a_bucket_refills(store: LimitStore, clock: Clock) -> None:
         assert isinstance(await store.reserve(call(str(i), counters=(RPM,))), Admitted)
     denied = await store.reserve(call("x", counters=(RPM,)))
     assert isinstance(denied, Denied)
-    assert denied.free_ms == DAY + 1000
+    assert denied.available_ms == DAY + 1000
     clock.ms += 999
     assert isinstance(await store.reserve(call("x", counters=(RPM,))), Denied)
     clock.ms += 1
@@ -194,17 +195,17 @@ async def test_leases(store: LimitStore, clock: Clock) -> None:
     clock.ms += LEASE - 1
     await store.extend(["alive", "unknown"], LEASE)
     clock.ms += 1
-    assert used(await store.peek((SEATS, HOUR))) == [1, 100]
+    assert used(await store.peek((CONCURRENCY, HOUR))) == [1, 100]
     clock.ms += LEASE
-    assert used(await store.peek((SEATS, HOUR))) == [0, 0]
+    assert used(await store.peek((CONCURRENCY, HOUR))) == [0, 0]
     await store.settle("dead", charges(70))
     await store.settle("dead", charges(70))
-    assert used(await store.peek((SEATS, HOUR))) == [0, 70]
+    assert used(await store.peek((CONCURRENCY, HOUR))) == [0, 70]
 
 
 async def test_a_clock_that_was_wrong_by_a_year(store: LimitStore, clock: Clock) -> None:
     """Set right again: buckets drain and budgets begin anew as they would have, and no call under way loses its charge."""
-    counters = (RPM, SEATS, HOUR)
+    counters = (RPM, CONCURRENCY, HOUR)
     clock.ms += 365 * DAY_MS
     for n in range(4):
         await store.reserve(call(str(n), 100, counters=counters))
@@ -247,13 +248,13 @@ async def test_every_store_keeps_the_same_book(store: LimitStore, clock: Clock, 
     for step in range(120):
         clock.ms += chance.choice([0, 0, 1, 250, 3000, LEASE, 1_500_000])
         # what nobody remembers any more is not asked about: Redis forgets by its own time
-        reserved = {name: at for name, at in reserved.items() if clock.ms - at < book.EXPIRED_KEPT_MS}
+        reserved = {name: at for name, at in reserved.items() if clock.ms - at < reservations.EXPIRED_KEPT_MS}
         counters = tuple(c for c in ALL if chance.random() < 0.8)
         match chance.randrange(5):
             case 0 | 1:
                 reserved[str(step)] = clock.ms
                 asked = call(str(step), chance.randrange(0, 250), chance.randrange(0, 3000), counters)
-                assert told(await store.reserve(asked)) == told(book.reserve(table, asked, clock.ms)), step
+                assert told(await store.reserve(asked)) == told(reservations.reserve(table, asked, clock.ms)), step
             case 2 if reserved:
                 name, spent = (
                     chance.choice(list(reserved)),
@@ -262,14 +263,14 @@ async def test_every_store_keeps_the_same_book(store: LimitStore, clock: Clock, 
                 del reserved[name]
                 for _ in range(chance.randrange(1, 3)):
                     await store.settle(name, spent)
-                    book.settle(table, name, spent, clock.ms)
+                    reservations.settle(table, name, spent, clock.ms)
             case 3 if reserved:
                 chosen = chance.sample(list(reserved), min(3, len(reserved)))
                 await store.extend(chosen, LEASE)
-                book.extend(table, chosen, LEASE, clock.ms)
+                reservations.extend(table, chosen, LEASE, clock.ms)
             case _:
-                assert await store.peek(counters) == book.peek(table, counters, clock.ms), step
-    assert await store.peek(ALL) == book.peek(table, ALL, clock.ms)
+                assert await store.peek(counters) == reservations.peek(table, counters, clock.ms), step
+    assert await store.peek(ALL) == reservations.peek(table, ALL, clock.ms)
 
 
 async def test_closed(store: LimitStore) -> None:
@@ -315,12 +316,31 @@ async def test_sqlite_stays_small(tmp_path: Path) -> None:
     store = storage_from_url("sqlite", tmp_path, lambda: now)
     for n in range(4000):
         now += 50
-        await store.reserve(call(str(n), 1, counters=(SEATS, MONTH)))
+        await store.reserve(call(str(n), 1, counters=(CONCURRENCY, MONTH)))
         if n % 2:  # settled together with the next reservation
-            asyncio.ensure_future(store.settle(str(n), charges(1, counters=(SEATS, MONTH))))  # noqa: RUF006
+            asyncio.ensure_future(store.settle(str(n), charges(1, counters=(CONCURRENCY, MONTH))))  # noqa: RUF006
             await asyncio.sleep(0)
     await store.close()
     assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 6_000_000
+
+
+async def test_the_stored_name_of_concurrency_is_seats(shared_redis: Any, tmp_path: Path) -> None:
+    """Files and Redis are shared by versions: a reservation is written as it always was."""
+    from redis.asyncio import Redis
+
+    await flush(shared_redis.url)
+    for url in ("sqlite", shared_redis.url):
+        store = storage_from_url(url, tmp_path)
+        await store.reserve(call("a", counters=(CONCURRENCY, RPM)))
+        await store.close()
+    db = sqlite3.connect(tmp_path / "limits.sqlite")
+    (written,) = db.execute("SELECT reservation FROM reservations").fetchone()
+    db.close()
+    assert [hold[1] for hold in msgspec.json.decode(written)[2]] == ["seats", "bucket"]
+    client = Redis.from_url(shared_redis.url)
+    written = await client.get(f"{PREFIX}:r:a")
+    await client.aclose()
+    assert [hold[1] for hold in msgspec.json.decode(written)["holds"]] == ["seats", "bucket"]
 
 
 async def test_redis_goes_by_its_own_clock(shared_redis: Any) -> None:
@@ -330,7 +350,7 @@ async def test_redis_goes_by_its_own_clock(shared_redis: Any) -> None:
     said = await store.reserve(ReserveRequest("a", charges(5), 1))
     assert isinstance(said, Admitted)
     assert said.now_ms > DAY
-    while (await store.peek((SEATS,)))[0].used:
+    while (await store.peek((CONCURRENCY,)))[0].used:
         pass
     await store.close()
 

@@ -78,7 +78,8 @@ async def test_not_alone(store: SqliteLimits, tmp_path: Path) -> None:
 async def test_a_bug_undoes_its_own_operation_only(store: SqliteLimits, tmp_path: Path) -> None:
     """Half of a reservation is none; those before and after it in the same turn stand."""
     await store.reserve(call("before"))
-    broken = ReserveRequest("broken", (Charge(COUNTER, 10), Charge(Counter("x", "", "", "seats", "seats", 1), None)), 1)  # type: ignore[arg-type]
+    concurrency = Counter("x", "", "", "concurrency", "concurrency", 1)
+    broken = ReserveRequest("broken", (Charge(COUNTER, 10), Charge(concurrency, None)), 1)  # type: ignore[arg-type]
     with pytest.raises(StoreError, match="TypeError"):
         await store.reserve(broken)
     await store.reserve(call("after"))

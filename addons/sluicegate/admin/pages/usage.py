@@ -6,23 +6,25 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.limits.counters import Level
+from sluicegate.core.limits.counters import LimitUsage
 
 __all__ = ["Counting", "usage_page"]
 
 _NANO: Final = 1_000_000_000
+_UNITS: Final = {"nano_usd": "usd", "concurrency": "seats"}
+"""Units that the page names otherwise."""
 
 
 @runtime_checkable
 class Counting(Protocol):
     """A stage that knows where a caller's limits stand."""
 
-    async def standing(self, caller: Caller, /) -> tuple[Level, ...] | None:
+    async def usage(self, caller: Caller, /) -> tuple[LimitUsage, ...] | None:
         """None where its store can not be reached."""
         ...
 
 
-def usage_page(caller: Caller, levels: tuple[Level, ...]) -> dict[str, Any]:
+def usage_page(caller: Caller, limits: tuple[LimitUsage, ...]) -> dict[str, Any]:
     """The page, as JSON-ready values. Money in US dollars, times in UTC."""
     return {
         "key_id": caller.key_id,
@@ -32,22 +34,22 @@ def usage_page(caller: Caller, levels: tuple[Level, ...]) -> dict[str, Any]:
         "project": caller.project,
         "tags": dict(caller.tags),
         "models": list(caller.models),
-        "limits": [_limit(level) for level in levels],
+        "limits": [_limit(usage) for usage in limits],
     }
 
 
-def _limit(level: Level) -> dict[str, Any]:
-    counter = level.counter
+def _limit(usage: LimitUsage) -> dict[str, Any]:
+    counter = usage.counter
     money = counter.unit == "nano_usd"
-    amounts = {"limit": counter.limit, "used": level.used, "remaining": level.remaining}
+    amounts = {"limit": counter.limit, "used": usage.used, "remaining": usage.remaining}
     return {
         "name": counter.name,
-        "of": counter.whose,
-        "unit": "usd" if money else counter.unit,
+        "of": counter.owner,
+        "unit": _UNITS.get(counter.unit, counter.unit),
         "per": counter.window or ("minute" if counter.kind == "bucket" else None),
         **({"rate": counter.rate} if counter.kind == "bucket" else {}),  # `limit` is how many may come at once
         **{k: round(v / _NANO, 6) if money else v for k, v in amounts.items()},
-        "resets": None if counter.kind == "seats" else _iso(level.resets_ms),
+        "resets": None if counter.kind == "concurrency" else _iso(usage.resets_ms),
     }
 
 

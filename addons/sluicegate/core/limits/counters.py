@@ -22,11 +22,14 @@ from typing import Final, Literal, NamedTuple
 
 from sluicegate.core.limits.windows import Window, end_ms, start_ms
 
-__all__ = ["EMPTY", "Charge", "Counter", "Kind", "Level", "Row", "Unit"]
+__all__ = ["EMPTY", "STORED", "Charge", "Counter", "Kind", "LimitUsage", "Row", "StoredKind", "Unit"]
 
-Kind = Literal["bucket", "budget", "seats"]
-Unit = Literal["requests", "input_tokens", "output_tokens", "tokens", "nano_usd", "seats"]
+Kind = Literal["bucket", "budget", "concurrency"]
+StoredKind = Literal["bucket", "budget", "seats"]
+Unit = Literal["requests", "input_tokens", "output_tokens", "tokens", "nano_usd", "concurrency"]
 
+STORED: Final[dict[Kind, StoredKind]] = {"bucket": "bucket", "budget": "budget", "concurrency": "seats"}
+"""A kind as stores write it: a reservation outlives the version that made it, so the name on disk does not change."""
 MINUTE_MS: Final = 60_000
 SET_BACK_MS: Final = 60_000
 """What is further ahead than this is no matter of two clocks that differ: the clock was set back."""
@@ -47,7 +50,7 @@ _row: Final[Callable[[tuple[int, int, int, int]], Row]] = partial(tuple.__new__,
 """`Row(*values)`, in half the time: a call makes twenty."""
 
 
-class Level(NamedTuple):
+class LimitUsage(NamedTuple):
     """Where a counter stands, in its unit. `resets_ms`: when it is whole again, if nothing more comes."""
 
     counter: Counter
@@ -64,7 +67,7 @@ class Counter:
     """Under which stores keep it."""
     name: str
     """Its key in the configuration, for people."""
-    whose: str
+    owner: str
     kind: Kind
     unit: Unit
     limit: int
@@ -74,7 +77,7 @@ class Counter:
     period_ms: int = MINUTE_MS
     window: Window | None = None
 
-    def aged(self, row: Row, now_ms: int) -> Row:
+    def advanced(self, row: Row, now_ms: int) -> Row:
         """The row as it stands now: the bucket has drained, a window that is over has made room for the next."""
         at_ms, used, held, until_ms = row
         if self.kind == "bucket":
@@ -93,31 +96,31 @@ class Counter:
         return row
 
     def fits(self, row: Row, amount: int) -> bool:
-        """Whether an aged row has room. What is larger than a whole bucket needs an empty one, and leaves a debt."""
+        """Whether an advanced row has room. What is larger than a whole bucket needs an empty one, and leaves a debt."""
         match self.kind:
             case "bucket":
                 room = self.limit - amount
                 return row.used <= (room if room > 0 else 0) * self.period_ms
             case "budget":
                 return row.used + row.held + amount <= self.limit
-            case "seats":
+            case "concurrency":
                 return row.held + amount <= self.limit
 
-    def taken(self, row: Row, amount: int) -> Row:
-        """An aged row with a reservation on it."""
+    def reserved(self, row: Row, amount: int) -> Row:
+        """An advanced row with a reservation on it."""
         at_ms, used, held, until_ms = row
         if self.kind == "bucket":
             return self._filled(row, amount)
         return _row((at_ms, used, held + amount, until_ms if self.window else _NEVER_MS))
 
     def spent(self, row: Row, amount: int) -> Row:
-        """An aged row with so much spent. Seats are not spent."""
+        """An advanced row with so much spent. Seats are not spent."""
         match self.kind:
             case "bucket":
                 return self._filled(row, amount)
             case "budget":
                 return _row((row.at_ms, row.used + amount, row.held, row.until_ms))
-            case "seats":
+            case "concurrency":
                 return row
 
     def _filled(self, row: Row, amount: int) -> Row:
@@ -132,8 +135,8 @@ class Counter:
             return Row(start, 0, 0, end_ms(self.window, start))
         return row if row.at_ms == start else None
 
-    def free_ms(self, row: Row, amount: int, now_ms: int) -> int | None:
-        """When an aged row that has no room will have it by time alone; None where other calls have to end first."""
+    def available_ms(self, row: Row, amount: int, now_ms: int) -> int | None:
+        """When an advanced row that has no room will have it by time alone; None where other calls have to end first."""
         match self.kind:
             case "bucket":
                 over = row.used + (min(amount, self.limit) - self.limit) * self.period_ms
@@ -141,20 +144,20 @@ class Counter:
             case "budget":
                 assert self.window is not None
                 return None if row.used + amount <= self.limit else end_ms(self.window, row.at_ms)
-            case "seats":
+            case "concurrency":
                 return None
 
-    def level(self, row: Row, now_ms: int) -> Level:
-        """Where an aged row stands; reservations count as used."""
+    def usage(self, row: Row, now_ms: int) -> LimitUsage:
+        """Where an advanced row stands; reservations count as used."""
         match self.kind:
             case "bucket":
                 used, resets = _ceil(row.used, self.period_ms), now_ms + _ceil(row.used, self.rate)
             case "budget":
                 assert self.window is not None
                 used, resets = row.used + row.held, end_ms(self.window, row.at_ms)
-            case "seats":
+            case "concurrency":
                 used, resets = row.held, now_ms
-        return Level(self, used, max(0, self.limit - used), resets)
+        return LimitUsage(self, used, max(0, self.limit - used), resets)
 
 
 class Charge(NamedTuple):
@@ -168,14 +171,14 @@ class Hold(NamedTuple):
     """What a reservation holds of a counter, as stores keep it."""
 
     key: str
-    kind: Kind
+    kind: StoredKind
     amount: int
     at_ms: int
     """A budget: the start of the window that it belongs to."""
     period_ms: int
 
 
-def given_back(hold: Hold, row: Row) -> Row:
+def released(hold: Hold, row: Row) -> Row:
     """The row without a reservation. What belonged to a window that is over is gone with it."""
     at_ms, used, held, until_ms = row
     match hold.kind:

@@ -34,7 +34,7 @@ class Amounts(NamedTuple):
     input_tokens: int = 0
     output_tokens: int = 0
     nano_usd: int = 0
-    seats: int = 1
+    concurrency: int = 1
 
     @property
     def tokens(self) -> int:
@@ -50,7 +50,7 @@ def charges(counters: Iterable[Counter], amounts: Amounts) -> tuple[Charge, ...]
         "output_tokens": a.output_tokens,
         "tokens": a.input_tokens + a.output_tokens,
         "nano_usd": a.nano_usd,
-        "seats": a.seats,
+        "concurrency": a.concurrency,
     }
     return tuple([_charge((counter, of[counter.unit])) for counter in counters])
 

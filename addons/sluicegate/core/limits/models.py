@@ -50,7 +50,7 @@ def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = l
     for layer in layers:
         for rule in layer.limit.downgrade:
             if fnmatchcase(chosen.model, rule.from_) and used(layer.scope) >= rule.over:
-                return Chosen(rule.to, f"{layer.name}.downgrade: over {rule.over:.0%} of the budget of {layer.whose}")
+                return Chosen(rule.to, f"{layer.name}.downgrade: over {rule.over:.0%} of the budget of {layer.owner}")
     return chosen
 
 
@@ -68,7 +68,7 @@ def _forbidden(model: str, layers: Sequence[Layer]) -> Forbidden | None:
     for layer in layers:
         limit = layer.limit
         if any(fnmatchcase(model, p) for p in limit.deny):
-            return Forbidden(f"{layer.name}.deny", f"{layer.whose} may not use {shown} ({layer.name}.deny)")
+            return Forbidden(f"{layer.name}.deny", f"{layer.owner} may not use {shown} ({layer.name}.deny)")
         if not limit.models or layer.scope in listed:  # a key's own list stands in for the default one
             continue
         listed.add(layer.scope)
@@ -76,6 +76,6 @@ def _forbidden(model: str, layers: Sequence[Layer]) -> Forbidden | None:
             allowed = ", ".join(limit.models)
             return Forbidden(
                 f"{layer.name}.models",
-                f"{layer.whose} may not use {shown}; {layer.name}.models allows {allowed}",
+                f"{layer.owner} may not use {shown}; {layer.name}.models allows {allowed}",
             )
     return None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final
 
-from sluicegate.core.limits.counters import Counter, Level, Row
+from sluicegate.core.limits.counters import Counter, LimitUsage, Row
 from sluicegate.core.limits.reservations import Denied, Verdict
 from sluicegate.core.limits.rules import NANO
 
@@ -27,7 +27,7 @@ _NOUNS: Final = {
     "input_tokens": "input tokens",
     "output_tokens": "output tokens",
     "tokens": "tokens",
-    "seats": "calls at a time",
+    "concurrency": "calls at a time",
 }
 _HEADERS: Final = {
     unit: tuple(
@@ -53,8 +53,8 @@ def refusal(denied: Denied) -> Refusal:
     counter = denied.counter
     if counter.name.startswith("limits.runaway."):
         return Refusal(429, _runaway(denied), None, should_retry=False)
-    wait_s = _SOON_S if denied.free_ms is None else max(0.001, (denied.free_ms - denied.now_ms) / 1000)
-    spent = counter.kind == "budget" and denied.free_ms is not None
+    wait_s = _SOON_S if denied.available_ms is None else max(0.001, (denied.available_ms - denied.now_ms) / 1000)
+    spent = counter.kind == "budget" and denied.available_ms is not None
     worth = wait_s <= (LONGEST_RETRY_AFTER_S if spent else WORTH_WAITING_S)
     after = min(LONGEST_RETRY_AFTER_S, float(-(-wait_s // 1))) if worth else None
     return Refusal(402 if spent else 429, f"{_what(denied)}; {_when(denied)}", after, worth)
@@ -66,22 +66,22 @@ def _what(denied: Denied) -> str:
     match counter.kind:
         case "bucket":
             noun = _NOUNS.get(counter.unit, "")
-            return f"{counter.whose} has used up its {counter.rate:,} {noun} a minute {name}"
-        case "seats":
-            return f"{counter.whose} has {counter.limit:,} {_NOUNS['seats']} {name}, and all of them are under way"
+            return f"{counter.owner} has used up its {counter.rate:,} {noun} a minute {name}"
+        case "concurrency":
+            return f"{counter.owner} has {counter.limit:,} {_NOUNS['concurrency']} {name}, and all of them are under way"
         case "budget":
             limit, used, wants = (_amount(counter.unit, n) for n in (counter.limit, denied.used, denied.amount))
             return (
-                f"{counter.whose} has used {used} of its {limit} for this {counter.window} {name}, "
+                f"{counter.owner} has used {used} of its {limit} for this {counter.window} {name}, "
                 f"and this request may take {wants}"
             )
 
 
 def _when(denied: Denied) -> str:
-    if denied.free_ms is None:
+    if denied.available_ms is None:
         return "there is room again when calls under way have ended: try again soon"
-    wait_s = (denied.free_ms - denied.now_ms) / 1000
-    return f"there is room again at {_iso(denied.free_ms)}, in {_duration(wait_s)}"
+    wait_s = (denied.available_ms - denied.now_ms) / 1000
+    return f"there is room again at {_iso(denied.available_ms)}, in {_duration(wait_s)}"
 
 
 def _runaway(denied: Denied) -> str:
@@ -95,10 +95,10 @@ def _runaway(denied: Denied) -> str:
     return f"{what} ({counter.name}): the client seems to run in a loop; look at what it does, then try again later"
 
 
-def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
+def rate_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:
     """`anthropic-ratelimit-…` as Anthropic sends them, of the caller's own limits; of several the one with least room."""
     tightest: dict[str, tuple[int, Counter, Row]] = {}
-    for (counter, _), row in zip(said.charges, said.rows, strict=True):
+    for (counter, _), row in zip(verdict.charges, verdict.rows, strict=True):
         unit = counter.unit
         if counter.kind != "bucket" or unit not in _HEADERS or counter.name.startswith("limits.runaway."):
             continue
@@ -108,7 +108,7 @@ def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
     out: list[tuple[bytes, bytes]] = []
     for name, (remaining, counter, row) in tightest.items():
         limit_name, remaining_name, reset_name = _HEADERS[name]
-        resets_ms = said.now_ms - -row.used // counter.rate
+        resets_ms = verdict.now_ms - -row.used // counter.rate
         out += (
             (limit_name, b"%d" % counter.limit),
             (remaining_name, b"%d" % max(0, remaining)),
@@ -117,12 +117,12 @@ def rate_headers(said: Verdict) -> list[tuple[bytes, bytes]]:
     return out
 
 
-def budget_warning(said: Verdict) -> tuple[Level, str] | None:
+def budget_warning(verdict: Verdict) -> tuple[LimitUsage, str] | None:
     """The fullest budget and `83% of day`, where one is used beyond the mark."""
-    fullest: Level | None = None
-    for (counter, _), row in zip(said.charges, said.rows, strict=True):
+    fullest: LimitUsage | None = None
+    for (counter, _), row in zip(verdict.charges, verdict.rows, strict=True):
         if counter.kind == "budget" and row.used + row.held >= WARN_AT * counter.limit:
-            level = counter.level(row, said.now_ms)
+            level = counter.usage(row, verdict.now_ms)
             if fullest is None or level.used * fullest.counter.limit > fullest.used * counter.limit:
                 fullest = level
     if fullest is None:

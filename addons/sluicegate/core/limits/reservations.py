@@ -21,13 +21,14 @@ import msgspec
 
 from sluicegate.core.limits.counters import (
     SET_BACK_MS,
+    STORED,
     Charge,
     Counter,
     Hold,
-    Kind,
-    Level,
+    LimitUsage,
     Row,
-    given_back,
+    StoredKind,
+    released,
 )
 
 __all__ = [
@@ -49,7 +50,7 @@ SETTLED_KEPT_MS: Final = 60_000
 """How long it is remembered that a reservation was settled."""
 EXPIRED_KEPT_MS: Final = 3_600_000
 """How long a reservation that expired may still be settled as one; after that what was used is charged all the same."""
-_hold: Final[Callable[[tuple[str, Kind, int, int, int]], Hold]] = partial(tuple.__new__, Hold)
+_hold: Final[Callable[[tuple[str, StoredKind, int, int, int]], Hold]] = partial(tuple.__new__, Hold)
 """`Hold(*values)`, in half the time."""
 
 State = Literal["live", "expired", "done"]
@@ -74,9 +75,9 @@ class Admitted:
     now_ms: int
 
     @property
-    def levels(self) -> tuple[Level, ...]:
+    def usage(self) -> tuple[LimitUsage, ...]:
         """Where each counter stands."""
-        return _levels(self.charges, self.rows, self.now_ms)
+        return _usages(self.charges, self.rows, self.now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Denied:
 
     counter: Counter
     amount: int
-    free_ms: int | None
+    available_ms: int | None
     """When there will be room, in milliseconds since 1970; None: when calls under way end."""
     used: int
     """Of a budget: what is spent, without what is only reserved."""
@@ -94,9 +95,9 @@ class Denied:
     now_ms: int
 
     @property
-    def levels(self) -> tuple[Level, ...]:
+    def usage(self) -> tuple[LimitUsage, ...]:
         """Where each counter stands."""
-        return _levels(self.charges, self.rows, self.now_ms)
+        return _usages(self.charges, self.rows, self.now_ms)
 
 
 Verdict = Admitted | Denied
@@ -128,7 +129,7 @@ def reserve(table: Table, request: ReserveRequest, now_ms: int) -> Verdict:
     """Charge all counters, or none."""
     expire(table, now_ms)
     charges = request.charges
-    rows = tuple([counter.aged(table.row(counter.key), now_ms) for counter, _ in charges])
+    rows = tuple([counter.advanced(table.row(counter.key), now_ms) for counter, _ in charges])
     known = table.reservation(request.id)
     if known is not None and known.state == "live":
         return Admitted(request.id, charges, rows, now_ms)
@@ -138,27 +139,27 @@ def reserve(table: Table, request: ReserveRequest, now_ms: int) -> Verdict:
                 table.put(counter.key, row)
         return denied
     pairs = list(zip(charges, rows, strict=True))
-    taken = tuple([counter.taken(row, amount) for (counter, amount), row in pairs])
+    taken = tuple([counter.reserved(row, amount) for (counter, amount), row in pairs])
     for (counter, _), row in zip(charges, taken, strict=True):
         table.put(counter.key, row)
-    holds = tuple([_hold((c.key, c.kind, amount, row.at_ms, c.period_ms)) for (c, amount), row in pairs])
+    holds = tuple([_hold((c.key, STORED[c.kind], amount, row.at_ms, c.period_ms)) for (c, amount), row in pairs])
     table.keep(request.id, Reservation("live", now_ms + request.lease_ms, holds))
     return Admitted(request.id, charges, taken, now_ms)
 
 
 def denial(charges: tuple[Charge, ...], rows: tuple[Row, ...], now_ms: int) -> Denied | None:
-    """Which of these aged rows has no room; of several the one that has none for longest."""
+    """Which of these advanced rows has no room; of several the one that has none for longest."""
     denied: Denied | None = None
     for (counter, amount), row in zip(charges, rows, strict=True):
         if not counter.fits(row, amount):
-            free = counter.free_ms(row, amount, now_ms)
-            if denied is None or (free or 0) > (denied.free_ms or 0):
+            free = counter.available_ms(row, amount, now_ms)
+            if denied is None or (free or 0) > (denied.available_ms or 0):
                 denied = Denied(counter, amount, free, row.used, charges, rows, now_ms)
     return denied
 
 
-def _levels(charges: Sequence[Charge], rows: Sequence[Row], now_ms: int) -> tuple[Level, ...]:
-    return tuple(counter.level(row, now_ms) for (counter, _), row in zip(charges, rows, strict=True))
+def _usages(charges: Sequence[Charge], rows: Sequence[Row], now_ms: int) -> tuple[LimitUsage, ...]:
+    return tuple(counter.usage(row, now_ms) for (counter, _), row in zip(charges, rows, strict=True))
 
 
 def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:
@@ -171,14 +172,14 @@ def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:
     for counter, amount in used:
         row = table.row(counter.key)
         hold = holds.pop(counter.key, None)
-        settled = counter.spent(counter.aged(row, now_ms), amount) if hold is None else None
-        if hold is not None and (live or counter.kind != "seats"):
+        settled = counter.spent(counter.advanced(row, now_ms), amount) if hold is None else None
+        if hold is not None and (live or counter.kind != "concurrency"):
             settled = _settled(counter, row, amount, hold, live, now_ms)
         if settled is not None:
             table.put(counter.key, settled)
     for hold in holds.values():
         if live or hold.kind == "bucket":
-            table.put(hold.key, given_back(hold, table.row(hold.key)))
+            table.put(hold.key, released(hold, table.row(hold.key)))
     table.keep(id, Reservation("done", now_ms + SETTLED_KEPT_MS, ()))
     return True
 
@@ -192,16 +193,16 @@ def _settled(counter: Counter, row: Row, amount: int, hold: Hold, live: bool, no
         case "bucket":
             more = amount - hold.amount
             if more > 0:
-                return counter.spent(counter.aged(row, now_ms), more)
-            return given_back(Hold(hold.key, "bucket", -more, hold.at_ms, hold.period_ms), row) if more else None
+                return counter.spent(counter.advanced(row, now_ms), more)
+            return released(Hold(hold.key, "bucket", -more, hold.at_ms, hold.period_ms), row) if more else None
         case "budget":
-            row = given_back(hold, row) if live else row
+            row = released(hold, row) if live else row
             if hold.at_ms - now_ms > SET_BACK_MS:  # in a window that has not begun: the clock was set back since
-                return counter.spent(counter.aged(row, now_ms), amount)
+                return counter.spent(counter.advanced(row, now_ms), amount)
             in_window = counter.in_window(row, hold.at_ms)
             return None if in_window is None else counter.spent(in_window, amount)
-        case "seats":
-            return given_back(hold, row)
+        case "concurrency":
+            return released(hold, row)
 
 
 def release(table: Table, id: str, now_ms: int) -> bool:
@@ -217,10 +218,10 @@ def extend(table: Table, ids: Iterable[str], lease_ms: int, now_ms: int) -> None
             table.keep(name, Reservation("live", now_ms + lease_ms, known.holds))
 
 
-def peek(table: Table, counters: Iterable[Counter], now_ms: int) -> tuple[Level, ...]:
+def peek(table: Table, counters: Iterable[Counter], now_ms: int) -> tuple[LimitUsage, ...]:
     """Where these counters stand."""
     expire(table, now_ms)
-    return tuple(c.level(c.aged(table.row(c.key), now_ms), now_ms) for c in counters)
+    return tuple(c.usage(c.advanced(table.row(c.key), now_ms), now_ms) for c in counters)
 
 
 def expire(table: Table, now_ms: int) -> None:
@@ -231,5 +232,5 @@ def expire(table: Table, now_ms: int) -> None:
             continue
         for hold in known.holds:
             if hold.kind != "bucket":
-                table.put(hold.key, given_back(hold, table.row(hold.key)))
+                table.put(hold.key, released(hold, table.row(hold.key)))
         table.keep(name, Reservation("expired", now_ms + EXPIRED_KEPT_MS, known.holds))

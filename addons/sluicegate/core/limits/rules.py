@@ -38,7 +38,7 @@ class Layer:
     """One limit that holds for a caller, with its place in the configuration."""
 
     name: str
-    whose: str
+    owner: str
     scope: str
     """The beginning of its counters' keys."""
     limit: LimitLike
@@ -102,11 +102,11 @@ class Rules:
     def _layers_of(self, caller: Caller) -> Iterator[Layer]:
         limits = self._limits
         key = f"key:{caller.key_id}"
-        whose = f"the key {caller.name}" if caller.name else "this key"
+        owner = f"the key {caller.name}" if caller.name else "this key"
         for name in dict.fromkeys(n for n in (caller.name, caller.key_id) if n):
             if name in limits.keys:
-                yield Layer(f"limits.keys.{name}", whose, key, limits.keys[name])
-        yield Layer("limits.default", whose, key, limits.default)
+                yield Layer(f"limits.keys.{name}", owner, key, limits.keys[name])
+        yield Layer("limits.default", owner, key, limits.default)
         if caller.team and caller.team in limits.teams:
             team = caller.team
             yield Layer(f"limits.teams.{team}", f"the team {team}", f"team:{team}", limits.teams[team])
@@ -127,40 +127,40 @@ class Rules:
                     [Layer(f"limits.models.{pattern}", f"the model {pattern}", f"model:{pattern}", limit)]
                 )
         if provider in self._limits.providers:
-            whose, limit = f"the provider {provider}", self._limits.providers[provider]
-            yield from counters_of([Layer(f"limits.providers.{provider}", whose, f"provider:{provider}", limit)])
+            owner, limit = f"the provider {provider}", self._limits.providers[provider]
+            yield from counters_of([Layer(f"limits.providers.{provider}", owner, f"provider:{provider}", limit)])
 
 
 def counters_of(layers: Sequence[Layer], own_usd: Mapping[Window, float] | None = None) -> Iterator[Counter]:
     """The counters of limits that stand in for each other: of each field the first that is given. All have one scope."""
-    scope, whose = layers[0].scope, layers[0].whose
+    scope, owner = layers[0].scope, layers[0].owner
     for name, unit in _RATES:
         if found := _first(layers, name):
             layer, rate = found
             size = (layer.limit.burst or max(rate, _LEAST_BURST)) if name == "rpm" else rate
-            yield Counter(f"{scope}:{name}", f"{layer.name}.{name}", whose, "bucket", unit, size, rate)
+            yield Counter(f"{scope}:{name}", f"{layer.name}.{name}", owner, "bucket", unit, size, rate)
     if found := _first(layers, "concurrency"):
-        layer, seats = found
-        yield Counter(f"{scope}:concurrency", f"{layer.name}.concurrency", whose, "seats", "seats", seats)
+        layer, calls = found
+        yield Counter(f"{scope}:concurrency", f"{layer.name}.concurrency", owner, "concurrency", "concurrency", calls)
     for window in _WINDOWS:
         if own_usd and window in own_usd:
             nano = round(own_usd[window] * NANO)
             yield Counter(
-                f"{scope}:usd:{window}", f"its own budget a {window}", whose, "budget", "nano_usd", nano, window=window
+                f"{scope}:usd:{window}", f"its own budget a {window}", owner, "budget", "nano_usd", nano, window=window
             )
         else:
-            yield from _budget(layers, scope, whose, "budget_usd", window, NANO)
-        yield from _budget(layers, scope, whose, "budget_tokens", window, 1)
+            yield from _budget(layers, scope, owner, "budget_usd", window, NANO)
+        yield from _budget(layers, scope, owner, "budget_tokens", window, 1)
 
 
-def _budget(layers: Sequence[Layer], scope: str, whose: str, section: str, window: Window, scale: int) -> Iterable[Counter]:
+def _budget(layers: Sequence[Layer], scope: str, owner: str, section: str, window: Window, scale: int) -> Iterable[Counter]:
     for layer in layers:
         amount = getattr(getattr(layer.limit, section), window)
         if amount is not None:
             unit: Unit = "nano_usd" if section == "budget_usd" else "tokens"
             key = f"{scope}:{'usd' if scale > 1 else 'tokens'}:{window}"
             name = f"{layer.name}.{section}.{window}"
-            return (Counter(key, name, whose, "budget", unit, round(amount * scale), window=window),)
+            return (Counter(key, name, owner, "budget", unit, round(amount * scale), window=window),)
     return ()
 
 

@@ -1,4 +1,4 @@
-"""Lines: calls that wait for a place, each key's in the order in which they came."""
+"""FairQueue: calls that wait for a place, each key's in the order in which they came."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sluicegate.core.limits.reservations import Denied, Verdict
 
-__all__ = ["Lines"]
+__all__ = ["FairQueue"]
 
 _LOOK_S: Final = 0.5
 """How long the first of a line waits at most before it asks again: other processes do not say when they free a place."""
@@ -18,7 +18,7 @@ _LOOK_S: Final = 0.5
 Ask = Callable[[], Awaitable[Verdict | None]]
 
 
-class Lines:
+class FairQueue:
     """One line for each key. Whoever stands first asks: when a call of this process ended, when time has freed a place."""
 
     def __init__(self) -> None:
@@ -50,28 +50,32 @@ class Lines:
         line = self._lines.setdefault(key, deque())
         line.append(turn)
         left = asyncio.ensure_future(gone)
-        said: Verdict | None = denied
+        verdict: Verdict | None = denied
         try:
             while not left.done():
-                if line[0] is turn and said is None:
-                    said = await ask()
-                    if not isinstance(said, Denied):
-                        return said
+                if line[0] is turn and verdict is None:
+                    verdict = await ask()
+                    if not isinstance(verdict, Denied):
+                        return verdict
                 if loop.time() >= until:
-                    return said if said is not None else await ask()
-                await _either(turn, left, self._pause_s(said if line[0] is turn else None, until - loop.time()))
+                    return verdict if verdict is not None else await ask()
+                await _either(turn, left, self._pause_s(verdict if line[0] is turn else None, until - loop.time()))
                 turn.clear()
                 if line[0] is turn and loop.time() < until:
-                    said = None
+                    verdict = None
             return None
         finally:
             left.cancel()
             self._leave(key, line, turn)
 
-    def _pause_s(self, said: Verdict | None, left_s: float) -> float:
-        if said is None:
+    def _pause_s(self, verdict: Verdict | None, left_s: float) -> float:
+        if verdict is None:
             return left_s
-        soon = _LOOK_S if not isinstance(said, Denied) or said.free_ms is None else (said.free_ms - said.now_ms) / 1000
+        soon = (
+            _LOOK_S
+            if not isinstance(verdict, Denied) or verdict.available_ms is None
+            else (verdict.available_ms - verdict.now_ms) / 1000
+        )
         return max(0.001, min(soon, _LOOK_S, left_s))
 
     def _leave(self, key: str, line: deque[asyncio.Event], turn: asyncio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Accounts: what a process keeps of its limits beyond a policy: the store, calls under way, what is still to settle.
+"""Reservations: what a process keeps of its limits beyond a policy: the store, calls under way, what is still to settle.
 
 A store that fails is left alone for a moment, so that calls do not wait for it one by one. What could not be settled
 meanwhile is settled when it is back: a reservation it has forgotten does not matter, what was used is charged all the same.
@@ -12,17 +12,17 @@ from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 from sluicegate.core.errors import StoreError
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.estimate import History
 from sluicegate.core.limits.reservations import Admitted, ReserveRequest, Verdict
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import Settings
 from sluicegate.settings.state_folder import state_folder
-from sluicegate.stages.limiter.queue import Lines
+from sluicegate.stages.limiter.queue import FairQueue
 from sluicegate.stores.limits import InstantStore, LimitStore, storage_from_url
 
-__all__ = ["Accounts", "accounts_for"]
+__all__ = ["Reservations", "reservations_for"]
 
 _REST_S: Final = 1.0
 """How long a store that failed is not asked."""
@@ -32,13 +32,13 @@ _MOST_UNSETTLED: Final = 20_000
 _MOST_REMEMBERED: Final = 5_000
 
 
-class Accounts:
+class Reservations:
     """The accounts of one store."""
 
     def __init__(self, store: LimitStore, alarm: Callable[..., None]) -> None:
         self.store = store
         self.history = History()
-        self.lines = Lines()
+        self.queue = FairQueue()
         self.lease_s = 900.0
         self._instant = cast("InstantStore", store) if hasattr(store, "settle_now") else None
         self._alarm = alarm
@@ -57,24 +57,24 @@ class Accounts:
         if self._is_resting():
             return None
         try:
-            said = self._instant.reserve_now(request) if self._instant else await self.store.reserve(request)
+            verdict = self._instant.reserve_now(request) if self._instant else await self.store.reserve(request)
         except StoreError as e:
             self._failed(e)
             return None
         if self._down:
             self._recovered()
-        if isinstance(said, Admitted):
-            self._live[said.id] = said.charges
+        if isinstance(verdict, Admitted):
+            self._live[verdict.id] = verdict.charges
             if self._extending is None:
                 self._extending = asyncio.get_running_loop().create_task(self._extend())
-        return said
+        return verdict
 
     def settle(self, name: str, used: Sequence[Charge] = ()) -> None:
         """Charge what a call has used, now or as soon as the store does it; nothing used gives everything back."""
         self._live.pop(name, None)
         if self._instant:
             self._instant.settle_now(name, used)
-            self.lines.wake()
+            self.queue.wake()
         elif self._down:
             self._postpone(name, used)
         else:
@@ -87,7 +87,7 @@ class Accounts:
         if settling.cancelled():
             self._postpone(name, used)
         elif (e := settling.exception()) is None:
-            self.lines.wake()
+            self.queue.wake()
         elif isinstance(e, StoreError):
             self._postpone(name, used)
             self._failed(e)
@@ -112,7 +112,7 @@ class Accounts:
                 self._failed(e)
         self._extending = None
 
-    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...] | None:
+    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...] | None:
         """Where counters stand; None where the store is down."""
         if self._is_resting():
             return None
@@ -177,13 +177,13 @@ class Accounts:
         await self.store.close()
 
 
-def accounts_for(services: Services, settings: Settings) -> Accounts:
+def reservations_for(services: Services, settings: Settings) -> Reservations:
     """The accounts of the configured store; the same while the configuration means the same one. Raises StoreError."""
     place = ("limits", settings.store, settings.state_dir)
     found = services.kept.get(place)
-    if not isinstance(found, Accounts):
+    if not isinstance(found, Reservations):
         folder = state_folder(settings) if settings.store == "sqlite" else None
-        found = services.kept[place] = Accounts(storage_from_url(settings.store, folder), services.alarm)
+        found = services.kept[place] = Reservations(storage_from_url(settings.store, folder), services.alarm)
         services.at_end.append(found.close)
     found.lease_s = settings.limits.lease_s
     return found

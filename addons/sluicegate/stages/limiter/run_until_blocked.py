@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Coroutine, Generator
 from typing import Any
 
-__all__ = ["begin"]
+__all__ = ["run_until_blocked"]
 
 
-def begin(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
+def run_until_blocked(work: Coroutine[Any, Any, None]) -> Awaitable[None] | None:
     """Start it. None: it is done already. Else the rest of it, to be awaited. Its exceptions are raised as they come.
 
     Until its first wait it must not ask for its task (`asyncio.timeout` does).

@@ -22,7 +22,7 @@ from sluicegate.core.identity.account import (
     may_start_models,
 )
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.estimate import Amounts, charges
 from sluicegate.core.limits.models import (
     Forbidden,
@@ -43,9 +43,9 @@ from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.limits import Limits
 from sluicegate.stages.base import Stage
-from sluicegate.stages.limiter.reservations import accounts_for
-from sluicegate.stages.limiter.run_until_blocked import begin
-from sluicegate.stages.limiter.usage_estimator import Meter
+from sluicegate.stages.limiter.reservations import reservations_for
+from sluicegate.stages.limiter.run_until_blocked import run_until_blocked
+from sluicegate.stages.limiter.usage_estimator import UsageEstimator
 
 __all__ = ["Limiter", "LimiterFields"]
 
@@ -68,7 +68,7 @@ class LimiterFields:
     """What a batch is charged, once it was sent: what it uses later nobody tells."""
     open: bool = False
     """Something is to be settled."""
-    said: Verdict | None = None
+    verdict: Verdict | None = None
     warning: str | None = None
     """How full its fullest budget is, where that is worth a word."""
     limit: str | None = None
@@ -82,10 +82,10 @@ class LimiterFields:
 class Limited(Refused):
     """A refusal with the caller's rate-limit headers."""
 
-    said: Denied | None = None
+    verdict: Denied | None = None
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        return super().headers() + (rate_headers(self.said) if self.said else [])
+        return super().headers() + (rate_headers(self.verdict) if self.verdict else [])
 
 
 class Limiter(Stage):
@@ -95,8 +95,8 @@ class Limiter(Stage):
         super().__init__(settings, services)
         self.limits = settings.limits
         self.rules = Rules(self.limits)
-        self.accounts = accounts_for(services, settings)
-        self.meter = Meter(settings, services, self.accounts)
+        self.reservations = reservations_for(services, settings)
+        self.estimator = UsageEstimator(settings, services, self.reservations)
 
     @classmethod
     def idle(cls, settings: Settings) -> bool:
@@ -108,13 +108,13 @@ class Limiter(Stage):
         )
         return not given and settings.identity.mode != "keys"
 
-    async def standing(self, caller: Caller) -> tuple[Level, ...] | None:
+    async def usage(self, caller: Caller) -> tuple[LimitUsage, ...] | None:
         """Where a caller's limits stand, those that it shares with its team included; None where the store is down."""
-        return await self.accounts.peek(self.rules.counters(caller))
+        return await self.reservations.peek(self.rules.counters(caller))
 
     # -- the request
     def request(self, x: Exchange) -> Awaitable[None] | None:
-        return begin(self._admit(x))
+        return run_until_blocked(self._admit(x))
 
     async def _admit(self, x: Exchange) -> None:
         caller = x.caller or ANYBODY
@@ -128,25 +128,25 @@ class Limiter(Stage):
         if not fields.counters and not fields.batch:
             return
         provider = self._provider(model)
-        fields.reserved = self.meter.estimate(x, fields.counters, caller.key_id, model, provider)
+        fields.reserved = self.estimator.estimate(x, fields.counters, caller.key_id, model, provider)
         reserved = fields.batch or charges(fields.counters, fields.reserved)
         request = ReserveRequest(x.id, reserved, int(self.limits.lease_s * 1000))
         try:
-            said = await self._ask(x, request, caller)
+            verdict = await self._ask(x, request, caller)
         except BaseException:
-            self.accounts.settle(x.id)  # whoever was waited for may still have said yes
+            self.reservations.settle(x.id)  # whoever was waited for may still have said yes
             raise
         if x.gone or x.closed:  # nobody will settle it
-            self.accounts.settle(x.id)
+            self.reservations.settle(x.id)
             return
-        match said:
+        match verdict:
             case Admitted():
-                fields.said = said
-                fields.warning = self._warn(said)
+                fields.verdict = verdict
+                fields.warning = self._warn(verdict)
             case Denied():
-                self._refuse(x, fields, said)
+                self._refuse(x, fields, verdict)
             case None if self.limits.when_store_down == "closed":
-                self.accounts.settle(x.id)
+                self.reservations.settle(x.id)
                 raise Refused(
                     503,
                     "the store of the limits can not be reached, and the gate lets nothing through without it "
@@ -157,14 +157,14 @@ class Limiter(Stage):
         fields.open = True
 
     async def _ask(self, x: Exchange, request: ReserveRequest, caller: Caller) -> Verdict | None:
-        lines, queue_s = self.accounts.lines, self.limits.queue_s
-        waits_already = bool(queue_s) and caller.key_id in lines
-        said = None if waits_already else await self.accounts.reserve(request)
-        if waits_already or (queue_s and isinstance(said, Denied) and _comes_free(said, queue_s)):
-            before = said if isinstance(said, Denied) else None
-            ask = lambda: self.accounts.reserve(request)  # noqa: E731
-            return await lines.wait(caller.key_id, ask, before, queue_s, x.until_gone())
-        return said
+        queue, queue_s = self.reservations.queue, self.limits.queue_s
+        waits_already = bool(queue_s) and caller.key_id in queue
+        verdict = None if waits_already else await self.reservations.reserve(request)
+        if waits_already or (queue_s and isinstance(verdict, Denied) and _comes_free(verdict, queue_s)):
+            before = verdict if isinstance(verdict, Denied) else None
+            ask = lambda: self.reservations.reserve(request)  # noqa: E731
+            return await queue.wait(caller.key_id, ask, before, queue_s, x.until_gone())
+        return verdict
 
     def _counters(self, x: Exchange, caller: Caller, model: str) -> tuple[Counter, ...]:
         counters = self.rules.counters(caller, model, self._provider(model))
@@ -192,11 +192,11 @@ class Limiter(Stage):
             by_model.setdefault(part.model or "", []).append(part)
         for model in by_model if names_models(layers) else ():
             self._check_batch_model(x, model, layers)
-        charged = {c: c.unit in ("requests", "seats") for c in self.rules.counters(caller)}
+        charged = {c: c.unit in ("requests", "concurrency") for c in self.rules.counters(caller)}
         amounts: dict[Counter, int] = {c: int(one) for c, one in charged.items()}
         for model, of_model in by_model.items():
             provider = self._provider(model)
-            estimate = self.meter.estimate_batch(x, of_model, caller.key_id, provider)
+            estimate = self.estimator.estimate_batch(x, of_model, caller.key_id, provider)
             for counter, amount in charges(self.rules.counters(caller, model, provider), estimate):
                 amounts[counter] = amounts.get(counter, 0) + (amount if counter.kind == "budget" else 0)
         return tuple([Charge(counter, amount) for counter, amount in amounts.items()])
@@ -251,7 +251,7 @@ class Limiter(Stage):
             return {}
         budgets = [c for c in self.rules.counters(caller) if c.kind == "budget" and _scope(c) in scopes]
         used: dict[str, float] = {}
-        for level in await self.accounts.peek(budgets) or ():
+        for level in await self.reservations.peek(budgets) or ():
             scope = _scope(level.counter)
             used[scope] = max(used.get(scope, 0.0), level.used / level.counter.limit)
         return used
@@ -261,18 +261,18 @@ class Limiter(Stage):
         counter = denied.counter
         fields.limit = counter.name
         self.services.stats.limited[counter.name] += 1
-        if counter.name.startswith("limits.runaway.") and self.accounts.once(counter.key):
+        if counter.name.startswith("limits.runaway.") and self.reservations.once(counter.key):
             self.services.alarm("limits.runaway", limit=counter.name, key=fields.caller.key_id, session=x.session_id)
         told = refusal(denied)
-        raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, said=denied)
+        raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, verdict=denied)
 
-    def _warn(self, said: Admitted) -> str | None:
-        warning = budget_warning(said)
+    def _warn(self, verdict: Admitted) -> str | None:
+        warning = budget_warning(verdict)
         if warning is None:
             return None
         level, words = warning
-        if self.accounts.once(f"budget:{level.counter.key}:{level.resets_ms}"):
-            self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.whose, used=words)
+        if self.reservations.once(f"budget:{level.counter.key}:{level.resets_ms}"):
+            self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.owner, used=words)
         return words
 
     def answer(self, x: Exchange) -> None:
@@ -280,7 +280,7 @@ class Limiter(Stage):
         response = x.flow.response
         if fields is None or response is None:
             return
-        own = rate_headers(fields.said) if fields.said else []
+        own = rate_headers(fields.verdict) if fields.verdict else []
         names = {name for name, _ in own}
         theirs = _OF_THE_ACCOUNT if self.settings.identity.mode == "keys" else ()
         if own or theirs:
@@ -298,22 +298,22 @@ class Limiter(Stage):
         if fields is None or not fields.open:
             return
         fields.open = False
-        used = self.meter.used(x, fields.counters, fields.caller.key_id, fields.reserved)
+        used = self.estimator.used(x, fields.counters, fields.caller.key_id, fields.reserved)
         if fields.batch and used and (x.call is None or (x.call.status or 0) < 400):
-            self.accounts.settle(x.id, fields.batch)
+            self.reservations.settle(x.id, fields.batch)
             return
         counters = fields.counters
         if self.limits.providers and x.call and (provider := x.call.target.provider):
             own = (c for c in counters if not c.key.startswith("provider:"))
             counters = (*own, *self.rules.of_provider(provider))
-        self.accounts.settle(x.id, charges(counters, used) if used else ())
+        self.reservations.settle(x.id, charges(counters, used) if used else ())
 
 
 def _comes_free(denied: Denied, within_s: float) -> bool:
     """Whether waiting may help. A spent budget and a client in a loop are not waited for."""
     if denied.counter.name.startswith("limits.runaway."):
         return False
-    return denied.free_ms is None or (denied.free_ms - denied.now_ms) / 1000 <= within_s
+    return denied.available_ms is None or (denied.available_ms - denied.now_ms) / 1000 <= within_s
 
 
 def _scope(counter: Counter) -> str:

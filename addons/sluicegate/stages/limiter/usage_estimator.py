@@ -1,4 +1,4 @@
-"""Meter: what a call may use, before it is sent, and what it has used, by the provider's bytes.
+"""UsageEstimator: what a call may use, before it is sent, and what it has used, by the provider's bytes.
 
 Where these do not say it, because the call broke off, the estimate is charged: what may have been sent is never free.
 """
@@ -26,25 +26,25 @@ from sluicegate.exchange.cost import call_cost_usd, cost_usd
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
-from sluicegate.stages.limiter.reservations import Accounts
+from sluicegate.stages.limiter.reservations import Reservations
 
-__all__ = ["Meter"]
+__all__ = ["UsageEstimator"]
 
 _ONE: Final = Amounts()
-_COUNTED: Final = ("requests", "seats")
+_COUNTED: Final = ("requests", "concurrency")
 """Units that need no estimate."""
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
 _NEVER_ARRIVED: Final = frozenset({"connect", "pool", "refused", "returned"})
 
 
-class Meter:
+class UsageEstimator:
     """Reads exchanges for the limiter."""
 
-    def __init__(self, settings: Settings, services: Services, accounts: Accounts) -> None:
+    def __init__(self, settings: Settings, services: Services, reservations: Reservations) -> None:
         self.settings = settings
         self.limits = settings.limits
         self.services = services
-        self.accounts = accounts
+        self.reservations = reservations
         self.prices = services.prices_for(settings)
 
     # -- before
@@ -57,7 +57,7 @@ class Meter:
         if self.limits.strict:
             read, written = most_input_tokens(body), most or WORST_OUTPUT_TOKENS
         else:
-            seen = self.accounts.history.p95(key_id, model)
+            seen = self.reservations.history.p95(key_id, model)
             read, written = input_tokens(body), self.limits.cold_output_tokens if seen is None else seen
             written = min(written, most or written)
         cost = self._price(x, model, provider, read, written) if _in_money(counters) else 0
@@ -67,7 +67,7 @@ class Meter:
         """What the requests of a batch for one model are reserved and charged: nobody will see what they use."""
         read = written = 0
         for part in parts:
-            seen = self.accounts.history.p95(key_id, part.model or "")
+            seen = self.reservations.history.p95(key_id, part.model or "")
             usual = self.limits.cold_output_tokens if seen is None else seen
             if self.limits.strict:
                 usual = WORST_OUTPUT_TOKENS if part.max_tokens is None else part.max_tokens
@@ -98,7 +98,7 @@ class Meter:
         if self.limits.strict:
             message = f"no price is known for the model {model[:100]!r}, and limits.strict is on; add it under prices:"
             raise Refused(403, message, should_retry=False)
-        if self.accounts.once(f"unpriced:{model}"):
+        if self.reservations.once(f"unpriced:{model}"):
             self.services.alarm("limits.unpriced", model=model[:100])
         return 0
 
@@ -118,7 +118,7 @@ class Meter:
         read, written = used_tokens(facts.usage)
         cost = self._cost(x, reserved) if _in_money(counters) else 0
         if facts.complete:
-            self.accounts.history.add(key_id, (x.facts.model if x.facts else None) or "", written)
+            self.reservations.history.add(key_id, (x.facts.model if x.facts else None) or "", written)
             return Amounts(1, read, written, cost)
         unseen = max(0, reserved.output_tokens - written)  # it broke off: how much was written nobody says
         more = self._price_of_output(x, unseen) if unseen and _in_money(counters) else 0

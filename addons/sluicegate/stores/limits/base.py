@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 
 __all__ = ["Clock", "InstantStore", "LimitStore", "wall_ms"]
@@ -38,7 +38,7 @@ class LimitStore(Protocol):
         """These calls still run: their reservations live on, so long from now."""
         ...
 
-    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
+    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
         """Where counters stand."""
         ...
 
@@ -52,4 +52,4 @@ class InstantStore(LimitStore, Protocol):
 
     def reserve_now(self, request: ReserveRequest) -> Verdict: ...
     def settle_now(self, id: str, used: Sequence[Charge], /) -> None: ...
-    def peek_now(self, counters: Sequence[Counter]) -> tuple[Level, ...]: ...
+    def peek_now(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]: ...

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sluicegate.core.limits import reservations as book
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits import reservations
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.core.limits.table import MemoryTable
 from sluicegate.stores.limits.base import Clock, wall_ms
@@ -29,13 +29,13 @@ class MemoryLimits:
         self._operations += 1
         if self._operations % _SWEEP_EVERY == 0:
             self._table.sweep(now_ms)
-        return book.reserve(self._table, request, now_ms)
+        return reservations.reserve(self._table, request, now_ms)
 
     def settle_now(self, id: str, used: Sequence[Charge], /) -> None:
-        book.settle(self._table, id, used, self._clock())
+        reservations.settle(self._table, id, used, self._clock())
 
-    def peek_now(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
-        return book.peek(self._table, counters, self._clock())
+    def peek_now(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
+        return reservations.peek(self._table, counters, self._clock())
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
         return self.reserve_now(request)
@@ -47,9 +47,9 @@ class MemoryLimits:
         self.settle_now(id, ())
 
     async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
-        book.extend(self._table, ids, lease_ms, self._clock())
+        reservations.extend(self._table, ids, lease_ms, self._clock())
 
-    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
+    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
         return self.peek_now(counters)
 
     async def close(self) -> None:

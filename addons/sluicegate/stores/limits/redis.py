@@ -27,9 +27,10 @@ from redis.exceptions import NoScriptError
 
 from sluicegate.core.errors import StoreError
 from sluicegate.core.limits.counters import (
+    STORED,
     Charge,
     Counter,
-    Level,
+    LimitUsage,
     Row,
 )
 from sluicegate.core.limits.reservations import (
@@ -72,7 +73,7 @@ class RedisLimits:
     async def reserve(self, request: ReserveRequest) -> Verdict:
         charges = request.charges
         now_ms, rows, (admitted,) = await self._run(
-            "reserve", {"id": request.id, "lease": request.lease_ms, "charges": self._told(charges)}, len(charges)
+            "reserve", {"id": request.id, "lease": request.lease_ms, "charges": self._encoded(charges)}, len(charges)
         )
         if admitted:
             return Admitted(request.id, charges, rows, now_ms)
@@ -81,7 +82,7 @@ class RedisLimits:
         raise StoreError("Redis denied what its own counters admit: an amount is larger than its numbers are exact")
 
     async def settle(self, id: str, used: Sequence[Charge], /) -> None:
-        await self._run("settle", {"id": id, "charges": self._told(used)})
+        await self._run("settle", {"id": id, "charges": self._encoded(used)})
 
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
@@ -89,10 +90,10 @@ class RedisLimits:
     async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
         await self._run("extend", {"ids": list(ids), "lease": lease_ms})
 
-    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
-        told = self._told(Charge(counter, 0) for counter in counters)
-        now_ms, rows, _ = await self._run("peek", {"charges": told}, len(counters))
-        return tuple(counter.level(row, now_ms) for counter, row in zip(counters, rows, strict=True))
+    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
+        encoded = self._encoded(Charge(counter, 0) for counter in counters)
+        now_ms, rows, _ = await self._run("peek", {"charges": encoded}, len(counters))
+        return tuple(counter.usage(row, now_ms) for counter, row in zip(counters, rows, strict=True))
 
     async def close(self) -> None:
         if self._sending:
@@ -101,12 +102,13 @@ class RedisLimits:
         if redis is not None:
             await redis.aclose()
 
-    def _told(self, charges: Iterable[Charge]) -> list[tuple[Any, ...]]:
+    def _encoded(self, charges: Iterable[Charge]) -> list[tuple[Any, ...]]:
         now_ms = self._clock() if self._clock else wall_ms()
-        return [
-            (c.key, c.kind, amount, c.limit, c.rate, c.period_ms, starts_around(c.window, now_ms) if c.window else ())
-            for c, amount in charges
-        ]
+        encoded = []
+        for c, amount in charges:
+            starts = starts_around(c.window, now_ms) if c.window else ()
+            encoded.append((c.key, STORED[c.kind], amount, c.limit, c.rate, c.period_ms, starts))
+        return encoded
 
     async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, tuple[Row, ...], list[int]]:
         """The server's time, the rows, and what else the script returned."""
@@ -125,10 +127,10 @@ class RedisLimits:
         while self._asked:
             batch, self._asked = self._asked[:_MOST_AT_ONCE], self._asked[_MOST_AT_ONCE:]
             try:
-                said = await self._round_trip(batch)
+                results = await self._round_trip(batch)
             except Exception as e:  # noqa: BLE001 - told to those who wait
-                said = [e] * len(batch)
-            for asked, result in zip(batch, said, strict=True):
+                results = [e] * len(batch)
+            for asked, result in zip(batch, results, strict=True):
                 if asked.answer.done():  # whoever waited has given up
                     continue
                 if isinstance(result, Exception):
@@ -140,21 +142,21 @@ class RedisLimits:
 
     async def _round_trip(self, batch: Sequence[_Asked]) -> list[Any]:
         redis = self._redis = self._redis or self._connect()
-        said = await self._evaluate(redis, batch)
-        if unknown := [i for i, result in enumerate(said) if isinstance(result, NoScriptError)]:
+        results = await self._evaluate(redis, batch)
+        if unknown := [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]:
             for name in {batch[i].script for i in unknown}:  # a server that was just started
                 await redis.script_load(_source(name))
             again = await self._evaluate(redis, [batch[i] for i in unknown])
             for i, result in zip(unknown, again, strict=True):
-                said[i] = result
-        return said
+                results[i] = result
+        return results
 
     async def _evaluate(self, redis: Redis, batch: Sequence[_Asked]) -> list[Any]:
         async with redis.pipeline(transaction=False) as pipe:
             for asked in batch:
                 pipe.evalsha(_digest(asked.script), 1, self._prefix, asked.arguments)
-            said: list[Any] = await pipe.execute(raise_on_error=False)
-            return said
+            results: list[Any] = await pipe.execute(raise_on_error=False)
+            return results
 
     def _connect(self) -> Redis:
         return Redis.from_url(

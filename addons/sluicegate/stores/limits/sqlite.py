@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sluicegate.core.errors import StoreError
-from sluicegate.core.limits import reservations as book
-from sluicegate.core.limits.counters import Charge, Counter, Level
+from sluicegate.core.limits import reservations
+from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.stores.limits.base import Clock, wall_ms
 from sluicegate.stores.limits.presence import Presence
@@ -76,13 +76,13 @@ class SqliteLimits:
         self._closed = False
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
-        verdict: Verdict = await self._do(lambda table, now_ms: book.reserve(table, request, now_ms))
+        verdict: Verdict = await self._do(lambda table, now_ms: reservations.reserve(table, request, now_ms))
         return verdict
 
     def settle(self, id: str, used: Sequence[Charge], /) -> asyncio.Future[Any]:
         self._check_open()
         loop = asyncio.get_running_loop()
-        asked = _Asked(lambda table, now_ms: book.settle(table, id, used, now_ms), loop.create_future())
+        asked = _Asked(lambda table, now_ms: reservations.settle(table, id, used, now_ms), loop.create_future())
         if not self._waiting:
             loop.call_later(_LATER_S, self._send)
         self._waiting.append(asked)
@@ -95,11 +95,11 @@ class SqliteLimits:
         await self.settle(id, ())
 
     async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
-        await self._do(lambda table, now_ms: book.extend(table, ids, lease_ms, now_ms))
+        await self._do(lambda table, now_ms: reservations.extend(table, ids, lease_ms, now_ms))
 
-    async def peek(self, counters: Sequence[Counter]) -> tuple[Level, ...]:
-        levels: tuple[Level, ...] = await self._do(lambda table, now_ms: book.peek(table, counters, now_ms))
-        return levels
+    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
+        usage: tuple[LimitUsage, ...] = await self._do(lambda table, now_ms: reservations.peek(table, counters, now_ms))
+        return usage
 
     async def close(self) -> None:
         if self._closed:
