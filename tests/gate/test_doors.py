@@ -7,12 +7,8 @@ import pytest
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
-from sluicegate.gate.doors import (
-    door_of,
-    is_local,
-    keep_out_strangers,
-    opens_tls,
-)
+from sluicegate.core.addresses import is_local
+from sluicegate.gate.doors import keep_out_strangers, opens_tls
 from sluicegate.gate.policy import Policy
 from sluicegate.services.services import Services
 from sluicegate.settings.identity import Identity
@@ -46,23 +42,6 @@ POLICY = Policy(quiet(providers={"l": Provider(kind="anthropic", base_url="https
 def test_loopback_addresses(address: Any, local: bool) -> None:
     """IPv4, IPv6, IPv4 in IPv6, scopes; what is no address is not local."""
     assert is_local(address) is local
-
-
-@pytest.mark.parametrize(
-    ("mode", "door"),
-    [
-        ("reverse:https://api.anthropic.com@4000", "reverse"),
-        ("regular@8080", "regular"),
-        ("upstream:http://corp:3128", "upstream"),
-        ("socks5", "other"),
-    ],
-)
-def test_doors(mode: str, door: str) -> None:
-    """By the mode of the listener; a replay is a door of its own."""
-    client = tflow.tclient_conn()
-    client.proxy_mode = ProxyMode.parse(mode)
-    assert door_of(client) == door
-    assert door_of(client, replay=True) == "replay"
 
 
 @pytest.mark.parametrize("mode", ["open", "passthrough", "keys", None])

@@ -39,7 +39,7 @@ class Playbook:
         )
         self.context = context.Context(client, opts)
         self.context.server.address = ("api.test", 80)
-        self.layer = GateLayer(self.context, HTTPMode.transparent)
+        self.layer = GateLayer(self.context, HTTPMode.transparent, chain.port)
         self.connect_error = connect_error
         self.to_client = b""
         self.sent: dict[Server, bytes] = {}

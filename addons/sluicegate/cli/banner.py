@@ -7,6 +7,8 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.proxy import mode_specs
 
+from sluicegate.proxy import mitmproxy_internals as internals
+
 __all__ = ["Banner"]
 
 
@@ -21,7 +23,7 @@ class Banner:
 
     def running(self) -> None:
         lines = ["sluicegate is open"]
-        for server in ctx.master.addons.get("proxyserver").servers:
+        for server in internals.listeners():
             for host, port, *_ in server.listen_addrs[:1]:
                 at = f"http://{host}:{port}"
                 if isinstance(server.mode, mode_specs.ReverseMode):

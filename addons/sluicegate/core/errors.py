@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["ERROR_TYPES", "Refused", "StoreError", "error_body", "error_type"]
+__all__ = ["ERROR_TYPES", "Refused", "StoreError", "describe", "error_body", "error_type"]
 
 ERROR_TYPES: Final[dict[int, str]] = {
     400: "invalid_request_error",
@@ -78,3 +78,12 @@ class Refused(Exception):
 
 class StoreError(Exception):
     """A store (file, SQLite, Redis, PostgreSQL) did not do what it was asked."""
+
+
+def describe(e: BaseException) -> str:
+    """An exception for the log: its type and where it was raised, never its text, which may quote a body."""
+    tb = e.__traceback__
+    while tb is not None and tb.tb_next is not None:
+        tb = tb.tb_next
+    where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
+    return f"{type(e).__name__}{where}"

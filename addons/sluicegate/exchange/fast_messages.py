@@ -6,15 +6,13 @@ already. `http.Headers` folds the case of every name, one call each, and finds b
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from mitmproxy import http
-from mitmproxy.net.http.http1 import read
 
 from sluicegate.exchange.release import Fields
 
-__all__ = ["LeanHeaders", "lean_headers", "lean_response", "read_request"]
+__all__ = ["LeanHeaders", "lean_headers", "lean_response", "unchecked"]
 
 
 class LeanHeaders(http.Headers):
@@ -60,7 +58,7 @@ def lean_headers(fields: Fields) -> http.Headers:
 
 def lean_response(status: int, reason: bytes, fields: Fields, began: float) -> http.Response:
     """A response without a body. `began`: in Unix seconds."""
-    return _made(
+    return unchecked(
         http.Response,
         http.ResponseData,
         http_version=b"HTTP/1.1",
@@ -74,28 +72,7 @@ def lean_response(status: int, reason: bytes, fields: Fields, began: float) -> h
     )
 
 
-def read_request(lines: list[bytes]) -> http.Request:
-    """What a request's head says, as mitmproxy reads it. ValueError where it can not be read."""
-    host, port, method, scheme, authority, path, version = read._read_request_line(lines[0])
-    return _made(
-        http.Request,
-        http.RequestData,
-        http_version=version,
-        headers=lean_headers(read._read_headers(lines[1:]).fields),
-        content=None,
-        trailers=None,
-        timestamp_start=time.time(),
-        timestamp_end=None,
-        host=host,
-        port=port,
-        method=method,
-        scheme=scheme,
-        authority=authority,
-        path=path,
-    )
-
-
-def _made[M: http.Message](kind: type[M], data: type[http.MessageData], **said: Any) -> M:
+def unchecked[M: http.Message](kind: type[M], data: type[http.MessageData], **said: Any) -> M:
     """What `kind(...)` would be, unchecked."""
     made = kind.__new__(kind)
     made.data = data.__new__(data)

@@ -21,7 +21,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate.admin.endpoints import Answer, Endpoints
-from sluicegate.core.errors import Refused
+from sluicegate.core.errors import Refused, describe
 from sluicegate.core.formats.surfaces import INFERENCE, surface
 from sluicegate.core.messages.facts import agent_of, session_of
 from sluicegate.exchange import cors
@@ -38,13 +38,15 @@ from sluicegate.exchange.framing import frame, mark
 from sluicegate.exchange.native_errors import native_response, shown_status
 from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
-from sluicegate.gate.onion import Onion, describe
+from sluicegate.gate.onion import Onion
 from sluicegate.gate.policy import MAGIC_HOST, Policy, policy_of
+from sluicegate.gate.port import ChainPort
 from sluicegate.gate.reload import Reloader
 from sluicegate.gate.shutdown import STOPPING, Drain
 from sluicegate.providers import anthropic
 from sluicegate.proxy.connections.outbound import Outbound
 from sluicegate.proxy.fast.dispatch import adopt_dispatch
+from sluicegate.proxy.listeners import door_of
 from sluicegate.proxy.playback import adopt_playback
 from sluicegate.proxy.seal import take_credentials
 from sluicegate.proxy.stream import CLIENT_HOST, readable
@@ -70,10 +72,13 @@ class Chain:
         self.stages: tuple[type[Stage], ...] = ()
         self.onion = Onion(self.services)
         self.policy: Policy | None = None
-        self.outbound = Outbound(self)
+        self.outbound = Outbound(lambda: self.policy, self.services.proxies, self.services.alarm)
+        self.port = ChainPort(self.services, self.outbound, self.error)
         self.endpoints = Endpoints(self)
         self.reloader = Reloader(self)
-        self.drain = Drain(self)
+        self.drain = Drain(
+            self.services, lambda: self.under_way, lambda: self.policy.settings.timeouts.drain_s if self.policy else 0.0
+        )
         self._tunnels: dict[str, bytes] = {}
         """What opened a tunnel, by client connection: the hash of a key, or b""."""
         self._open: dict[str, dict[str, Exchange]] = {}
@@ -89,7 +94,7 @@ class Chain:
     # -- mitmproxy's life
     def load(self, loader: Loader) -> None:
         self.reloader.add_options(loader)
-        adopt_playback()
+        adopt_playback(self.port)
         adopt_dispatch(self.services.environ)
 
     def configure(self, updated: set[str]) -> None:
@@ -146,7 +151,7 @@ class Chain:
             data.ignore_connection = True
 
     def next_layer(self, nextlayer: layer.NextLayer) -> None:
-        doors.next_layer(nextlayer, self.policy)
+        doors.next_layer(nextlayer, self.policy, self.port)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> Coroutine[Any, Any, None] | None:
         return self.outbound.connect(data)
@@ -207,7 +212,7 @@ class Chain:
         request = flow.request
         d = request.data
         path = d.path.decode("ascii", "replace")
-        door = doors.door_of(flow.client_conn, replay=flow.is_replay == "request")
+        door = door_of(flow.client_conn, replay=flow.is_replay == "request")
         x = Exchange(
             id=new_id(),
             flow=flow,

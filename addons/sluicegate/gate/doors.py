@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container
 from typing import Any, Final
 
-from mitmproxy import connection, ctx, http, tls
-from mitmproxy.proxy import layer, mode_specs, server_hooks
+from mitmproxy import connection, http, tls
+from mitmproxy.proxy import layer, mode_specs
 from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
 
 from sluicegate.core.addresses import is_local
 from sluicegate.core.errors import Refused
 from sluicegate.core.identity.caller import proxy_password
-from sluicegate.exchange.exchange import Door
 from sluicegate.exchange.release import Fields
 from sluicegate.gate.policy import Policy
+from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.connections.inside import leads_inside
 from sluicegate.proxy.layer import GateLayer, adopt
+from sluicegate.proxy.listeners import door_of
+from sluicegate.proxy.port import GatePort
 from sluicegate.stages.identity.stage import INSIDE
 
 __all__ = [
     "NO_POLICY",
-    "abort",
     "allow_connections",
-    "door_of",
-    "is_guarded",
-    "is_local",
     "keep_out_strangers",
     "let_through",
     "next_layer",
@@ -35,18 +32,6 @@ __all__ = [
 ]
 
 NO_POLICY: Final = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
-
-
-def door_of(client: connection.Client, *, replay: bool = False) -> Door:
-    """Which door a client came in by."""
-    if replay:
-        return "replay"
-    mode = client.proxy_mode
-    if isinstance(mode, mode_specs.ReverseMode):
-        return "reverse"
-    if isinstance(mode, mode_specs.UpstreamMode):
-        return "upstream"
-    return "regular" if isinstance(mode, mode_specs.RegularMode) else "other"
 
 
 def keep_out_strangers(client: connection.Client, policy: Policy | None) -> str | None:
@@ -95,36 +80,12 @@ async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fie
     return digest
 
 
-def is_guarded(data: server_hooks.ServerConnectionHookData, policy: Policy | None, proxies: Container[Any]) -> bool:
-    """Whether a connection goes where a client of another machine chose to, so that it may not lead inside."""
-    address = data.server.address
-    return (
-        policy is not None
-        and not policy.open
-        and address is not None
-        and door_of(data.client) in ("regular", "upstream")
-        and not is_local(data.client.peername)
-        and address[0].lower().rstrip(".") not in policy.decrypts
-        and tuple(address[:2]) not in proxies
-    )
-
-
-def abort(data: server_hooks.ServerConnectionHookData) -> None:
-    """End a connection to a server before a byte goes over it."""
-    handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
-    io = handler.transports.get(data.server) if handler else None
-    if io and io.writer:
-        io.writer.transport.abort()
-
-
 def allow_connections(client: connection.Client, most: int) -> None:
     """How many connections a client's requests may hold open to one address at a time.
 
     mitmproxy's own five would make the sixth of many concurrent HTTP/2 streams wait for another one to end.
     """
-    handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
-    if handler is not None:
-        handler.max_conns.default_factory = lambda: asyncio.Semaphore(most)
+    internals.limit_connections(client.id, lambda: asyncio.Semaphore(most))
 
 
 def opens_tls(data: tls.ClientHelloData, policy: Policy | None) -> bool:
@@ -138,14 +99,14 @@ def opens_tls(data: tls.ClientHelloData, policy: Policy | None) -> bool:
     return policy is not None and not names.isdisjoint(policy.decrypts)
 
 
-def next_layer(nextlayer: layer.NextLayer, policy: Policy | None) -> None:
+def next_layer(nextlayer: layer.NextLayer, policy: Policy | None, port: GatePort) -> None:
     """Put HTTP under the seal; where HTTP is due, do not let raw bytes through instead."""
-    adopt(nextlayer)
+    adopt(nextlayer, port)
     chosen, context = nextlayer.layer, nextlayer.context
     if type(chosen) is TCPLayer and _http_is_due(context, policy):
         if chosen in context.layers:
             context.layers.remove(chosen)
-        nextlayer.layer = GateLayer(context, HTTPMode.transparent)
+        nextlayer.layer = GateLayer(context, HTTPMode.transparent, port)
 
 
 def _http_is_due(context: Any, policy: Policy | None) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from mitmproxy import ctx, exceptions
 
 from sluicegate.gate.chain import Chain
+from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.services.services import Services
 from sluicegate.stages.base import Stage
 
@@ -32,21 +33,14 @@ def install(*stages: type[Stage], services: Services | None = None) -> Chain:
     chain = Chain(services)
     chain.join(stages)
     ctx.master.addons.add(chain)
-    _move_behind(chain)
+    # a flow is written down as the stages left it at its end: without the body of a request that was refused, with the
+    # answer that was streamed
+    internals.call_last(*_RECORDERS)
     try:
         chain.configure({"sluicegate_config"})
     except exceptions.OptionsError as e:
         # at the start an error in the log ends mitmproxy; later the Chain stays, without a policy, and denies everything
         logging.getLogger(__name__).error("%s", e)
-    if ctx.master.addons.get("proxyserver").is_running:
+    if internals.is_running():
         chain.running()
     return chain
-
-
-def _move_behind(chain: Chain) -> None:
-    """A flow is written down as the stages left it at its end: without the body of a request that was refused, with the
-    answer that was streamed. Hooks are called in the order of this list."""
-    addons = ctx.master.addons
-    for recorder in filter(None, map(addons.get, _RECORDERS)):
-        addons.chain.remove(recorder)
-        addons.chain.append(recorder)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mitmproxy import ctx
-from mitmproxy.addons.proxyserver import Proxyserver
+
+from sluicegate.proxy import mitmproxy_internals as internals
 
 __all__ = ["announce", "living"]
 
@@ -26,10 +27,9 @@ def announce(state: Path) -> Path:
 
 
 def _describe() -> dict[str, Any]:
-    server: Proxyserver = ctx.master.addons.get("proxyserver")
     doors = [
         {"mode": s.mode.type_name, "host": address[0], "port": address[1]}
-        for s in server.servers
+        for s in internals.listeners()
         for address in s.listen_addrs[:1]
     ]
     confdir = Path(ctx.options.confdir).expanduser().absolute()

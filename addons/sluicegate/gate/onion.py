@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sluicegate.core.errors import Refused
+from sluicegate.core.errors import Refused, describe
 from sluicegate.exchange.answering import encode_for_client
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import native_response
@@ -23,7 +23,7 @@ from sluicegate.services.services import Services
 from sluicegate.stages.base import Stage
 from sluicegate.stages.router.stage import own_target
 
-__all__ = ["Onion", "Progress", "describe", "progress_of"]
+__all__ = ["Onion", "Progress", "progress_of"]
 
 
 @dataclass(slots=True)
@@ -224,12 +224,3 @@ def _complete(x: Exchange, stage: Stage) -> None:
     progress.passed.append(stage)
     if stage not in progress.entered:
         progress.entered.append(stage)
-
-
-def describe(e: BaseException) -> str:
-    """A bug in words fit for a log: its type and where, never its text (it may quote a body)."""
-    tb = e.__traceback__
-    while tb is not None and tb.tb_next is not None:
-        tb = tb.tb_next
-    where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
-    return f"{type(e).__name__}{where}"

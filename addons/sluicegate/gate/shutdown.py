@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from mitmproxy import ctx
 
+from sluicegate.exchange.exchange import Exchange
+from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
-
-if TYPE_CHECKING:
-    from sluicegate.gate.chain import Chain
 
 __all__ = ["STOPPING", "Drain"]
 
@@ -30,8 +30,10 @@ _TELL_S: Final = 2.0
 class Drain:
     """Stands in for the running master's `shutdown`, which is what mitmproxy calls on SIGTERM and SIGINT."""
 
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
+    def __init__(self, services: Services, under_way: Callable[[], list[Exchange]], drain_s: Callable[[], float]) -> None:
+        self._services = services
+        self._under_way = under_way
+        self._drain_s = drain_s
         self._stock: Callable[[], Any] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -44,22 +46,20 @@ class Drain:
     def shutdown(self) -> None:
         """Begin to stop; asked again, stop."""
         assert self._stock
-        if self._task is not None or not self.chain.under_way:
-            self.chain.services.draining = True
+        self._services.draining = True
+        if self._task is not None or not self._under_way():
             self._stock()
             return
-        self.chain.services.draining = True
         self._task = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
         assert self._stock
-        chain = self.chain
         try:
-            drain_s = chain.policy.settings.timeouts.drain_s if chain.policy else 0.0
-            log.info("drain.begin", calls=len(chain.under_way), for_s=drain_s)
-            await ctx.master.addons.get("proxyserver").servers.update([])
+            drain_s = self._drain_s()
+            log.info("drain.begin", calls=len(self._under_way()), for_s=drain_s)
+            await internals.shut_ports()
             await self._until_done(drain_s)
-            if left := chain.under_way:
+            if left := self._under_way():
                 log.warning("drain.interrupted", calls=len(left), after_s=drain_s)
                 for x in left:
                     x.interrupt(STOPPING)
@@ -71,5 +71,5 @@ class Drain:
     async def _until_done(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
-        while self.chain.under_way and loop.time() < end:  # noqa: ASYNC110 - ends come by many ways; nobody is in a hurry
+        while self._under_way() and loop.time() < end:  # noqa: ASYNC110 - calls end in many ways, and a delay does not matter
             await asyncio.sleep(_LOOK_S)

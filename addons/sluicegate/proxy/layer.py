@@ -10,7 +10,6 @@ import logging
 from collections.abc import Generator
 from typing import Any, Final
 
-from mitmproxy import ctx
 from mitmproxy.connection import Connection, Server
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.context import Context
@@ -20,6 +19,7 @@ from mitmproxy.proxy.layers.http import (
     Http1Client,
     HttpEvent,
     HttpLayer,
+    HTTPMode,
     HttpStream,
     RegisterHttpConnection,
     RequestData,
@@ -32,10 +32,11 @@ from mitmproxy.proxy.layers.http import (
     ResponseProtocolError,
     is_h3_alpn,
 )
-from mitmproxy.proxy.layers.http._http2 import Http2Client
 
 from sluicegate.exchange.exchange import exchange_of
+from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.connections.pool import http_client, is_idle
+from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.retrying import RetryingStream
 from sluicegate.proxy.seal import seal
 from sluicegate.proxy.stream import GateStream, denied
@@ -66,6 +67,19 @@ _NEVER_UPSTREAM: Final = frozenset(
 class GateLayer(HttpLayer):
     """Stock HttpLayer, whose streams are GateStreams and whose servers see released requests only."""
 
+    port: GatePort
+
+    def __init__(self, context: Context, mode: HTTPMode, port: GatePort) -> None:
+        super().__init__(context, mode)
+        self.port = port
+
+    @classmethod
+    def adopt(cls, stock: HttpLayer, port: GatePort) -> None:
+        """Put a stock layer that has handled no event yet under the seal, in place."""
+        stock.__class__ = cls
+        assert isinstance(stock, cls)
+        stock.port = port
+
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if type(event) is events.Start:
             alpn = self.context.client.alpn
@@ -75,15 +89,15 @@ class GateLayer(HttpLayer):
         return stock
 
     def make_stream(self, stream_id: int) -> layer.CommandGenerator[None]:
-        self.streams[stream_id] = RetryingStream(_fork(self.context), stream_id)
+        self.streams[stream_id] = RetryingStream(internals.fork(self.context), stream_id, self, self.port)
         return self.event_to_child(self.streams[stream_id], events.Start())
 
     def register_connection(self, command: RegisterHttpConnection) -> layer.CommandGenerator[None]:
         match http_client(self.connections.get(command.connection)):
             case Http1Client() as client if type(client) is Http1Client:
-                GateHttp1Client.adopt(client, _at_rest)
-            case Http2Client() as client if type(client) is Http2Client:
-                GateHttp2Client.adopt(client, _at_rest)
+                GateHttp1Client.adopt(client, self._at_rest)
+            case internals.Http2Client() as client if type(client) is internals.Http2Client:
+                GateHttp2Client.adopt(client, self._at_rest)
         yield from super().register_connection(command)
 
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
@@ -151,7 +165,7 @@ class GateLayer(HttpLayer):
                 return "it was changed after its release"
             if isinstance(event, RequestHeaders):
                 h1 = server.alpn != b"h2" and not is_h3_alpn(server.alpn)
-                request = seal(flow.request, release, self.mode, h1_upstream=h1, proxy_auth=_proxy_auth(server.via))
+                request = seal(flow.request, release, self.mode, h1_upstream=h1, proxy_auth=self._proxy_auth(server.via))
                 return RequestHeaders(event.stream_id, request, event.end_stream)
             if isinstance(event, RequestData):
                 return event if event.data == flow.request.data.content else "its body is not the released one"
@@ -159,6 +173,14 @@ class GateLayer(HttpLayer):
         except BaseException as e:  # noqa: BLE001 - an exception here would hang the client; deny instead
             log.error("sealing failed: %s", type(e).__name__)  # not the text: it may quote a header
             return "it could not be sealed"
+
+    def _proxy_auth(self, via: Any) -> bytes | None:
+        """Our credential for the company's proxy, which reads plain HTTP itself; a CONNECT carries it elsewhere."""
+        return self.port.via_auth(via[1]) if via else None
+
+    def _at_rest(self, server: Connection) -> None:
+        if isinstance(server, Server):
+            self.port.connection_rests(server)
 
     # -- towards the client
     def _error_to_client(self, child: layer.Layer, event: ResponseProtocolError) -> Commands:
@@ -171,30 +193,12 @@ class GateLayer(HttpLayer):
             yield from super().event_to_child(child, event)
 
 
-def _fork(context: Context) -> Context:
-    """Stock's makes a server with an id for each, and throws it away."""
-    forked = Context.__new__(Context)
-    forked.__dict__.update(context.__dict__)
-    forked.layers = context.layers.copy()
-    return forked
-
-
-def _proxy_auth(via: Any) -> bytes | None:
-    """Our credential for the company's proxy, which reads plain HTTP itself; a CONNECT carries it elsewhere."""
-    return ctx.master.addons.get("sluicegate").services.via_auth(via[1]) if via else None
-
-
-def _at_rest(server: Connection) -> None:
-    if isinstance(server, Server):
-        ctx.master.addons.get("sluicegate").outbound.rests(server)
-
-
-def adopt(nextlayer: layer.NextLayer) -> None:
+def adopt(nextlayer: layer.NextLayer, port: GatePort) -> None:
     """For a `next_layer` hook: let mitmproxy decide, then put every HttpLayer of the choice under the seal."""
     if nextlayer.layer is None:
-        ctx.master.addons.get("nextlayer").next_layer(nextlayer)
+        internals.choose_next_layer(nextlayer)
     chosen: Any = nextlayer.layer
     while chosen is not None and not isinstance(chosen, layer.NextLayer):
         if type(chosen) is HttpLayer:
-            chosen.__class__ = GateLayer
+            GateLayer.adopt(chosen, port)
         chosen = getattr(chosen, "child_layer", None)

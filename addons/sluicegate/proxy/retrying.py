@@ -33,7 +33,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events, layer
@@ -55,6 +55,7 @@ from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import ping_of
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
+from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.connections.pool import FULL
 from sluicegate.proxy.first_event import (
     MAX_HELD,
@@ -407,7 +408,7 @@ class RetryingStream(GateStream):
             self._stopper = None
         server = self.context.server
         if isinstance(server, Server) and server in self.parent.connections:
-            ctx.master.addons.get("sluicegate").outbound.rests(server)
+            self.port.connection_rests(server)
 
     def _again(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[None]:
         """An attempt has failed: send again, if the Chain says so."""
@@ -604,22 +605,16 @@ class RetryingStream(GateStream):
         self._arm_ping(x.ping_s)
 
 
-def _transport(client_id: str, server: Any) -> Any:
-    handler = ctx.master.addons.get("proxyserver").connections.get(client_id)
-    io = handler.transports.get(server) if handler else None
-    return io.writer.transport if io and io.writer else None
-
-
 def _unsent(client_id: str, server: Any) -> int:
     """Bytes for a server that its socket has not taken yet."""
-    transport = _transport(client_id, server)
+    transport = internals.transport_of(client_id, server)
     return int(transport.get_write_buffer_size()) if transport else 0
 
 
 def _drop_unsent(client_id: str, server: Any) -> None:
     """An orderly close would send the rest of the request first, some time: it would be served, and billed, twice."""
-    if server.alpn != b"h2" and (transport := _transport(client_id, server)):
-        transport.abort()
+    if server.alpn != b"h2":
+        internals.abort(client_id, server)
 
 
 def _status(x: Exchange, response: http.Response) -> int:

@@ -17,7 +17,6 @@ import re
 import time
 from collections.abc import Sequence
 
-from mitmproxy import ctx
 from mitmproxy import flow as mflow
 from mitmproxy.connection import Server
 from mitmproxy.net.http.http1 import expected_http_body_size
@@ -51,6 +50,7 @@ from sluicegate.exchange.native_errors import last_event, native_response
 from sluicegate.exchange.release import Target
 from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, at_once
 from sluicegate.proxy.hooks import SluicegatePullHook
+from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.wire.http1_server import GateHttp1Server
 
 log = logging.getLogger(__name__)
@@ -76,20 +76,16 @@ class GateStream(HttpStream):
     upstream_id: int
     """The stream's id towards the server: its own, or one per attempt."""
 
-    def __init__(self, context: Context, stream_id: int) -> None:
+    def __init__(self, context: Context, stream_id: int, parent: HttpLayer, port: GatePort) -> None:
         super().__init__(context, stream_id)
         self.upstream_id = stream_id
+        self.parent = parent
+        self.port = port
 
     @property
     def exchange(self) -> Exchange | None:
         flow = getattr(self, "flow", None)
         return exchange_of(flow) if flow is not None else None
-
-    @property
-    def parent(self) -> HttpLayer:
-        found = self.context.layers[self.context.layers.index(self) - 1]
-        assert isinstance(found, HttpLayer)
-        return found
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         # seen even while a hook is waited for: whoever waits there is told that the client has left
@@ -130,12 +126,12 @@ class GateStream(HttpStream):
             )
         if exchange:
             with contextlib.suppress(Exception):  # settled now: whoever waits for its end may have no client any more
-                ctx.master.addons.get("sluicegate").error(self.flow)
+                self.port.stream_crashed(self.flow)
         yield DropStream(self.stream_id)
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:
         """With a company's proxy, what is tunnelled undecrypted leaves through it as well."""
-        via = ctx.master.addons.get("sluicegate").services.via
+        via = self.port.via
         if via is not None:
             self.context.server.via = via
         stock: layer.CommandGenerator[None] = (
@@ -246,7 +242,7 @@ class GateStream(HttpStream):
         if err:
             return f"cannot connect to {target}: {err}"
         self.context.server = self.flow.server_conn = connection
-        ctx.master.addons.get("sluicegate").outbound.used(connection, self.parent)
+        self.port.connection_used(connection, self.parent)
         return None
 
     def _forget_failed_connections(self) -> None:

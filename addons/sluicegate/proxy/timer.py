@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from mitmproxy import ctx
 from mitmproxy.connection import Client
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
+
+from sluicegate.proxy import mitmproxy_internals as internals
 
 __all__ = ["Alarm"]
 
@@ -35,7 +36,7 @@ class Alarm:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._fire, stream.context.client)
 
     def _fire(self, client: Client) -> None:
-        handler = ctx.master.addons.get("proxyserver").connections.get(client.id)
+        handler = internals.handler_of(client.id)
         if handler is not None and handler.client is client:
             self._fired = True
             task = asyncio.get_running_loop().create_task(handler.server_event(events.Wakeup(self.wake)))

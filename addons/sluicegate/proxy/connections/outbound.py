@@ -2,37 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Container, Coroutine
+from typing import Any, Protocol
 
 from mitmproxy import connection, tls
 from mitmproxy.proxy import server_hooks
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from sluicegate.core.addresses import address_of, may_reach
-from sluicegate.gate import doors
-from sluicegate.gate.onion import describe
+from sluicegate.core.addresses import address_of, is_local, may_reach
+from sluicegate.core.errors import describe
+from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.connections.inside import leads_inside
 from sluicegate.proxy.connections.pool import Pool
 from sluicegate.proxy.connections.timeouts import ConnectTimeouts
-from sluicegate.settings.timeouts import (
-    Timeouts,
-)
+from sluicegate.proxy.listeners import door_of
+from sluicegate.settings.connections import Connections
+from sluicegate.settings.timeouts import Timeouts
 from sluicegate.stages.identity.stage import INSIDE
-
-if TYPE_CHECKING:
-    from sluicegate.gate.chain import Chain
 
 __all__ = ["Outbound"]
 
 Hook = server_hooks.ServerConnectionHookData
 
 
-class Outbound:
-    """Fed by the Chain's server hooks, and by the streams that use connections."""
+class ConnectionPolicy(Protocol):
+    """What the configuration in force says about connections."""
 
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
+    open: bool
+    """Whether clients need no key, so that all of them are on this machine."""
+    decrypts: frozenset[str]
+    """Hosts that the configuration names."""
+    speaks_http2: frozenset[tuple[str, int]]
+    """Destinations that are offered HTTP/2."""
+
+    def limits_at(self, address: tuple[str, int], *, reverse: bool = False) -> tuple[Timeouts, Connections | None]: ...
+
+
+class Outbound:
+    """Fed by the Chain's server hooks, and by the streams that use connections.
+
+    `policy` gives the one in force, or None; `proxies` holds the addresses of configured upstream proxies; `alarm` takes
+    a kind and facts.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], ConnectionPolicy | None],
+        proxies: Container[tuple[str, int]],
+        alarm: Callable[..., None],
+    ) -> None:
+        self._policy = policy
+        self._proxies = proxies
+        self._alarm = alarm
         self.timeouts = ConnectTimeouts()
         self.pool = Pool()
 
@@ -46,18 +67,18 @@ class Outbound:
             return None
 
     def _refuse(self, data: Hook, e: Exception) -> None:
-        self.chain.services.alarm("chain.server_connect", error=describe(e))
+        self._alarm("chain.server_connect", error=describe(e))
         data.server.error = "an internal error in the gate"
 
     def _connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
-        policy, address = self.chain.policy, data.server.address
+        policy, address = self._policy(), data.server.address
         if policy is None or address is None:
             return None
         if address[:2] in policy.speaks_http2:
             data.server.alpn_offers = (b"h2", b"http/1.1")
-        reverse = doors.door_of(data.client) == "reverse"
+        reverse = door_of(data.client) == "reverse"
         timeouts, connections = policy.limits_at(address[:2], reverse=reverse)
-        guarded = doors.is_guarded(data, policy, self.chain.services.proxies)
+        guarded = is_guarded(data, policy, self._proxies)
         if not guarded and (connections is None or self.pool.take(data, connections.max)):
             self.timeouts.connecting(data, timeouts)
             return None
@@ -77,11 +98,11 @@ class Outbound:
             self._refuse(data, e)
 
     def connected(self, data: Hook) -> None:
-        """TCP stands."""
-        if doors.is_guarded(data, self.chain.policy, self.chain.services.proxies):
-            ip = address_of(data.server.peername)  # a name may have come to mean another address since it was looked up
+        """The TCP connection is established."""
+        if is_guarded(data, self._policy(), self._proxies):
+            ip = address_of(data.server.peername)  # the name may have changed its address since it was resolved
             if ip is None or not may_reach(ip):
-                doors.abort(data)
+                internals.abort(data.client.id, data.server)
                 return
         self.timeouts.connected(data)
 
@@ -96,7 +117,7 @@ class Outbound:
         await self.timeouts.disconnected(data)
 
     def tls_done(self, data: tls.TlsData) -> None:
-        """Its TLS stands, or failed."""
+        """Its TLS handshake is over, well or not."""
         self.timeouts.done(data.conn)
 
     # -- streams
@@ -106,8 +127,22 @@ class Outbound:
 
     def rests(self, server: connection.Server) -> None:
         """A stream is done with a connection."""
-        policy = self.chain.policy
+        policy = self._policy()
         if policy is not None and server.address is not None:
             _, connections = policy.limits_at(server.address[:2], reverse=True)
             if connections is not None:
                 self.pool.rest(server, connections.keepalive)
+
+
+def is_guarded(data: Hook, policy: ConnectionPolicy | None, proxies: Container[tuple[str, int]]) -> bool:
+    """Whether a client of another machine chose where a connection goes, so that it must not reach a private address."""
+    address = data.server.address
+    return (
+        policy is not None
+        and not policy.open
+        and address is not None
+        and door_of(data.client) in ("regular", "upstream")
+        and not is_local(data.client.peername)
+        and address[0].lower().rstrip(".") not in policy.decrypts
+        and tuple(address[:2]) not in proxies
+    )

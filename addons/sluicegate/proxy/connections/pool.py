@@ -12,13 +12,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
-from mitmproxy import ctx
 from mitmproxy.connection import Connection, ConnectionState, Server
 from mitmproxy.proxy import layer, server_hooks
 from mitmproxy.proxy.layers.http import Http1Client, HttpLayer
-from mitmproxy.proxy.layers.http._http2 import Http2Connection
+
+from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.proxy.mitmproxy_internals import Http2Connection
 
 __all__ = ["FULL", "Pool", "http_client", "is_idle"]
 
@@ -159,10 +160,7 @@ def is_idle(server: Connection, parent: HttpLayer | None) -> bool:
 
 
 def _close(server: Server, client_id: str) -> bool:
-    handler: Any = ctx.master.addons.get("proxyserver").connections.get(client_id)
-    io = handler.transports.get(server) if handler else None
-    if io is None or io.handler is None:
+    if not internals.cancel(client_id, server, "idle"):
         return False
     server.state = ConnectionState.CLOSED  # at once: no request may choose it any more
-    io.handler.cancel("idle")
     return True

@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from mitmproxy import ctx
 from mitmproxy.connection import ConnectionState, Server
-from mitmproxy.proxy import events, server_hooks
+from mitmproxy.proxy import server_hooks
 from mitmproxy.tls import TlsData
 
-from sluicegate.settings.timeouts import (
-    Timeouts,
-)
+from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.settings.timeouts import Timeouts
 
 __all__ = ["ConnectTimeouts"]
 
@@ -43,16 +41,14 @@ class ConnectTimeouts:
 
         def expire() -> None:
             self._pending.pop(server, None)
-            handler = _handler(data.client.id)
-            io = handler.transports.get(server) if handler else None
-            if io is None or io.handler is None:
+            if not internals.is_served(data.client.id, server):
                 return
             if server.timestamp_start is None:
                 # it still waits for a free slot: cancelling now would never be reported to the stream
                 self._pending[server] = loop.call_later(_QUEUED_S, expire)
                 return
             server.error = f"{what} timeout after {delay_s:g} s"
-            io.handler.cancel(server.error)
+            internals.cancel(data.client.id, server, server.error)
 
         self._pending[server] = loop.call_later(delay_s, expire)
 
@@ -71,12 +67,4 @@ class ConnectTimeouts:
         if data.server.state is ConnectionState.CLOSED or data.client.timestamp_end is not None:
             return
         data.server.state = ConnectionState.CLOSED
-        if handler := _handler(data.client.id):
-            io = handler.transports.pop(data.server, None)
-            if io and io.writer:
-                io.writer.close()
-            await handler.server_event(events.ConnectionClosed(data.server))
-
-
-def _handler(client_id: str) -> Any:
-    return ctx.master.addons.get("proxyserver").connections.get(client_id)
+        await internals.drop_lost(data.client.id, data.server)

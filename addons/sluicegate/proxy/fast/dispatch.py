@@ -15,6 +15,8 @@ from typing import Any, Final
 from mitmproxy import addonmanager, ctx, exceptions, flow, hooks, http, options, optmanager
 from mitmproxy.addons import maplocal, onboarding
 
+from sluicegate.proxy import mitmproxy_internals as internals
+
 __all__ = ["adopt_dispatch"]
 
 Call = Callable[[Any], Any]
@@ -164,7 +166,7 @@ class PlainOptions(options.Options):
             raise AttributeError(f"No such option: {attr}")
         value = option.value
         if value is optmanager.unset:
-            value = option._default
+            value = internals.option_default(option)
         return value if type(value) in _PLAIN else copy.deepcopy(value)
 
 

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import h11
-from h11._readers import ChunkedReader
-from h11._receivebuffer import ReceiveBuffer
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
 from mitmproxy.proxy.layers.http import ErrorCode, Http1Client, ReceiveHttp, ResponseProtocolError
 
+from sluicegate.proxy.mitmproxy_internals import ChunkedReader, ReceiveBuffer, unread
 from sluicegate.proxy.wire.http1_server import MAX_HEAD
 
 __all__ = ["GateHttp1Client"]
@@ -46,7 +45,7 @@ class GateHttp1Client(Http1Client):
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
         if isinstance(event, events.DataReceived) and self.request:
             # its own bytes: a copy of them for each of thousands of interim answers would hold up all others
-            while _INTERIM.match(self.buf._data) and self.buf.maybe_extract_lines():
+            while _INTERIM.match(unread(self.buf)) and self.buf.maybe_extract_lines():
                 pass
         for command in super().read_headers(event):
             if type(command) is not commands.Log:  # it quotes what came

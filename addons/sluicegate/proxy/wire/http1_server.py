@@ -15,10 +15,10 @@ from mitmproxy.proxy.layers.http import (
     RequestProtocolError,
     ResponseHeaders,
 )
-from mitmproxy.proxy.layers.http._http1 import make_body_reader
 
-from sluicegate.exchange.fast_messages import read_request
 from sluicegate.exchange.native_errors import native_response
+from sluicegate.proxy.mitmproxy_internals import make_body_reader
+from sluicegate.proxy.wire.request_head import read_request
 
 __all__ = ["MAX_HEAD", "UNREADABLE", "GateHttp1Server"]
 

@@ -23,7 +23,8 @@ from mitmproxy.proxy.layers.http import (
     RequestProtocolError,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._http2 import Http2Client
+
+from sluicegate.proxy.mitmproxy_internals import Http2Client
 
 __all__ = ["GateHttp2Client", "GivenBack", "Goaways"]
 
