@@ -17,7 +17,7 @@ from bench.scrub.bodies import Conversation, body
 from bench.scrub.hidden import TURNS, growing
 from bench.scrub.hostile import SIZE, hostile
 from sluicegate.core.redact.scan.finder import RuleFinder, build_finder
-from sluicegate.core.redact.walk.walk import walk
+from sluicegate.core.redact.walk.json_walk import walk
 
 ALL_RULES: Final = ("basic", "gitleaks", "pii")
 ALL_PII: Final = ("email", "phone", "iban", "card", "ip", "ssn")

@@ -13,11 +13,11 @@ from typing import Any, Final
 import msgspec
 
 from bench.scrub.bodies import Conversation
-from sluicegate.core.redact.hide.hide import Asked, Naming, Survey
+from sluicegate.core.redact.hide.document_scan import DocumentScan, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.scan.finder import RuleFinder
-from sluicegate.core.redact.scan.spans import Sweeper
-from sluicegate.core.redact.walk.document import Document
+from sluicegate.core.redact.walk.json_document import JsonDocument
 
 __all__ = ["TURNS", "Growing", "growing"]
 
@@ -40,7 +40,7 @@ def growing(make: Callable[[], RuleFinder], json_work: Callable[[bytes], None]) 
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        sweeper = Sweeper(GRAMMARS["angle"])
+        sweeper = KnownValueScanner(GRAMMARS["angle"])
         _run(finder, None, sweeper)
         held, _ = tracemalloc.get_traced_memory()
     finally:
@@ -48,9 +48,11 @@ def growing(make: Callable[[], RuleFinder], json_work: Callable[[bytes], None]) 
     return cost, held - before
 
 
-def _run(finder: RuleFinder, json_work: Callable[[bytes], None] | None, sweeper: Sweeper | None = None) -> Growing:
-    sweeper = sweeper or Sweeper(GRAMMARS["angle"])
-    naming = Naming(b"k" * 32, b"bench", GRAMMARS["angle"])
+def _run(
+    finder: RuleFinder, json_work: Callable[[bytes], None] | None, sweeper: KnownValueScanner | None = None
+) -> Growing:
+    sweeper = sweeper or KnownValueScanner(GRAMMARS["angle"])
+    naming = PlaceholderFactory(b"k" * 32, b"bench", GRAMMARS["angle"])
     rows: list[tuple[float, float]] = []
     size = values = 0
     for document in islice(Conversation(99, 24_000).turns(), TURNS):
@@ -63,11 +65,11 @@ def _run(finder: RuleFinder, json_work: Callable[[bytes], None] | None, sweeper:
     return Growing(size, median(r[0] for r in rows[-LATE:]), median(r[1] for r in rows[-LATE:]), values)
 
 
-def _hidden(data: bytes, finder: RuleFinder, sweeper: Sweeper, naming: Naming) -> int:
-    document = Document.read(data)
-    survey = Survey(document.root, "messages", finder, sweeper)
+def _hidden(data: bytes, finder: RuleFinder, sweeper: KnownValueScanner, naming: PlaceholderFactory) -> int:
+    document = JsonDocument.read(data)
+    survey = DocumentScan(document.root, "messages", finder, sweeper)
     counts: Counter[str] = Counter()
-    ranks: dict[Asked, int] = {}
+    ranks: dict[ValueKey, int] = {}
     for kind, digest in survey.asked(naming):
         counts[kind] += 1
         ranks[kind, digest] = counts[kind]

@@ -7,12 +7,12 @@ import random
 import re
 from typing import Any
 
-from sluicegate.core.redact.hide.hide import Asked, Naming, Survey
+from sluicegate.core.redact.hide.document_scan import DocumentScan, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
-from sluicegate.core.redact.restore.restore import Names
+from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 from sluicegate.core.redact.scan.finding import Finding
-from sluicegate.core.redact.scan.spans import Sweeper
-from sluicegate.core.redact.walk.walk import WalkSurface
+from sluicegate.core.redact.walk.json_walk import WalkSurface
 
 KEY = bytes(range(32))
 RULES = (
@@ -38,24 +38,24 @@ class Ranks:
     """Ranks of one conversation."""
 
     def __init__(self) -> None:
-        self.given: dict[Asked, int] = {}
+        self.given: dict[ValueKey, int] = {}
 
-    def of(self, asked: list[Asked]) -> dict[Asked, int]:
+    def of(self, asked: list[ValueKey]) -> dict[ValueKey, int]:
         for a in asked:
             self.given.setdefault(a, 1 + sum(kind == a[0] for kind, _ in self.given))
         return self.given
 
 
-def naming(style: Style = "angle", conversation: bytes = b"one", *, ranked: bool = True) -> Naming:
-    return Naming(KEY, conversation, GRAMMARS[style], ranked)
+def naming(style: Style = "angle", conversation: bytes = b"one", *, ranked: bool = True) -> PlaceholderFactory:
+    return PlaceholderFactory(KEY, conversation, GRAMMARS[style], ranked)
 
 
 def hide(
-    root: Any, how: Naming | None = None, ranks: Ranks | None = None, surface: WalkSurface = "other"
-) -> tuple[Any, Names]:
+    root: Any, how: PlaceholderFactory | None = None, ranks: Ranks | None = None, surface: WalkSurface = "other"
+) -> tuple[Any, PlaceholderMap]:
     """The document with its values hidden (the one that was given stays as it is), and what restores it."""
     how = how or naming()
-    survey = Survey(json.loads(json.dumps(root)), surface, Rules(), Sweeper(how.grammar))
+    survey = DocumentScan(json.loads(json.dumps(root)), surface, Rules(), KnownValueScanner(how.grammar))
     names = survey.hide(how, (ranks or Ranks()).of(survey.asked(how)))
     return survey.root, names
 

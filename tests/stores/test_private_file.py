@@ -14,11 +14,16 @@ import pytest
 from sluicegate.stores.cache.sqlite import SqliteCache
 from sluicegate.stores.keys.sqlite import SqliteKeys
 from sluicegate.stores.limits.sqlite_file import LimitsFile
-from sluicegate.stores.placeholder_numbers.sqlite import SqliteRanks
+from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers
 from sluicegate.stores.private_file import ensure_private
 
 PASSER_BY = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM sqlite_master').connection.close()"
-OPENERS: list[Callable[[Path], Any]] = [SqliteCache, SqliteKeys, SqliteRanks, lambda path: LimitsFile(path, 1.0)]
+OPENERS: list[Callable[[Path], Any]] = [
+    SqliteCache,
+    SqliteKeys,
+    SqlitePlaceholderNumbers,
+    lambda path: LimitsFile(path, 1.0),
+]
 
 
 @pytest.mark.parametrize("opened", OPENERS, ids=["cache", "keys", "ranks", "limits"])

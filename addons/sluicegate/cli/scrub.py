@@ -12,13 +12,13 @@ from typing import Annotated, Any
 import typer
 
 from sluicegate.cli.places import fail
-from sluicegate.core.redact.hide.explain import Place, explained
-from sluicegate.core.redact.hide.hide import Asked, Naming, Survey
+from sluicegate.core.redact.hide.document_scan import DocumentScan, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.explain import ExplainedSpan, explain_scan
+from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.scan.finder import RuleFinder, RulesError, build_finder
-from sluicegate.core.redact.scan.spans import Sweeper
-from sluicegate.core.redact.walk.document import Document, Unreadable
-from sluicegate.core.redact.walk.walk import Collision, WalkSurface
+from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
+from sluicegate.core.redact.walk.json_walk import KeyCollision, WalkSurface
 from sluicegate.settings import ConfigError, load
 from sluicegate.settings.scrub import Scrub
 
@@ -39,14 +39,14 @@ def scrub(
     finder = finder_of(given)
     subject = _Subject.read(_bytes(file))
     grammar = GRAMMARS[given.style]
-    survey = Survey(subject.root, subject.surface, finder, Sweeper(grammar))
+    survey = DocumentScan(subject.root, subject.surface, finder, KnownValueScanner(grammar))
     if explain:
-        _print_table(list(explained(survey, finder)))
+        _print_table(list(explain_scan(survey, finder)))
     elif not check:
-        naming = Naming(os.urandom(32), b"", grammar, ranked=given.numbering == "ranked")
+        naming = PlaceholderFactory(os.urandom(32), b"", grammar, ranked=given.numbering == "ranked")
         try:
             survey.hide(naming, _ranks(survey.asked(naming)))
-        except Collision as e:
+        except KeyCollision as e:
             fail(f"this can not be hidden: {e}", 1)
         sys.stdout.buffer.write(subject.rendered(survey.root))
         sys.stdout.buffer.flush()
@@ -62,12 +62,12 @@ class _Subject:
 
     root: Any
     surface: WalkSurface
-    document: Document | None
+    document: JsonDocument | None
 
     @classmethod
     def read(cls, data: bytes) -> _Subject:
         try:
-            document = Document.read(data)
+            document = JsonDocument.read(data)
         except Unreadable:
             return cls(data.decode("utf-8", "surrogateescape"), "other", None)
         root = document.root
@@ -122,24 +122,24 @@ def _bytes(file: Path | None) -> bytes:
         fail(f"{file} can not be read: {e.strerror}")
 
 
-def _ranks(asked: list[Asked]) -> dict[Asked, int]:
+def _ranks(asked: list[ValueKey]) -> dict[ValueKey, int]:
     """Each type counted by itself, first seen first, as in a conversation that begins here."""
     counts: Counter[str] = Counter()
-    ranks: dict[Asked, int] = {}
+    ranks: dict[ValueKey, int] = {}
     for kind, digest in asked:
         counts[kind] += 1
         ranks[kind, digest] = counts[kind]
     return ranks
 
 
-def _summary(survey: Survey) -> str:
+def _summary(survey: DocumentScan) -> str:
     found = ", ".join(f"{rule} {count}" for rule, count in sorted(survey.found.items()))
     if not found:
         return "sluicegate: nothing found" if survey.empty else "sluicegate: only what looks like a placeholder"
     return f"sluicegate: found {found}"
 
 
-def _print_table(places: list[Place]) -> None:
+def _print_table(places: list[ExplainedSpan]) -> None:
     from rich.console import Console
     from rich.table import Table
 

@@ -22,7 +22,7 @@ from kits.hiding import (
     text_of,
 )
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
-from sluicegate.core.redact.restore.restore import Restorer, restored
+from sluicegate.core.redact.restore.text_restorer import TextRestorer, restore_text
 
 STYLES: tuple[Style, ...] = ("angle", "plain")
 
@@ -36,7 +36,7 @@ def test_what_is_hidden_comes_back(style: Style, ranked: bool) -> None:
     for _ in range(1500):
         text = text_of(rng)
         hidden, names = hide([text], how, ranks)
-        assert restored(hidden[0], names) == text, text
+        assert restore_text(hidden[0], names) == text, text
         assert not any(text[f.start : f.end] in hidden[0] for f in Rules().find(text)), text
 
 
@@ -48,8 +48,8 @@ def test_any_cut_gives_the_same(style: Style) -> None:
     for _ in range(1500):
         hidden, names = hide([text_of(rng)], how, ranks)
         said = "".join(rng.choice((hidden[0], rng.choice(PIECES))) for _ in range(4))
-        restorer = Restorer(names)
-        assert "".join(map(restorer.feed, cut(rng, said))) + restorer.end() == restored(said, names), said
+        restorer = TextRestorer(names)
+        assert "".join(map(restorer.feed, cut(rng, said))) + restorer.end() == restore_text(said, names), said
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -60,7 +60,7 @@ def test_a_tool_input_comes_back(style: Style) -> None:
     for _ in range(1500):
         value = {"command": text_of(rng), "more": [text_of(rng, 4)]}
         hidden, names = hide(value, how, ranks)
-        restorer = Restorer(names, "json")
+        restorer = TextRestorer(names, "json")
         text = json.dumps(hidden, ensure_ascii=rng.random() < 0.3)
         assert json.loads("".join(map(restorer.feed, cut(rng, text))) + restorer.end()) == value
 
@@ -76,11 +76,11 @@ DOCUMENTS = st.recursive(
 
 def _restored(value: Any, names: Any) -> Any:
     if isinstance(value, str):
-        return restored(value, names)
+        return restore_text(value, names)
     if isinstance(value, list):
         return [_restored(v, names) for v in value]
     if isinstance(value, dict):
-        return {restored(k, names): _restored(v, names) for k, v in value.items()}
+        return {restore_text(k, names): _restored(v, names) for k, v in value.items()}
     return value
 
 
@@ -106,7 +106,7 @@ def test_a_name_is_never_given_to_another_value() -> None:
     hide(["sk-first000000", "sk-second00000"], ranks=ranks)
     hidden, names = hide(["sk-second00000", "sk-third000000"], ranks=ranks)
     assert hidden == ["<API_KEY_2>", "<API_KEY_3>"]
-    assert restored("use <API_KEY_1>", names) == "use <API_KEY_1>"
+    assert restore_text("use <API_KEY_1>", names) == "use <API_KEY_1>"
 
 
 def test_forms() -> None:
@@ -145,18 +145,18 @@ def test_identifiers_correlate_and_secrets_do_not(ranked: bool) -> None:
 )
 def test_spellings_that_are_read(said: str, written: str) -> None:
     """A name that comes back escaped gives the value, escaped in the same way."""
-    from sluicegate.core.redact.restore.restore import Names
+    from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 
     value = 'a"b\\c&<d> é'
-    names = Names(GRAMMARS["angle"], {"API_KEY_1": value})
+    names = PlaceholderMap(GRAMMARS["angle"], {"API_KEY_1": value})
     escaped = {
         "value": value,
         "html": "a&quot;b\\c&amp;&lt;d&gt; é",
         "json": r"a\"b\\c&<d> é",
         "url": "a%22b%5Cc%26%3Cd%3E%20%C3%A9",
     }
-    assert restored(said, names) == written.format(**escaped)
-    restorer = Restorer(names)
+    assert restore_text(said, names) == written.format(**escaped)
+    restorer = TextRestorer(names)
     assert "".join(map(restorer.feed, said)) + restorer.end() == written.format(**escaped)
 
 
@@ -165,15 +165,15 @@ def test_a_name_can_not_be_smuggled_in() -> None:
     page = "print <API_KEY_1> and &lt;API_KEY_1&gt; and %3CAPI_KEY_1%3E, please"
     hidden, names = hide(["sk-secret00000", page])
     assert "API_KEY" not in hidden[1]
-    assert restored(hidden[1], names) == page
+    assert restore_text(hidden[1], names) == page
 
 
 def test_what_was_put_in_is_not_looked_at_again() -> None:
     """A value that looks like another's placeholder stays what it is."""
-    from sluicegate.core.redact.restore.restore import Names
+    from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 
-    names = Names(GRAMMARS["angle"], {"A_1": "<B_1>", "B_1": "<A_1>"})
-    assert restored("<A_1><B_1>", names) == "<B_1><A_1>"
+    names = PlaceholderMap(GRAMMARS["angle"], {"A_1": "<B_1>", "B_1": "<A_1>"})
+    assert restore_text("<A_1><B_1>", names) == "<B_1><A_1>"
 
 
 def test_line_numbers_are_no_part_of_a_value() -> None:
@@ -184,9 +184,9 @@ def test_line_numbers_are_no_part_of_a_value() -> None:
     )
     hidden, names = hide([shown])
     (name,) = re.findall(r"<PRIVATE_KEY_\d>", hidden[0])
-    assert restored(name, names) == pem
-    assert restored(f'{{"old_string": "{name}"}}', names, "json") == json.dumps({"old_string": pem})
-    assert restored(hidden[0], names) == shown
+    assert restore_text(name, names) == pem
+    assert restore_text(f'{{"old_string": "{name}"}}', names, "json") == json.dumps({"old_string": pem})
+    assert restore_text(hidden[0], names) == shown
     assert "abcdef" not in hidden[0]
     again, _ = hide([shown, pem])
     assert again[1] == name, "the same key without numbers has the same name"

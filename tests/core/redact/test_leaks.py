@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kits.labelled import finder_of, secret
-from sluicegate.core.redact.walk.walk import WalkSurface, walk
+from sluicegate.core.redact.walk.json_walk import WalkSurface, walk
 
 KEY = secret("anthropic_key", Random(1))
 PEM = secret("private_key", Random(1))

@@ -34,8 +34,8 @@ from sluicegate.settings import ConfigError, Secret, Settings
 from sluicegate.settings.scrub import Scrub
 from sluicegate.stages import Scrubber
 from sluicegate.stores.placeholder_numbers.base import MAX_VALUES
-from sluicegate.stores.placeholder_numbers.redis import RedisRanks
-from sluicegate.stores.placeholder_numbers.sqlite import SqliteRanks
+from sluicegate.stores.placeholder_numbers.redis import RedisPlaceholderNumbers
+from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers
 from sluicegate.testing import send_answer
 
 
@@ -408,7 +408,7 @@ def test_a_shared_store_needs_a_given_key(tmp_path: Path) -> None:
     """Machines that number together must name alike."""
     with pytest.raises(ConfigError, match="several machines"):
         build(tmp_path, store="redis://h")
-    for numbering, kept in (("ranked", RedisRanks), ("hmac", type(None))):
+    for numbering, kept in (("ranked", RedisPlaceholderNumbers), ("hmac", type(None))):
         kit = build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering=numbering).kit
         assert kit.key == b"\xab" * 32
         assert isinstance(kit.ranks, kept)
@@ -420,7 +420,7 @@ async def test_a_store_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     async def down(*_: object) -> Any:
         raise StoreError("disk full")
 
-    monkeypatch.setattr(SqliteRanks, "ranks", down)
+    monkeypatch.setattr(SqlitePlaceholderNumbers, "ranks", down)
     with scrubbing(tmp_path) as chain:
         assert refusal(await ask(chain, body_of()))[0] == 503
         assert chain.services.alarms["scrub.store"] == 1
@@ -437,7 +437,7 @@ async def test_a_conversation_with_too_many_values(tmp_path: Path, monkeypatch: 
 
 async def test_a_bug_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception while scanning, hiding or restoring: 500, or a broken stream; never the request as it was."""
-    for what in ("Survey", "clear_url", "hide_headers", "conversation_of"):
+    for what in ("DocumentScan", "clear_url", "hide_headers", "conversation_id"):
         with monkeypatch.context() as m, scrubbing(tmp_path) as chain:
             m.setattr(f"sluicegate.stages.scrubber.stage.{what}", lambda *_, **__: 1 / 0)
             assert refusal(await ask(chain, body_of()))[0] == 500
@@ -445,6 +445,6 @@ async def test_a_bug_sends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         flow = await ask(chain, body_of())
         x = exchange_of(flow)
         assert x is not None
-        monkeypatch.setattr("sluicegate.core.redact.restore.answer.DocumentRestorer.feed", lambda *_: 1 / 0)
+        monkeypatch.setattr("sluicegate.core.redact.restore.json_answer.JsonAnswerRestorer.feed", lambda *_: 1 / 0)
         assert send_answer(chain, flow, [message()]) == b""
         assert x.taps.broken is not None

@@ -16,13 +16,13 @@ from kits.gatekit import free_port
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.placeholder_numbers.base import (
     EXPIRY_S,
-    Asked,
-    MemoryRanks,
-    Ranks,
+    MemoryPlaceholderNumbers,
+    PlaceholderNumbers,
     TooManyValues,
+    ValueKey,
 )
-from sluicegate.stores.placeholder_numbers.redis import RedisRanks, shared_redis_ranks
-from sluicegate.stores.placeholder_numbers.sqlite import SqliteRanks, shared_ranks
+from sluicegate.stores.placeholder_numbers.redis import RedisPlaceholderNumbers, shared_redis_numbers
+from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers, shared_sqlite_numbers
 
 A, B, C = (("KEY", bytes([n]) * 16) for n in range(3))
 OTHER = ("EMAIL", b"\0" * 16)
@@ -41,12 +41,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
-async def ranks(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[Ranks]:
+async def ranks(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> AsyncIterator[PlaceholderNumbers]:
     match request.param:
         case "memory":
-            yield MemoryRanks(clock)
+            yield MemoryPlaceholderNumbers(clock)
         case "sqlite":
-            yield SqliteRanks(tmp_path / "c.sqlite", clock)
+            yield SqlitePlaceholderNumbers(tmp_path / "c.sqlite", clock)
         case _:
             async with at_redis(request.getfixturevalue("redis"), clock) as found:
                 yield found
@@ -61,34 +61,34 @@ def redis(redis_url: str) -> Iterator[Redis]:
 
 
 @asynccontextmanager
-async def at_redis(server: Redis, clock: Clock) -> AsyncIterator[RedisRanks]:
+async def at_redis(server: Redis, clock: Clock) -> AsyncIterator[RedisPlaceholderNumbers]:
     """Another gate's view of the server."""
-    ranks = RedisRanks("redis://{host}:{port}/{db}".format(**server.get_connection_kwargs()), clock)
+    ranks = RedisPlaceholderNumbers("redis://{host}:{port}/{db}".format(**server.get_connection_kwargs()), clock)
     try:
         yield ranks
     finally:
         await ranks.close()
 
 
-async def test_in_the_order_asked(ranks: Ranks) -> None:
+async def test_in_the_order_asked(ranks: PlaceholderNumbers) -> None:
     """Each type counts up from 1; a value keeps its rank; a conversation has ranks of its own."""
     assert await ranks.ranks(b"one", [B, OTHER, A]) == {B: 1, OTHER: 1, A: 2}
     assert await ranks.ranks(b"one", [A, C, A]) == {A: 2, C: 3}
     assert await ranks.ranks(b"two", [C]) == {C: 1}
 
 
-async def test_what_is_known_needs_no_wait(ranks: Ranks) -> None:
+async def test_what_is_known_needs_no_wait(ranks: PlaceholderNumbers) -> None:
     """After the first time the ranks are at hand."""
     await ranks.ranks(b"one", [A, B])
     assert ranks.known(b"one", [B]) == {B: 2}
     assert ranks.known(b"one", []) == {}
 
 
-async def test_many_at_once(ranks: Ranks) -> None:
+async def test_many_at_once(ranks: PlaceholderNumbers) -> None:
     """Requests of one conversation that run at the same time agree."""
     asked = [[("KEY", b"%016d" % (n % 20)), ("KEY", b"%016d" % n)] for n in range(60)]
     given = await asyncio.gather(*(ranks.ranks(b"one", a) for a in asked))
-    merged: dict[Asked, int] = {}
+    merged: dict[ValueKey, int] = {}
     for one in given:
         for a, n in one.items():
             assert merged.setdefault(a, n) == n
@@ -96,20 +96,20 @@ async def test_many_at_once(ranks: Ranks) -> None:
 
 
 @pytest.mark.parametrize("ranks", ["memory", "sqlite"], indirect=True)  # Redis goes by its own clock, see below
-async def test_a_conversation_is_forgotten_after_its_last_use(ranks: Ranks, clock: Clock) -> None:
+async def test_a_conversation_is_forgotten_after_its_last_use(ranks: PlaceholderNumbers, clock: Clock) -> None:
     """In use it stays; 30 days after, it begins anew."""
     await ranks.ranks(b"one", [A, B])
     for _ in range(3):
         clock.now += EXPIRY_S * 0.7
         assert await ranks.ranks(b"one", [B]) == {B: 2}
     clock.now += EXPIRY_S * 1.1
-    if isinstance(ranks, SqliteRanks):
+    if isinstance(ranks, SqlitePlaceholderNumbers):
         ranks._writer._begun = 10**6
         await ranks.ranks(b"two", [A])
     assert await ranks.ranks(b"one", [B]) == {B: 1}
 
 
-async def test_too_many_values(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_too_many_values(ranks: PlaceholderNumbers, monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversation can not fill the store; the others go on."""
     monkeypatch.setattr("sluicegate.stores.placeholder_numbers.base.MAX_VALUES", 3)
     with pytest.raises(TooManyValues):
@@ -117,7 +117,7 @@ async def test_too_many_values(ranks: Ranks, monkeypatch: pytest.MonkeyPatch) ->
     assert await ranks.ranks(b"two", [A]) == {A: 1}
 
 
-async def test_a_value_of_two_types(ranks: Ranks) -> None:
+async def test_a_value_of_two_types(ranks: PlaceholderNumbers) -> None:
     """The type belongs to the value: the same digest counts in each type by itself."""
     twin = ("KEY_1", A[1])
     assert await ranks.ranks(b"one", [A, twin]) == {A: 1, twin: 1}
@@ -128,7 +128,7 @@ async def test_redis_is_shared(redis: Redis, clock: Clock) -> None:
     async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
         asked = [[("KEY", b"%016d" % (n % 30)), ("KEY", b"%016d" % n)] for n in range(90)]
         calls = [gate.ranks(b"c", a) for a in asked for gate in (one, two)]
-        merged: dict[Asked, int] = {}
+        merged: dict[ValueKey, int] = {}
         for given in await asyncio.gather(*calls):
             for a, n in given.items():
                 assert merged.setdefault(a, n) == n
@@ -178,7 +178,7 @@ async def test_redis_with_too_many_values(redis: Redis, clock: Clock, monkeypatc
 
 async def test_redis_is_down(clock: Clock) -> None:
     """StoreError, soon, without the URL's password; what is remembered still holds."""
-    ranks = RedisRanks(f"redis://:pass-word@127.0.0.1:{free_port()}/0", clock)
+    ranks = RedisPlaceholderNumbers(f"redis://:pass-word@127.0.0.1:{free_port()}/0", clock)
     with pytest.raises(StoreError, match="Redis, where the ranks") as failed:
         await ranks.ranks(b"c", [A])
     assert "pass-word" not in str(failed.value)
@@ -186,31 +186,31 @@ async def test_redis_is_down(clock: Clock) -> None:
     assert ranks.known(b"c", [A]) == {A: 7}
     await ranks.close()
     with pytest.raises(StoreError, match="redis://HOST"):
-        RedisRanks("http://:pass-word@h")
+        RedisPlaceholderNumbers("http://:pass-word@h")
 
 
 def test_one_object_for_a_url() -> None:
     """All policies of a process share what it remembers."""
-    ranks = shared_redis_ranks("redis://127.0.0.1:1/0")
-    assert shared_redis_ranks("redis://127.0.0.1:1/0") is ranks
+    ranks = shared_redis_numbers("redis://127.0.0.1:1/0")
+    assert shared_redis_numbers("redis://127.0.0.1:1/0") is ranks
 
 
 async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> None:
     """The file holds what was given, for whoever opens it."""
     path = tmp_path / "c.sqlite"
-    first = SqliteRanks(path, clock)
+    first = SqlitePlaceholderNumbers(path, clock)
     await first.ranks(b"one", [A])
-    second = SqliteRanks(path, clock)
+    second = SqlitePlaceholderNumbers(path, clock)
     assert await second.ranks(b"one", [B, A]) == {B: 2, A: 1}
     assert await first.ranks(b"one", [C, B]) == {C: 3, B: 2}
     first.close()
     second.close()
-    assert await SqliteRanks(path, clock).ranks(b"one", [C]) == {C: 3}
+    assert await SqlitePlaceholderNumbers(path, clock).ranks(b"one", [C]) == {C: 3}
 
 
 async def test_the_file_is_ours_alone(tmp_path: Path) -> None:
     """0600, and digests are all that is in it."""
-    ranks = SqliteRanks(tmp_path / "c.sqlite")
+    ranks = SqlitePlaceholderNumbers(tmp_path / "c.sqlite")
     await ranks.ranks(b"one", [A])
     assert stat.S_IMODE((tmp_path / "c.sqlite").stat().st_mode) == 0o600
     with sqlite3.connect(tmp_path / "c.sqlite") as db:
@@ -219,7 +219,7 @@ async def test_the_file_is_ours_alone(tmp_path: Path) -> None:
 
 async def test_the_oldest_go_first(tmp_path: Path, clock: Clock) -> None:
     """No more conversations than the limit are kept."""
-    ranks = SqliteRanks(tmp_path / "c.sqlite", clock, max_conversations=5)
+    ranks = SqlitePlaceholderNumbers(tmp_path / "c.sqlite", clock, max_conversations=5)
     for n in range(20):
         clock.now += 1
         await ranks.ranks(b"%d" % n, [A])
@@ -234,8 +234,8 @@ async def test_a_broken_file_is_said(tmp_path: Path) -> None:
     """A file that is no database, and one that breaks later: StoreError, to everybody who waits."""
     (tmp_path / "no.sqlite").write_bytes(b"no database " * 1000)
     with pytest.raises(StoreError, match=r"no\.sqlite"):
-        SqliteRanks(tmp_path / "no.sqlite")
-    ranks = SqliteRanks(tmp_path / "c.sqlite")
+        SqlitePlaceholderNumbers(tmp_path / "no.sqlite")
+    ranks = SqlitePlaceholderNumbers(tmp_path / "c.sqlite")
     with sqlite3.connect(tmp_path / "c.sqlite") as db:
         db.execute("DROP TABLE ranks")
     for result in await asyncio.gather(*(ranks.ranks(b"x", [A]) for _ in range(3)), return_exceptions=True):
@@ -244,10 +244,10 @@ async def test_a_broken_file_is_said(tmp_path: Path) -> None:
 
 async def test_one_object_for_a_file(tmp_path: Path) -> None:
     """All policies of a process share it; when the last lets go, its thread ends."""
-    ranks = shared_ranks(tmp_path / "c.sqlite")
-    assert shared_ranks(tmp_path / "c.sqlite") is ranks
+    ranks = shared_sqlite_numbers(tmp_path / "c.sqlite")
+    assert shared_sqlite_numbers(tmp_path / "c.sqlite") is ranks
     await ranks.ranks(b"one", [A])
     thread: Callable[[], None] = ranks._thread.join
     del ranks
     thread()
-    assert await shared_ranks(tmp_path / "c.sqlite").ranks(b"one", [A]) == {A: 1}
+    assert await shared_sqlite_numbers(tmp_path / "c.sqlite").ranks(b"one", [A]) == {A: 1}

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from sluicegate.core.redact.rules.pattern import Unknown
+from sluicegate.core.redact.rules.example_match import example_match
+from sluicegate.core.redact.rules.regex_tree import Unknown
 from sluicegate.core.redact.rules.rule import Rule
-from sluicegate.core.redact.rules.specimen import specimen
 from sluicegate.core.redact.scan.finder import RuleFinder
 
 __all__ = ["Nursery", "Plant"]
@@ -83,7 +83,9 @@ class Nursery:
     def _grow(self, rule: Rule) -> Plant | None:
         for _ in range(_TRIES):
             try:
-                text = _MAKERS[rule.id](self._random) if rule.id in _MAKERS else specimen(rule.pattern, self._random)[0]
+                text = (
+                    _MAKERS[rule.id](self._random) if rule.id in _MAKERS else example_match(rule.pattern, self._random)[0]
+                )
             except (Unknown, ValueError):
                 return None
             found = self.finder.find(text)

@@ -18,7 +18,7 @@ from sluicegate.cli.demo.processes import Child
 from sluicegate.cli.selftest.plants import Nursery, Plant
 from sluicegate.cli.selftest.witness import Needles, Witness, needles
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
-from sluicegate.core.redact.restore.tools import ToolPolicy
+from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 from sluicegate.settings.scrub import Scrub
 from sluicegate.simulator.wire import Request
 

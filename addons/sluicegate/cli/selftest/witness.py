@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 
 import zstandard
 
-from sluicegate.core.redact.scan.spellings import spellings
+from sluicegate.core.redact.hide.spellings import spellings
 from sluicegate.core.wire.encoding import DecodeError, UnknownEncoding, decoder
 from sluicegate.simulator import Simulator
 from sluicegate.simulator.wire import Malformed, Request, RequestParser

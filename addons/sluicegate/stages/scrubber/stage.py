@@ -24,19 +24,19 @@ from sluicegate.core.formats.facts import readable_body, sendable_body
 from sluicegate.core.formats.surfaces import ANSWERS, Surface
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import read_request, session_of
-from sluicegate.core.redact.hide.conversation import conversation_of
-from sluicegate.core.redact.hide.hide import (
-    Asked,
-    First,
-    Naming,
-    Survey,
+from sluicegate.core.redact.hide.conversation_id import conversation_id
+from sluicegate.core.redact.hide.detect import detect_in_body, detect_in_url
+from sluicegate.core.redact.hide.document_scan import (
+    DocumentScan,
+    FirstFinding,
+    PlaceholderFactory,
+    ValueKey,
 )
-from sluicegate.core.redact.restore.blocks import Report
-from sluicegate.core.redact.restore.packing import TooLarge, restorer_for, unpacked
-from sluicegate.core.redact.restore.restore import Names
-from sluicegate.core.redact.walk.document import Document, Unreadable
-from sluicegate.core.redact.walk.other_bodies import look_at_body, look_at_url
-from sluicegate.core.redact.walk.walk import Collision, WalkSurface
+from sluicegate.core.redact.restore.answer_restorer import BodyTooLarge, answer_restorer, decode_body
+from sluicegate.core.redact.restore.content_blocks import RestoreReport
+from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
+from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
+from sluicegate.core.redact.walk.json_walk import KeyCollision, WalkSurface
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.taps import Fate
 from sluicegate.services.services import Services
@@ -49,7 +49,7 @@ from sluicegate.stages.scrubber.outside import (
     hide_headers,
     withhold_names,
 )
-from sluicegate.stages.scrubber.toolkit import kit_of
+from sluicegate.stages.scrubber.toolkit import build_toolkit
 from sluicegate.stores.placeholder_numbers.base import TooManyValues
 
 __all__ = ["ScrubFields", "Scrubber"]
@@ -75,9 +75,9 @@ class ScrubFields:
 
     found: Counter[str] = field(default_factory=Counter)
     """Rule → values."""
-    names: Names | None = None
+    names: PlaceholderMap | None = None
     """What was sent in the values' place."""
-    report: Report = field(default_factory=Report)
+    report: RestoreReport = field(default_factory=RestoreReport)
 
     def record(self) -> dict[str, Any]:
         """For the audit record: counts, no values."""
@@ -102,7 +102,7 @@ class Scrubber(Stage):
         self.reads_websockets = self.enforces
         self.reads_answers = self.mode == "pseudonymize"
         if self.mode != "off":
-            self.kit = kit_of(settings, services)
+            self.kit = build_toolkit(settings, services)
 
     @classmethod
     def idle(cls, settings: Settings) -> bool:
@@ -134,8 +134,8 @@ class Scrubber(Stage):
         finder = self.kit.finder
         try:
             body = self._body(x)
-            found, _ = look_at_body(body, _surface(x), finder) if body else (Counter[str](), None)
-            fields.found = found + look_at_url(x.request.path, finder)[0]
+            found, _ = detect_in_body(body, _surface(x), finder) if body else (Counter[str](), None)
+            fields.found = found + detect_in_url(x.request.path, finder)[0]
             fields.found.update(count_headers(x, finder))
         except Refused:
             pass  # what can not be read is not counted
@@ -147,7 +147,7 @@ class Scrubber(Stage):
         finder, blocks = self.kit.finder, self.mode == "block"
         fields.found, first = clear_url(x, finder)
         if first:
-            _refuse(First(first.rule, "the URL"))
+            _refuse(FirstFinding(first.rule, "the URL"))
         found, first = hide_headers(x, finder, None if blocks else self.kit.naming(b""))
         fields.found.update(found)
         if first and blocks:
@@ -157,7 +157,7 @@ class Scrubber(Stage):
 
     def _other(self, x: Exchange, fields: ScrubFields) -> None:
         if body := self._body(x):
-            found, first = look_at_body(body, _surface(x), self.kit.finder)
+            found, first = detect_in_body(body, _surface(x), self.kit.finder)
             fields.found.update(found)
             if first:
                 _refuse(first)
@@ -167,10 +167,10 @@ class Scrubber(Stage):
         if not body:
             return None
         try:
-            document = Document.read(body)
+            document = JsonDocument.read(body)
         except Unreadable as e:
             raise _unreadable(e) from None
-        survey = Survey(document.root, _surface(x), self.kit.finder, self.kit.sweeper)
+        survey = DocumentScan(document.root, _surface(x), self.kit.finder, self.kit.sweeper)
         fields.found.update(survey.found)
         if self.mode == "block":
             if survey.first:
@@ -179,9 +179,9 @@ class Scrubber(Stage):
         if survey.empty:
             return None
         session = x.session_id or session_of(x.request.headers, read_request(body))
-        naming = self.kit.naming(conversation_of(session, document.root), _whose(x.caller))
+        naming = self.kit.naming(conversation_id(session, document.root), _whose(x.caller))
         asked, ranks = survey.asked(naming), self.kit.ranks
-        known: Mapping[Asked, int] | None = ranks.known(naming.conversation, asked) if ranks and asked else {}
+        known: Mapping[ValueKey, int] | None = ranks.known(naming.conversation, asked) if ranks and asked else {}
         if known is None:
             x.request.data.content = None  # while we wait nobody else shall see it
             return self._hide_later(x, document, survey, naming, asked)
@@ -189,7 +189,7 @@ class Scrubber(Stage):
         return None
 
     async def _hide_later(
-        self, x: Exchange, document: Document, survey: Survey, naming: Naming, asked: list[Asked]
+        self, x: Exchange, document: JsonDocument, survey: DocumentScan, naming: PlaceholderFactory, asked: list[ValueKey]
     ) -> None:
         assert self.kit.ranks
         try:
@@ -205,11 +205,11 @@ class Scrubber(Stage):
         """The body, decoded. Refused where it is larger than may be, or its encoding is not known or wrong."""
         limit = int(self.settings.scrub.max_body)
         try:
-            body = unpacked(x.request.data.content or b"", x.request.headers.get("content-encoding", ""), limit)
+            body = decode_body(x.request.data.content or b"", x.request.headers.get("content-encoding", ""), limit)
             return readable_body(x.surface, body)
         except Unreadable as e:
             raise _unreadable(e) from None
-        except TooLarge:
+        except BodyTooLarge:
             message = f"the request body is larger than the {limit:,} bytes that are scanned (config key scrub.max_body)"
             raise Refused(413, message, should_retry=False) from None
 
@@ -228,9 +228,9 @@ class Scrubber(Stage):
             return
         if not 200 <= response.status_code < 300 or (x.answer is not None and x.source is None):
             return
-        names = fields.names or Names(self.kit.grammar, {})
+        names = fields.names or PlaceholderMap(self.kit.grammar, {})
         kind, encoding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
-        restorer = restorer_for(kind, encoding, names, self.kit.tools, fields.report)
+        restorer = answer_restorer(kind, encoding, names, self.kit.tools, fields.report)
         if restorer is None:
             return
         if names:
@@ -260,7 +260,7 @@ def _unreadable(e: Unreadable) -> Refused:
     return Refused(400, message, should_retry=False)
 
 
-def _refuse(first: First) -> NoReturn:
+def _refuse(first: FirstFinding) -> NoReturn:
     where = f" at {first.path}" if first.path else ""
     message = f"the request holds what must not leave (rule {first.rule}{where}); nothing was sent: remove it and try again"
     raise Refused(400, message, should_retry=False)
@@ -274,12 +274,17 @@ def _withhold(x: Exchange) -> None:
 
 
 def _hide(
-    x: Exchange, fields: ScrubFields, document: Document, survey: Survey, naming: Naming, ranks: Mapping[Asked, int]
+    x: Exchange,
+    fields: ScrubFields,
+    document: JsonDocument,
+    survey: DocumentScan,
+    naming: PlaceholderFactory,
+    ranks: Mapping[ValueKey, int],
 ) -> None:
     """Put placeholders into the request, and what restores them on the exchange."""
     try:
         fields.names = survey.hide(naming, ranks)
-    except Collision as e:
+    except KeyCollision as e:
         raise Refused(400, f"the request can not be rewritten: {e}", should_retry=False) from None
     document.root = survey.root
     body, headers = sendable_body(x.surface, document.render()), x.request.headers

@@ -7,53 +7,53 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.core.redact.hide.hide import Naming
+from sluicegate.core.redact.hide.document_scan import PlaceholderFactory
+from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Grammar
-from sluicegate.core.redact.restore.tools import ToolPolicy
+from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 from sluicegate.core.redact.scan.finder import RulesError, build_finder
 from sluicegate.core.redact.scan.finding import Finder
-from sluicegate.core.redact.scan.spans import Sweeper
 from sluicegate.services.services import Services
 from sluicegate.settings import ConfigError, Settings
 from sluicegate.settings.state_folder import state_folder
-from sluicegate.stores.placeholder_numbers.base import Ranks
-from sluicegate.stores.placeholder_numbers.key import own_key, read_key
-from sluicegate.stores.placeholder_numbers.redis import shared_redis_ranks
-from sluicegate.stores.placeholder_numbers.sqlite import shared_ranks
+from sluicegate.stores.placeholder_numbers.base import PlaceholderNumbers
+from sluicegate.stores.placeholder_numbers.key import load_or_create_key, parse_key
+from sluicegate.stores.placeholder_numbers.redis import shared_redis_numbers
+from sluicegate.stores.placeholder_numbers.sqlite import shared_sqlite_numbers
 
-__all__ = ["ScrubKit", "kit_of"]
+__all__ = ["ScrubToolkit", "build_toolkit"]
 
 
 @dataclass(frozen=True, slots=True)
-class ScrubKit:
+class ScrubToolkit:
     finder: Finder
     grammar: Grammar
     tools: ToolPolicy
     key: bytes
-    sweeper: Sweeper | None
+    sweeper: KnownValueScanner | None
     """Where values are hidden."""
-    ranks: Ranks | None
+    ranks: PlaceholderNumbers | None
     """Where names are counted."""
 
-    def naming(self, conversation: bytes, whose: str = "") -> Naming:
+    def naming(self, conversation: bytes, whose: str = "") -> PlaceholderFactory:
         """`whose`: the caller, where callers are told apart: nobody learns from numbers what others have hidden."""
         said = b"\0".join((b"conversation", whose.encode("utf-8", "surrogatepass"), conversation))
         kept = hmac.digest(self.key, said, "sha256")
-        return Naming(self.key, kept, self.grammar, ranked=self.ranks is not None)
+        return PlaceholderFactory(self.key, kept, self.grammar, ranked=self.ranks is not None)
 
 
-def kit_of(settings: Settings, services: Services) -> ScrubKit:
+def build_toolkit(settings: Settings, services: Services) -> ScrubToolkit:
     """ConfigError, StoreError."""
     scrub = settings.scrub
     hides = scrub.mode == "pseudonymize"
     key = _key(settings, services)
     grammar = GRAMMARS[scrub.style]
-    return ScrubKit(
+    return ScrubToolkit(
         finder=_finder(settings),
         grammar=grammar,
         tools=ToolPolicy(scrub.restore.tools, scrub.restore.allow_hosts),
         key=key,
-        sweeper=Sweeper(grammar) if hides else None,
+        sweeper=KnownValueScanner(grammar) if hides else None,
         ranks=_ranks(settings) if hides and scrub.numbering == "ranked" else None,
     )
 
@@ -74,10 +74,10 @@ def _finder(settings: Settings) -> Finder:
         raise ConfigError("scrub.rules", "", None, f"{e.filename} can not be read: {e.strerror}") from e
 
 
-def _ranks(settings: Settings) -> Ranks:
+def _ranks(settings: Settings) -> PlaceholderNumbers:
     if settings.store.startswith("redis"):
-        return shared_redis_ranks(settings.store)
-    return shared_ranks(state_folder(settings) / "conversations.sqlite")
+        return shared_redis_numbers(settings.store)
+    return shared_sqlite_numbers(state_folder(settings) / "conversations.sqlite")
 
 
 def _key(settings: Settings, services: Services) -> bytes:
@@ -85,11 +85,11 @@ def _key(settings: Settings, services: Services) -> bytes:
     given = settings.scrub.key
     try:
         if given is not None:
-            return read_key(given.resolve(services.environ))
+            return parse_key(given.resolve(services.environ))
         if settings.scrub.mode != "pseudonymize":
             return b""
         if settings.store.startswith("redis"):
             raise ValueError("several machines share the store, so they must be given one key; set it")
-        return own_key(state_folder(settings))
+        return load_or_create_key(state_folder(settings))
     except ValueError as e:
         raise ConfigError("scrub.key", "", None, str(e)) from e

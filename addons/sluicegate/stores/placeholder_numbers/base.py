@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-__all__ = ["Asked", "MemoryRanks", "Ranks", "TooManyValues"]
+__all__ = ["MemoryPlaceholderNumbers", "PlaceholderNumbers", "TooManyValues", "ValueKey"]
 
-Asked = tuple[str, bytes]
+ValueKey = tuple[str, bytes]
 """A placeholder's type, and a keyed digest."""
 
 EXPIRY_S: Final = 30 * 86_400.0
@@ -28,27 +28,27 @@ class TooManyValues(ValueError):
     """A conversation holds more hidden values than are remembered for one."""
 
 
-class Ranks(Protocol):
+class PlaceholderNumbers(Protocol):
     """What a store of ranks offers."""
 
-    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int] | None:
+    def known(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
         """The ranks, where all of them are at hand without waiting; None otherwise."""
         ...
 
-    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+    async def ranks(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         """The ranks; those not given yet are given now, in this order. StoreError, TooManyValues."""
         ...
 
 
-class Conversations:
+class ConversationCache:
     """Ranks by conversation, in memory; the least recently used go first."""
 
     def __init__(self, clock: Callable[[], float], limit: int = MAX_CONVERSATIONS) -> None:
         self._clock = clock
         self._limit = limit
-        self._kept: OrderedDict[bytes, tuple[float, dict[Asked, int]]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[float, dict[ValueKey, int]]] = OrderedDict()
 
-    def get(self, conversation: bytes, asked: Sequence[Asked], within_s: float) -> Mapping[Asked, int] | None:
+    def get(self, conversation: bytes, asked: Sequence[ValueKey], within_s: float) -> Mapping[ValueKey, int] | None:
         """The ranks, if all are here and were put here at most `within_s` ago."""
         kept = self._kept.get(conversation)
         if kept is None or self._clock() - kept[0] > within_s:
@@ -60,35 +60,35 @@ class Conversations:
         self._kept.move_to_end(conversation)
         return found
 
-    def put(self, conversation: bytes, ranks: Mapping[Asked, int]) -> None:
+    def put(self, conversation: bytes, ranks: Mapping[ValueKey, int]) -> None:
         before = self._kept.get(conversation)
         self._kept[conversation] = self._clock(), {**(before[1] if before else {}), **ranks}
         self._kept.move_to_end(conversation)
         while len(self._kept) > self._limit:
             self._kept.popitem(last=False)
 
-    def of(self, conversation: bytes) -> dict[Asked, int]:
+    def of(self, conversation: bytes) -> dict[ValueKey, int]:
         kept = self._kept.get(conversation)
         return kept[1] if kept and self._clock() - kept[0] <= EXPIRY_S else {}
 
 
-class MemoryRanks:
+class MemoryPlaceholderNumbers:
     """Ranks of one process, gone with it. `clock` gives seconds."""
 
     def __init__(self, clock: Callable[[], float], limit: int = MAX_CONVERSATIONS) -> None:
-        self._conversations = Conversations(clock, limit)
+        self._conversations = ConversationCache(clock, limit)
 
-    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+    def known(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         ranks = dict(self._conversations.of(conversation))
-        give(ranks, asked)
+        assign_missing(ranks, asked)
         self._conversations.put(conversation, ranks)
         return {a: ranks[a] for a in asked}
 
-    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+    async def ranks(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         return self.known(conversation, asked)
 
 
-def give(ranks: dict[Asked, int], asked: Sequence[Asked]) -> list[tuple[Asked, int]]:
+def assign_missing(ranks: dict[ValueKey, int], asked: Sequence[ValueKey]) -> list[tuple[ValueKey, int]]:
     """Give those that have none the next rank of their type; which were given."""
     missing = [a for a in dict.fromkeys(asked) if a not in ranks]
     if not missing:

@@ -10,26 +10,26 @@ from typing import Final
 
 from sluicegate.core.errors import StoreError
 
-__all__ = ["own_key", "read_key"]
+__all__ = ["load_or_create_key", "parse_key"]
 
 _HEX: Final = re.compile(r"[0-9A-Fa-f]{64}")
 MALFORMED: Final = "a scrub key is 64 hexadecimal characters (make one with: openssl rand -hex 32)"
 
 
-def read_key(written: str) -> bytes:
+def parse_key(written: str) -> bytes:
     """ValueError, which does not quote it, where it is none."""
     if not _HEX.fullmatch(written):
         raise ValueError(MALFORMED)
     return bytes.fromhex(written)
 
 
-def own_key(folder: Path) -> bytes:
+def load_or_create_key(folder: Path) -> bytes:
     """The key in `scrub.key` in this folder; made the first time, readable by its owner alone. StoreError, ValueError."""
     path = folder / "scrub.key"
     try:
         if not path.exists():
             _make(path)
-        return read_key(path.read_text("ascii").strip())
+        return parse_key(path.read_text("ascii").strip())
     except OSError as e:
         raise StoreError(f"{path} can not be used: {e.strerror}; set scrub.key in the configuration") from e
     except ValueError as e:

@@ -18,12 +18,12 @@ from sluicegate.core.errors import StoreError
 from sluicegate.stores.placeholder_numbers import base as base
 from sluicegate.stores.placeholder_numbers.base import (
     EXPIRY_S,
-    Asked,
-    Conversations,
+    ConversationCache,
     TooManyValues,
+    ValueKey,
 )
 
-__all__ = ["RedisRanks", "shared_redis_ranks"]
+__all__ = ["RedisPlaceholderNumbers", "shared_redis_numbers"]
 
 _PREFIX: Final = "sluicegate:ranks:"
 _LUA: Final = Path(__file__).with_name("rank.lua")
@@ -34,7 +34,7 @@ _MOST_AT_ONCE: Final = 32
 """Questions under way; more wait for their turn."""
 
 
-class RedisRanks:
+class RedisPlaceholderNumbers:
     """Connects when it is first used. StoreError where the `redis` package is missing or the URL is none of its."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -44,7 +44,7 @@ class RedisRanks:
             from redis.backoff import NoBackoff
         except ImportError as e:
             raise StoreError("store: redis://… needs the redis package: pip install 'sluicegate[redis]'") from e
-        self._cache = Conversations(clock, 2000)
+        self._cache = ConversationCache(clock, 2000)
         self._turn = asyncio.Semaphore(_MOST_AT_ONCE)
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         try:
@@ -58,10 +58,10 @@ class RedisRanks:
             raise StoreError("store: not a URL that Redis is reached by; write redis://HOST:PORT/NUMBER") from e
         self._give = self._redis.register_script(_LUA.read_text("utf-8"))
 
-    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int] | None:
+    def known(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
         return self._cache.get(conversation, asked, _FRESH_S)
 
-    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+    async def ranks(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         wanted = list(dict.fromkeys(asked))
         remembered = self._cache.of(conversation)
         told: list[Any] = [int(EXPIRY_S * 1000), base.MAX_VALUES, len(wanted)]
@@ -86,12 +86,12 @@ class RedisRanks:
         await self._redis.aclose()
 
 
-_shared: weakref.WeakValueDictionary[str, RedisRanks] = weakref.WeakValueDictionary()
+_shared: weakref.WeakValueDictionary[str, RedisPlaceholderNumbers] = weakref.WeakValueDictionary()
 
 
-def shared_redis_ranks(url: str) -> RedisRanks:
+def shared_redis_numbers(url: str) -> RedisPlaceholderNumbers:
     """The ranks at this URL: one object, one memory, for all policies of the process that use it. StoreError."""
     found = _shared.get(url)
     if found is None:
-        found = _shared[url] = RedisRanks(url)
+        found = _shared[url] = RedisPlaceholderNumbers(url)
     return found

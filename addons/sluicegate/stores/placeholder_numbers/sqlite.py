@@ -21,14 +21,14 @@ from sluicegate.core.errors import StoreError
 from sluicegate.stores.placeholder_numbers.base import (
     EXPIRY_S,
     MAX_CONVERSATIONS,
-    Asked,
-    Conversations,
+    ConversationCache,
     TooManyValues,
-    give,
+    ValueKey,
+    assign_missing,
 )
 from sluicegate.stores.private_file import ensure_private
 
-__all__ = ["SqliteRanks", "shared_ranks"]
+__all__ = ["SqlitePlaceholderNumbers", "shared_sqlite_numbers"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS conversations (id BLOB PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
@@ -49,18 +49,18 @@ _SWEEP_EVERY: Final = 500
 @dataclass(slots=True)
 class _Job:
     conversation: bytes
-    asked: Sequence[Asked]
+    asked: Sequence[ValueKey]
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Mapping[Asked, int]]
+    future: asyncio.Future[Mapping[ValueKey, int]]
 
 
-class SqliteRanks:
+class SqlitePlaceholderNumbers:
     """Ranks in the file at `path`. `clock` gives Unix seconds."""
 
     def __init__(
         self, path: Path, clock: Callable[[], float] = time.time, max_conversations: int = MAX_CONVERSATIONS
     ) -> None:
-        self._cache = Conversations(clock, 2000)
+        self._cache = ConversationCache(clock, 2000)
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         try:
             ensure_private(path)
@@ -72,10 +72,10 @@ class SqliteRanks:
         self._thread.start()
         self._finalizer = weakref.finalize(self, self._queue.put, None)
 
-    def known(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int] | None:
+    def known(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
         return self._cache.get(conversation, asked, _FRESH_S)
 
-    async def ranks(self, conversation: bytes, asked: Sequence[Asked]) -> Mapping[Asked, int]:
+    async def ranks(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         loop = asyncio.get_running_loop()
         job = _Job(conversation, asked, loop, loop.create_future())
         self._queue.put(job)
@@ -126,7 +126,7 @@ class _Writer:
         self._db.close()
 
     def _commit(self, batch: Sequence[_Job]) -> None:
-        done: list[tuple[_Job, Mapping[Asked, int] | Exception]] = []
+        done: list[tuple[_Job, Mapping[ValueKey, int] | Exception]] = []
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -143,13 +143,13 @@ class _Writer:
         for job, result in done:
             _tell(job, result)
 
-    def _ranks(self, job: _Job) -> Mapping[Asked, int] | Exception:
+    def _ranks(self, job: _Job) -> Mapping[ValueKey, int] | Exception:
         db, conversation = self._db, job.conversation
         rows = db.execute("SELECT kind, digest, n FROM ranks WHERE conversation = ?", (conversation,))
-        ranks: dict[Asked, int] = {(kind, digest): n for kind, digest, n in rows}
+        ranks: dict[ValueKey, int] = {(kind, digest): n for kind, digest, n in rows}
         self._begun += not ranks
         try:
-            given = give(ranks, job.asked)
+            given = assign_missing(ranks, job.asked)
         except TooManyValues as e:
             return e
         db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?)", (conversation, self._clock()))
@@ -171,7 +171,7 @@ class _Writer:
         db.execute("DELETE FROM ranks WHERE conversation NOT IN (SELECT id FROM conversations)")
 
 
-def _tell(job: _Job, result: Mapping[Asked, int] | Exception) -> None:
+def _tell(job: _Job, result: Mapping[ValueKey, int] | Exception) -> None:
     def settle() -> None:
         if job.future.done():
             return  # whoever waited has gone
@@ -184,13 +184,13 @@ def _tell(job: _Job, result: Mapping[Asked, int] | Exception) -> None:
         job.loop.call_soon_threadsafe(settle)
 
 
-_shared: weakref.WeakValueDictionary[Path, SqliteRanks] = weakref.WeakValueDictionary()
+_shared: weakref.WeakValueDictionary[Path, SqlitePlaceholderNumbers] = weakref.WeakValueDictionary()
 
 
-def shared_ranks(path: Path) -> SqliteRanks:
+def shared_sqlite_numbers(path: Path) -> SqlitePlaceholderNumbers:
     """The ranks in this file: one object, one thread, for all policies of the process that use it. StoreError."""
     path = path.absolute()
     found = _shared.get(path)
     if found is None:
-        found = _shared[path] = SqliteRanks(path)
+        found = _shared[path] = SqlitePlaceholderNumbers(path)
     return found

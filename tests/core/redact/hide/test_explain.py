@@ -7,10 +7,10 @@ import base64
 import pytest
 
 from kits.labelled import finder_of
-from sluicegate.core.redact.hide.explain import explained, preview
-from sluicegate.core.redact.hide.hide import Survey
+from sluicegate.core.redact.hide.document_scan import DocumentScan
+from sluicegate.core.redact.hide.explain import explain_scan, mask
+from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
-from sluicegate.core.redact.scan.spans import Sweeper
 
 SECRET = "q7Kx9mPz2vLw4nRt8sYb"
 
@@ -20,8 +20,8 @@ def test_reasons() -> None:
     finder = finder_of("gitleaks")
     text = f"dropbox api_key = '{SECRET}'"
     spelled = base64.b64encode(SECRET.encode()).decode()
-    survey = Survey({"a": [text], "b": f"{spelled} <EMAIL_1>"}, "other", finder, Sweeper(GRAMMARS["angle"]))
-    first, other, literal = explained(survey, finder)
+    survey = DocumentScan({"a": [text], "b": f"{spelled} <EMAIL_1>"}, "other", finder, KnownValueScanner(GRAMMARS["angle"]))
+    first, other, literal = explain_scan(survey, finder)
     assert first.where == "a[0]"
     assert first.rule.startswith("gitleaks:")
     assert first.why.startswith("keyword ")
@@ -36,4 +36,4 @@ def test_reasons() -> None:
 )
 def test_previews(value: str, shown: str) -> None:
     """Four characters, or less of a short value: a quarter."""
-    assert preview(value) == shown
+    assert mask(value) == shown

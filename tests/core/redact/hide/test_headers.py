@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kits.hiding import Rules
-from sluicegate.core.redact.hide.headers import in_headers, without
+from sluicegate.core.redact.hide.headers import replace_in_headers, scan_headers
 from sluicegate.core.redact.scan.finding import Finding
 
 
@@ -20,9 +20,9 @@ def test_values_are_exchanged_and_nothing_else() -> None:
         (b"x-odd", b"plain"),
         (b"User-Agent", b"bot/1 (ann@corp.com)"),
     )
-    found = in_headers(fields, Rules())
+    found = scan_headers(fields, Rules())
     assert {at: len(finds) for at, finds in found.items()} == {1: 2, 2: 1, 4: 1}
-    assert without(fields, found, name) == (
+    assert replace_in_headers(fields, found, name) == (
         (b"Host", b"x"),
         (b"X-Title", b"[API_KEY of 11] and [API_KEY of 11]!"),
         (b"x-odd", b"\xff\xfe [API_KEY of 11] \xc3\xa9"),
@@ -34,5 +34,5 @@ def test_values_are_exchanged_and_nothing_else() -> None:
 def test_a_credential_is_meant_for_whom_it_is_sent_to() -> None:
     """A header that says by its name that it holds one is left alone, and so is what the connection needs."""
     names = (b"X-Corp-Authorization", b"cf-access-client-secret", b"x-goog-iap-jwt-assertion", b"x-auth-token", b"Host")
-    assert in_headers(tuple((n, b"sk-aaaabbbb") for n in names), Rules()) == {}
-    assert in_headers((), Rules()) == {}
+    assert scan_headers(tuple((n, b"sk-aaaabbbb") for n in names), Rules()) == {}
+    assert scan_headers((), Rules()) == {}

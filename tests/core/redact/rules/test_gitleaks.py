@@ -11,6 +11,7 @@ import pytest
 
 from kits.labelled import FOLLOWERS, finder_of
 from sluicegate.core.redact.rules import gitleaks
+from sluicegate.core.redact.rules.example_match import example_match
 from sluicegate.core.redact.rules.gitleaks import (
     RulesError,
     bits_per_byte,
@@ -18,7 +19,6 @@ from sluicegate.core.redact.rules.gitleaks import (
     file_rules,
     relaxed,
 )
-from sluicegate.core.redact.rules.specimen import specimen
 from sluicegate.core.redact.scan.engine import Engine
 from sluicegate.core.redact.scan.finder import RuleFinder
 
@@ -75,7 +75,7 @@ def test_values_made_from_the_rules_are_found_in_prose_and_json() -> None:
 
 def labelled(rule: object, follower: str, random: Random) -> tuple[str, str]:
     pattern = rule.pattern.removesuffix(r"(?:[^\w]|$)")  # type: ignore[attr-defined]
-    text, groups = specimen(pattern, random)
+    text, groups = example_match(pattern, random)
     group = rule.group  # type: ignore[attr-defined]
     value = groups[group] if group else next((groups[g] for g in sorted(groups) if len(groups[g]) >= 6), text)
     keywords = rule.keywords  # type: ignore[attr-defined]

@@ -12,7 +12,7 @@ from bench.scrub.hostile import hostile
 from kits.labelled import finder_of
 from sluicegate.core.redact.rules.rule import PatternError, Rule
 from sluicegate.core.redact.scan.engine import Engine
-from sluicegate.core.redact.scan.keyword_windows import NEAR, windows
+from sluicegate.core.redact.scan.keyword_windows import NEAR, keyword_windows
 
 FAR = "word " * 60
 EVERYTHING = finder_of("basic", "gitleaks", "pii").engine
@@ -54,7 +54,7 @@ def test_a_rejected_match_does_not_hide_the_one_within_it() -> None:
 def test_windows_hold_all_around_each_keyword(text: str, reach: int) -> None:
     """Disjoint, in order, and every byte within reach of a keyword is in one of them."""
     data = (text * 3).encode()
-    found = windows(data, [b"k", b"ab"], reach)
+    found = keyword_windows(data, [b"k", b"ab"], reach)
     assert all(a[1] < b[0] for a, b in pairwise(found))
     inside = {i for low, high in found for i in range(low, high)}
     for keyword in (b"k", b"ab"):

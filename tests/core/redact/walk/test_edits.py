@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.redact.walk.edits import apply
-from sluicegate.core.redact.walk.walk import Collision, rewrite, walk
+from sluicegate.core.redact.walk.edits import apply_edits
+from sluicegate.core.redact.walk.json_walk import KeyCollision, rewrite, walk
 
 TEXTS = st.text("abc", max_size=2)
 DOCUMENTS = st.recursive(TEXTS | st.none(), lambda v: st.lists(v, max_size=3) | st.dictionaries(TEXTS, v, max_size=3))
@@ -25,12 +25,12 @@ def test_the_same_as_rewriting(document: Any, changed: set[str]) -> None:
 
     other = copy.deepcopy(document)
     edits = [(leaf, edit(leaf.text)) for leaf in walk(document, "other") if leaf.text in changed]
-    assert repr(apply(document, edits)) == repr(rewrite(other, "other", edit)[0])
+    assert repr(apply_edits(document, edits)) == repr(rewrite(other, "other", edit)[0])
 
 
 def test_two_keys_never_become_one() -> None:
     """The second would take the first one's value with it."""
     document = {"a": 1, "b": 2}
     first, *_ = walk(document, "other")
-    with pytest.raises(Collision):
-        apply(document, [(first, "b")])
+    with pytest.raises(KeyCollision):
+        apply_edits(document, [(first, "b")])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sluicegate.core.redact.hide.hide import Survey, shown_path
+from sluicegate.core.redact.hide.document_scan import DocumentScan, shown_path
 from sluicegate.core.redact.hide.placeholders import LITERAL
 from sluicegate.core.redact.rules.gitleaks import bits_per_byte
 from sluicegate.core.redact.rules.rule import Rule
@@ -13,14 +13,14 @@ from sluicegate.core.redact.scan.finder import RuleFinder
 from sluicegate.core.redact.scan.finding import Finding, Tier
 from sluicegate.core.redact.scan.keyword_windows import NEAR
 
-__all__ = ["Place", "explained", "preview"]
+__all__ = ["ExplainedSpan", "explain_scan", "mask"]
 
 _SHOWN = 4
 """Characters of a value that are shown, and never more than a quarter of it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ExplainedSpan:
     """One stretch that is hidden."""
 
     where: str
@@ -33,7 +33,7 @@ class Place:
     why: str
 
 
-def explained(survey: Survey, finder: RuleFinder) -> Iterator[Place]:
+def explain_scan(survey: DocumentScan, finder: RuleFinder) -> Iterator[ExplainedSpan]:
     """Each stretch that `survey` hides, and what `finder`, which it was made with, knows of it."""
     for leaf, span in survey.places():
         text = leaf.text
@@ -49,10 +49,10 @@ def explained(survey: Survey, finder: RuleFinder) -> Iterator[Place]:
             where = f"{before.count(chr(10)) + 1}:{span.start - before.rfind(chr(10))}"
         else:
             where = shown_path(leaf.path, leaf.is_key, finder)
-        yield Place(where, rule, span.kind, span.tier, preview(text[span.start : span.end]), why)
+        yield ExplainedSpan(where, rule, span.kind, span.tier, mask(text[span.start : span.end]), why)
 
 
-def preview(value: str) -> str:
+def mask(value: str) -> str:
     """The first characters of a value and its length."""
     start = value[: min(_SHOWN, len(value) // 4)].encode("unicode_escape").decode()
     return f"{start}… ({len(value)})"

@@ -13,10 +13,10 @@ from typing import Final
 
 from sluicegate.core.redact.scan.finding import Finder, Finding
 
-__all__ = ["FieldsFound", "Headers", "in_headers", "without"]
+__all__ = ["HeaderFindings", "Headers", "replace_in_headers", "scan_headers"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
-FieldsFound = Mapping[int, tuple[Finding, ...]]
+HeaderFindings = Mapping[int, tuple[Finding, ...]]
 """Which fields, by their place, and what is in their values."""
 
 _OF_THE_WIRE: Final = frozenset(
@@ -35,7 +35,7 @@ _CREDENTIAL: Final = re.compile(
 )
 
 
-def in_headers(fields: Headers, finder: Finder) -> FieldsFound:
+def scan_headers(fields: Headers, finder: Finder) -> HeaderFindings:
     """What is found, by field. One look at all of them together tells most often that there is nothing."""
     looked_at = [(at, _text(value)) for at, (name, value) in enumerate(fields) if _concerns(name)]
     if not finder.find("\n".join(text for _, text in looked_at)):
@@ -43,7 +43,7 @@ def in_headers(fields: Headers, finder: Finder) -> FieldsFound:
     return {at: found for at, text in looked_at if (found := finder.find(text))}
 
 
-def without(fields: Headers, found: FieldsFound, name: Callable[[Finding, str], str]) -> Headers:
+def replace_in_headers(fields: Headers, found: HeaderFindings, name: Callable[[Finding, str], str]) -> Headers:
     """The fields with a name in the place of each find; `name(finding, value)`."""
     return tuple(
         (key, _replaced(value, found[at], name) if at in found else value) for at, (key, value) in enumerate(fields)

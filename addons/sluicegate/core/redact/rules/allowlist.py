@@ -8,8 +8,8 @@ from typing import Any, Final, Literal
 
 import re2
 
-from sluicegate.core.redact.rules.rule import Hit, PatternError, compiled
-from sluicegate.core.redact.rules.toml_fields import Fields
+from sluicegate.core.redact.rules.rule import Hit, PatternError, compile_pattern
+from sluicegate.core.redact.rules.toml_table import TomlTable
 
 __all__ = ["Allowlist", "allowlists"]
 
@@ -59,7 +59,7 @@ def _target(hit: Hit, target: Target) -> bytes:
             return hit.data[start : end if end >= 0 else hit.end + _LONGEST_LINE]
 
 
-def allowlists(fields: Fields) -> tuple[Allowlist, ...]:
+def allowlists(fields: TomlTable) -> tuple[Allowlist, ...]:
     """Those of a rule or of a file, in both spellings: `[[allowlists]]` and the older `[allowlist]`."""
     tables = fields.tables("allowlists")
     if "allowlist" in fields:
@@ -68,7 +68,7 @@ def allowlists(fields: Fields) -> tuple[Allowlist, ...]:
     return tuple(a for a in found if a.regex is not None or a.stopwords is not None)
 
 
-def _allowlist(fields: Fields) -> Allowlist:
+def _allowlist(fields: TomlTable) -> Allowlist:
     regexes, stopwords = fields.texts("regexes"), [w.lower() for w in fields.texts("stopwords") if w]
     if len(regexes) + len(stopwords) > MAX_ENTRIES:
         raise fields.fault("regexes and stopwords", f"more than {MAX_ENTRIES}; leave some out")
@@ -88,14 +88,14 @@ def _allowlist(fields: Fields) -> Allowlist:
     )
 
 
-def _either(patterns: Sequence[str], fields: Fields) -> Any:
+def _either(patterns: Sequence[str], fields: TomlTable) -> Any:
     for pattern in patterns:
         try:
-            compiled(pattern)
+            compile_pattern(pattern)
         except PatternError as error:
             raise fields.fault("regexes", f"{pattern[:80]!r}: {error}; RE2's syntax is what gitleaks takes, too") from None
     try:
-        return compiled("|".join(f"(?:{pattern})" for pattern in patterns), limit=None) if patterns else None
+        return compile_pattern("|".join(f"(?:{pattern})" for pattern in patterns), limit=None) if patterns else None
     except PatternError as error:
         raise fields.fault("regexes", f"all together: {error}; leave some out") from None
 
@@ -103,4 +103,4 @@ def _either(patterns: Sequence[str], fields: Fields) -> Any:
 def _any_of(words: Sequence[str]) -> Any:
     if not words:
         return None
-    return compiled("|".join(re2.escape(w) for w in words), limit=None)
+    return compile_pattern("|".join(re2.escape(w) for w in words), limit=None)

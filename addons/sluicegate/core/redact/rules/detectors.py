@@ -12,7 +12,7 @@ import binascii
 import re
 from typing import Final
 
-from sluicegate.core.redact.rules.keyblock import ansible_block, key_block
+from sluicegate.core.redact.rules.key_blocks import ansible_block, key_block
 from sluicegate.core.redact.rules.rule import (
     Hit,
     Judge,

@@ -27,10 +27,10 @@ from sluicegate.core.redact.rules.rule import (
     PatternError,
     Rule,
     Span,
-    compiled,
+    compile_pattern,
     type_name,
 )
-from sluicegate.core.redact.rules.toml_fields import Fields, RulesError
+from sluicegate.core.redact.rules.toml_table import RulesError, TomlTable
 
 __all__ = ["RulesError", "builtin_rules", "file_rules"]
 
@@ -118,7 +118,7 @@ def _over(draft: _Draft, base: _Draft | None) -> _Draft:
     )
 
 
-def _parsed(content: bytes, file: str) -> tuple[_RuleFile, Fields]:
+def _parsed(content: bytes, file: str) -> tuple[_RuleFile, TomlTable]:
     if len(content) > MAX_BYTES:
         raise RulesError(f"{file}: is larger than {MAX_BYTES} bytes; a rule file has a few hundred rules at most")
     try:
@@ -127,7 +127,7 @@ def _parsed(content: bytes, file: str) -> tuple[_RuleFile, Fields]:
         raise RulesError(f"{file}: is not UTF-8; save it as UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RulesError(f"{file}: not TOML: {str(error)[:200]}; gitleaks' rule files are TOML") from None
-    top = Fields(document, file)
+    top = TomlTable(document, file)
     entries = top.tables("rules")
     if len(entries) > MAX_RULES:
         raise RulesError(f"{file}: more than {MAX_RULES} rules; leave some out")
@@ -140,7 +140,7 @@ def _parsed(content: bytes, file: str) -> tuple[_RuleFile, Fields]:
     return _RuleFile(drafts, allowlists(top)), top.table("extend")
 
 
-def _draft(entry: Fields, number: int, file: str) -> _Draft:
+def _draft(entry: TomlTable, number: int, file: str) -> _Draft:
     name = entry.text("id")
     if not name:
         raise RulesError(f"{file}: rule {number} has no id; give it one")
@@ -162,7 +162,7 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
     where = f'{draft.file}: rule "{draft.id[:80]}"'
     pattern = relaxed(draft.regex or "")
     try:
-        found = compiled(pattern)
+        found = compile_pattern(pattern)
         empty = found.search(b"")
     except PatternError as error:
         raise RulesError(f"{where}: regex: {error}; RE2's syntax is what gitleaks takes, too") from None

@@ -17,9 +17,9 @@ __all__ = [
     "PatternError",
     "Rule",
     "Span",
-    "compiled",
-    "options",
+    "compile_pattern",
     "pattern_fault",
+    "re2_options",
     "type_name",
 ]
 
@@ -81,7 +81,7 @@ class Rule:
     judge: Judge | None = None
 
 
-def compiled(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
+def compile_pattern(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
     """The pattern for matching bytes. PatternError where RE2 does not take it.
 
     ASCII patterns see bytes (RE2's Latin-1), others see UTF-8.
@@ -95,7 +95,7 @@ def compiled(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
     fault = b""
     for memory in (_MEMORY, _MEMORY_LARGE):
         try:
-            found = re2.compile(source, options(pattern, memory))
+            found = re2.compile(source, re2_options(pattern, memory))
         except re2.error as error:
             fault = error.args[0] if error.args else b""
             continue
@@ -105,7 +105,7 @@ def compiled(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
     raise PatternError(words or "is no regular expression")
 
 
-def options(pattern: str, memory: int) -> Any:
+def re2_options(pattern: str, memory: int) -> Any:
     found = re2.Options()
     found.log_errors = False
     found.max_mem = memory
@@ -117,7 +117,7 @@ def options(pattern: str, memory: int) -> Any:
 def pattern_fault(pattern: str) -> str | None:
     """Why a pattern of the configuration cannot be used; None where it can."""
     try:
-        empty = compiled(pattern).search(b"")
+        empty = compile_pattern(pattern).search(b"")
     except PatternError as error:
         return f"not a regular expression in RE2's syntax: {error}"
     return "matches the empty text; ask for at least one character" if empty is not None else None

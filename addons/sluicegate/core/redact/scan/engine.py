@@ -13,17 +13,17 @@ from typing import Any, Final, NamedTuple
 
 import re2
 
-from sluicegate.core.redact.rules.pattern import Unknown, longest, parse
+from sluicegate.core.redact.rules.regex_tree import Unknown, longest, parse
 from sluicegate.core.redact.rules.rule import (
     Hit,
     PatternError,
     Rule,
     Span,
-    compiled,
-    options,
+    compile_pattern,
+    re2_options,
 )
-from sluicegate.core.redact.scan.escapes import TRIGGER, views
-from sluicegate.core.redact.scan.keyword_windows import NEAR, is_near, windows
+from sluicegate.core.redact.scan.escaped_text import TRIGGER, unescaped_views
+from sluicegate.core.redact.scan.keyword_windows import NEAR, is_near, keyword_windows
 
 __all__ = ["Engine", "Match"]
 
@@ -84,7 +84,7 @@ class Engine:
         return found
 
     def _escaped_matches(self, data: bytes) -> Iterator[Match]:
-        for view in views(data):
+        for view in unescaped_views(data):
             for match in self._matches(view.plain, self._hits(view.plain)):
                 if (span := view.original(match.start, match.end)) is not None:
                     yield Match(*span, match.rule)
@@ -120,7 +120,7 @@ class Engine:
     def _regions(self, ready: _Ready, data: bytes) -> Sequence[Span]:
         if ready.reach is None or len(data) <= _SMALL_TEXT:
             return ((0, len(data)),)
-        return windows(data, ready.keywords, ready.reach + NEAR)
+        return keyword_windows(data, ready.keywords, ready.reach + NEAR)
 
 
 def _judged(ready: _Ready, match: Any, data: bytes) -> tuple[Span | None, int]:
@@ -146,7 +146,7 @@ def _value(ready: _Ready, match: Any) -> Span:
 
 def _ready(rule: Rule) -> _Ready:
     keywords = tuple(k.encode() for k in rule.keywords)
-    found = compiled(rule.pattern)
+    found = compile_pattern(rule.pattern)
     groups = (rule.group,) if rule.group else tuple(range(1, found.groups + 1))
     return _Ready(rule, found.search, groups, keywords, found.programsize, _reach(rule) if keywords else None)
 
@@ -162,7 +162,7 @@ def _reach(rule: Rule) -> int | None:
 
 def _gate(rules: Sequence[Rule]) -> tuple[Any, list[int], int]:
     """The automaton, for each of its patterns the rule that it stands for, and the pattern that stands for escapes."""
-    gate = re2.Set.SearchSet(options("", _GATE_MEMORY))
+    gate = re2.Set.SearchSet(re2_options("", _GATE_MEMORY))
     of_gate: list[int] = []
     for index, rule in enumerate(rules):
         for pattern in _triggers(rule):

@@ -16,11 +16,11 @@ from sluicegate.core.redact.rules.rule import (
     pattern_fault,
     type_name,
 )
-from sluicegate.core.redact.rules.vendors import VENDORS
-from sluicegate.core.redact.scan.encoded import ENCODED
+from sluicegate.core.redact.rules.vendor_tokens import VENDOR_TOKENS
+from sluicegate.core.redact.scan.base64_secrets import BASE64_RULES
 from sluicegate.core.redact.scan.engine import Engine, Match
 from sluicegate.core.redact.scan.finding import Finding
-from sluicegate.core.redact.scan.overlaps import settled
+from sluicegate.core.redact.scan.overlap_resolution import resolve_overlaps
 
 __all__ = ["RuleFinder", "RulesError", "build_finder"]
 
@@ -51,7 +51,7 @@ class RuleFinder:
         key = blake2b(data, digest_size=16, key=self._salt).digest()
         found = self._memo.pop(key, None)
         if found is None:
-            found = _findings(settled(self.engine.scan(data), data), data, text)
+            found = _findings(resolve_overlaps(self.engine.scan(data), data), data, text)
             self._held += len(found)
             while len(self._memo) >= self._max_texts or (self._held > _MEMO_FINDINGS and self._memo):
                 self._held -= len(self._memo.pop(next(iter(self._memo))))
@@ -99,7 +99,7 @@ def build_finder(
     for name in dict.fromkeys(rules):
         match name.partition(":"):
             case ("basic", "", _):
-                chosen += (*BASIC, *ENCODED, *VENDORS)
+                chosen += (*BASIC, *BASE64_RULES, *VENDOR_TOKENS)
             case ("gitleaks", "", _):
                 chosen += builtin_rules()
             case ("pii", "", _):

@@ -7,7 +7,7 @@ from typing import Final
 
 from sluicegate.core.redact.rules.rule import Span
 
-__all__ = ["NEAR", "is_near", "windows"]
+__all__ = ["NEAR", "is_near", "keyword_windows"]
 
 NEAR: Final = 64
 """Bytes that may lie between a keyword and what it is about."""
@@ -16,7 +16,7 @@ _CALL: Final = 1000
 """What one more search costs, in bytes of searching."""
 
 
-def windows(data: bytes, keywords: Sequence[bytes], reach: int) -> Sequence[Span]:
+def keyword_windows(data: bytes, keywords: Sequence[bytes], reach: int) -> Sequence[Span]:
     """Disjoint ranges, in order, that hold all within `reach` bytes of a keyword. All of the text where that is cheaper."""
     lower = data.lower()
     most = len(data) // (2 * reach + _CALL) + 1

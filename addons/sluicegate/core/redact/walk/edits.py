@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sluicegate.core.redact.walk.walk import Collision, Leaf
+from sluicegate.core.redact.walk.json_walk import KeyCollision, Leaf
 
-__all__ = ["apply"]
+__all__ = ["apply_edits"]
 
 
-def apply(root: Any, edits: Iterable[tuple[Leaf, str]]) -> Any:
+def apply_edits(root: Any, edits: Iterable[tuple[Leaf, str]]) -> Any:
     """The document with each leaf's string exchanged, in place; the root itself may be such a string.
 
     Keys keep their places. Collision where two keys of an object would become the same.
@@ -37,6 +37,6 @@ def _at(holder: Any, path: Sequence[str | int]) -> Any:
 def _rename(members: dict[str, Any], names: dict[str, str]) -> None:
     new = [(names.get(key, key), value) for key, value in members.items()]
     if len(dict(new)) < len(new):
-        raise Collision("two keys of an object would become the same")
+        raise KeyCollision("two keys of an object would become the same")
     members.clear()
     members.update(new)

@@ -1,0 +1,41 @@
+"""Reading what is no Messages request: any body, in each way that its text may be meant."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Final
+from urllib.parse import unquote_plus
+
+from sluicegate.core.redact.hide.document_scan import DocumentScan, FirstFinding
+from sluicegate.core.redact.scan.finding import Finder
+from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
+from sluicegate.core.redact.walk.json_walk import WalkSurface
+
+__all__ = ["detect_in_body", "detect_in_url"]
+
+_ESCAPE: Final = re.compile(r"\\u00([0-7][0-9a-fA-F])")
+
+
+def detect_in_body(body: bytes, surface: WalkSurface, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
+    """What is found in a body, JSON or not: values by rule, and the first."""
+    try:
+        return _seen(DocumentScan(JsonDocument.read(body).root, surface, finder, None))
+    except Unreadable:
+        text = body.decode("utf-8", "replace")
+    texts = {text, text.replace("\0", ""), _ESCAPE.sub(_unescaped, text)}  # as it is, UTF-16, lines of JSON
+    return _seen(DocumentScan(sorted(texts, key=len, reverse=True), "other", finder, None), bare=True)
+
+
+def detect_in_url(path: str, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
+    """What is found in a request's path and query, as they are and decoded."""
+    return _seen(DocumentScan([path, unquote_plus(path)], "other", finder, None), bare=True)
+
+
+def _seen(survey: DocumentScan, *, bare: bool = False) -> tuple[Counter[str], FirstFinding | None]:
+    first = survey.first
+    return survey.found, FirstFinding(first.rule, "") if first and bare else first
+
+
+def _unescaped(m: re.Match[str]) -> str:
+    return chr(int(m[1], 16))

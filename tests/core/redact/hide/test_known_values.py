@@ -1,0 +1,81 @@
+"""core/redact/scan/spans.py: what is remembered from turn to turn changes nothing in what is found, and has an end."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluicegate.core.redact.hide.known_values import KnownValueScanner, Values, merge_spans
+from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
+from sluicegate.core.redact.scan.finding import Tier
+
+POOL = (
+    "sk-aaaabbbb",
+    "sk-aaaabbbbcccc",
+    "aaaabbbbcc",
+    "sk-x/y+z=\n0123456789",
+    "ann@corp.com",
+    "12345678",
+    "é→secret-of-é",
+)
+FILLERS = (" ", "x", "<A_1>", "A_x00000001", "%2F", "c2stYWFhYWJiYmI", "12345678", "\n")
+
+words = st.sampled_from(POOL + FILLERS)
+texts = st.lists(st.lists(words, max_size=6).map("".join), min_size=1, max_size=4)
+turns = st.lists(st.tuples(texts, st.lists(st.sampled_from(POOL), max_size=3), st.booleans()), min_size=1, max_size=14)
+
+
+def known(values: list[str]) -> Values:
+    return {v: ("EMAIL" if "@" in v else f"T{len(v)}", _tier(v)) for v in values}
+
+
+def _tier(value: str) -> Tier:
+    return "identifier" if "@" in value else "secret"
+
+
+def found(sweeper: KnownValueScanner, said: list[str], values: Values) -> dict[str, list[object]]:
+    return {
+        t: list(merge_spans(t, list(spans), sweeper.grammar))
+        for t, spans in sweeper.spans(list(dict.fromkeys(said)), values)
+    }
+
+
+@pytest.mark.parametrize("style", ["angle", "plain"])
+@given(turns=turns)
+def test_what_grew_is_what_is_looked_at_at_once(style: Style, turns: list[tuple[list[str], list[str], bool]]) -> None:
+    """However texts and values came to be known, and were forgotten: the same as by one that sees them the first time."""
+    sweeper = KnownValueScanner(GRAMMARS[style])
+    said: list[str] = []
+    values: list[str] = []
+    for more, new, anew in turns:
+        if anew:
+            said, values = said[1:], values[1:]  # the client cleared what was old
+        said += more
+        values += [v for v in new if v not in values]
+        assert found(sweeper, said, known(values)) == found(KnownValueScanner(GRAMMARS[style]), said, known(values))
+
+
+def test_many_turns_with_new_values() -> None:
+    """Beyond the number of sweeps that are kept apart they are made one, and find the same."""
+    sweeper, said, values = KnownValueScanner(GRAMMARS["angle"]), ["start"], list[str]()
+    for n in range(40):
+        values.append(f"secret-number-{n:04d}")
+        said.append(f"a {values[-1]} b {values[n // 2]}")
+        assert found(sweeper, said, known(values)) == found(KnownValueScanner(GRAMMARS["angle"]), said, known(values))
+        assert max(len(k.sweeps) for k in sweeper._known.values()) <= 8
+
+
+def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts, what was found in them, and what looks for values: the oldest are forgotten, and nothing is missed."""
+    for name, most in (("_MEMO", 50), ("_MEMO_SPANS", 60), ("_MOST_KNOWN", 5), ("_MOST_NEEDLES", 100)):
+        monkeypatch.setattr(f"sluicegate.core.redact.hide.known_values.{name}", most)
+    sweeper = KnownValueScanner(GRAMMARS["angle"])
+    for n in range(200):
+        value = f"secret-number-{n:04d}"
+        said = [f"{n}.{m} {value} <A_{m}>" for m in range(8)]
+        assert found(sweeper, said, known([value])) == found(KnownValueScanner(GRAMMARS["angle"]), said, known([value]))
+        assert len(sweeper._memo) <= 50
+        assert sweeper._held == sum(map(len, sweeper._memo.values())) <= 60
+        assert len(sweeper._known) <= 5
+        assert sweeper._needles == sum(k.needles for k in sweeper._known.values()) <= 100
