@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,10 +63,20 @@ def _fresh(upstreams: tuple[Simulator, Simulator]) -> None:
 
 @pytest.fixture
 def script(upstreams: tuple[Simulator, Simulator], gate: Gate) -> Callable[..., None]:
-    """What the first upstream does with its next calls; any rest from earlier tests is over before."""
+    """What the first upstream does with its next calls; cooldowns from earlier tests are over before."""
+
+    def all_serve() -> bool:
+        for upstream in upstreams:
+            upstream.clear()
+        for session in range(12):
+            ask(gate, metadata={"user_id": f'{{"session_id": "s{session}"}}'})
+        ask(gate, "claude-sonnet-4-5")
+        return {"key-one", "key-two"} == set(keys_used(upstreams[0])) and len(upstreams[1].calls()) == 1
 
     def set_steps(*steps: dict[str, Any]) -> None:
-        time.sleep(0.25)  # the cooldown of the configuration: targets that rested in another test are awake
+        wait_until(all_serve, "no key rests any more")
+        for upstream in upstreams:
+            upstream.clear()
         upstreams[0].script(steps)
 
     return set_steps

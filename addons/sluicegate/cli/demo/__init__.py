@@ -14,16 +14,11 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from sluicegate.cli.demo.play import Play
-from sluicegate.cli.demo.processes import (
-    Child,
-    DemoError,
-    is_free,
-    start_gate,
-    start_simulator,
-)
+from sluicegate.cli.demo.children import is_free, start_gate, start_simulator
+from sluicegate.cli.demo.play import DemoError, Play
 from sluicegate.cli.demo.scenes import SCENES
 from sluicegate.cli.places import fail
+from sluicegate.cli.processes import Child, ProcessError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,7 +44,7 @@ def demo(
             fine = _demo(console, Path(folder), port, keep=keep or web, web=web)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except DemoError as e:
+    except (DemoError, ProcessError) as e:
         fail(str(e), 1)
     if not fine:
         fail("not everything went as expected; see the lines marked with ! above", 1)

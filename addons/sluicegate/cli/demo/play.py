@@ -9,13 +9,12 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sluicegate.cli.demo.processes import DemoError
 from sluicegate.cli.demo.scenes import Json, Scene, Turn
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Play"]
+__all__ = ["DemoError", "Play"]
 
 CALL_TIMEOUT_S = 10.0
 RECORD_TIMEOUT_S = 3.0
@@ -35,6 +34,10 @@ Where to look next
                            ANTHROPIC_BASE_URL=http://127.0.0.1:4000 claude
 """
 READ_ON = "  README.md    doors, routes, what a configuration may say\n"
+
+
+class DemoError(Exception):
+    """The demo cannot continue; the message says why."""
 
 
 class Play:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
-from sluicegate.cli.demo.processes import DemoError
 from sluicegate.cli.places import fail
+from sluicegate.cli.processes import ProcessError
 from sluicegate.cli.scrub import finder_of
 from sluicegate.cli.selftest.cases import CASES, Case
 from sluicegate.cli.selftest.plants import Nursery
@@ -64,7 +64,7 @@ def selftest(
             results = _played(console, scrub, nursery, Path(folder))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
-    except DemoError as e:
+    except ProcessError as e:
         fail(str(e), 1)
     ok = not any(r.result == "FAIL" for r in results) and any(r.result == "pass" for r in results)
     if as_json:

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sluicegate.cli.demo.processes import Child
+from sluicegate.cli.processes import Child
 from sluicegate.cli.selftest.plants import Nursery, Plant
 from sluicegate.cli.selftest.witness import Needles, Witness, needles
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
@@ -139,7 +139,7 @@ def _exchange(connection: HTTPConnection, path: str, payload: bytes, fields: Map
 
 @contextmanager
 def open_rig(scrub: Scrub, nursery: Nursery, folder: Path, mode: str = "pseudonymize") -> Iterator[Rig]:
-    """Start all of it; DemoError where a process does not start. In another `mode` the cases have to fail."""
+    """Start all of it; ProcessError where a process does not start. In another `mode` the cases have to fail."""
     with Witness().running() as first, Witness().running() as second:
         saving = ["--set", f"save_stream_file={folder / 'gate' / 'flows'}"]
         gate = _gate(folder / "gate", scrub, mode, first, second, saving)
