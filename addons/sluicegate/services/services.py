@@ -9,7 +9,7 @@ import os
 import time
 import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -19,6 +19,7 @@ from sluicegate.core.routing.health import Health
 from sluicegate.core.routing.quota import Quotas
 from sluicegate.exchange.upstream_proxy import Via
 from sluicegate.services.keyrings import ProviderKeys
+from sluicegate.services.process_state import ProcessState
 from sluicegate.services.telemetry.log import log
 from sluicegate.services.telemetry.monitor import Monitor
 from sluicegate.services.telemetry.sinks import Sinks
@@ -57,10 +58,8 @@ class Services:
         self._server_keys: dict[object, bytes] = {}
         self._passing_key = os.urandom(32)
         self._keyrings: dict[object, KeyRing] = {}
-        self.kept: dict[object, object] = {}
-        """What a stage keeps beyond its policy, by a key of its own."""
-        self.at_end: list[Callable[[], Awaitable[None]]] = []
-        """What has to be finished before the process ends."""
+        self.state = ProcessState()
+        """What stages keep beyond a policy."""
         self._turn = itertools.count()
         self._prices: Prices | None = None
 
@@ -110,12 +109,8 @@ class Services:
         return self._keyrings[place]
 
     async def finish(self) -> None:
-        """Finish what must not be lost; each on its own, so that none stops the others."""
-        while self.at_end:
-            try:
-                await self.at_end.pop()()
-            except Exception as e:  # noqa: BLE001
-                self.alarm("services.finish", error=type(e).__name__)
+        """Finish what must not be lost when the process ends."""
+        await self.state.close(lambda e: self.alarm("services.finish", error=type(e).__name__))
 
     def close(self) -> None:
         """End the threads; for the end of the process."""

@@ -37,7 +37,7 @@ from sluicegate.stages import (
     Router,
     Stage,
 )
-from sluicegate.stages.limiter.reservations import Reservations, reservations_for
+from sluicegate.stages.limiter.reservations import RESERVATIONS, Reservations, reservations_for
 from sluicegate.stores.limits import LimitStore, storage_from_url
 from sluicegate.testing import (
     chain_of,
@@ -113,7 +113,8 @@ class Using:
         services = Services(fields.pop("environ", {}))
         self.settings = config(limits, **fields)
         if store:
-            services.kept["limits", "memory", self.settings.state_dir] = Reservations(store, services.alarm)
+            place = ("memory", self.settings.state_dir)
+            services.state.get(RESERVATIONS, lambda: Reservations(store, services.alarm), place)
         who = planted("who", [], does={"head": name})
         self.chain = chain_of(Audit, who, Limiter, *inner, Router, settings=self.settings, services=services)
 
@@ -664,7 +665,7 @@ class Slow:
         self.go = asyncio.Event()
         self.go.set()
         self.down = False
-        self.asked = 0
+        self.asked = self.closed = 0
 
     async def _ready(self) -> None:
         await self.go.wait()
@@ -690,7 +691,7 @@ class Slow:
         return await self.real.peek(counters)
 
     async def close(self) -> None:
-        """Nothing is open."""
+        self.closed += 1
 
 
 async def test_open_while_the_store_is_down() -> None:
@@ -757,16 +758,19 @@ async def test_a_bug_in_a_store_fails_closed() -> None:
         assert await rig.level("key:id1:concurrency") == 0
 
 
-async def test_the_accounts_outlive_a_policy() -> None:
-    """A reload changes the limits, not what was used; at the end the store is closed."""
-    with Using({"default": {"budget_tokens": {"day": 1000}}}) as rig:
+async def test_reservations_outlive_a_policy() -> None:
+    """A reload changes the limits, not what was used; at the end the store is closed, once."""
+    store = Slow()
+    with Using({"default": {"budget_tokens": {"day": 1000}}}, store_made=store) as rig:
         await rig.serve(answer(100, 50))
+        await until(lambda: not rig.reservations._settling)
         assert rig.chain.policy
         stages = [type(s) for s in rig.chain.policy.stages]
         rig.chain.policy = Policy(config({"default": {"budget_tokens": {"day": 150}}}), stages, rig.services)
         assert refused(await rig.ask())[0] == 402
-        await rig.services.finish()
-        assert rig.services.at_end == []
+        for _ in range(2):
+            await rig.services.finish()
+        assert store.closed == 1
 
 
 async def test_calls_that_end_with_the_process(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable
 from dataclasses import asdict
-from typing import Any, ClassVar
-from weakref import WeakKeyDictionary
+from typing import Any, ClassVar, Final
 
 from sluicegate.core.cachekey.cache_control import HEADER, Wishes, read_wishes
 from sluicegate.core.cachekey.key import Bypass
@@ -25,6 +24,7 @@ from sluicegate.exchange.cost import call_cost_usd
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.taps import Fate
+from sluicegate.services.process_state import StateKey
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import Settings
@@ -58,11 +58,9 @@ from sluicegate.stores.cache.sealing import Sealing
 
 __all__ = ["Cache"]
 
-_SHELVES: WeakKeyDictionary[Services, dict[str, Shelf]] = WeakKeyDictionary()
-"""The stores that this process has open; a reload of the configuration opens none anew."""
-
-_FLIGHTS: WeakKeyDictionary[Services, Flights] = WeakKeyDictionary()
-_SESSIONS: WeakKeyDictionary[Services, Sessions] = WeakKeyDictionary()
+_SHELVES: Final = StateKey[Shelf]("cache.shelves")
+_FLIGHTS: Final = StateKey[Flights]("cache.flights")
+_SESSIONS: Final = StateKey[Sessions]("cache.sessions")
 
 _HIT = {"normalized": "HIT-NORM", "suffix": "HIT-SUFFIX"}
 _NOT_CACHED = "no answer to this request is cached, and only a cached one was asked for"
@@ -80,10 +78,10 @@ class Cache(Stage):
         self.plans = Plans(settings)
         self.prices = services.prices_for(settings)
         self.sealing = Sealing(own.encrypt_key.resolve(services.environ) if own.encrypt_key else None)
-        self.sessions = _SESSIONS.setdefault(services, Sessions())
+        self.sessions = services.state.get(_SESSIONS, Sessions)
         self.shelf = self._shelf() if self.plans.any_cache else None
         self.reads_answers = self.shelf is not None
-        self.flights = _FLIGHTS.setdefault(services, Flights())
+        self.flights = services.state.get(_FLIGHTS, Flights)
         services.stats.followers = self.flights.followers
         self.finders = [placeholders_in] if settings.scrub.mode == "pseudonymize" else []
         if self.plans.any_suffix:
@@ -93,10 +91,7 @@ class Cache(Stage):
         own = self.settings.cache
         limits = Limits(own.max_entries, own.max_bytes)
         place = place_of(self.settings.store, self.settings.state_dir)
-        shelves = _SHELVES.setdefault(self.services, {})
-        if place not in shelves:
-            shelves[place] = Shelf(place, limits, self.services.alarm)
-        shelf = shelves[place]
+        shelf = self.services.state.get(_SHELVES, lambda: Shelf(place, limits, self.services.alarm), place)
         shelf.limit(limits)
         self.services.stats.saved_all_time = lambda: _plain(shelf.all_time())
         return shelf

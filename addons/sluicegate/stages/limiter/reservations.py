@@ -15,6 +15,7 @@ from sluicegate.core.errors import StoreError
 from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.estimate import History
 from sluicegate.core.limits.reservations import Admitted, ReserveRequest, Verdict
+from sluicegate.services.process_state import StateKey
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import Settings
@@ -22,7 +23,7 @@ from sluicegate.settings.state_folder import state_folder
 from sluicegate.stages.limiter.queue import FairQueue
 from sluicegate.stores.limits import InstantStore, LimitStore, storage_from_url
 
-__all__ = ["Reservations", "reservations_for"]
+__all__ = ["RESERVATIONS", "Reservations", "reservations_for"]
 
 _REST_S: Final = 1.0
 """How long a store that failed is not asked."""
@@ -177,13 +178,16 @@ class Reservations:
         await self.store.close()
 
 
+RESERVATIONS: Final = StateKey("limits.reservations", Reservations.close)
+
+
 def reservations_for(services: Services, settings: Settings) -> Reservations:
-    """The accounts of the configured store; the same while the configuration means the same one. Raises StoreError."""
-    place = ("limits", settings.store, settings.state_dir)
-    found = services.kept.get(place)
-    if not isinstance(found, Reservations):
+    """The reservations of the configured store; the same while the configuration means the same one. Raises StoreError."""
+
+    def opened() -> Reservations:
         folder = state_folder(settings) if settings.store == "sqlite" else None
-        found = services.kept[place] = Reservations(storage_from_url(settings.store, folder), services.alarm)
-        services.at_end.append(found.close)
-    found.lease_s = settings.limits.lease_s
-    return found
+        return Reservations(storage_from_url(settings.store, folder), services.alarm)
+
+    reservations = services.state.get(RESERVATIONS, opened, (settings.store, settings.state_dir))
+    reservations.lease_s = settings.limits.lease_s
+    return reservations
