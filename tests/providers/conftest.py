@@ -14,15 +14,15 @@ import pytest
 from sluicegate.core.formats.facts import read_facts
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.providers.base import (
-    Asked,
     Estimated,
     Fields,
-    Prepared,
     Provider,
-    Sent,
+    ProviderRequest,
+    SigningInput,
+    UpstreamRequest,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.registry import build
-from sluicegate.providers.setup import Setup
 from sluicegate.settings.providers import Provider as Settings
 from sluicegate.simulator import Simulator, simulator
 
@@ -36,17 +36,17 @@ PATHS = {
 
 def make_asked(
     surface: Any = "messages", *, fields: Fields = (), query: str = "", raw: bytes | None = None, **body: Any
-) -> Asked:
+) -> ProviderRequest:
     whole = {"model": "claude-sonnet-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}], **body}
     content = raw if raw is not None else json.dumps({k: v for k, v in whole.items() if v is not None}).encode()
     path = PATHS[surface]
-    return Asked(surface, path + query, fields, content, read_facts(surface, path, content))
+    return ProviderRequest(surface, path + query, fields, content, read_facts(surface, path, content))
 
 
 def make(
     environ: dict[str, str] | None = None, *, name: str = "p", unsupported: Any = "refuse", **settings: Any
 ) -> Provider:
-    return build(Setup(name, Settings(**settings), environ or {}, unsupported, clock=lambda: NOW))
+    return build(ProviderContext(name, Settings(**settings), environ or {}, unsupported, clock=lambda: NOW))
 
 
 @dataclass
@@ -77,9 +77,9 @@ class Sending:
     def __init__(self, sim: Simulator) -> None:
         self.sim = sim
 
-    def __call__(self, provider: Provider, asked: Asked, sim: str = "", cut: int = 7, **more: Any) -> Read:
+    def __call__(self, provider: Provider, asked: ProviderRequest, sim: str = "", cut: int = 7, **more: Any) -> Read:
         prepared = provider.prepare(asked, **more)
-        assert isinstance(prepared, Prepared)
+        assert isinstance(prepared, UpstreamRequest)
         origin = provider.origin(more.get("region"))
         credential: Any = ()
         if provider.sources:
@@ -87,7 +87,7 @@ class Sending:
             asyncio.run(source.ready())
             host = f"127.0.0.1:{self.sim.port}"
             credential = source.fields(
-                Sent(
+                SigningInput(
                     "POST",
                     origin.tls,
                     origin.host,
@@ -116,7 +116,7 @@ class Sending:
                 raw = e.partial
         finally:
             connection.close()
-        answered = prepared.answering(answer.status, headers, id="sg_1", now_s=int(NOW))
+        answered = prepared.plan_response(answer.status, headers, id="sg_1", now_s=int(NOW))
         if answered.transform:
             raw = (
                 b"".join(answered.transform.feed(raw[i : i + cut]) for i in range(0, len(raw), cut))

@@ -8,7 +8,7 @@ from sluicegate.core.errors import Refused
 from sluicegate.providers.anthropic import credential_of, forwarded
 from sluicegate.providers.auth.held_keys import CredentialError
 from sluicegate.providers.base import (
-    Sent,
+    SigningInput,
     bearer_token,
     is_loopback,
     origin_of,
@@ -116,7 +116,7 @@ def test_towards_anthropic_nothing_changes(provider, asked, settings) -> None:
     prepared = provider(**settings).prepare(request)
     assert (prepared.fields, prepared.body) == (fields, request.body)
     assert prepared.path.endswith("/v1/messages?beta=true")
-    answered = prepared.answering(529, {}, id="x", now_s=0)
+    answered = prepared.plan_response(529, {}, id="x", now_s=0)
     assert (answered.status, answered.transform) == (529, None)
 
 
@@ -158,7 +158,9 @@ def test_bedrocks_endpoint_of_the_messages_api(provider) -> None:
     """Mantle takes an API key, or a signature for its own service and region, which goes to its host only."""
     base_url = "https://bedrock-mantle.us-west-2.api.aws/anthropic"
     keyed = provider({"K": "key"}, kind="anthropic", base_url=base_url, keys=(Secret("env:K"),))
-    sent = Sent("POST", True, keyed.origin().host, keyed.origin().host, "/anthropic/v1/messages?beta=true", (), b"{}", 0.0)
+    sent = SigningInput(
+        "POST", True, keyed.origin().host, keyed.origin().host, "/anthropic/v1/messages?beta=true", (), b"{}", 0.0
+    )
     assert keyed.sources[0].fields(sent) == ((b"x-api-key", b"key"),)
     credentials = Credentials(access_key=Secret("env:A"), secret_key=Secret("env:S"))
     signed = provider({"A": "AKID", "S": "s"}, kind="anthropic", base_url=base_url, credentials=credentials)

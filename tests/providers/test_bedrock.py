@@ -11,7 +11,7 @@ from sluicegate.core.errors import Refused
 from sluicegate.core.messages.grammar import check_stream
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.providers.auth.held_keys import CredentialError
-from sluicegate.providers.base import Sent
+from sluicegate.providers.base import SigningInput
 from sluicegate.settings.providers import Credentials
 from sluicegate.settings.secret import Secret
 
@@ -158,8 +158,10 @@ def test_regions(provider, here) -> None:
     assert here().origin("us-east-1") == here().origin()
 
 
-def sent(host: str, region: str = "us-east-1") -> Sent:
-    return Sent("POST", True, host, host, "/model/m/invoke", ((b"content-type", b"application/json"),), b"{}", 0.0, region)
+def sent(host: str, region: str = "us-east-1") -> SigningInput:
+    return SigningInput(
+        "POST", True, host, host, "/model/m/invoke", ((b"content-type", b"application/json"),), b"{}", 0.0, region
+    )
 
 
 def test_a_signature_is_for_its_region_and_host(provider) -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from sluicegate.core.errors import Refused
 from sluicegate.providers.auth.held_keys import CredentialError
-from sluicegate.providers.base import Sent
+from sluicegate.providers.base import SigningInput
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.copilot import (
     EXCHANGE,
     LOGIN_FILE,
@@ -20,7 +21,6 @@ from sluicegate.providers.copilot import (
     initiator,
     is_githubs,
 )
-from sluicegate.providers.setup import Setup
 from sluicegate.settings.providers import Provider as Settings
 from sluicegate.settings.secret import Secret
 
@@ -47,17 +47,17 @@ class Fetched:
 
 def copilot(fetch: Fetched | None = None, **more: Any) -> Copilot:
     settings = Settings(kind="copilot", consent=True, token=Secret("env:GH"))
-    return Copilot(Setup("c", settings, {"GH": "gho_1"}, clock=lambda: NOW, **more), fetch or Fetched())
+    return Copilot(ProviderContext("c", settings, {"GH": "gho_1"}, clock=lambda: NOW, **more), fetch or Fetched())
 
 
-def sent(host: str, tls: bool = True) -> Sent:
-    return Sent("POST", tls, host, host, "/", (), b"", NOW)
+def sent(host: str, tls: bool = True) -> SigningInput:
+    return SigningInput("POST", tls, host, host, "/", (), b"", NOW)
 
 
 def test_not_without_consent() -> None:
     """And with it, the operator is told what it is."""
     with pytest.raises(ValueError, match="consent"):
-        Copilot(Setup("c", Settings(kind="copilot"), {}))
+        Copilot(ProviderContext("c", Settings(kind="copilot"), {}))
     assert copilot().warning
     for word in ("unofficial", "not supported by GitHub", "terms", "suspended", "own account only"):
         assert word in str(copilot().warning)
@@ -110,11 +110,11 @@ def test_a_kept_login(tmp_path: Path) -> None:
     """What `sluicegate copilot login` left behind; without one it is said what to do."""
     settings = Settings(kind="copilot", consent=True)
     fetch = Fetched()
-    p = Copilot(Setup("c", settings, {}, state_dir=tmp_path, clock=lambda: NOW), fetch)
+    p = Copilot(ProviderContext("c", settings, {}, state_dir=tmp_path, clock=lambda: NOW), fetch)
     with pytest.raises(Refused, match="sluicegate copilot login"):
         asyncio.run(p.sources[0].ready())
     (tmp_path / LOGIN_FILE).write_text("gho_2\n")
-    p = Copilot(Setup("c", settings, {}, state_dir=tmp_path, clock=lambda: NOW), fetch)
+    p = Copilot(ProviderContext("c", settings, {}, state_dir=tmp_path, clock=lambda: NOW), fetch)
     asyncio.run(p.sources[0].ready())
     assert fetch.asked[0][1]["headers"]["authorization"] == "token gho_2"
 

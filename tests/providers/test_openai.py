@@ -10,7 +10,7 @@ import pytest
 from sluicegate.core.errors import Refused
 from sluicegate.core.messages.grammar import check_stream
 from sluicegate.core.wire.sse import SSEParser
-from sluicegate.providers.base import Prepared
+from sluicegate.providers.base import UpstreamRequest
 from sluicegate.settings.secret import Secret
 
 
@@ -105,7 +105,7 @@ def test_usage_is_asked_for_and_kept_here(here, send, asked, sim) -> None:
     """A client that did not ask gets the stream it would have got; the gate sees what was used."""
     request = asked("chat_completions", max_tokens=None, stream=True)
     prepared = here().prepare(request)
-    assert isinstance(prepared, Prepared)
+    assert isinstance(prepared, UpstreamRequest)
     assert json.loads(prepared.body)["stream_options"] == {"include_usage": True}
     answer = send(here(), request, "text=hello")
     assert b"data: [DONE]" in answer.body
@@ -166,6 +166,6 @@ def test_betas_are_told(here, asked) -> None:
     """The flags in the header go no further, and the client is told."""
     request = asked(fields=((b"anthropic-beta", b"context-1m-2025-08-07"),))
     prepared = here().prepare(request, model="m")
-    assert isinstance(prepared, Prepared)
+    assert isinstance(prepared, UpstreamRequest)
     assert prepared.dropped == ("betas",)
     assert not [name for name, _ in prepared.fields if name.startswith(b"anthropic")]

@@ -9,8 +9,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from sluicegate.providers import registry
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.registry import build, third_parties
-from sluicegate.providers.setup import Setup
 from sluicegate.settings.provider_kinds import KINDS, kind_named
 from sluicegate.settings.providers import Provider as Settings
 
@@ -20,7 +20,7 @@ REQUIRED = {"bedrock": {"region": "us-west-2"}, "vertex": {"project": "p", "loca
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_that_can_be_configured_is_there(kind: str) -> None:
     """With what the protocol asks of it."""
-    p = build(Setup("p", Settings(kind=kind, **REQUIRED.get(kind, {})), {}))
+    p = build(ProviderContext("p", Settings(kind=kind, **REQUIRED.get(kind, {})), {}))
     assert (p.kind, p.name) == (kind, "p")
     assert p.origin().tls
     assert p.hosts
@@ -43,8 +43,8 @@ def test_a_kind_of_another_package_has_the_general_properties() -> None:
 class Theirs:
     kind = "x-acme"
 
-    def __init__(self, setup: Setup) -> None:
-        self.name = setup.name
+    def __init__(self, context: ProviderContext) -> None:
+        self.name = context.name
 
 
 def test_other_packages_bring_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,21 +57,22 @@ def test_other_packages_bring_their_own(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(registry, "entry_points", entry_points)
     monkeypatch.setattr(EntryPoint, "load", lambda self: Theirs)
     assert third_parties() == ("x-acme",)
-    assert isinstance(build(Setup("p", Settings(kind="x-acme"), {})), Theirs)
-    assert build(Setup("p", Settings(kind="anthropic"), {})).kind == "anthropic"
+    assert isinstance(build(ProviderContext("p", Settings(kind="x-acme"), {})), Theirs)
+    assert build(ProviderContext("p", Settings(kind="anthropic"), {})).kind == "anthropic"
 
 
 def test_an_unknown_kind_is_told() -> None:
     """With the path, and what there is."""
     with pytest.raises(ValueError, match=r"providers\.p\.kind.*'x-none'.*anthropic, bedrock"):
-        build(Setup("p", Settings(kind="x-none"), {}))
+        build(ProviderContext("p", Settings(kind="x-none"), {}))
 
 
 def test_anthropic_alone_loads_no_other() -> None:
     """What is not configured takes no memory: no translation, no AWS, no Google."""
     code = (
-        "import sys; from sluicegate.providers.registry import build; from sluicegate.providers.setup import Setup;"
-        "from sluicegate.settings.providers import Provider; build(Setup('p', Provider(kind='anthropic'), {}));"
+        "import sys; from sluicegate.providers.registry import build;"
+        "from sluicegate.providers.context import ProviderContext;"
+        "from sluicegate.settings.providers import Provider; build(ProviderContext('p', Provider(kind='anthropic'), {}));"
         "print([m for m in sys.modules if m.endswith(('messages_to_chat', 'botocore', 'cryptography', 'eventstream'))])"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from sluicegate.core.errors import Refused
 from sluicegate.core.messages.grammar import check_stream
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.providers.auth.held_keys import CredentialError
-from sluicegate.providers.base import Sent
+from sluicegate.providers.base import SigningInput
 from sluicegate.settings.secret import Secret
 
 MODEL = "claude-sonnet-4-5@20250929"
@@ -85,7 +85,7 @@ def test_an_error_in_claudes_own_words_stays_as_it_is(here) -> None:
 def test_native_errors_pass(here, asked) -> None:
     """Byte for byte."""
     body = b'{"type":"error", "error":{"type":"invalid_request_error","message":"prompt is too long: 1 > 0"}}'
-    answered = here().prepare(asked(), model=MODEL).answering(400, {}, id="x", now_s=0)
+    answered = here().prepare(asked(), model=MODEL).plan_response(400, {}, id="x", now_s=0)
     assert answered.transform.feed(body) + answered.transform.end() == body
 
 
@@ -108,11 +108,11 @@ def test_a_token_belongs_to_google(provider) -> None:
     """Other hosts get none; after a 401 it is read anew."""
     (source,) = provider({"T": "tok"}, token=Secret("env:T"), **GCP).sources
     with pytest.raises(CredentialError):
-        source.fields(Sent("POST", True, "aiplatform.googleapis.com", "", "/", (), b"", 0))
+        source.fields(SigningInput("POST", True, "aiplatform.googleapis.com", "", "/", (), b"", 0))
     asyncio.run(source.ready())
-    assert source.fields(Sent("POST", True, "aiplatform.googleapis.com", "", "/", (), b"", 0))
+    assert source.fields(SigningInput("POST", True, "aiplatform.googleapis.com", "", "/", (), b"", 0))
     with pytest.raises(CredentialError):
-        source.fields(Sent("POST", True, "googleapis.com.evil.example", "", "/", (), b"", 0))
+        source.fields(SigningInput("POST", True, "googleapis.com.evil.example", "", "/", (), b"", 0))
     assert source.refused()
 
 

@@ -21,7 +21,7 @@ from sluicegate.core.messages.usage import ResponseReader
 from sluicegate.core.wire.encoding import UnknownEncoding, decoder
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.translation import Translation
-from sluicegate.providers.base import Answered
+from sluicegate.providers.base import ResponsePlan
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
     from sluicegate.core.formats.chat.usage import ChatReader
@@ -85,7 +85,7 @@ def _decode(x: Exchange, encoding: str) -> None:
         x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
 
 
-def _chat_type(answered: Answered, named: str) -> str:
+def _chat_type(answered: ResponsePlan, named: str) -> str:
     """The content type under which the usage of a Chat Completions answer is read: as it is translated, whatever the server
     calls it."""
     if answered.transform is None or named.startswith("text/event-stream"):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from mitmproxy import http
+
+from sluicegate.exchange.upstream_proxy import UpstreamProxy
 
 __all__ = ["Fields", "Origin", "Release", "Snapshot", "Target", "snapshot"]
 
@@ -38,7 +39,7 @@ class Target:
     port: int
     provider: str = ""
     model: str | None = None
-    via: tuple[Literal["http", "https"], tuple[str, int]] | None = None
+    via: UpstreamProxy | None = None
     credential: Callable[[http.Request], Iterable[tuple[bytes, bytes]]] = field(
         default=lambda _: (), repr=False, compare=False
     )

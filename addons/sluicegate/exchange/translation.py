@@ -18,7 +18,7 @@ from mitmproxy import http
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.core.wire.encoding import DecodeError, UnknownEncoding, decoder
 from sluicegate.core.wire.eventstream import CONTENT_TYPE
-from sluicegate.providers.base import Answered, Prepared, Provider, Verdict, as_it_is
+from sluicegate.providers.base import Provider, ResponsePlan, UpstreamRequest, Verdict, pass_through
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
     from sluicegate.core.formats.decode import Entered
@@ -36,7 +36,7 @@ class Translation:
     """What one target was asked, and how its answer is read."""
 
     provider: Provider
-    prepared: Prepared
+    prepared: UpstreamRequest
     entered: Entered | None = None
     """None: the client's format is the provider's."""
     facts: RequestFacts | None = None
@@ -45,7 +45,7 @@ class Translation:
     @property
     def as_asked(self) -> bool:
         """Whether the request is in the client's own format still, so that an edit of it can be read."""
-        return self.entered is None and self.prepared.answering is as_it_is
+        return self.entered is None and self.prepared.plan_response is pass_through
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -94,11 +94,13 @@ class Translation:
             steps += [left.transform] if left.transform and (steps or left.whole) else []
         return BufferedResponse(steps, response.headers.get("content-encoding", "")) if steps else None
 
-    def answered(self, response: http.Response, id: str, now_s: int) -> Answered:
+    def answered(self, response: http.Response, id: str, now_s: int) -> ResponsePlan:
         """How the provider reads this answer, with a transform of its own for each call."""
-        answering = self.prepared.answering
-        headers = {} if answering is as_it_is else lower_headers(response.headers)  # most answers need no look at theirs
-        return answering(response.status_code, headers, id=id, now_s=now_s)
+        plan_response = self.prepared.plan_response
+        headers = (
+            {} if plan_response is pass_through else lower_headers(response.headers)
+        )  # most answers need no look at theirs
+        return plan_response(response.status_code, headers, id=id, now_s=now_s)
 
 
 @dataclass(frozen=True, slots=True)

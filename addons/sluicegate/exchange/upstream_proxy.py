@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["Via"]
+__all__ = ["UpstreamProxy"]
 
 
-Via = tuple[Literal["http", "https"], tuple[str, int]]
+UpstreamProxy = tuple[Literal["http", "https"], tuple[str, int]]
+"""Its scheme, and its host and port."""

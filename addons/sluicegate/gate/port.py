@@ -9,7 +9,7 @@ from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from sluicegate.exchange.upstream_proxy import Via
+from sluicegate.exchange.upstream_proxy import UpstreamProxy
 from sluicegate.proxy.connections.outbound import Outbound
 from sluicegate.services.services import Services
 
@@ -25,7 +25,7 @@ class ChainPort:
     on_crash: Callable[[http.HTTPFlow], None]
 
     @property
-    def via(self) -> Via | None:
+    def via(self) -> UpstreamProxy | None:
         return self.services.via
 
     def via_auth(self, address: tuple[str, int] | None) -> bytes | None:

@@ -154,7 +154,7 @@ class Reloader:
         for key in changed:
             log.info("key.renewed", key=key.name, reference=key.secret.reference)
             for name in [n for n in services.health.resting if n == key.name or n.startswith(f"{key.name}/")]:
-                services.health.well(name)
+                services.health.mark_healthy(name)
         for key, why in failed:
             services.alarm("key.unreadable", key=key.name, why=why, kept="the key as it was")
 

@@ -16,18 +16,18 @@ from sluicegate.core.messages.tokens import estimate_input_tokens
 from sluicegate.core.wire.json_object import edited, top
 from sluicegate.providers.auth.held_keys import Keyed
 from sluicegate.providers.base import (
-    Asked,
     Credential,
+    CredentialSource,
     Estimated,
     Origin,
-    Prepared,
-    Source,
+    ProviderRequest,
+    UpstreamRequest,
     Verdict,
     is_loopback,
     origin_of,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.quirks import COMPATIBLE, PRESET_QUIRKS, Quirks
-from sluicegate.providers.setup import Setup
 from sluicegate.settings.providers import MANTLE, Credentials
 
 __all__ = ["BASE_URL", "HOSTS", "Anthropic", "credential_of", "forwarded"]
@@ -86,27 +86,31 @@ class Anthropic:
     takes_chat = False
     warning: str | None = None
 
-    def __init__(self, setup: Setup) -> None:
-        self.name = setup.name
-        self._origin = origin_of(setup.settings.resolved_base_url)
+    def __init__(self, context: ProviderContext) -> None:
+        self.name = context.name
+        self._origin = origin_of(context.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
         self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
-        self.sources = _sources(setup, self._origin.host)
-        self._quirks = quirks_of(setup.settings.provider, self._origin.host)
+        self.sources = _sources(context, self._origin.host)
+        self._quirks = quirks_of(context.settings.provider, self._origin.host)
 
     def origin(self, region: str | None = None) -> Origin:
         return self._origin
 
-    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
-        _, mark, query = asked.path.partition("?")
-        body, lost = without_unsigned_thinking(asked.body), tuple[str, ...]()
-        if model and asked.facts and asked.facts.model != model:
+    def prepare(
+        self, request: ProviderRequest, *, model: str | None = None, region: str | None = None
+    ) -> UpstreamRequest | Estimated:
+        _, mark, query = request.path.partition("?")
+        body, lost = without_unsigned_thinking(request.body), tuple[str, ...]()
+        if model and request.facts and request.facts.model != model:
             body = rename_model(body, model)
         if quirks := self._quirks:
-            if asked.surface == "count_tokens" and not quirks.counts_tokens:
+            if request.surface == "count_tokens" and not quirks.counts_tokens:
                 return Estimated(estimate_input_tokens(body))
-            body, lost = _adapted(body, quirks, model or (asked.facts.model if asked.facts else None) or "")
-        return Prepared(self._origin.path + _PATHS[asked.surface] + mark + query, asked.fields, body, dropped=lost)
+            body, lost = _adapted(body, quirks, model or (request.facts.model if request.facts else None) or "")
+        return UpstreamRequest(
+            self._origin.path + _PATHS[request.surface] + mark + query, request.fields, body, dropped=lost
+        )
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
         return forwarded(presented, host)
@@ -124,13 +128,13 @@ def _adapted(body: bytes, quirks: Quirks, model: str) -> tuple[bytes, tuple[str,
     return (edited(body, drop=lost) if lost else body), lost
 
 
-def _sources(setup: Setup, host: str) -> tuple[Source, ...]:
+def _sources(context: ProviderContext, host: str) -> tuple[CredentialSource, ...]:
     """The configured keys, or signatures for Bedrock's endpoint of the Messages API."""
-    given, found = setup.settings, MANTLE.fullmatch(host)
+    given, found = context.settings, MANTLE.fullmatch(host)
     if found and not given.keys and given.credentials != Credentials():
         from sluicegate.providers.auth import aws
 
-        named = replace(setup, settings=msgspec.structs.replace(given, region=given.region or found[1]))
+        named = replace(context, settings=msgspec.structs.replace(given, region=given.region or found[1]))
         return aws.sources(named, "bedrock-mantle", lambda to: to.lower() == host.lower())
-    configured = setup.keys()
+    configured = context.keys()
     return tuple(Keyed(key, credential_of) for key in configured)

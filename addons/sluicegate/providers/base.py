@@ -15,22 +15,22 @@ if TYPE_CHECKING:  # the package brings both translations along
     from sluicegate.core.translate.base import Transform
 
 __all__ = [
-    "Answered",
-    "Answering",
-    "Asked",
     "Credential",
+    "CredentialSource",
     "Estimated",
     "Key",
     "Origin",
-    "Prepared",
     "Provider",
-    "Sent",
-    "Source",
+    "ProviderRequest",
+    "ResponsePlan",
+    "ResponsePlanner",
+    "SigningInput",
+    "UpstreamRequest",
     "Verdict",
-    "as_it_is",
     "bearer_token",
     "is_loopback",
     "origin_of",
+    "pass_through",
 ]
 
 Credential = tuple[tuple[bytes, bytes], ...]
@@ -62,7 +62,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProviderRequest:
     """A request as the stages left it, in the words of the Messages API, or of Chat Completions where `surface` says so."""
 
     surface: Literal["messages", "count_tokens", "chat_completions"]
@@ -85,7 +85,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ResponsePlan:
     """How an answer comes to be one in the words that the request was asked in."""
 
     status: int
@@ -105,28 +105,28 @@ class Answered:
         return self.transform is not None
 
 
-class Answering(Protocol):
+class ResponsePlanner(Protocol):
     """Reads the head of a provider's answer, with header names in lower case. Each call makes a transform of its own.
 
     `id` names the answer where the provider does not; `now_s` in Unix seconds.
     """
 
-    def __call__(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered: ...
+    def __call__(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan: ...
 
 
-def as_it_is(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+def pass_through(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
     """An answer of the Messages API is passed on untouched, its errors, too."""
-    return Answered(status)
+    return ResponsePlan(status)
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class UpstreamRequest:
     """What is to be sent, with POST: all header fields but Host, length and credential. The body as it goes on the wire."""
 
     path: str
     fields: Fields
     body: bytes = field(repr=False)
-    answering: Answering = as_it_is
+    plan_response: ResponsePlanner = pass_through
     dropped: tuple[str, ...] = ()
     """What the request lost on its way, as short names fit for a header."""
 
@@ -142,7 +142,7 @@ class Estimated:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SigningInput:
     """The request that a credential is for, at the moment of sending."""
 
     method: str
@@ -173,7 +173,7 @@ class Key(Protocol):
         ...
 
 
-class Source(Protocol):
+class CredentialSource(Protocol):
     """One credential of the gate's own, from wherever it comes."""
 
     name: str
@@ -185,7 +185,7 @@ class Source(Protocol):
         """Return when there is a fresh one; before each attempt. Refused where there is none to be had."""
         ...
 
-    def fields(self, sent: Sent) -> Credential:
+    def fields(self, request: SigningInput) -> Credential:
         """The header fields for this request, to this host. Never waits."""
         ...
 
@@ -207,7 +207,7 @@ class Provider(Protocol):
     """Whether it takes requests of Chat Completions as they are; else they come as those of the Messages API."""
     models_path: str | None
     """Where it lists its models (GET); None where it has no such list."""
-    sources: Sequence[Source]
+    sources: Sequence[CredentialSource]
     """The gate's own credentials, each a target; none: `forwarded` says what of the client's own may go there."""
     warning: str | None
     """What an operator must be told at start."""
@@ -216,7 +216,9 @@ class Provider(Protocol):
         """Where it listens. `region`: a target's, in place of the provider's."""
         ...
 
-    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
+    def prepare(
+        self, request: ProviderRequest, *, model: str | None = None, region: str | None = None
+    ) -> UpstreamRequest | Estimated:
         """The request as this provider takes it. `model`: the route's, in place of the client's. Refused where none is."""
         ...
 

@@ -23,17 +23,17 @@ from sluicegate.core.wire.json_object import top
 from sluicegate.providers.auth import aws
 from sluicegate.providers.auth.held_keys import no_credential
 from sluicegate.providers.base import (
-    Answered,
-    Asked,
     Credential,
     Origin,
-    Prepared,
+    ProviderRequest,
+    ResponsePlan,
+    UpstreamRequest,
     is_loopback,
     origin_of,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import BEDROCK
-from sluicegate.providers.setup import Setup
 
 __all__ = ["Bedrock"]
 
@@ -47,14 +47,14 @@ class Bedrock:
     models_path: str | None = None
     warning: str | None = None
 
-    def __init__(self, setup: Setup) -> None:
-        self.name = setup.name
-        self._region = setup.settings.region or ""
-        self._origin = origin_of(setup.settings.resolved_base_url)
-        self._unsupported = setup.unsupported
+    def __init__(self, context: ProviderContext) -> None:
+        self.name = context.name
+        self._region = context.settings.region or ""
+        self._origin = origin_of(context.settings.resolved_base_url)
+        self._unsupported = context.unsupported
         own = self._origin.host.lower()
         self.hosts = frozenset({own})
-        self.sources = aws.sources(setup, "bedrock", lambda host: _is_aws(host) or host.lower() == own)
+        self.sources = aws.sources(context, "bedrock", lambda host: _is_aws(host) or host.lower() == own)
 
     def origin(self, region: str | None = None) -> Origin:
         """Another region's target is at that region's host, unless the base URL names none."""
@@ -63,27 +63,27 @@ class Bedrock:
         labels = self._origin.host.split(".")
         return replace(self._origin, host=".".join(region if label == self._region else label for label in labels))
 
-    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared:
-        model = model or (asked.facts.model if asked.facts else None) or ""
+    def prepare(self, request: ProviderRequest, *, model: str | None = None, region: str | None = None) -> UpstreamRequest:
+        model = model or (request.facts.model if request.facts else None) or ""
         if not model or model in (".", ".."):
             raise Refused(400, "model: a model is required", should_retry=False)
-        body, dropped = self._body(asked, model)
-        answering: Callable[..., Answered] = self._answered
-        if asked.surface == "count_tokens":
-            body, answering = bedrock.count_request(body), self._counted
+        body, dropped = self._body(request, model)
+        plan_response: Callable[..., ResponsePlan] = self._answered
+        if request.surface == "count_tokens":
+            body, plan_response = bedrock.count_request(body), self._counted
             path = bedrock.path_of(model, "count-tokens")
         else:
-            path = bedrock.path_of(model, "invoke-with-response-stream" if asked.stream else "invoke")
+            path = bedrock.path_of(model, "invoke-with-response-stream" if request.stream else "invoke")
         if len(body) > (BEDROCK.max_body or 0):
             raise Refused(413, f"Bedrock takes requests of up to {BEDROCK.max_body:,} bytes; this one has {len(body):,}")
-        accept = CONTENT_TYPE if asked.stream and asked.surface != "count_tokens" else "application/json"
-        return Prepared(self._origin.path + path, plain_fields(asked.fields, accept), body, answering, dropped)
+        accept = CONTENT_TYPE if request.stream and request.surface != "count_tokens" else "application/json"
+        return UpstreamRequest(self._origin.path + path, plain_fields(request.fields, accept), body, plan_response, dropped)
 
-    def _body(self, asked: Asked, model: str) -> tuple[bytes, tuple[str, ...]]:
-        given = top(asked.body)
+    def _body(self, request: ProviderRequest, model: str) -> tuple[bytes, tuple[str, ...]]:
+        given = top(request.body)
         if given is None:
             raise Refused(400, "the request body is no JSON object", should_retry=False)
-        betas = BEDROCK.betas_of(asked.betas)
+        betas = BEDROCK.betas_of(request.betas)
         lacking = sorted(BEDROCK.lacks & given.keys())
         if lacking and self._unsupported == "refuse":
             raise Refused(
@@ -93,30 +93,30 @@ class Bedrock:
                 should_retry=False,
             )
         drop = sorted(BEDROCK.drops_of(model) & given.keys()) + lacking
-        body = rewritten(without_attribution(without_unsigned_thinking(asked.body)), automatic=True, scope=True)
-        lost = (*drop, *(f"beta {flag}" for flag in asked.betas if flag not in betas))
+        body = rewritten(without_attribution(without_unsigned_thinking(request.body)), automatic=True, scope=True)
+        lost = (*drop, *(f"beta {flag}" for flag in request.betas if flag not in betas))
         return bedrock.from_messages(body, betas, drop=drop), lost
 
     # -- the answer
-    def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
         fields = _request_id(headers)
         if status >= 400:
             return self._failed(status, headers, fields)
         if headers.get("content-type", "").startswith(CONTENT_TYPE):
             transform = MessagesFromFrames(aws_kind)
-            return Answered(status, "text/event-stream; charset=utf-8", transform, fields=fields)
-        return Answered(status, fields=fields)
+            return ResponsePlan(status, "text/event-stream; charset=utf-8", transform, fields=fields)
+        return ResponsePlan(status, fields=fields)
 
-    def _counted(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    def _counted(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
         fields = _request_id(headers)
         if status >= 400:
             return self._failed(status, headers, fields)
-        return Answered(status, "application/json", Whole(bedrock.count_answer), fields=fields, whole=True)
+        return ResponsePlan(status, "application/json", Whole(bedrock.count_answer), fields=fields, whole=True)
 
-    def _failed(self, status: int, headers: Mapping[str, str], fields: Mapping[str, str]) -> Answered:
+    def _failed(self, status: int, headers: Mapping[str, str], fields: Mapping[str, str]) -> ResponsePlan:
         exception = headers.get("x-amzn-errortype", "")
         shown = of_aws(status, exception, b"").status
-        return Answered(
+        return ResponsePlan(
             shown,
             "application/json",
             Whole(lambda body: document(of_aws(status, exception, body)), lenient=True),

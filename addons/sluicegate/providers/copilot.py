@@ -27,23 +27,23 @@ from sluicegate.providers.auth.held_keys import (
     no_credential,
 )
 from sluicegate.providers.base import (
-    Answered,
-    Answering,
-    Asked,
     Credential,
     Estimated,
     Fields,
     Origin,
-    Prepared,
-    Sent,
+    ProviderRequest,
+    ResponsePlan,
+    ResponsePlanner,
+    SigningInput,
+    UpstreamRequest,
     Verdict,
-    as_it_is,
     origin_of,
+    pass_through,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.fetch import Fetch, fetch_json
 from sluicegate.providers.openai import classify_chat, lost, read_chat
 from sluicegate.providers.plain import plain_fields
-from sluicegate.providers.setup import Setup
 
 __all__ = ["LOGIN_FILE", "WARNING", "Copilot", "is_githubs"]
 
@@ -84,16 +84,16 @@ class Copilot:
     pings = False
     takes_chat = True
 
-    def __init__(self, setup: Setup, fetch: Fetch = fetch_json) -> None:
-        if not setup.settings.consent:
-            raise ValueError(f"providers.{setup.name}.consent: kind copilot needs it to be true")
-        self.name = setup.name
-        self.warning: str | None = WARNING.format(name=setup.name)
+    def __init__(self, context: ProviderContext, fetch: Fetch = fetch_json) -> None:
+        if not context.settings.consent:
+            raise ValueError(f"providers.{context.name}.consent: kind copilot needs it to be true")
+        self.name = context.name
+        self.warning: str | None = WARNING.format(name=context.name)
         self.hosts = frozenset({"api.githubcopilot.com"})
         self.models_path: str | None = "/models"
-        self._fetched = Fetched("Copilot token", _exchange(setup, fetch), setup.clock)
-        self.sources = (_Login(setup.name, self._fetched),)
-        self._translation = MessagesToChat(FLAVOURS["openai"], setup.unsupported)
+        self._fetched = Fetched("Copilot token", _exchange(context, fetch), context.clock)
+        self.sources = (_Login(context.name, self._fetched),)
+        self._translation = MessagesToChat(FLAVOURS["openai"], context.unsupported)
 
     def origin(self, region: str | None = None) -> Origin:
         """As the token's exchange said (business and enterprise accounts have hosts of their own)."""
@@ -102,30 +102,36 @@ class Copilot:
         except CredentialError:
             return origin_of(BASE)
 
-    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
-        model = dotted(model or (asked.facts.model if asked.facts else None) or "")
+    def prepare(
+        self, request: ProviderRequest, *, model: str | None = None, region: str | None = None
+    ) -> UpstreamRequest | Estimated:
+        model = dotted(model or (request.facts.model if request.facts else None) or "")
         base = self.origin().path
-        fields = self._fields(asked)
-        if asked.surface == "count_tokens":
-            return Estimated(estimate_input_tokens(asked.body))
-        if asked.surface == "messages" and _CLAUDE.match(model):
-            body = rename_model(without_attribution(without_unsigned_thinking(asked.body)), model)
-            own = tuple(f for f in asked.fields if f[0].lower() in (b"anthropic-beta", b"anthropic-version"))
-            return Prepared(f"{base}/v1/messages", (*fields, *own, (b"openai-intent", b"messages-proxy")), body, as_it_is)
+        fields = self._fields(request)
+        if request.surface == "count_tokens":
+            return Estimated(estimate_input_tokens(request.body))
+        if request.surface == "messages" and _CLAUDE.match(model):
+            body = rename_model(without_attribution(without_unsigned_thinking(request.body)), model)
+            own = tuple(f for f in request.fields if f[0].lower() in (b"anthropic-beta", b"anthropic-version"))
+            return UpstreamRequest(
+                f"{base}/v1/messages", (*fields, *own, (b"openai-intent", b"messages-proxy")), body, pass_through
+            )
         fields = (*fields, (b"openai-intent", b"conversation-panel"))
-        if asked.surface == "chat_completions":
-            return Prepared(f"{base}/chat/completions", fields, rename_model(asked.body, model), _chat)
+        if request.surface == "chat_completions":
+            return UpstreamRequest(f"{base}/chat/completions", fields, rename_model(request.body, model), _chat)
         try:
-            translated = self._translation.request(asked.body, model=model)
+            translated = self._translation.request(request.body, model=model)
         except Malformed as e:
             raise Refused(400, str(e), should_retry=False) from None
-        answering: Answering = read_chat(self._translation, translated.state)
-        return Prepared(f"{base}/chat/completions", fields, translated.body, answering, lost(translated, asked))
+        plan_response: ResponsePlanner = read_chat(self._translation, translated.state)
+        return UpstreamRequest(
+            f"{base}/chat/completions", fields, translated.body, plan_response, lost(translated, request)
+        )
 
-    def _fields(self, asked: Asked) -> Fields:
-        accept = "text/event-stream" if asked.stream else "application/json"
-        plain = tuple(f for f in plain_fields(asked.fields, accept) if f[0].lower() != b"user-agent")
-        more = {**EDITOR, "x-request-id": str(uuid.uuid4()), "x-initiator": initiator(asked.body)}
+    def _fields(self, request: ProviderRequest) -> Fields:
+        accept = "text/event-stream" if request.stream else "application/json"
+        plain = tuple(f for f in plain_fields(request.fields, accept) if f[0].lower() != b"user-agent")
+        more = {**EDITOR, "x-request-id": str(uuid.uuid4()), "x-initiator": initiator(request.body)}
         return (*plain, *((k.encode(), v.encode()) for k, v in more.items()))
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
@@ -138,8 +144,8 @@ class Copilot:
         return classify_chat(status, body)
 
 
-def _chat(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
-    return Answered(status, usage="chat")
+def _chat(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
+    return ResponsePlan(status, usage="chat")
 
 
 def dotted(model: str) -> str:
@@ -174,9 +180,9 @@ class _Login:
     async def ready(self) -> None:
         await self._fetched.ready()
 
-    def fields(self, sent: Sent) -> Credential:
-        if not sent.tls or not is_githubs(sent.host):
-            raise CredentialError(f"a Copilot token does not go to {sent.host}")
+    def fields(self, request: SigningInput) -> Credential:
+        if not request.tls or not is_githubs(request.host):
+            raise CredentialError(f"a Copilot token does not go to {request.host}")
         return ((b"authorization", b"Bearer " + self._fetched.value.token.encode()),)
 
     def refused(self) -> bool:
@@ -184,20 +190,20 @@ class _Login:
         return True
 
 
-def _exchange(setup: Setup, fetch: Fetch) -> Callable[[], Fresh[_Session]]:
+def _exchange(context: ProviderContext, fetch: Fetch) -> Callable[[], Fresh[_Session]]:
     def exchange() -> Fresh[_Session]:
-        headers = {**EDITOR, "authorization": f"token {_login(setup)}"}
-        return _session(fetch(EXCHANGE, headers=headers), setup.clock())
+        headers = {**EDITOR, "authorization": f"token {_login(context)}"}
+        return _session(fetch(EXCHANGE, headers=headers), context.clock())
 
     return exchange
 
 
-def _login(setup: Setup) -> str:
-    if setup.settings.token is not None:
-        return setup.settings.token.resolve(setup.environ)
-    if keys := setup.keys():
+def _login(context: ProviderContext) -> str:
+    if context.settings.token is not None:
+        return context.settings.token.resolve(context.environ)
+    if keys := context.keys():
         return keys[0].value
-    path = setup.state_dir / LOGIN_FILE if setup.state_dir else Path(LOGIN_FILE)
+    path = context.state_dir / LOGIN_FILE if context.state_dir else Path(LOGIN_FILE)
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

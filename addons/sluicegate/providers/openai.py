@@ -25,19 +25,19 @@ from sluicegate.core.translate.pairs import (
 from sluicegate.core.wire.json_object import edited, loads, top
 from sluicegate.providers.auth.held_keys import bearer
 from sluicegate.providers.base import (
-    Answered,
-    Answering,
-    Asked,
     Credential,
     Estimated,
     Origin,
-    Prepared,
+    ProviderRequest,
+    ResponsePlan,
+    ResponsePlanner,
+    UpstreamRequest,
     Verdict,
     bearer_token,
     origin_of,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.plain import plain_fields
-from sluicegate.providers.setup import Setup
 
 __all__ = ["OpenAI", "classify_chat", "lost", "read_chat"]
 
@@ -55,47 +55,49 @@ class OpenAI:
     takes_chat = True
     warning: str | None = None
 
-    def __init__(self, setup: Setup) -> None:
-        self.name = setup.name
-        self._origin = origin_of(setup.settings.resolved_base_url)
+    def __init__(self, context: ProviderContext) -> None:
+        self.name = context.name
+        self._origin = origin_of(context.settings.resolved_base_url)
         self.hosts = frozenset({self._origin.host.lower()})
-        configured = setup.keys()
+        configured = context.keys()
         self.models_path: str | None = f"{self._origin.path}/models"
         self.sources = tuple(bearer(key) for key in configured)
-        flavour = FLAVOURS.get(setup.settings.provider or "") or flavour_of(self._origin.host)
-        self._translation = MessagesToChat(flavour, setup.unsupported)
+        flavour = FLAVOURS.get(context.settings.provider or "") or flavour_of(self._origin.host)
+        self._translation = MessagesToChat(flavour, context.unsupported)
         self._drops = flavour.drops
 
     def origin(self, region: str | None = None) -> Origin:
         return self._origin
 
-    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared | Estimated:
-        model = model or (asked.facts.model if asked.facts else None) or ""
-        if asked.surface == "count_tokens":
-            return Estimated(estimate_input_tokens(asked.body))
-        if asked.surface == "chat_completions":
-            return self._own(asked, model)
+    def prepare(
+        self, request: ProviderRequest, *, model: str | None = None, region: str | None = None
+    ) -> UpstreamRequest | Estimated:
+        model = model or (request.facts.model if request.facts else None) or ""
+        if request.surface == "count_tokens":
+            return Estimated(estimate_input_tokens(request.body))
+        if request.surface == "chat_completions":
+            return self._own(request, model)
         try:
-            translated = self._translation.request(asked.body, model=model)
+            translated = self._translation.request(request.body, model=model)
         except Malformed as e:
             raise Refused(400, str(e), should_retry=False) from None
-        fields = plain_fields(asked.fields, "text/event-stream" if asked.stream else "application/json")
-        answering = read_chat(self._translation, translated.state)
-        return Prepared(self._origin.path + _PATH, fields, translated.body, answering, lost(translated, asked))
+        fields = plain_fields(request.fields, "text/event-stream" if request.stream else "application/json")
+        plan_response = read_chat(self._translation, translated.state)
+        return UpstreamRequest(self._origin.path + _PATH, fields, translated.body, plan_response, lost(translated, request))
 
-    def _own(self, asked: Asked, model: str) -> Prepared:
+    def _own(self, request: ProviderRequest, model: str) -> UpstreamRequest:
         """A request of Chat Completions: for another model where the route says so, else the same bytes.
 
         A stream says what it used only where it is asked to: the gate asks, and keeps the answer to itself.
         """
-        body, answering = asked.body, _own_answer
-        if model and asked.facts and asked.facts.model != model:
+        body, plan_response = request.body, _own_answer
+        if model and request.facts and request.facts.model != model:
             body = rename_model(body, model)
-        if asked.stream and "stream_options" not in self._drops and not wants_usage(body):
-            body, answering = _asking_for_usage(body), _without_usage
-        accept = "text/event-stream" if asked.stream else "application/json"
-        fields = plain_fields(asked.fields, accept, also=_OPENAI_FIELDS)
-        return Prepared(self._origin.path + _PATH, fields, body, answering)
+        if request.stream and "stream_options" not in self._drops and not wants_usage(body):
+            body, plan_response = _asking_for_usage(body), _without_usage
+        accept = "text/event-stream" if request.stream else "application/json"
+        fields = plain_fields(request.fields, accept, also=_OPENAI_FIELDS)
+        return UpstreamRequest(self._origin.path + _PATH, fields, body, plan_response)
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
         """A client's token, in whatever header it came; none of Anthropic's, and no cookie."""
@@ -109,18 +111,18 @@ class OpenAI:
         return classify_chat(status, body)
 
 
-def lost(translated: Translated, asked: Asked) -> tuple[str, ...]:
+def lost(translated: Translated, request: ProviderRequest) -> tuple[str, ...]:
     """What a request lost on its way to Chat Completions: the flags in its header, too."""
-    return tuple(dict.fromkeys((*translated.dropped, *(["betas"] if asked.betas else []))))
+    return tuple(dict.fromkeys((*translated.dropped, *(["betas"] if request.betas else []))))
 
 
-def read_chat(translation: Translation, state: State) -> Answering:
+def read_chat(translation: Translation, state: State) -> ResponsePlanner:
     """How the answer to a translated request is read."""
 
-    def answered(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    def answered(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
         answer = translation.answer(status, headers.get("content-type", ""), state, id=id, now_s=now_s)
         fields = {"request-id": found} if (found := headers.get("x-request-id")) else {}
-        return Answered(answer.status, answer.content_type, answer.transform, "chat", fields, answer.whole)
+        return ResponsePlan(answer.status, answer.content_type, answer.transform, "chat", fields, answer.whole)
 
     return answered
 
@@ -142,10 +144,10 @@ def _asking_for_usage(body: bytes) -> bytes:
     return edited(body, put={"stream_options": {**(given if isinstance(given, dict) else {}), "include_usage": True}})
 
 
-def _own_answer(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
-    return Answered(status, usage="chat")
+def _own_answer(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
+    return ResponsePlan(status, usage="chat")
 
 
-def _without_usage(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+def _without_usage(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
     streamed = headers.get("content-type", "").startswith("text/event-stream")
-    return Answered(status, transform=WithoutUsageChunk() if streamed else None, usage="chat")
+    return ResponsePlan(status, transform=WithoutUsageChunk() if streamed else None, usage="chat")

@@ -1,6 +1,6 @@
 """Kinds of providers by name: the gate's own, and those of others by the entry point group `sluicegate.providers`.
 
-An entry point's name is the kind, its object is called with a Setup and gives a Provider.
+An entry point's name is the kind, its object is called with a ProviderContext and gives a Provider.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from typing import Final, cast
 
 from sluicegate.providers.base import Provider
-from sluicegate.providers.setup import Setup
+from sluicegate.providers.context import ProviderContext
 from sluicegate.settings.provider_kinds import KINDS
 
 __all__ = ["GROUP", "build", "third_parties"]
@@ -24,16 +24,16 @@ def third_parties() -> tuple[str, ...]:
     return tuple(sorted(point.name for point in entry_points(group=GROUP) if point.name not in KINDS))
 
 
-def build(setup: Setup) -> Provider:
+def build(context: ProviderContext) -> Provider:
     """The provider for one entry of the configuration. ValueError for an unknown kind; SecretError for a missing secret.
 
     May read files and run commands for secrets.
     """
-    kind = setup.settings.resolved_kind
+    kind = context.settings.resolved_kind
     if found := KINDS.get(kind):  # imported when first used: Anthropic alone needs no translation in memory
         module, _, factory = found.factory.partition(":")
-        return cast("Provider", getattr(import_module(module), factory)(setup))
+        return cast("Provider", getattr(import_module(module), factory)(context))
     for point in entry_points(group=GROUP, name=kind):
-        return cast("Callable[[Setup], Provider]", point.load())(setup)
+        return cast("Callable[[ProviderContext], Provider]", point.load())(context)
     known = ", ".join([*KINDS, *third_parties()])
-    raise ValueError(f"providers.{setup.name}.kind: no provider of kind {kind!r} is installed; known are {known}")
+    raise ValueError(f"providers.{context.name}.kind: no provider of kind {kind!r} is installed; known are {known}")

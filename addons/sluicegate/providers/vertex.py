@@ -24,19 +24,19 @@ from sluicegate.providers.auth.held_keys import (
     no_credential,
 )
 from sluicegate.providers.base import (
-    Answered,
-    Asked,
     Credential,
+    CredentialSource,
     Origin,
-    Prepared,
-    Sent,
-    Source,
+    ProviderRequest,
+    ResponsePlan,
+    SigningInput,
+    UpstreamRequest,
     is_loopback,
     origin_of,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.plain import plain_fields
 from sluicegate.providers.quirks import VERTEX
-from sluicegate.providers.setup import Setup
 
 __all__ = ["Token", "Vertex"]
 
@@ -52,13 +52,13 @@ class Vertex:
     models_path: str | None = None
     warning: str | None = None
 
-    def __init__(self, setup: Setup) -> None:
-        self.name = setup.name
-        self._project, self._location = setup.settings.project or "", setup.settings.location or ""
-        self._origin = origin_of(setup.settings.resolved_base_url)
-        self._unsupported = setup.unsupported
+    def __init__(self, context: ProviderContext) -> None:
+        self.name = context.name
+        self._project, self._location = context.settings.project or "", context.settings.location or ""
+        self._origin = origin_of(context.settings.resolved_base_url)
+        self._unsupported = context.unsupported
         self.hosts = frozenset({self._origin.host.lower()})
-        self.sources = _sources(setup, self._origin.host)
+        self.sources = _sources(context, self._origin.host)
 
     def origin(self, region: str | None = None) -> Origin:
         host = self._origin.host
@@ -68,26 +68,26 @@ class Vertex:
             self._origin, host="aiplatform.googleapis.com" if region == "global" else f"{region}-aiplatform.googleapis.com"
         )
 
-    def prepare(self, asked: Asked, *, model: str | None = None, region: str | None = None) -> Prepared:
-        model = model or (asked.facts.model if asked.facts else None) or ""
+    def prepare(self, request: ProviderRequest, *, model: str | None = None, region: str | None = None) -> UpstreamRequest:
+        model = model or (request.facts.model if request.facts else None) or ""
         if not model:
             raise Refused(400, "model: a model is required", should_retry=False)
-        counts = asked.surface == "count_tokens"
-        body, drop = self._body(asked, model)
+        counts = request.surface == "count_tokens"
+        body, drop = self._body(request, model)
         whole = vertex.from_messages(body, model=model if counts else None, drop=drop)
         if len(whole) > (VERTEX.max_body or 0):
             raise Refused(413, f"Vertex takes requests of up to {VERTEX.max_body:,} bytes; this one has {len(whole):,}")
         named = vertex.COUNT if counts else model
-        path = vertex.path_of(self._project, region or self._location, named, stream=asked.stream and not counts)
-        betas = VERTEX.betas_of(asked.betas)
-        fields = plain_fields(asked.fields, "text/event-stream" if asked.stream else "application/json")
+        path = vertex.path_of(self._project, region or self._location, named, stream=request.stream and not counts)
+        betas = VERTEX.betas_of(request.betas)
+        fields = plain_fields(request.fields, "text/event-stream" if request.stream else "application/json")
         if betas:
             fields = (*fields, (b"anthropic-beta", ",".join(betas).encode("latin-1", "replace")))
-        lost = (*drop, *(f"beta {flag}" for flag in asked.betas if flag not in betas))
-        return Prepared(self._origin.path + path, fields, whole, self._answered, lost)
+        lost = (*drop, *(f"beta {flag}" for flag in request.betas if flag not in betas))
+        return UpstreamRequest(self._origin.path + path, fields, whole, self._answered, lost)
 
-    def _body(self, asked: Asked, model: str) -> tuple[bytes, tuple[str, ...]]:
-        given = top(asked.body)
+    def _body(self, request: ProviderRequest, model: str) -> tuple[bytes, tuple[str, ...]]:
+        given = top(request.body)
         if given is None:
             raise Refused(400, "the request body is no JSON object", should_retry=False)
         lacking = sorted(VERTEX.lacks & given.keys())
@@ -98,14 +98,14 @@ class Vertex:
                 "`translate.unsupported: drop` goes on without it",
                 should_retry=False,
             )
-        body = rewritten(without_attribution(without_unsigned_thinking(asked.body)), automatic=False, scope=True)
+        body = rewritten(without_attribution(without_unsigned_thinking(request.body)), automatic=False, scope=True)
         return body, (*sorted(VERTEX.drops_of(model) & given.keys()), *lacking)
 
     # -- the answer
-    def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Answered:
+    def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
         if status < 400:
-            return Answered(status)
-        return Answered(
+            return ResponsePlan(status)
+        return ResponsePlan(
             of_google(status, b"").status,
             "application/json",
             Whole(lambda body: _document(status, body), lenient=True),
@@ -139,10 +139,10 @@ class Token:
     async def ready(self) -> None:
         await self._fetched.ready()
 
-    def fields(self, sent: Sent) -> Credential:
-        host = sent.host.lower().rstrip(".")
+    def fields(self, request: SigningInput) -> Credential:
+        host = request.host.lower().rstrip(".")
         if host != self._host and not host.endswith(".googleapis.com") and not is_loopback(host):
-            raise CredentialError(f"a Google token does not go to {sent.host}")
+            raise CredentialError(f"a Google token does not go to {request.host}")
         return ((b"authorization", b"Bearer " + self._fetched.value.encode()),)
 
     def refused(self) -> bool:
@@ -150,14 +150,14 @@ class Token:
         return True
 
 
-def _sources(setup: Setup, host: str) -> tuple[Source, ...]:
-    if keys := setup.keys():
+def _sources(context: ProviderContext, host: str) -> tuple[CredentialSource, ...]:
+    if keys := context.keys():
         return tuple(bearer(key) for key in keys)
-    return (Token(setup.name, Fetched("Google token", _fetcher(setup), setup.clock), host),)
+    return (Token(context.name, Fetched("Google token", _fetcher(context), context.clock), host),)
 
 
-def _fetcher(setup: Setup) -> Callable[[], Fresh[str]]:
-    given, environ, clock = setup.settings, setup.environ, setup.clock
+def _fetcher(context: ProviderContext) -> Callable[[], Fresh[str]]:
+    given, environ, clock = context.settings, context.environ, context.clock
     if (token := given.token) is not None:
 
         def reread() -> Fresh[str]:

@@ -8,7 +8,7 @@ from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from sluicegate.exchange.upstream_proxy import Via
+from sluicegate.exchange.upstream_proxy import UpstreamProxy
 
 __all__ = ["GatePort"]
 
@@ -17,7 +17,7 @@ class GatePort(Protocol):
     """Implemented by the gate (gate/port.py); a test hands in a fake."""
 
     @property
-    def via(self) -> Via | None:
+    def via(self) -> UpstreamProxy | None:
         """The proxy that all requests leave through, if there is one."""
         ...
 

@@ -17,7 +17,7 @@ from sluicegate.core.errors import StoreError
 from sluicegate.core.pricing.prices import ModelPrice, Prices
 from sluicegate.core.routing.health import Health
 from sluicegate.core.routing.quota import Quotas
-from sluicegate.exchange.upstream_proxy import Via
+from sluicegate.exchange.upstream_proxy import UpstreamProxy
 from sluicegate.services.keyrings import ProviderKeys
 from sluicegate.services.process_state import ProcessState
 from sluicegate.services.telemetry.log import log
@@ -42,7 +42,7 @@ class Services:
         self.monitor = Monitor()
         self.sinks = Sinks()
         self.alarms: Counter[str] = Counter()
-        self.via: Via | None = None
+        self.via: UpstreamProxy | None = None
         """The company's proxy that requests go through, if there is one."""
         self.proxies: set[tuple[str, int]] = set()
         """The addresses of all proxies that were read."""
@@ -126,13 +126,13 @@ class Services:
         """All requests go through this proxy, unless a provider says otherwise."""
         self.via = self.read_via(url)
 
-    def via_of(self, proxy: str) -> Via | None:
+    def via_of(self, proxy: str) -> UpstreamProxy | None:
         """`providers.X.proxy`: inherit | none | URL."""
         if proxy == "inherit":
             return self.via
         return None if proxy == "none" else self.read_via(proxy)
 
-    def read_via(self, url: str) -> Via:
+    def read_via(self, url: str) -> UpstreamProxy:
         """Read a proxy's URL; its credentials are kept aside, for this address only."""
         u = urlsplit(url)
         if u.scheme not in ("http", "https") or not u.hostname:

@@ -84,14 +84,14 @@ def test_a_limited_target_rests_and_is_probed_by_one() -> None:
     assert plan.first(health, 11) == Send(0)
     health.probe("first", 11)
     assert plan.first(health, 12) == Send(1)
-    health.well("first")
+    health.mark_healthy("first")
     assert plan.first(health, 12) == Send(0)
 
 
 def test_a_probe_that_never_ends_does_not_bench_a_target_for_ever() -> None:
     """A client that leaves in the middle of a probe must not leave the target unused."""
     health = Health()
-    health.rest("first", 1)
+    health.cool_down("first", 1)
     health.probe("first", 2)
     assert health.is_resting("first", 3)
     assert not health.is_resting("first", 1000)
@@ -187,7 +187,7 @@ def test_a_session_waits_for_its_paced_key() -> None:
 def test_a_new_request_heeds_the_pacing() -> None:
     """The session's next request waits from the start; one without a session takes the key that is awake."""
     health = Health()
-    health.rest("a#1", 20, paced=True)
+    health.cool_down("a#1", 20, paced=True)
     assert Plan(("a#1", "a#2"), pools=(0, 0), sticky=True).first(health, 5) == Send(0, 15)
     assert Plan(("a#1", "a#2", "b"), pools=(0, 0, 1), sticky=True).first(health, 5) == Send(2)
     assert Plan(("a#1", "a#2"), pools=(0, 0)).first(health, 5) == Send(1)

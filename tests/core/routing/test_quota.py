@@ -61,15 +61,15 @@ def test_nonsense_in_headers_is_survived(headers: dict[str, str]) -> None:
     found = refusal(429, headers, b"", NOW)
     assert found.for_s is None or 0 <= found.for_s <= 31 * 86_400
     quotas = Quotas()
-    quotas.saw("key", headers)
+    quotas.observe("key", headers)
     assert 0 <= quotas.share_left("key", NOW) <= 1
 
 
 def test_least_loaded_first() -> None:
     """By each one's tightest limit; what was reset since, or never seen, is free; even keys keep their order."""
     quotas = Quotas()
-    quotas.saw("a", {**limit("requests", 900), **limit("tokens", 50)})
-    quotas.saw("b", limit("requests", 500))
-    quotas.saw("c", {})
+    quotas.observe("a", {**limit("requests", 900), **limit("tokens", 50)})
+    quotas.observe("b", limit("requests", 500))
+    quotas.observe("c", {})
     assert quotas.least_loaded_first(["a", "b", "c", "d"], NOW) == [2, 3, 1, 0]
     assert quotas.least_loaded_first(["a", "b", "c", "d"], NOW + 60) == [0, 1, 2, 3]

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from sluicegate.core.errors import Refused
-from sluicegate.providers.base import Sent
+from sluicegate.providers.base import SigningInput
 from sluicegate.settings.providers import Credentials
 
 AWS = {"kind": "bedrock", "region": "us-west-2"}
-SENT = Sent("POST", True, "127.0.0.1", "127.0.0.1", "/", (), b"", 0.0, "r")
+SENT = SigningInput("POST", True, "127.0.0.1", "127.0.0.1", "/", (), b"", 0.0, "r")
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from sluicegate.providers.auth.held_keys import (
     Keyed,
     bearer,
 )
-from sluicegate.providers.base import Sent
-from sluicegate.providers.setup import Given
+from sluicegate.providers.base import SigningInput
+from sluicegate.providers.context import StaticKey
 
 
 class Office:
@@ -125,7 +125,7 @@ async def test_what_was_refused_is_forgotten(office: Office) -> None:
 
 def test_nothing_secret_is_printed() -> None:
     """Whatever is formatted into a log."""
-    key = Given("p", "hunter2")
+    key = StaticKey("p", "hunter2")
     for one in (key, Keyed(key, lambda value: ((b"x-api-key", value.encode()),)), bearer(key), Fresh("hunter2", 0, 0)):
         assert "hunter2" not in repr(one) + str(one)
 
@@ -142,7 +142,7 @@ def test_a_key_is_read_when_it_is_sent() -> None:
     held = Held()
     source = bearer(held)
     held.value = "new"
-    sent = Sent("POST", True, "h", "h", "/", (), b"", 0)
+    sent = SigningInput("POST", True, "h", "h", "/", (), b"", 0)
     assert source.fields(sent) == ((b"authorization", b"Bearer new"),)
     assert (source.name, source.waits, source.refused()) == ("p", False, False)
     assert held.asked == 1

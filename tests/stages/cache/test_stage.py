@@ -384,7 +384,7 @@ async def test_a_fallbacks_answer_is_not_kept(tmp_path: Path, services: Services
     """The first target is resting: what another model answers is no answer of the one that was asked."""
     targets = (Target(provider="a"), Target(provider="b", model="other-1"))
     settings = routed(tmp_path, Route(model="*", targets=targets))
-    services.health.rest("a", 1e12)
+    services.health.cool_down("a", 1e12)
     with chain_of(Cache, Router, settings=settings, services=services) as chain:
         bench = Bench(chain)
         for _ in range(2):

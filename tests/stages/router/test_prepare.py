@@ -30,8 +30,8 @@ from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.translation import Translation
 from sluicegate.gate.policy import Policy
 from sluicegate.providers.base import Estimated
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.registry import build
-from sluicegate.providers.setup import Setup
 from sluicegate.services.services import Services
 from sluicegate.settings.providers import Credentials, Provider
 from sluicegate.settings.secret import Secret
@@ -62,7 +62,7 @@ def sim() -> Iterator[Simulator]:
 
 def make_provider(kind: str, sim: Simulator) -> Any:
     base = f"{sim.url}/v1" if kind == "openai" else sim.url
-    return build(Setup(kind, Provider(kind=kind, base_url=base, **KINDS[kind]), ENVIRON))
+    return build(ProviderContext(kind, Provider(kind=kind, base_url=base, **KINDS[kind]), ENVIRON))
 
 
 def exchange(client: str, *, stream: bool = False, headers: Any = (), **more: Any) -> Exchange:

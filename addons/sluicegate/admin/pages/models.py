@@ -28,11 +28,11 @@ from sluicegate.core.messages.models_list import (
 )
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.providers.auth.held_keys import CredentialError
-from sluicegate.providers.base import Credential, Sent
+from sluicegate.providers.base import Credential, SigningInput
 from sluicegate.providers.fetch import fetch
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
-from sluicegate.stages.router.stage import Place, Router
+from sluicegate.stages.router.stage import Router, Upstream
 
 __all__ = ["MODELS", "ModelsPage"]
 
@@ -87,74 +87,76 @@ class ModelsPage:
         return entry(found)
 
     async def _served(self, x: Exchange, router: Router) -> list[Model]:
-        wanted = {place.name: self._list(x, place) for place in router.places if place.provider}
+        wanted = {upstream.name: self._list(x, upstream) for upstream in router.upstreams if upstream.provider}
         running = [found.task for found in wanted.values() if found and found.task and found.models is None]
         if running:
             await asyncio.wait(running, timeout=PATIENCE_S)
         listed = {name: found.models for name, found in wanted.items() if found and found.models is not None}
         routes = [
-            RouteFacts(rule.pattern, [(rung.place.name, rung.model) for rung in rule.rungs])
-            for rule in (router.rules if x.policy.settings.routes else ())
+            RouteFacts(route.pattern, [(target.upstream.name, target.model) for target in route.targets])
+            for route in (router.routes if x.policy.settings.routes else ())
         ]
         return served(routes, listed)
 
-    def _list(self, x: Exchange, place: Place) -> _List | None:
+    def _list(self, x: Exchange, upstream: Upstream) -> _List | None:
         """A provider's list, as far as it is there, being fetched where it is time; None where it has none."""
-        assert place.provider
-        if place.provider.models_path is None:
+        assert upstream.provider
+        if upstream.provider.models_path is None:
             return None
         own: Credential = ()
-        if not place.keys:
+        if not upstream.keys:
             try:
-                own = place.provider.forwarded(x.presented, place.provider.origin().host)
+                own = upstream.provider.forwarded(x.presented, upstream.provider.origin().host)
             except Refused:
                 return None
         digest = hashlib.sha256(repr(own).encode()).digest() if own else b""
-        key = (place.name, place.provider.origin().authority + place.provider.models_path, digest)
+        key = (upstream.name, upstream.provider.origin().authority + upstream.provider.models_path, digest)
         found = self._lists.setdefault(key, _List())
         self._lists.move_to_end(key)
         while len(self._lists) > _MOST_LISTS:
             self._lists.popitem(last=False)
         if time.monotonic() >= found.due and (found.task is None or found.task.done()):
-            found.task = asyncio.get_running_loop().create_task(self._fetch(found, place, own))
+            found.task = asyncio.get_running_loop().create_task(self._fetch(found, upstream, own))
         return found
 
-    async def _fetch(self, found: _List, place: Place, own: Credential) -> None:
+    async def _fetch(self, found: _List, upstream: Upstream, own: Credential) -> None:
         try:
-            request = await self._request(place, own)
-            found.models = await asyncio.to_thread(lambda: read_listing(request(), place.name))
+            request = await self._request(upstream, own)
+            found.models = await asyncio.to_thread(lambda: read_listing(request(), upstream.name))
             found.due = time.monotonic() + FRESH_S
         except (CredentialError, Refused) as e:
             found.due = time.monotonic() + FAILED_S
-            log.warning("models.unlisted", provider=place.name, why=str(e))
+            log.warning("models.unlisted", provider=upstream.name, why=str(e))
         except Exception as e:  # noqa: BLE001 - a provider's list is nothing to fail for
             found.due = time.monotonic() + FAILED_S
-            log.warning("models.unlisted", provider=place.name, why=type(e).__name__)
+            log.warning("models.unlisted", provider=upstream.name, why=type(e).__name__)
 
-    async def _request(self, place: Place, own: Credential) -> partial[bytes]:
-        provider = place.provider
+    async def _request(self, upstream: Upstream, own: Credential) -> partial[bytes]:
+        provider = upstream.provider
         assert provider
         assert provider.models_path
-        fields: Credential = ((b"accept", b"application/json"), *place.headers)
-        if place.traits.is_anthropic_api:
+        fields: Credential = ((b"accept", b"application/json"), *upstream.headers)
+        if upstream.traits.is_anthropic_api:
             fields = (*fields, (b"anthropic-version", _VERSION.encode()))
-        if place.keys:
-            source = place.keys[0]
+        if upstream.keys:
+            source = upstream.keys[0]
             await source.ready()
         origin = provider.origin()  # only now: a credential may say where
-        if place.keys:
+        if upstream.keys:
             own = source.fields(
-                Sent("GET", origin.tls, origin.host, origin.authority, provider.models_path, fields, b"", time.time())
+                SigningInput(
+                    "GET", origin.tls, origin.host, origin.authority, provider.models_path, fields, b"", time.time()
+                )
             )
         url = f"{'https' if origin.tls else 'http'}://{origin.authority}{provider.models_path}"
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in (*fields, *own)}
-        return partial(fetch, url, headers=headers, via=self._via(place), timeout_s=_FETCH_S, most=_MOST_BYTES)
+        return partial(fetch, url, headers=headers, via=self._via(upstream), timeout_s=_FETCH_S, most=_MOST_BYTES)
 
-    def _via(self, place: Place) -> Mapping[str, str]:
+    def _via(self, upstream: Upstream) -> Mapping[str, str]:
         """The proxy for `fetch`, with what lets us in there."""
-        if place.via is None:
+        if upstream.via is None:
             return {}
-        scheme, (host, port) = place.via
+        scheme, (host, port) = upstream.via
         auth = self._services.via_auth((host, port))
         named = f"[{host}]" if ":" in host else host
         return {"url": f"{scheme}://{named}:{port}", **({"authorization": auth.decode()} if auth else {})}

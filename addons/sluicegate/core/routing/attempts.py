@@ -203,10 +203,10 @@ class Plan:
     def note(self, last: Failed, health: Health, now: float) -> None:
         """Let a target rest that said so, or that is overloaded."""
         name = self.targets[last.target]
-        health.probed(name)
+        health.probe_failed(name)
         if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
             rest = self.cooldown_s if last.retry_after_s is None else last.retry_after_s
-            health.rest(name, now + (rest if last.spent else min(rest, LONGEST_REST_S)), paced=last.paced)
+            health.cool_down(name, now + (rest if last.spent else min(rest, LONGEST_REST_S)), paced=last.paced)
 
     def _next(
         self, history: Sequence[Failed], counted: list[Failed], health: Health, now: float, chance: float

@@ -21,14 +21,14 @@ class Health:
     probing: dict[str, float] = field(default_factory=dict)
     """Until when somebody else's probe of a target is waited for."""
 
-    def rest(self, name: str, until: float, *, paced: bool = False) -> None:
+    def cool_down(self, name: str, until: float, *, paced: bool = False) -> None:
         """Let a target rest until a time; a longer rest is not cut short."""
         if until >= self.resting.get(name, 0.0):
             self.resting[name] = until
             (self.paced.add if paced else self.paced.discard)(name)
         self.probing.pop(name, None)
 
-    def well(self, name: str) -> None:
+    def mark_healthy(self, name: str) -> None:
         """A target answered, or is another one now."""
         if name in self.resting:
             self.resting.pop(name, None)
@@ -51,7 +51,7 @@ class Health:
         if name in self.resting:
             self.probing[name] = now + PROBE_S
 
-    def probed(self, name: str) -> None:
+    def probe_failed(self, name: str) -> None:
         """The probe of a target has failed."""
         self.probing.pop(name, None)
 

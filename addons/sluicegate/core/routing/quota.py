@@ -75,7 +75,7 @@ class Quotas:
     _left: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By key: the smallest share of a limit that is left (0 to 1), and until when that holds (Unix seconds)."""
 
-    def saw(self, key: str, headers: Headers) -> None:
+    def observe(self, key: str, headers: Headers) -> None:
         """An answer's headers are there."""
         if all(headers.get(f"anthropic-ratelimit-{kind}-limit") is None for kind in _KINDS):
             return

@@ -12,8 +12,8 @@ from sluicegate.providers.auth.held_keys import (
     Fresh,
     bearer,
 )
-from sluicegate.providers.base import Credential, Sent, Source
-from sluicegate.providers.setup import Given, Setup
+from sluicegate.providers.base import Credential, CredentialSource, SigningInput
+from sluicegate.providers.context import ProviderContext, StaticKey
 
 __all__ = ["Signed", "sources"]
 
@@ -22,26 +22,26 @@ _REREAD_S: Final = 300.0
 _EXTRA: Final = "the AWS credential chain needs botocore: pip install 'sluicegate[bedrock]'"
 
 
-def sources(setup: Setup, service: str, hosts: Callable[[str], bool]) -> tuple[Source, ...]:
+def sources(context: ProviderContext, service: str, hosts: Callable[[str], bool]) -> tuple[CredentialSource, ...]:
     """Bedrock API keys; else configured access keys or a profile; else what the environment has.
 
     `hosts`: whether a host may get a signature.
     """
-    if keys := setup.keys():
+    if keys := context.keys():
         return tuple(bearer(key) for key in keys)
-    given, environ, region = setup.settings.credentials, setup.environ, setup.settings.region or ""
+    given, environ, region = context.settings.credentials, context.environ, context.settings.region or ""
     if given.access_key and given.secret_key:
         session = given.session_token.resolve(environ) if given.session_token else None
         fixed = Keys(given.access_key.resolve(environ), given.secret_key.resolve(environ), session)
-        return (Signed(setup.name, lambda: fixed, service, region, hosts),)
+        return (Signed(context.name, lambda: fixed, service, region, hosts),)
     if given.profile is None:
         if token := environ.get("AWS_BEARER_TOKEN_BEDROCK"):
-            return (bearer(Given(setup.name, token)),)
+            return (bearer(StaticKey(context.name, token)),)
         if (access := environ.get("AWS_ACCESS_KEY_ID")) and (secret := environ.get("AWS_SECRET_ACCESS_KEY")):
             ambient = Keys(access, secret, environ.get("AWS_SESSION_TOKEN") or None)
-            return (Signed(setup.name, lambda: ambient, service, region, hosts),)
-    chain = Fetched("AWS credential", _Chain(given.profile, setup.clock), setup.clock)
-    return (Signed(setup.name, lambda: chain.value, service, region, hosts, chain),)
+            return (Signed(context.name, lambda: ambient, service, region, hosts),)
+    chain = Fetched("AWS credential", _Chain(given.profile, context.clock), context.clock)
+    return (Signed(context.name, lambda: chain.value, service, region, hosts, chain),)
 
 
 class Signed:
@@ -68,19 +68,19 @@ class Signed:
         if self._fetched is not None:
             await self._fetched.ready()
 
-    def fields(self, sent: Sent) -> Credential:
-        if not self._hosts(sent.host):
-            raise CredentialError(f"an AWS signature does not go to {sent.host}")
+    def fields(self, request: SigningInput) -> Credential:
+        if not self._hosts(request.host):
+            raise CredentialError(f"an AWS signature does not go to {request.host}")
         signed = sign(
             self._keys(),
-            method=sent.method,
-            host=sent.authority,
-            path=sent.path,
-            headers=_signed_fields(sent),
-            body=sent.body,
-            region=sent.region or self._region,
+            method=request.method,
+            host=request.authority,
+            path=request.path,
+            headers=_signed_fields(request),
+            body=request.body,
+            region=request.region or self._region,
             service=self._service,
-            now=sent.now_s,
+            now=request.now_s,
         )
         return tuple((name.encode(), value.encode()) for name, value in signed)
 
@@ -91,9 +91,9 @@ class Signed:
         return True
 
 
-def _signed_fields(sent: Sent) -> list[tuple[str, str]]:
+def _signed_fields(request: SigningInput) -> list[tuple[str, str]]:
     """Content-type: what a proxy on the way leaves as it is."""
-    return [("content-type", v.decode("latin-1")) for k, v in sent.fields if k.lower() == b"content-type"][:1]
+    return [("content-type", v.decode("latin-1")) for k, v in request.fields if k.lower() == b"content-type"][:1]
 
 
 class _Chain:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sluicegate.core.errors import Refused
-from sluicegate.providers.base import Credential, Key, Sent
+from sluicegate.providers.base import Credential, Key, SigningInput
 
 __all__ = ["CredentialError", "Fetched", "Fresh", "Keyed", "bearer", "no_credential"]
 
@@ -37,7 +37,7 @@ class Keyed:
     async def ready(self) -> None:
         return None
 
-    def fields(self, sent: Sent) -> Credential:
+    def fields(self, request: SigningInput) -> Credential:
         return self._present(self.key.value)
 
     def refused(self) -> bool:

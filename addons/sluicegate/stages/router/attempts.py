@@ -29,10 +29,10 @@ from sluicegate.core.routing.quota import SPENT_S, refusal
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Snapshot, Target, snapshot
-from sluicegate.providers.base import Source
+from sluicegate.providers.base import CredentialSource
 from sluicegate.services.services import Services
 
-__all__ = ["Attempts", "Choice"]
+__all__ = ["Attempts", "Candidate"]
 
 BENCHED_S: Final = 3600.0
 """How long a key that the provider does not accept (401) is not used, if it does not change before that."""
@@ -46,13 +46,13 @@ _KEEPS_THINKING: Final = frozenset({"messages", "bedrock", "vertex"})
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Candidate:
     """A target to be, and under which name its health is kept."""
 
     name: str
     point: Callable[[Exchange], Target]
     """Point the request at it; may raise Refused."""
-    key: Source | None = None
+    key: CredentialSource | None = None
     """Our own key that goes with it."""
 
 
@@ -63,12 +63,12 @@ class Attempts:
         self,
         x: Exchange,
         plan: Plan,
-        choices: Sequence[Choice],
+        candidates: Sequence[Candidate],
         services: Services,
         is_pinned: Callable[[Exchange], bool],
     ) -> None:
         self.plan = plan
-        self.choices = choices
+        self.candidates = candidates
         self.health = services.health
         self.history: list[Failed] = []
         self.told: list[dict[str, Any]] = []
@@ -79,7 +79,7 @@ class Attempts:
         self._is_pinned = is_pinned
         self._stripped = False
         """The request goes without its thinking, or was looked at for that."""
-        if self.health.is_resting(choices[0].name, self._began):
+        if self.health.is_resting(candidates[0].name, self._began):
             self._look_whether_pinned(x)
         begin = plan.first(self.health, self._began) if not self.health.resting else self._turn()
         self.current = begin.target
@@ -91,7 +91,7 @@ class Attempts:
 
     def _look_whether_pinned(self, x: Exchange) -> None:
         """Only now, when it matters: it means to search the whole body."""
-        if len(self.choices) > 1 and not self.plan.pinned:
+        if len(self.candidates) > 1 and not self.plan.pinned:
             self.plan = replace(self.plan, pinned=self._is_pinned(x))
 
     @property
@@ -100,39 +100,39 @@ class Attempts:
         return bool(self.plan.queue) or sum(1 for f in self.history if f.cause not in FREE) + 1 < self.plan.attempts
 
     @property
-    def choice(self) -> Choice:
-        return self.choices[self.current]
+    def candidate(self) -> Candidate:
+        return self.candidates[self.current]
 
     def start(self, x: Exchange) -> Target:
-        """Point the request at the current choice."""
+        """Point the request at the current candidate."""
         d = x.request.data
         d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = self._base
         self._began = time.monotonic()
-        self.health.probe(self.choice.name, self._began)
-        return self.choice.point(x)
+        self.health.probe(self.candidate.name, self._began)
+        return self.candidate.point(x)
 
     async def begin(self, x: Exchange) -> Target:
-        """The same for the first attempt, once its choice has its credential; where it gets none, for the next one's.
+        """Start the first attempt, once its candidate has its credential; if it gets none, start the next one.
 
-        Refused where no choice has one.
+        Refused if no candidate has one.
         """
         try:
             return await self._start_ready(x)
         except Refused as e:
-            if len(self.choices) == 1 or not await self.again(x, Failure("refused", e.message)) or x.target is None:
+            if len(self.candidates) == 1 or not await self.again(x, Failure("refused", e.message)) or x.target is None:
                 raise
             x.tries = self.told
             return x.target
 
     async def _start_ready(self, x: Exchange) -> Target:
-        if self.choice.key is not None:
-            await self.choice.key.ready()
+        if self.candidate.key is not None:
+            await self.candidate.key.ready()
         return self.start(x)
 
     # -- what an answer says
     def retryable(self, x: Exchange, response: http.Response) -> bool:
         """Whether this answer is a failed attempt that another may follow. One that is not goes to the client."""
-        status, headers, key = native_status(x, response), response.headers, self.choice.key
+        status, headers, key = native_status(x, response), response.headers, self.candidate.key
         if status < 400:
             return False
         if key is not None and status in _OF_THE_KEY:
@@ -144,7 +144,7 @@ class Attempts:
             return self.left and self._may_be_the_thinking(x)
         if not self.plan.retryable(status, None):
             return False
-        others = len(self.choices) > 1 and not self.plan.pinned
+        others = len(self.candidates) > 1 and not self.plan.pinned
         if self.left and (others or self.plan.queue or headers.get("x-should-retry") != "false"):
             return True
         self.passes_on(response, status)
@@ -155,7 +155,7 @@ class Attempts:
         failed = self._failed(Failure("status", "", status, response.headers))
         self.plan.note(failed, self.health, time.monotonic())
         self.history.append(failed)
-        self._keep_the_law(response.headers)
+        self._cap_retry_after(response.headers)
 
     def elsewhere(self, x: Exchange, status: int) -> bool:
         """Whether another target may serve in place of this failure, of which no more need be read."""
@@ -166,19 +166,19 @@ class Attempts:
         return x.surface in _KEEPS_THINKING and not self._stripped and b'"thinking"' in (self._base[-1] or b"")
 
     def _other_keys(self) -> bool:
-        return len(self.choices) > 1 and not self.plan.pinned
+        return len(self.candidates) > 1 and not self.plan.pinned
 
     def answered(self, response: http.Response) -> None:
         """The current target gave an answer that is passed on."""
-        choice = self.choice
+        candidate = self.candidate
         if not self.plan.retryable(response.status_code, None):
-            self.health.well(choice.name)
-        if choice.key is not None and len(self.choices) > 1:
-            self._services.quotas.saw(choice.name, response.headers)
+            self.health.mark_healthy(candidate.name)
+        if candidate.key is not None and len(self.candidates) > 1:
+            self._services.quotas.observe(candidate.name, response.headers)
 
-    def _bench(self, key: Source, status: int) -> None:
+    def _bench(self, key: CredentialSource, status: int) -> None:
         if not key.refused():
-            self.health.rest(self.choice.name, time.monotonic() + BENCHED_S)
+            self.health.cool_down(self.candidate.name, time.monotonic() + BENCHED_S)
         self._services.alarm(_OF_THE_KEY[status], key=key.name, status=status)
 
     def _failed(self, failure: Failure, says_spent: bool = False) -> Failed:
@@ -188,8 +188,8 @@ class Attempts:
             return Failed(self.current, failure.cause, status, None, False if failure.cause == "refused" else None)
         should = headers.get("x-should-retry")
         told, spent = _retry_after(headers), False
-        if status in (402, 429) and self.choice.key is not None:
-            self._services.quotas.saw(self.choice.name, headers)
+        if status in (402, 429) and self.candidate.key is not None:
+            self._services.quotas.observe(self.candidate.name, headers)
             why = refusal(status, headers, failure.body, time.time())
             told, spent = why.for_s, why.spent
             if says_spent and not spent:
@@ -210,12 +210,12 @@ class Attempts:
         return False
 
     async def _turned(self, x: Exchange, failure: Failure) -> bool:
-        """Decide, and wait: `current` is the next choice then. False: give up."""
+        """Decide, and wait: `current` is the next candidate then. False: give up."""
         now = time.monotonic()
         if failure.status == 400:
             return self._strip_thinking(failure, now)
         failed = self._failed(failure, _says_spent(x, failure))
-        key = self.choice.key
+        key = self.candidate.key
         if key is not None and failed.status in _OF_THE_KEY:
             self._bench(key, failed.status)
             failed = replace(failed, spent=True)
@@ -235,7 +235,7 @@ class Attempts:
         match decision:
             case GiveUp():
                 if failure.headers is not None:
-                    self._keep_the_law(failure.headers)
+                    self._cap_retry_after(failure.headers)
                 return False
             case Send(target, after_s, queued):
                 if after_s and not await self._waited(x, after_s, queued):
@@ -246,7 +246,7 @@ class Attempts:
     def _tell(self, failure: Failure, now: float) -> None:
         self.told.append(
             {
-                "target": self.choice.name,
+                "target": self.candidate.name,
                 "cause": failure.cause,
                 "status": failure.status,
                 "error": failure.message[:200],
@@ -269,7 +269,7 @@ class Attempts:
         self._base = (*self._base[:-1], stripped)
         self.history.append(Failed(self.current, failure.cause, 400))
         self._tell(failure, now)
-        self.health.probed(self.choice.name)
+        self.health.probe_failed(self.candidate.name)
         return True
 
     def _has_room(self) -> bool:
@@ -282,7 +282,7 @@ class Attempts:
         finally:
             self._services.queued -= queued
 
-    def _keep_the_law(self, headers: http.Headers) -> None:
+    def _cap_retry_after(self, headers: http.Headers) -> None:
         """A client never gives up sooner through us than it would by itself."""
         now = time.monotonic()
         told = _retry_after(headers)

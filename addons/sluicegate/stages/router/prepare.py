@@ -18,7 +18,7 @@ from sluicegate.exchange.answering import SPEAK_MESSAGES, decode_request
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Fields
 from sluicegate.exchange.translation import Translation
-from sluicegate.providers.base import Asked, Credential, Estimated, Provider, Sent, Source
+from sluicegate.providers.base import Credential, CredentialSource, Estimated, Provider, ProviderRequest, SigningInput
 from sluicegate.providers.plain import plain_fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
@@ -74,15 +74,15 @@ def _decoded(x: Exchange, provider: Provider, model: str, unsupported: Policy) -
     return decode_request(x, model, unsupported)
 
 
-def _asked(x: Exchange, entered: Entered | None, facts: RequestFacts | None, body: bytes) -> Asked:
+def _asked(x: Exchange, entered: Entered | None, facts: RequestFacts | None, body: bytes) -> ProviderRequest:
     fields = x.request.data.headers.fields
     if entered is None:
         surface = x.surface
         assert surface in ("messages", "count_tokens", "chat_completions")
-        return Asked(surface, x.request.path, fields, body, facts)
+        return ProviderRequest(surface, x.request.path, fields, body, facts)
     _, mark, query = x.request.path.partition("?")
     facts = read_request(entered.body)
-    return Asked(entered.surface, mark + query, _messages_fields(fields, entered, facts), entered.body, facts)
+    return ProviderRequest(entered.surface, mark + query, _messages_fields(fields, entered, facts), entered.body, facts)
 
 
 def _messages_fields(fields: Fields, entered: Entered, facts: RequestFacts | None) -> Fields:
@@ -92,14 +92,14 @@ def _messages_fields(fields: Fields, entered: Entered, facts: RequestFacts | Non
     return (*plain, (b"anthropic-version", _VERSION), *betas)
 
 
-def credential_for(source: Source, region: str | None = None) -> _OfSource:
+def credential_for(source: CredentialSource, region: str | None = None) -> _OfSource:
     """For `Target.credential`: the source's fields for the request at the moment of sending."""
     return _OfSource(source, region)
 
 
 @dataclass(frozen=True, slots=True)
 class _OfSource:
-    source: Source
+    source: CredentialSource
     region: str | None
 
     def __call__(self, request: http.Request) -> Credential:
@@ -107,7 +107,7 @@ class _OfSource:
         tls = d.scheme == b"https"
         host = f"[{d.host}]" if ":" in d.host else d.host
         authority = host if d.port == (443 if tls else 80) else f"{host}:{d.port}"
-        sent = Sent(
+        sent = SigningInput(
             method=request.method,
             tls=tls,
             host=d.host,

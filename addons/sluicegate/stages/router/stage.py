@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final
 
 import msgspec
 from mitmproxy import http
@@ -29,40 +29,39 @@ from sluicegate.exchange.answering import translate_answer
 from sluicegate.exchange.call import Call
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Target
+from sluicegate.exchange.upstream_proxy import UpstreamProxy
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import (
+    CredentialSource,
     Estimated,
     Origin,
     Provider,
-    Source,
     origin_of,
 )
+from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.registry import build
-from sluicegate.providers.setup import Setup
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import Settings
 from sluicegate.settings import retry as retry_settings
 from sluicegate.settings.provider_kinds import KINDS, ProviderKind
 from sluicegate.stages.base import Stage
-from sluicegate.stages.router.attempts import Attempts, Choice
+from sluicegate.stages.router.attempts import Attempts, Candidate
 from sluicegate.stages.router.prepare import credential_for, prepare_for
 
 __all__ = ["Router"]
 
-Via = tuple[Literal["http", "https"], tuple[str, int]]
-
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Upstream:
     """A configured provider, as the router uses it."""
 
     name: str
     origin: Origin | None
     """None: where the door points (no provider is configured)."""
-    keys: tuple[Source, ...]
+    keys: tuple[CredentialSource, ...]
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    via: Via | None = None
+    via: UpstreamProxy | None = None
     traits: ProviderKind = KINDS["anthropic"]
     provider: Provider | None = None
     """None: where the door points, whose requests are not touched."""
@@ -80,10 +79,10 @@ _SERVED: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One target of a route: a place, and the model that it is asked for (None: the client's own)."""
+class RouteTarget:
+    """One target of a route: an upstream, and the model to ask it for (None: the client's own)."""
 
-    place: Place
+    upstream: Upstream
     model: str | None = None
     region: str | None = None
     context: int | None = None
@@ -91,11 +90,11 @@ class Rung:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Route:
     """One route: a model pattern, and its targets, best first."""
 
     pattern: str
-    rungs: tuple[Rung, ...]
+    targets: tuple[RouteTarget, ...]
 
 
 class Router(Stage):
@@ -103,28 +102,32 @@ class Router(Stage):
 
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)
-        places = {name: self._place(name) for name in settings.providers}
-        self.places = tuple(places.values())
-        default = next(iter(places.values()), Place(services.default_provider, None, (), via=services.via))
-        self.rules = [
-            Rule(route.model, tuple(Rung(places[t.provider], t.model, t.region, t.context) for t in route.targets))
+        upstreams = {name: self._upstream(name) for name in settings.providers}
+        self.upstreams = tuple(upstreams.values())
+        default = next(iter(upstreams.values()), Upstream(services.default_provider, None, (), via=services.via))
+        self.routes = [
+            Route(
+                route.model, tuple(RouteTarget(upstreams[t.provider], t.model, t.region, t.context) for t in route.targets)
+            )
             for route in settings.routes
-        ] or [Rule("*", (Rung(default),))]
-        widest = sorted(self.rules, key=lambda rule: rule.pattern != "*")
-        self.general = next((r.place for rule in widest for r in rule.rungs if r.place.traits.is_anthropic_api), None)
+        ] or [Route("*", (RouteTarget(default),))]
+        widest = sorted(self.routes, key=lambda route: route.pattern != "*")
+        self.general = next(
+            (r.upstream for route in widest for r in route.targets if r.upstream.traits.is_anthropic_api), None
+        )
         """Where the reverse door leads what is no inference."""
-        self.first = widest[0].rungs[0].place
+        self.first = widest[0].targets[0].upstream
         self.prices = services.prices_for(settings)
         self.plan = _plan(settings)
-        self.by_host = {host: p for p in reversed(self.places) for host in _hosts(p)}
-        if not places:
+        self.by_host = {host: p for p in reversed(self.upstreams) for host in _hosts(p)}
+        if not upstreams:
             self.by_host = dict.fromkeys(anthropic.HOSTS, default)
         for host in anthropic.HOSTS:
-            self.by_host.setdefault(host, Place("anthropic", origin_of(anthropic.BASE_URL), (), via=services.via))
+            self.by_host.setdefault(host, Upstream("anthropic", origin_of(anthropic.BASE_URL), (), via=services.via))
 
-    def _place(self, name: str) -> Place:
+    def _upstream(self, name: str) -> Upstream:
         p = self.settings.providers[name]
-        setup = Setup(
+        context = ProviderContext(
             name,
             p,
             self.services.environ,
@@ -132,7 +135,7 @@ class Router(Stage):
             self.settings.state_dir,
             hold=self.services.provider_keys.hold,
         )
-        provider = build(setup)
+        provider = build(context)
         if provider.warning:
             log.warning("provider.warning", provider=name, warning=provider.warning)
         headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
@@ -141,24 +144,26 @@ class Router(Stage):
         origin = origin_of(p.resolved_base_url)
         via = self.services.via_of(p.proxy)
         least = p.balance == "least_loaded"
-        return Place(name, origin, tuple(provider.sources), headers, via, p.traits, provider, least)
+        return Upstream(name, origin, tuple(provider.sources), headers, via, p.traits, provider, least)
 
     # -- the request
     def request(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
-        rungs = self._fitting(x, self._choose(x))
-        if not rungs:
+        targets = self._fitting(x, self._choose(x))
+        if not targets:
             x.target = own_target(x, self.services.via)
         else:
-            pools, choices = zip(*((n, c) for n, rung in enumerate(rungs) for c in self._choices(x, rung)), strict=True)
+            pools, candidates = zip(
+                *((n, c) for n, route_target in enumerate(targets) for c in self._candidates(x, route_target)), strict=True
+            )
             plan = replace(
                 self.plan,
-                targets=[c.name for c in choices],
+                targets=[c.name for c in candidates],
                 pools=pools,
                 sticky=x.session_id is not None,
                 repeatable=is_repeatable(x),
             )
-            x.attempts = Attempts(x, plan, choices, self.services, is_pinned)
-            if any(c.key is not None and c.key.waits for c in choices):
+            x.attempts = Attempts(x, plan, candidates, self.services, is_pinned)
+            if any(c.key is not None and c.key.waits for c in candidates):
                 return self._request_later(x, x.attempts)
             x.target = x.attempts.start(x)
             if x.websocket:
@@ -170,79 +175,81 @@ class Router(Stage):
         x.target = await attempts.begin(x)
         x.call = Call(x.target, time.monotonic())
 
-    def _fitting(self, x: Exchange, rungs: tuple[Rung, ...]) -> tuple[Rung, ...]:
+    def _fitting(self, x: Exchange, targets: tuple[RouteTarget, ...]) -> tuple[RouteTarget, ...]:
         """Without the fallbacks whose model the prompt would not fit: they would answer 400, which ends the ladder."""
-        if len(rungs) < 2 or x.facts is None:
-            return rungs
+        if len(targets) < 2 or x.facts is None:
+            return targets
         body, asked, most = x.request.data.content or b"", x.facts.model or "", x.facts.max_tokens
 
-        def may_serve(rung: Rung) -> bool:
-            if rung.model is None or rung.model == asked:
+        def may_serve(route_target: RouteTarget) -> bool:
+            if route_target.model is None or route_target.model == asked:
                 return True
-            window = rung.context or self.prices.context_window(rung.model, rung.place.traits.price_source)
+            window = route_target.context or self.prices.context_window(
+                route_target.model, route_target.upstream.traits.price_source
+            )
             return fits(body, most, window)
 
-        return (rungs[0], *(r for r in rungs[1:] if may_serve(r)))
+        return (targets[0], *(r for r in targets[1:] if may_serve(r)))
 
-    def _choices(self, x: Exchange, rung: Rung) -> list[Choice]:
-        """A place with several keys is as many targets; a session begins with the same key while that is healthy."""
-        place = rung.place
-        keys = _our_keys(x, place)
+    def _candidates(self, x: Exchange, route_target: RouteTarget) -> list[Candidate]:
+        """An upstream with several keys is as many candidates; a session starts with the same key while that is healthy."""
+        upstream = route_target.upstream
+        keys = _our_keys(x, upstream)
         if not keys:
-            return [Choice(_called(place.name, rung), lambda x: self._target(x, rung, None))]
+            return [Candidate(_called(upstream.name, route_target), lambda x: self._target(x, route_target, None))]
         first = self.services.turn(x.session_id, len(keys)) if len(keys) > 1 else 0
         ordered = (*keys[first:], *keys[:first])
-        if x.session_id is None and place.least_loaded and len(keys) > 1:
+        if x.session_id is None and upstream.least_loaded and len(keys) > 1:
             best = self.services.quotas.least_loaded_first([k.name for k in ordered], time.time())
             ordered = tuple(ordered[i] for i in best)
 
-        def choice(key: Source) -> Choice:
-            return Choice(_called(key.name, rung), lambda x: self._target(x, rung, key), key)
+        def candidate(key: CredentialSource) -> Candidate:
+            return Candidate(_called(key.name, route_target), lambda x: self._target(x, route_target, key), key)
 
-        return [choice(key) for key in ordered]
+        return [candidate(key) for key in ordered]
 
-    def _choose(self, x: Exchange) -> tuple[Rung, ...]:
+    def _choose(self, x: Exchange) -> tuple[RouteTarget, ...]:
         named = self.by_host.get(x.origin[1].lower())
         if x.door != "reverse" and named is None:
             return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
             # the list of models is the gate's own affair on every door: it must match what the routes serve
-            place = self._general(x) if x.door == "reverse" or x.surface == "models" else named
-            return (Rung(place),) if place else ()
+            upstream = self._general(x) if x.door == "reverse" or x.surface == "models" else named
+            return (RouteTarget(upstream),) if upstream else ()
         if x.facts is None:
             if self.first.provider and x.surface not in ("messages", "count_tokens"):
                 raise Refused(400, "the request body is no JSON object", should_retry=False)
-            return (Rung(self.first),)  # the provider says what is wrong with it
+            return (RouteTarget(self.first),)  # the provider says what is wrong with it
         model = x.facts.model or ""
-        for rule in self.rules:
-            if fnmatchcase(model, rule.pattern):
-                return rule.rungs
+        for route in self.routes:
+            if fnmatchcase(model, route.pattern):
+                return route.targets
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
 
-    def _general(self, x: Exchange) -> Place:
+    def _general(self, x: Exchange) -> Upstream:
         """Where a path goes that is none of ours. Refused where nobody behind the gate could know it."""
-        place, path = self.general or self.first, x.request.path.partition("?")[0]
-        host = place.origin.host if place.origin else x.origin[1]
-        if place.provider and not place.traits.serves_converse and _CONVERSE.search(path):
+        upstream, path = self.general or self.first, x.request.path.partition("?")[0]
+        host = upstream.origin.host if upstream.origin else x.origin[1]
+        if upstream.provider and not upstream.traits.serves_converse and _CONVERSE.search(path):
             x.surface = "bedrock"  # its client reads no other words
             raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
-        if not place.traits.forwards_other_paths or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
+        if not upstream.traits.forwards_other_paths or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
             raise Refused(404, f"{path[:100]} is not served here: {_SERVED}", should_retry=False)
-        return place
+        return upstream
 
-    def _target(self, x: Exchange, rung: Rung, key: Source | None) -> Target:
-        request, place, model = x.flow.request, rung.place, rung.model
-        if place.provider and x.inference and (x.facts or not place.traits.is_anthropic_api):
-            return self._bridged(x, rung, place.provider, key)
-        if place.origin:
-            tls, host, port = place.origin.tls, place.origin.host, place.origin.port
+    def _target(self, x: Exchange, route_target: RouteTarget, key: CredentialSource | None) -> Target:
+        request, upstream, model = x.flow.request, route_target.upstream, route_target.model
+        if upstream.provider and x.inference and (x.facts or not upstream.traits.is_anthropic_api):
+            return self._bridged(x, route_target, upstream.provider, key)
+        if upstream.origin:
+            tls, host, port = upstream.origin.tls, upstream.origin.host, upstream.origin.port
             if known := _PATHS.get(x.surface):
                 # one spelling for every provider: the client's may have another host's prefix, or ours from before a replay
                 _, mark, query = request.path.partition("?")
-                request.path = place.origin.path + known + mark + query
-            elif place.origin.path and x.door == "reverse":
-                request.path = place.origin.path + request.path
+                request.path = upstream.origin.path + known + mark + query
+            elif upstream.origin.path and x.door == "reverse":
+                request.path = upstream.origin.path + request.path
         else:
             tls, host, port = x.origin
         if model and x.facts and x.facts.model != model:
@@ -251,35 +258,44 @@ class Router(Stage):
             request.headers["content-length"] = str(len(request.data.content))
         d = request.data
         d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
-        for k, v in place.headers:
+        for k, v in upstream.headers:
             request.headers[k.decode()] = v.decode()
         presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
         if key is not None:
-            return Target(tls, host, port, place.name, model, place.via, credential_for(key, rung.region))
+            return Target(tls, host, port, upstream.name, model, upstream.via, credential_for(key, route_target.region))
         forwarded = anthropic.forwarded(presented, host)
-        return Target(tls, host, port, place.name, model, place.via, lambda _: forwarded)
+        return Target(tls, host, port, upstream.name, model, upstream.via, lambda _: forwarded)
 
-    def _bridged(self, x: Exchange, rung: Rung, provider: Provider, key: Source | None) -> Target:
+    def _bridged(self, x: Exchange, route_target: RouteTarget, provider: Provider, key: CredentialSource | None) -> Target:
         """The request in the target's own format."""
-        place, request = rung.place, x.flow.request
+        upstream, request = route_target.upstream, x.flow.request
         x.bridge = None
-        if rung.model and x.facts and rung.model != x.facts.model and not same_model(x.facts.model or "", rung.model):
+        if (
+            route_target.model
+            and x.facts
+            and route_target.model != x.facts.model
+            and not same_model(x.facts.model or "", route_target.model)
+        ):
             with contextlib.suppress(ValueError):
                 request.data.content = without_thinking(request.data.content or b"")
         made = prepare_for(
-            x, provider, model=rung.model, region=rung.region, unsupported=self.settings.translate.unsupported
+            x,
+            provider,
+            model=route_target.model,
+            region=route_target.region,
+            unsupported=self.settings.translate.unsupported,
         )
-        origin = provider.origin(rung.region)
+        origin = provider.origin(route_target.region)
         if isinstance(made, Estimated):
             body = msgspec.json.encode({"input_tokens": made.input_tokens})
             x.answer = http.Response.make(200, body, {"content-type": "application/json", "x-sluicegate-estimated": "true"})
-            return Target(origin.tls, origin.host, origin.port, place.name, rung.model, place.via)
+            return Target(origin.tls, origin.host, origin.port, upstream.name, route_target.model, upstream.via)
         x.bridge = made
-        for k, v in place.headers:
+        for k, v in upstream.headers:
             request.headers[k.decode()] = v.decode()
-        target = Target(origin.tls, origin.host, origin.port, place.name, rung.model, place.via)
+        target = Target(origin.tls, origin.host, origin.port, upstream.name, route_target.model, upstream.via)
         if key is not None:
-            return replace(target, credential=credential_for(key, rung.region))
+            return replace(target, credential=credential_for(key, route_target.region))
         same = origin.host == x.origin[1]
         presented = x.presented if same else tuple(f for f in x.presented if f[0].lower() != b"cookie")
         forwarded = provider.forwarded(presented, origin.host)
@@ -305,30 +321,34 @@ class Router(Stage):
     @property
     def is_transparent(self) -> bool:
         """Whether all goes to one Anthropic provider under the names that clients use: its own list of models is theirs."""
-        rungs = [rung for rule in self.rules for rung in rule.rungs]
-        whole = any(rule.pattern == "*" for rule in self.rules)
-        return whole and len(self.places) <= 1 and all(r.place.traits.is_anthropic_api and r.model is None for r in rungs)
+        targets = [route_target for route in self.routes for route_target in route.targets]
+        whole = any(route.pattern == "*" for route in self.routes)
+        return (
+            whole
+            and len(self.upstreams) <= 1
+            and all(r.upstream.traits.is_anthropic_api and r.model is None for r in targets)
+        )
 
     @property
     def hosts(self) -> frozenset[str]:
         """Where requests may go: each provider's hosts, and those of the regions that targets name."""
-        own = {host for p in self.places if p.provider for host in p.provider.hosts}
-        rungs = (rung for rule in self.rules for rung in rule.rungs)
-        return frozenset(own | {r.place.provider.origin(r.region).host.lower() for r in rungs if r.place.provider})
+        own = {host for p in self.upstreams if p.provider for host in p.provider.hosts}
+        targets = (route_target for route in self.routes for route_target in route.targets)
+        return frozenset(own | {r.upstream.provider.origin(r.region).host.lower() for r in targets if r.upstream.provider})
 
     def settle(self, x: Exchange) -> None:
         if x.call:
             x.call.settle()
 
 
-def _hosts(place: Place) -> frozenset[str]:
-    named = place.provider.hosts if place.provider else frozenset()
-    return named | ({place.origin.host.lower()} if place.origin else frozenset())
+def _hosts(upstream: Upstream) -> frozenset[str]:
+    named = upstream.provider.hosts if upstream.provider else frozenset()
+    return named | ({upstream.origin.host.lower()} if upstream.origin else frozenset())
 
 
-def _called(name: str, rung: Rung) -> str:
+def _called(name: str, route_target: RouteTarget) -> str:
     """What health is kept under: limits and overloads are a model's own."""
-    return f"{name}/{rung.model}" if rung.model else name
+    return f"{name}/{route_target.model}" if route_target.model else name
 
 
 def _plan(settings: Settings) -> Plan:
@@ -360,14 +380,14 @@ def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
 _PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
 
-def _our_keys(x: Exchange, place: Place) -> tuple[Source, ...]:
+def _our_keys(x: Exchange, upstream: Upstream) -> tuple[CredentialSource, ...]:
     """Our own keys for this request; () where the client's own credential goes.
 
     Through the regular door, what is no API call (telemetry, account pages) stays the client's own affair.
     """
     if x.door != "reverse" and not x.inference and not x.request.path.startswith("/v1/"):
         return ()
-    return place.keys
+    return upstream.keys
 
 
 def is_repeatable(x: Exchange) -> bool:
@@ -380,7 +400,7 @@ def is_pinned(x: Exchange) -> bool:
     return not x.inference or names_one_place(x.request.data.content or b"")
 
 
-def own_target(x: Exchange, via: Via | None) -> Target:
+def own_target(x: Exchange, via: UpstreamProxy | None) -> Target:
     """Where the request goes by itself, with the client's own credential, which is bound to that host."""
     tls, host, port = x.origin
     anthropic.forwarded(x.presented, host)  # may refuse

@@ -12,11 +12,11 @@ from sluicegate.providers.base import Key
 from sluicegate.settings.providers import Provider as Settings
 from sluicegate.settings.secret import Secret
 
-__all__ = ["Given", "Setup"]
+__all__ = ["ProviderContext", "StaticKey"]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StaticKey:
     """A key that stays what it is."""
 
     name: str
@@ -27,7 +27,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class ProviderContext:
     """One entry under `providers`, and what of the rest concerns it."""
 
     name: str
@@ -47,4 +47,4 @@ class Setup:
 
     def key(self, name: str, secret: Secret) -> Key:
         """One secret. Raises SecretError."""
-        return self.hold(name, secret) if self.hold else Given(name, secret.resolve(self.environ))
+        return self.hold(name, secret) if self.hold else StaticKey(name, secret.resolve(self.environ))
