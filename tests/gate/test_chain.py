@@ -610,7 +610,7 @@ async def test_own_endpoints_that_fail() -> None:
         def bug(x: Any) -> Any:
             raise RuntimeError
 
-        chain.endpoints._open["/health"] = bug
+        chain.admin.open_pages["/health"] = bug
         flow = make_flow("GET", "/health")
         await descend(chain, flow)
         assert flow.response

@@ -71,8 +71,8 @@ def _where(page: str, url: str | None) -> tuple[str, int, str]:
         if u.scheme != "http" or not u.hostname:
             fail("--url: expected something like http://127.0.0.1:4000")
         return u.hostname, u.port or 80, page
+    from sluicegate.core.addresses import MAGIC_HOST
     from sluicegate.gate.instance_file import living
-    from sluicegate.gate.policy import MAGIC_HOST
     from sluicegate.settings.state_folder import state_folder
 
     doors = [d for gate in living(state_folder(read_settings(None))) for d in gate["doors"]]

@@ -6,8 +6,10 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["Address", "Network", "address_of", "is_local", "is_within", "may_reach"]
+__all__ = ["MAGIC_HOST", "Address", "Network", "address_of", "is_local", "is_within", "may_reach"]
 
+MAGIC_HOST: Final = "sluicegate.local"
+"""The host of the gate's own endpoints for clients that use the gate as a proxy."""
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

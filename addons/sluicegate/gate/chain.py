@@ -20,7 +20,9 @@ from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
-from sluicegate.admin.endpoints import Answer, Endpoints
+from sluicegate.admin.responses import Answer
+from sluicegate.admin.router import AdminRouter
+from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
 from sluicegate.core.formats.surfaces import INFERENCE, surface
 from sluicegate.core.messages.facts import agent_of, session_of
@@ -39,7 +41,7 @@ from sluicegate.exchange.native_errors import native_response, shown_status
 from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
 from sluicegate.gate.onion import Onion
-from sluicegate.gate.policy import MAGIC_HOST, Policy, policy_of
+from sluicegate.gate.policy import Policy, policy_of
 from sluicegate.gate.port import ChainPort
 from sluicegate.gate.reload import Reloader
 from sluicegate.gate.shutdown import STOPPING, Drain
@@ -48,6 +50,7 @@ from sluicegate.proxy.connections.outbound import Outbound
 from sluicegate.proxy.fast.dispatch import adopt_dispatch
 from sluicegate.proxy.listeners import door_of
 from sluicegate.proxy.playback import adopt_playback
+from sluicegate.proxy.pull import wait_for_body
 from sluicegate.proxy.seal import take_credentials
 from sluicegate.proxy.stream import CLIENT_HOST, readable
 from sluicegate.services.services import Services
@@ -74,8 +77,8 @@ class Chain:
         self.policy: Policy | None = None
         self.outbound = Outbound(lambda: self.policy, self.services.proxies, self.services.alarm)
         self.port = ChainPort(self.services, self.outbound, self.error)
-        self.endpoints = Endpoints(self)
         self.reloader = Reloader(self)
+        self.admin = AdminRouter(self.services, lambda: self.reloader.path, lambda: ctx.options.mode)
         self.drain = Drain(
             self.services, lambda: self.under_way, lambda: self.policy.settings.timeouts.drain_s if self.policy else 0.0
         )
@@ -225,7 +228,7 @@ class Chain:
             client_host=getattr(request, CLIENT_HOST, ""),
             origin=self._origin(flow, policy),
         )
-        x.own = (door == "reverse" and self.endpoints.owns(path, policy)) or (
+        x.own = (door == "reverse" and self.admin.owns(path, policy)) or (
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
@@ -291,7 +294,7 @@ class Chain:
 
     def _answer_ourselves(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         try:
-            answer = self.endpoints.answer(x)
+            answer = self.admin.answer(x, policy_of(x))
         except Refused as e:
             self.onion.refuse(x, e)
             x.flow.response = x.answer
@@ -396,7 +399,7 @@ class Chain:
         if x is None or x.source is None:
             return
         try:
-            await self.endpoints.pull(x, x.source)
+            await wait_for_body(x, x.source)
         except BaseException as e:  # noqa: BLE001
             x.source.close(type(e).__name__)
 

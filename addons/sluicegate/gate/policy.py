@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
@@ -15,10 +16,7 @@ from sluicegate.stages.base import Stage
 from sluicegate.stages.identity.stage import Identity
 from sluicegate.stages.router.stage import Router
 
-__all__ = ["MAGIC_HOST", "Policy", "policy_of"]
-
-MAGIC_HOST = "sluicegate.local"
-"""Through the regular door, the gate's own endpoints live on this host."""
+__all__ = ["Policy", "policy_of"]
 
 
 class Policy:

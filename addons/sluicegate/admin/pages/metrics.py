@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from mitmproxy import http
+
 from sluicegate import __version__
+from sluicegate.admin.ports import AdminPolicy
+from sluicegate.admin.responses import Answer
+from sluicegate.exchange.exchange import Exchange
 from sluicegate.services.services import Services
 
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
-__all__ = ["CONTENT_TYPE", "exposition"]
+__all__ = ["MetricsPage", "exposition"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -24,8 +29,17 @@ _KINDS: Final = {
 }
 
 
+class MetricsPage:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def __call__(self, x: Exchange, policy: AdminPolicy) -> Answer:
+        headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
+        return http.Response.make(200, exposition(self._services), headers), None
+
+
 class _Run:
-    """What prometheus_client calls a registry: something to collect from."""
+    """A registry in prometheus_client's terms: an object to collect metrics from."""
 
     def __init__(self, services: Services) -> None:
         self.services = services
@@ -64,8 +78,8 @@ class _Run:
 
 
 def exposition(services: Services) -> bytes:
-    """The page."""
-    from prometheus_client.exposition import generate_latest  # an import that nobody needs who is not asked for it
+    """The counters of this run, in the text format."""
+    from prometheus_client.exposition import generate_latest  # loaded when first needed
 
     registry: Any = _Run(services)
     return generate_latest(registry)

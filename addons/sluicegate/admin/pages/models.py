@@ -10,12 +10,14 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
 
+from sluicegate.admin.ports import AdminPolicy
+from sluicegate.admin.responses import Answer, error_answer, json_answer
 from sluicegate.core.errors import Refused
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.models_list import (
@@ -64,14 +66,24 @@ class ModelsPage:
         self._lists: OrderedDict[tuple[str, str, bytes], _List] = OrderedDict()
 
     @staticmethod
-    def owns(path: str, router: Router | None) -> bool:
-        """Whether the gate answers this path itself. One Anthropic provider that stands for itself is asked instead."""
-        bare = path.partition("?")[0]
-        named = bare == MODELS or bare.startswith(MODELS + "/")
-        return named and router is not None and not router.is_transparent
+    def is_served(router: Router | None) -> bool:
+        """Whether the gate answers /v1/models itself. It passes it on if all it has is one Anthropic provider."""
+        return router is not None and not router.is_transparent
 
-    async def answer(self, x: Exchange, router: Router, caller: Caller) -> dict[str, Any]:
-        """The document for a list, or for one model. Refused (404) where there is none of that name."""
+    def __call__(self, x: Exchange, policy: AdminPolicy) -> Answer | Awaitable[Answer]:
+        """Needs the client's credential. Raises Refused if the client cannot be identified."""
+        identity, router = policy.identity, policy.router
+        if identity is None or router is None:
+            return error_answer(404, "no models are listed: the identity or the router stage is not running")
+        caller = identity.identify(x)
+        identity.consume(x)
+        return self._answer(x, router, caller)
+
+    async def _answer(self, x: Exchange, router: Router, caller: Caller) -> Answer:
+        return json_answer(await self.document(x, router, caller))
+
+    async def document(self, x: Exchange, router: Router, caller: Caller) -> dict[str, Any]:
+        """The document for a list, or for one model. Raises Refused (404) if there is no model of that name."""
         bare, _, query = x.request.path.partition("?")
         models = await self._served(x, router)
         if caller.models:

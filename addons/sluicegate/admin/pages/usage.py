@@ -1,30 +1,52 @@
-"""`/usage`: what the client that asks has spent, what it may, and when that begins anew."""
+"""`/usage`: the usage, limits and reset times of the client that asks."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, runtime_checkable
 
+from sluicegate.admin.ports import AdminPolicy
+from sluicegate.admin.responses import Answer, error_answer, json_answer
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.limits.counters import LimitUsage
+from sluicegate.exchange.exchange import Exchange
 
-__all__ = ["Counting", "usage_page"]
+__all__ = ["LimitReporter", "usage_document", "usage_page"]
 
 _NANO: Final = 1_000_000_000
 _UNITS: Final = {"nano_usd": "usd", "concurrency": "seats"}
-"""Units that the page names otherwise."""
+"""Units that have another name on the page."""
 
 
 @runtime_checkable
-class Counting(Protocol):
-    """A stage that knows where a caller's limits stand."""
+class LimitReporter(Protocol):
+    """A stage that can report the usage of a caller's limits."""
 
     async def usage(self, caller: Caller, /) -> tuple[LimitUsage, ...] | None:
-        """None where its store can not be reached."""
+        """None if its store cannot be reached."""
         ...
 
 
-def usage_page(caller: Caller, limits: tuple[LimitUsage, ...]) -> dict[str, Any]:
+def usage_page(x: Exchange, policy: AdminPolicy) -> Answer | Awaitable[Answer]:
+    """Needs the client's key, not the admin token. Raises Refused if the client cannot be identified."""
+    if policy.identity is None:
+        return error_answer(404, "usage is not available: the identity stage is not running")
+    caller = policy.identity.identify(x)
+    limiter = next((s for s in policy.stages if isinstance(s, LimitReporter)), None)
+    if limiter is None:
+        return json_answer(usage_document(caller, ()))
+    return _with_limits(caller, limiter)
+
+
+async def _with_limits(caller: Caller, limiter: LimitReporter) -> Answer:
+    limits = await limiter.usage(caller)
+    if limits is None:
+        return error_answer(503, "the limits store cannot be reached; try again", [(b"retry-after", b"5")])
+    return json_answer(usage_document(caller, limits))
+
+
+def usage_document(caller: Caller, limits: tuple[LimitUsage, ...]) -> dict[str, Any]:
     """The page, as JSON-ready values. Money in US dollars, times in UTC."""
     return {
         "key_id": caller.key_id,
@@ -47,7 +69,7 @@ def _limit(usage: LimitUsage) -> dict[str, Any]:
         "of": counter.owner,
         "unit": _UNITS.get(counter.unit, counter.unit),
         "per": counter.window or ("minute" if counter.kind == "bucket" else None),
-        **({"rate": counter.rate} if counter.kind == "bucket" else {}),  # `limit` is how many may come at once
+        **({"rate": counter.rate} if counter.kind == "bucket" else {}),  # `limit` is the burst
         **{k: round(v / _NANO, 6) if money else v for k, v in amounts.items()},
         "resets": None if counter.kind == "concurrency" else _iso(usage.resets_ms),
     }

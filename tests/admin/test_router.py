@@ -29,7 +29,7 @@ WITH_TOKEN = quiet(identity=Identity(admin_token=Secret("env:ADMIN")))
 
 async def ask(path: str, *, settings: Any = None, method: str = "GET", environ: Any = None, **flow: Any) -> int:
     with chain_of(settings=settings, services=Services({"ADMIN": TOKEN} if environ is None else environ)) as chain:
-        chain.endpoints._admin["/debug"] = chain.endpoints._admin["/stats"]  # the real page asks the running mitmproxy
+        chain.admin.admin_pages["/debug"] = chain.admin.admin_pages["/stats"]  # the page asks the running mitmproxy
         made = make_flow(method, path, **flow)
         await descend(chain, made)
         assert made.response is not None
