@@ -13,14 +13,13 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from sluicegate.core.addresses import is_local
 from sluicegate.core.errors import Refused
 from sluicegate.core.identity.caller import proxy_password
+from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.exchange.release import Fields
 from sluicegate.gate.policy import Policy
 from sluicegate.proxy import mitmproxy_internals as internals
-from sluicegate.proxy.connections.inside import leads_inside
 from sluicegate.proxy.layer import GateLayer, adopt
 from sluicegate.proxy.listeners import door_of
 from sluicegate.proxy.port import GatePort
-from sluicegate.stages.identity.stage import INSIDE
 
 __all__ = [
     "NO_POLICY",
@@ -75,8 +74,8 @@ async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fie
     host = flow.request.host.lower().rstrip(".")
     if host in policy.decrypts or policy.open or is_local(flow.client_conn.peername):
         return digest
-    if await leads_inside(host, flow.request.port):
-        raise Refused(403, INSIDE)
+    if await resolves_to_private(host, flow.request.port):
+        raise Refused(403, PRIVATE_ADDRESS)
     return digest
 
 

@@ -15,7 +15,7 @@ async def harmless(host: str, port: int) -> bool:
 class Rebinding:
     def running(self) -> None:
         for module in (sluicegate.proxy.connections.outbound, sluicegate.gate.doors, sluicegate.stages.identity.stage):
-            module.leads_inside = harmless  # type: ignore[attr-defined]
+            module.resolves_to_private = harmless  # type: ignore[attr-defined]
         loop = asyncio.get_running_loop()
         resolve = loop.getaddrinfo
 

@@ -11,14 +11,13 @@ from mitmproxy.proxy.layers.http import HttpLayer
 
 from sluicegate.core.addresses import address_of, is_local, may_reach
 from sluicegate.core.errors import describe
+from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.proxy import mitmproxy_internals as internals
-from sluicegate.proxy.connections.inside import leads_inside
 from sluicegate.proxy.connections.pool import Pool
 from sluicegate.proxy.connections.timeouts import ConnectTimeouts
 from sluicegate.proxy.listeners import door_of
 from sluicegate.settings.connections import Connections
 from sluicegate.settings.timeouts import Timeouts
-from sluicegate.stages.identity.stage import INSIDE
 
 __all__ = ["Outbound"]
 
@@ -88,8 +87,8 @@ class Outbound:
         try:
             address = data.server.address
             assert address
-            if guarded and await leads_inside(address[0], address[1]):
-                data.server.error = INSIDE
+            if guarded and await resolves_to_private(address[0], address[1]):
+                data.server.error = PRIVATE_ADDRESS
             elif most is not None and not self.pool.take(data, most):
                 await self.pool.wait(data, most, timeouts.pool_s)
             if data.server.error is None:

@@ -32,9 +32,9 @@ from sluicegate.core.identity.caller import (
     proxy_password,
 )
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.exchange.release import Fields
 from sluicegate.exchange.taps import Fate
-from sluicegate.proxy.connections.inside import leads_inside
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
@@ -58,7 +58,6 @@ SHARED: Final = (
     "what is kept there belongs to the provider's account, which all keys of this gate share: files, batches and their "
     "results could be anybody's; whoever runs the gate can open it to all keys (identity.shared_account: true)"
 )
-INSIDE: Final = "clients of other machines can not reach private addresses through the gate"
 
 
 class Identity(Stage):
@@ -210,5 +209,5 @@ def _only_own_models(x: Exchange, caller: Caller) -> None:
 
 
 async def _stay_outside(x: Exchange) -> None:
-    if await leads_inside(x.origin[1], x.origin[2]):
-        raise Refused(403, INSIDE, should_retry=False)
+    if await resolves_to_private(x.origin[1], x.origin[2]):
+        raise Refused(403, PRIVATE_ADDRESS, should_retry=False)

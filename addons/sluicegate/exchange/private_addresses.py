@@ -1,4 +1,4 @@
-"""Whether a name resolves to a private or otherwise internal address."""
+"""Private addresses: whether a host that a client named resolves to one, and the error text if it does."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from typing import Final
 
 from sluicegate.core.addresses import address_of, may_reach
 
-__all__ = ["leads_inside"]
+__all__ = ["PRIVATE_ADDRESS", "resolves_to_private"]
 
-
+PRIVATE_ADDRESS: Final = "clients on other machines cannot reach private addresses through the gate"
 _RESOLVE_S: Final = 5.0
 
 
-async def leads_inside(host: str, port: int) -> bool:
-    """Whether a host that a client named is, or resolves to, an address that it may not be led to.
+async def resolves_to_private(host: str, port: int) -> bool:
+    """Whether a host is, or resolves to, a private or otherwise internal address.
 
-    A name that can not be resolved here leads nowhere from here: False. A company's proxy may know it: that is its affair.
+    False if the name cannot be resolved on this machine: the connection would fail. An upstream proxy may know the name;
+    what that proxy allows is its own decision.
     """
     bare = host.strip("[]").partition("%")[0]
     try:
