@@ -20,7 +20,7 @@ from sluicegate.exchange.release import Release, Snapshot, snapshot
 from sluicegate.exchange.slots import Slot
 from sluicegate.gate.policy import policy_of
 from sluicegate.services.services import Services
-from sluicegate.stages.base import Stage
+from sluicegate.stages.base import REPORTS, Stage
 from sluicegate.stages.router.stage import own_target
 
 __all__ = ["Onion", "Progress", "progress_of"]
@@ -203,10 +203,21 @@ class Onion:
         entered = progress_of(x).entered
         while entered:
             stage = entered.pop()
+            if stage.reads_reports:
+                REPORTS.set(x, self._reports(x))
             try:
                 stage.settle(x)
             except BaseException as e:  # noqa: BLE001 - the others still settle
                 self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
+
+    def _reports(self, x: Exchange) -> dict[str, object]:
+        merged: dict[str, object] = {}
+        for stage in policy_of(x).stages:
+            try:
+                merged.update(stage.report(x))
+            except BaseException as e:  # noqa: BLE001 - the others are still read
+                self.services.alarm("stage.report", stage=stage.name, exchange=x.id, error=describe(e))
+        return merged
 
     def _skip(self, x: Exchange) -> None:
         progress = progress_of(x)

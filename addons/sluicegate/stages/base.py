@@ -1,10 +1,11 @@
-"""What a stage is: up to five plain methods, and what becomes of a request when one of them has a bug.
+"""What a stage is: up to six plain methods, and what becomes of a request when one of them has a bug.
 
     head(x)      the request's headers are there, its body is not    may raise Refused or set x.answer
     request(x)   the request is complete                             may raise Refused or set x.answer; may be async
     answer(x)    the answer's headers are there                      add taps, change headers (x.flow.response)
     settle(x)    the end, exactly once: x.outcome says how it went   for every stage whose request work completed
     skipped(x)   the end of an exchange that did not come so far     for every other stage that did not step aside
+    report(x)    what it knows of the exchange                       for every stage, before one settles that reads reports
 
 Requests go through the stages in order, answers and ends in reverse. A stage is built from the settings, holds no state of
 a single request (that lives on the Exchange, in `x.fields[name]`), and is replaced as a whole when the settings change.
@@ -12,15 +13,19 @@ a single request (that lives on the Exchange, in `x.fields[name]`), and is repla
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from typing import ClassVar
+from collections.abc import Awaitable, Mapping
+from typing import ClassVar, Final
 
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.taps import Fate
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 
-__all__ = ["Stage"]
+__all__ = ["REPORTS", "Stage"]
+
+REPORTS: Final = Slot[Mapping[str, object]]("reports")
+"""What all stages report of an exchange, merged: set before the `settle` of a stage that has `reads_reports`."""
 
 
 class Stage:
@@ -35,6 +40,8 @@ class Stage:
     the provider speak. Without such a stage Chat Completions go through untranslated where both ends speak them."""
     sees_last: ClassVar[bool] = False
     """Its taps stand outside the step into the client's own format: it sees what the client gets."""
+    reads_reports: ClassVar[bool] = False
+    """Its `settle` reads REPORTS."""
     reads_websockets: bool = False
     """The stage must read what passes: WebSockets, which it can not, are refused where it runs."""
 
@@ -63,3 +70,13 @@ class Stage:
     def skipped(self, x: Exchange) -> None:
         """The exchange is over, and this stage's work on the request was never completed: a stage before it refused or
         waited until the client left, the stage itself refused, or the request was for one of the gate's own endpoints."""
+
+    def report(self, x: Exchange) -> Mapping[str, object]:
+        """What this stage knows of the finished exchange, by field of the audit record; {} if nothing.
+
+        Called on every stage, also if its work on the request was not completed, just before a stage settles that has
+        `reads_reports`: Audit is the outermost, so the other stages have settled by then. Values are JSON-ready; no body
+        and no credential. If two stages report the same field, the stage further in wins. A field that Audit does not
+        know is added at the end of the record.
+        """
+        return {}

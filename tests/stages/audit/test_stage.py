@@ -7,14 +7,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluicegate.core.errors import StoreError
+from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.identity.caller import Caller
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.line import line_of
 from sluicegate.settings import Settings
 from sluicegate.settings.audit import Audit as AuditSettings
+from sluicegate.settings.cache import Cache as CacheSettings
 from sluicegate.settings.providers import Provider
-from sluicegate.stages import Audit, Router
+from sluicegate.settings.scrub import Scrub
+from sluicegate.stages import Audit, Cache, Identity, Limiter, Router, Scrubber
+from sluicegate.stages.base import Stage
 from sluicegate.testing import (
     MemorySink,
     chain_of,
@@ -67,7 +70,7 @@ async def test_a_record_says_who() -> None:
     services = Plain()
     caller = Caller("key_1", "laptop", "a", "u", "p", {"cost_center": "4711"}, mode="keys")
     who = planted("who", [], does={"request": lambda x: setattr(x, "caller", caller)})
-    with chain_of(Audit, who, settings=config(), services=services) as chain:
+    with chain_of(Audit, Identity, who, settings=config(), services=services) as chain:
         flow = make_flow()
         await descend(chain, flow)
         send_answer(chain, flow, [ANSWER])
@@ -121,6 +124,111 @@ async def test_a_record() -> None:
     assert SECRET not in line
     assert b"the prompt" not in line
     assert b"the body" not in line
+
+
+FIELDS = [
+    "time",
+    "exchange",
+    "client",
+    "door",
+    "method",
+    "path",
+    "surface",
+    "provider",
+    "target",
+    "model",
+    "model_served",
+    "model_rule",
+    "stream",
+    "status",
+    "outcome",
+    "cache",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "cost_usd",
+    "saved_tokens",
+    "saved_usd",
+    "prompt_cache_fall",
+    "ttfb_ms",
+    "duration_ms",
+    "bytes_in",
+    "bytes_out",
+    "key_id",
+    "key_name",
+    "team",
+    "user",
+    "project",
+    "tags",
+    "session",
+    "agent",
+    "stop_reason",
+    "tools",
+    "scrub",
+    "attempts",
+    "dropped",
+    "limit",
+    "error",
+    "event",
+]
+
+
+@pytest.mark.parametrize("stages", [(Audit,), (Audit, Identity, Limiter, Scrubber, Cache, Router)])
+async def test_the_fields_and_their_order(stages: Any, tmp_path: Path) -> None:
+    """The same whichever stages run."""
+    services = Plain()
+    settings = msgspec.structs.replace(
+        config(), state_dir=tmp_path, scrub=Scrub(mode="detect"), cache=CacheSettings(mode="exact", snippet=True)
+    )
+    with chain_of(*stages, settings=settings, services=services) as chain:
+        flow = make_flow(body={"model": "claude-haiku-4-5", "max_tokens": 9, "messages": []})
+        await descend(chain, flow)
+        send_answer(chain, flow, [ANSWER])
+    (line,) = services.sink.lines
+    assert list(msgspec.json.decode(line)) == FIELDS
+
+
+def reporting(name: str, report: Any) -> type[Stage]:
+    """A stage that reports; a stage that raises where `report` is an exception."""
+
+    def reports(self: Any, x: Any) -> Any:
+        if isinstance(report, Exception):
+            raise report
+        return report
+
+    return type(name, (Stage,), {"name": name, "report": reports})
+
+
+async def test_reports_are_merged() -> None:
+    """The stage further in wins; a bug in one report costs the others nothing."""
+    services = Plain()
+    stages = (reporting("a", {"limit": "a", "team": "a"}), reporting("b", KeyError("b")), reporting("c", {"limit": "c"}))
+    with chain_of(Audit, *stages, settings=config(), services=services) as chain:
+        flow = make_flow()
+        await descend(chain, flow)
+        send_answer(chain, flow, [ANSWER])
+    (record,) = services.sink.records
+    assert (record["limit"], record["team"]) == ("c", "a")
+    assert services.alarms == {"stage.report": 1}
+
+
+async def test_a_stage_that_refuses_reports() -> None:
+    """Also if its work on the request was not completed."""
+    services = Plain()
+    refuses = reporting("refuses", {"limit": "rpm"})
+
+    def refuse(self: Any, x: Any) -> None:
+        raise Refused(429, "too many")
+
+    refuses.request = refuse  # type: ignore[method-assign]
+    with chain_of(Audit, refuses, settings=config(), services=services) as chain:
+        flow = make_flow()
+        await descend(chain, flow)
+        send_answer(chain, flow)
+    (record,) = services.sink.records
+    assert (record["outcome"], record["limit"]) == ("refused", "rpm")
 
 
 async def test_the_price_follows_the_kind_of_a_provider() -> None:

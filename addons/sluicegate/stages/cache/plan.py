@@ -63,6 +63,11 @@ class CacheFields:
     """Why the provider read less from its prompt cache than was there."""
 
     @property
+    def is_free(self) -> bool:
+        """Whether the answer cost nothing: it came from the cache, or from the call of another request."""
+        return self.hit is not None or self.following is not None
+
+    @property
     def saved_tokens(self) -> int:
         if self.following:
             return self.following.saved_tokens

@@ -8,7 +8,7 @@ of it. An answer is kept only whole, from the model that was asked, and with wha
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict
 from typing import Any, ClassVar, Final
 
@@ -234,6 +234,22 @@ class Cache(Stage):
         if tee and x.answered_whole and tee.whole(fields.plan.model, x.facts):
             self._keep(x, fields, tee)
 
+    def report(self, x: Exchange) -> Mapping[str, object]:
+        fields: CacheFields | None = x.fields.get(self.name)
+        report: dict[str, object] = {"cache": x.label}
+        if fields is None:
+            return report
+        report["prompt_cache_fall"] = fields.fall
+        if fields.snippet:
+            report["snippet"] = fields.snippet
+        if fields.is_free:
+            saved_usd = fields.saved_usd
+            report |= {"cost_usd": 0.0, "saved_tokens": fields.saved_tokens}
+            report["saved_usd"] = None if saved_usd is None else round(saved_usd, 8)
+        if fields.hit:
+            report |= _replayed(fields.hit.head)
+        return report
+
     def _land(self, x: Exchange, fields: CacheFields, flight: Flight) -> None:
         """The call is over: those who listen get their end, and what they saved."""
         if x.surface in ANSWERS:
@@ -301,6 +317,22 @@ class Cache(Stage):
         now = time.time()
         entries = [Entry(key, now, now + fields.plan.ttl_s, head, body) for _, key in fields.look]
         self.shelf.keep(*map(self.sealing.seal, entries))
+
+
+def _replayed(head: Head) -> dict[str, object]:
+    """What a stored answer says of itself. It used no tokens this time."""
+    used = 0 if head.surface in ANSWERS else None
+    return {
+        "model_served": head.model,
+        "stream": head.stream,
+        "input_tokens": used,
+        "output_tokens": used,
+        "cache_read_tokens": used,
+        "cache_write_5m_tokens": used,
+        "cache_write_1h_tokens": used,
+        "stop_reason": head.stop_reason,
+        "tools": list(head.tools),
+    }
 
 
 def _plain(totals: Totals | None) -> dict[str, Any] | None:

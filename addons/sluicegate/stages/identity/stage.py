@@ -10,7 +10,7 @@ A trusted header from one of its peers names the user, team or project, in all m
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import ClassVar, Final
 
 from mitmproxy import http
@@ -95,6 +95,19 @@ class Identity(Stage):
         ours = x.door == "reverse" or x.request.path.startswith("/v1/")  # elsewhere our key does not go
         if x.surface == "other" and ours and not x.client_chose and not is_own_affair(x.request.path):
             raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED}", should_retry=False)
+
+    def report(self, x: Exchange) -> Mapping[str, object]:
+        caller = x.caller
+        if caller is None:
+            return {}
+        return {
+            "key_id": caller.key_id,
+            "key_name": caller.name,
+            "team": caller.team,
+            "user": caller.user,
+            "project": caller.project,
+            "tags": dict(caller.tags),
+        }
 
     # -- who
     def identify(self, x: Exchange) -> Caller:

@@ -7,7 +7,7 @@ case; what is settled is what the provider's bytes say (stages/limiter/usage_est
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import ClassVar, Final
@@ -307,6 +307,10 @@ class Limiter(Stage):
             own = (c for c in counters if not c.key.startswith("provider:"))
             counters = (*own, *self.rules.of_provider(provider))
         self.reservations.settle(x.id, charges(counters, used) if used else ())
+
+    def report(self, x: Exchange) -> Mapping[str, object]:
+        fields: LimiterFields | None = x.fields.get(self.name)
+        return {"model_rule": fields.model_rule, "limit": fields.limit} if fields else {}
 
 
 def _comes_free(denied: Denied, within_s: float) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final
@@ -335,6 +335,9 @@ class Router(Stage):
         own = {host for p in self.upstreams if p.provider for host in p.provider.hosts}
         targets = (route_target for route in self.routes for route_target in route.targets)
         return frozenset(own | {r.upstream.provider.origin(r.region).host.lower() for r in targets if r.upstream.provider})
+
+    def report(self, x: Exchange) -> Mapping[str, object]:
+        return {"attempts": x.tries, "dropped": list(x.bridge.dropped) if x.bridge else []}
 
     def settle(self, x: Exchange) -> None:
         if x.call:

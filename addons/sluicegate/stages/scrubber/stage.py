@@ -219,6 +219,10 @@ class Scrubber(Stage):
             clear(x, self.kit.finder)
             x.request.data.content = None
 
+    def report(self, x: Exchange) -> Mapping[str, object]:
+        fields: ScrubFields | None = x.fields.get(self.name)
+        return {"scrub": fields.record()} if fields else {}
+
     # -- the answer
     def answer(self, x: Exchange) -> None:
         """An answer of a stage further in (a cache's) comes through here only if it arrives over time (`x.source`)."""
