@@ -162,7 +162,7 @@ RELIED_ON: Final = (
     Reliance(
         f"{_HANDLER}server_event", "timers, lost closes", ("proxy/timer.py", "proxy/connections/timeouts.py"), "self event"
     ),
-    Reliance(f"{_HANDLER}drain_writers", "bodies over time wait for the client", ("admin/endpoints.py",), "self"),
+    Reliance(f"{_HANDLER}drain_writers", "bodies over time wait for the client", ("proxy/pull.py",), "self"),
     Reliance(f"{_IO}handler", "connections are cancelled", (_HERE,)),
     Reliance(f"{_IO}writer", "what was not sent yet; aborts", (_HERE,)),
     Reliance("mitmproxy.addons.next_layer:NextLayer.next_layer", "stock's choice", ("proxy/layer.py",), "self nextlayer"),

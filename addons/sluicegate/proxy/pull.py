@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from mitmproxy import ctx
-
 from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.proxy import mitmproxy_internals as internals
 
 __all__ = ["wait_for_body"]
 
 
 async def wait_for_body(x: Exchange, source: ByteSource) -> None:
     """Wait until the client's buffers have drained, then for bytes, or for the client to leave."""
-    handler = ctx.master.addons.get("proxyserver").connections.get(x.flow.client_conn.id)
+    handler = internals.handler_of(x.flow.client_conn.id)
     if handler:
         await handler.drain_writers()
     ready = asyncio.ensure_future(source.wait())
