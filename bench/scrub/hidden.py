@@ -13,8 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from bench.scrub.bodies import Conversation
-from sluicegate.core.redact.hide.document_scan import DocumentScan, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
+from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, ValueKey
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.scan.finder import RuleFinder
 from sluicegate.core.redact.walk.json_document import JsonDocument
@@ -40,8 +41,8 @@ def growing(make: Callable[[], RuleFinder], json_work: Callable[[bytes], None]) 
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        sweeper = KnownValueScanner(GRAMMARS["angle"])
-        _run(finder, None, sweeper)
+        known_values = KnownValueScanner(GRAMMARS["angle"])
+        _run(finder, None, known_values)
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -49,32 +50,32 @@ def growing(make: Callable[[], RuleFinder], json_work: Callable[[bytes], None]) 
 
 
 def _run(
-    finder: RuleFinder, json_work: Callable[[bytes], None] | None, sweeper: KnownValueScanner | None = None
+    finder: RuleFinder, json_work: Callable[[bytes], None] | None, known_values: KnownValueScanner | None = None
 ) -> Growing:
-    sweeper = sweeper or KnownValueScanner(GRAMMARS["angle"])
-    naming = PlaceholderFactory(b"k" * 32, b"bench", GRAMMARS["angle"])
+    known_values = known_values or KnownValueScanner(GRAMMARS["angle"])
+    factory = PlaceholderFactory(b"k" * 32, b"bench", GRAMMARS["angle"])
     rows: list[tuple[float, float]] = []
     size = values = 0
     for document in islice(Conversation(99, 24_000).turns(), TURNS):
         data = msgspec.json.encode(document)
         base = min(_ms(json_work, data) for _ in range(3)) if json_work else 0.0
         started = process_time()
-        values = _hidden(data, finder, sweeper, naming)
+        values = _hidden(data, finder, known_values, factory)
         rows.append((base, (process_time() - started) * 1000))
         size = len(data)
     return Growing(size, median(r[0] for r in rows[-LATE:]), median(r[1] for r in rows[-LATE:]), values)
 
 
-def _hidden(data: bytes, finder: RuleFinder, sweeper: KnownValueScanner, naming: PlaceholderFactory) -> int:
+def _hidden(data: bytes, finder: RuleFinder, known_values: KnownValueScanner, factory: PlaceholderFactory) -> int:
     document = JsonDocument.read(data)
-    survey = DocumentScan(document.root, "messages", finder, sweeper)
+    scan = DocumentScan(document.root, "messages", finder, known_values)
     counts: Counter[str] = Counter()
-    ranks: dict[ValueKey, int] = {}
-    for kind, digest in survey.asked(naming):
+    numbers: dict[ValueKey, int] = {}
+    for kind, digest in scan.keys_to_number(factory):
         counts[kind] += 1
-        ranks[kind, digest] = counts[kind]
-    names = survey.hide(naming, ranks)
-    document.root = survey.root
+        numbers[kind, digest] = counts[kind]
+    names = scan.hide(factory, numbers)
+    document.root = scan.root
     document.render()
     return len(names.values)
 

@@ -1,4 +1,4 @@
-"""What the tests of hiding and restoring share: a finder with three rules, a naming, and random texts full of traps."""
+"""Shared by tests of hiding and restoring: a finder with three rules, a placeholder factory, random texts full of traps."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import random
 import re
 from typing import Any
 
-from sluicegate.core.redact.hide.document_scan import DocumentScan, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
+from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 from sluicegate.core.redact.scan.finding import Finding
 from sluicegate.core.redact.walk.json_walk import WalkSurface
 
@@ -34,30 +35,30 @@ class Rules:
         return tuple(sorted(found, key=lambda f: f.start))
 
 
-class Ranks:
-    """Ranks of one conversation."""
+class Numbers:
+    """The numbers of one conversation."""
 
     def __init__(self) -> None:
-        self.given: dict[ValueKey, int] = {}
+        self.assigned: dict[ValueKey, int] = {}
 
-    def of(self, asked: list[ValueKey]) -> dict[ValueKey, int]:
-        for a in asked:
-            self.given.setdefault(a, 1 + sum(kind == a[0] for kind, _ in self.given))
-        return self.given
+    def of(self, keys: list[ValueKey]) -> dict[ValueKey, int]:
+        for key in keys:
+            self.assigned.setdefault(key, 1 + sum(kind == key[0] for kind, _ in self.assigned))
+        return self.assigned
 
 
-def naming(style: Style = "angle", conversation: bytes = b"one", *, ranked: bool = True) -> PlaceholderFactory:
-    return PlaceholderFactory(KEY, conversation, GRAMMARS[style], ranked)
+def factory_of(style: Style = "angle", conversation: bytes = b"one", *, numbered: bool = True) -> PlaceholderFactory:
+    return PlaceholderFactory(KEY, conversation, GRAMMARS[style], numbered)
 
 
 def hide(
-    root: Any, how: PlaceholderFactory | None = None, ranks: Ranks | None = None, surface: WalkSurface = "other"
+    root: Any, how: PlaceholderFactory | None = None, numbers: Numbers | None = None, surface: WalkSurface = "other"
 ) -> tuple[Any, PlaceholderMap]:
     """The document with its values hidden (the one that was given stays as it is), and what restores it."""
-    how = how or naming()
-    survey = DocumentScan(json.loads(json.dumps(root)), surface, Rules(), KnownValueScanner(how.grammar))
-    names = survey.hide(how, (ranks or Ranks()).of(survey.asked(how)))
-    return survey.root, names
+    how = how or factory_of()
+    scan = DocumentScan(json.loads(json.dumps(root)), surface, Rules(), KnownValueScanner(how.grammar))
+    names = scan.hide(how, (numbers or Numbers()).of(scan.keys_to_number(how)))
+    return scan.root, names
 
 
 PIECES = (

@@ -32,10 +32,10 @@ def test_hosts_that_tools_may_send_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        ("(", "not a regular expression in RE2's syntax: missing ): ("),
-        ("(?=x)", "not a regular expression in RE2's syntax: invalid perl operator: (?="),
-        ("x*", "matches the empty text; ask for at least one character"),
-        ("((a{900}){900}){900}", "not a regular expression in RE2's syntax: "),
+        ("(", "not a regular expression in RE2 syntax: missing ): ("),
+        ("(?=x)", "not a regular expression in RE2 syntax: invalid perl operator: (?="),
+        ("x*", "matches the empty string; require at least one character"),
+        ("((a{900}){900}){900}", "not a regular expression in RE2 syntax: "),
     ],
 )
 def test_a_pattern_that_cannot_be_used_is_refused_with_its_line(tmp_path: Path, pattern: str, message: str) -> None:

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 import typer
 
 from sluicegate.cli.places import fail
-from sluicegate.core.redact.hide.document_scan import DocumentScan, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.explain import ExplainedSpan, explain_scan
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
+from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, ValueKey
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.scan.finder import RuleFinder, RulesError, build_finder
 from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
@@ -39,20 +40,20 @@ def scrub(
     finder = finder_of(given)
     subject = _Subject.read(_bytes(file))
     grammar = GRAMMARS[given.style]
-    survey = DocumentScan(subject.root, subject.surface, finder, KnownValueScanner(grammar))
+    scan = DocumentScan(subject.root, subject.surface, finder, KnownValueScanner(grammar))
     if explain:
-        _print_table(list(explain_scan(survey, finder)))
+        _print_table(list(explain_scan(scan, finder)))
     elif not check:
-        naming = PlaceholderFactory(os.urandom(32), b"", grammar, ranked=given.numbering == "ranked")
+        factory = PlaceholderFactory(os.urandom(32), b"", grammar, numbered=given.numbering == "ranked")
         try:
-            survey.hide(naming, _ranks(survey.asked(naming)))
+            scan.hide(factory, _numbers(scan.keys_to_number(factory)))
         except KeyCollision as e:
             fail(f"this can not be hidden: {e}", 1)
-        sys.stdout.buffer.write(subject.rendered(survey.root))
+        sys.stdout.buffer.write(subject.rendered(scan.root))
         sys.stdout.buffer.flush()
     if not explain:
-        typer.echo(_summary(survey), err=True)
-    if check and not survey.empty:
+        typer.echo(_summary(scan), err=True)
+    if check and not scan.empty:
         raise typer.Exit(1)
 
 
@@ -122,20 +123,20 @@ def _bytes(file: Path | None) -> bytes:
         fail(f"{file} can not be read: {e.strerror}")
 
 
-def _ranks(asked: list[ValueKey]) -> dict[ValueKey, int]:
+def _numbers(keys: list[ValueKey]) -> dict[ValueKey, int]:
     """Each type counted by itself, first seen first, as in a conversation that begins here."""
     counts: Counter[str] = Counter()
-    ranks: dict[ValueKey, int] = {}
-    for kind, digest in asked:
+    numbers: dict[ValueKey, int] = {}
+    for kind, digest in keys:
         counts[kind] += 1
-        ranks[kind, digest] = counts[kind]
-    return ranks
+        numbers[kind, digest] = counts[kind]
+    return numbers
 
 
-def _summary(survey: DocumentScan) -> str:
-    found = ", ".join(f"{rule} {count}" for rule, count in sorted(survey.found.items()))
+def _summary(scan: DocumentScan) -> str:
+    found = ", ".join(f"{rule} {count}" for rule, count in sorted(scan.found.items()))
     if not found:
-        return "sluicegate: nothing found" if survey.empty else "sluicegate: only what looks like a placeholder"
+        return "sluicegate: nothing found" if scan.empty else "sluicegate: only what looks like a placeholder"
     return f"sluicegate: found {found}"
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from kits.hiding import (
     PIECES,
-    Ranks,
+    Numbers,
     Rules,
     cut,
+    factory_of,
     hide,
-    naming,
     text_of,
 )
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
@@ -32,10 +32,10 @@ STYLES: tuple[Style, ...] = ("angle", "plain")
 def test_what_is_hidden_comes_back(style: Style, ranked: bool) -> None:
     """restore(scrub(x)) = x for texts full of placeholders, halves of them, escapes and line numbers; 6,000 cases."""
     rng = random.Random(f"{style}{ranked}")
-    how, ranks = naming(style, ranked=ranked), Ranks()
+    how, numbers = factory_of(style, numbered=ranked), Numbers()
     for _ in range(1500):
         text = text_of(rng)
-        hidden, names = hide([text], how, ranks)
+        hidden, names = hide([text], how, numbers)
         assert restore_text(hidden[0], names) == text, text
         assert not any(text[f.start : f.end] in hidden[0] for f in Rules().find(text)), text
 
@@ -44,9 +44,9 @@ def test_what_is_hidden_comes_back(style: Style, ranked: bool) -> None:
 def test_any_cut_gives_the_same(style: Style) -> None:
     """A text restored in pieces is the text restored at once; 3,000 cases, names of this request and others among them."""
     rng = random.Random(style)
-    how, ranks = naming(style), Ranks()
+    how, numbers = factory_of(style), Numbers()
     for _ in range(1500):
-        hidden, names = hide([text_of(rng)], how, ranks)
+        hidden, names = hide([text_of(rng)], how, numbers)
         said = "".join(rng.choice((hidden[0], rng.choice(PIECES))) for _ in range(4))
         restorer = TextRestorer(names)
         assert "".join(map(restorer.feed, cut(rng, said))) + restorer.end() == restore_text(said, names), said
@@ -56,10 +56,10 @@ def test_any_cut_gives_the_same(style: Style) -> None:
 def test_a_tool_input_comes_back(style: Style) -> None:
     """The JSON text of a tool's input, restored in pieces, is the JSON of the input that was hidden; 3,000 cases."""
     rng = random.Random(f"json {style}")
-    how, ranks = naming(style), Ranks()
+    how, numbers = factory_of(style), Numbers()
     for _ in range(1500):
         value = {"command": text_of(rng), "more": [text_of(rng, 4)]}
-        hidden, names = hide(value, how, ranks)
+        hidden, names = hide(value, how, numbers)
         restorer = TextRestorer(names, "json")
         text = json.dumps(hidden, ensure_ascii=rng.random() < 0.3)
         assert json.loads("".join(map(restorer.feed, cut(rng, text))) + restorer.end()) == value
@@ -87,24 +87,24 @@ def _restored(value: Any, names: Any) -> Any:
 @given(DOCUMENTS, st.sampled_from(STYLES), st.booleans())
 def test_whole_documents_come_back(value: Any, style: Style, ranked: bool) -> None:
     """Keys and values of any document, in both styles and both numberings."""
-    hidden, names = hide(value, naming(style, ranked=ranked))
+    hidden, names = hide(value, factory_of(style, numbered=ranked))
     assert _restored(hidden, names) == value
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12), st.sampled_from(STYLES))
 def test_the_same_each_time(pieces: list[str], style: Style) -> None:
     """A conversation's text is hidden in the same way on every turn, though more follows."""
-    ranks = Ranks()
-    first, _ = hide(pieces, naming(style), ranks)
-    later, _ = hide([*pieces, "and sk-new00000000 and eve@corp.com"], naming(style), ranks)
+    numbers = Numbers()
+    first, _ = hide(pieces, factory_of(style), numbers)
+    later, _ = hide([*pieces, "and sk-new00000000 and eve@corp.com"], factory_of(style), numbers)
     assert later[: len(first)] == first
 
 
 def test_a_name_is_never_given_to_another_value() -> None:
     """An old tool result is cleared: what was the second key stays the second, and the first one's name means nothing."""
-    ranks = Ranks()
-    hide(["sk-first000000", "sk-second00000"], ranks=ranks)
-    hidden, names = hide(["sk-second00000", "sk-third000000"], ranks=ranks)
+    numbers = Numbers()
+    hide(["sk-first000000", "sk-second00000"], numbers=numbers)
+    hidden, names = hide(["sk-second00000", "sk-third000000"], numbers=numbers)
     assert hidden == ["<API_KEY_2>", "<API_KEY_3>"]
     assert restore_text("use <API_KEY_1>", names) == "use <API_KEY_1>"
 
@@ -114,15 +114,15 @@ def test_forms() -> None:
     value = ["sk-abcdefgh1", "ann@corp.com"]
     assert hide(value)[0][0] == "<API_KEY_1>"
     assert re.fullmatch(r"<EMAIL_HMAC:[0-9A-F]{8}>", hide(value)[0][1])
-    assert re.fullmatch(r"<API_KEY_HMAC:[0-9A-F]{8}>", hide(value, naming(ranked=False))[0][0])
-    assert hide(value, naming("plain"))[0][0] == "API_KEY_x00000001"
-    assert re.fullmatch(r"EMAIL_x[0-9A-F]{8}", hide(value, naming("plain"))[0][1])
+    assert re.fullmatch(r"<API_KEY_HMAC:[0-9A-F]{8}>", hide(value, factory_of(numbered=False))[0][0])
+    assert hide(value, factory_of("plain"))[0][0] == "API_KEY_x00000001"
+    assert re.fullmatch(r"EMAIL_x[0-9A-F]{8}", hide(value, factory_of("plain"))[0][1])
 
 
 @pytest.mark.parametrize("ranked", [True, False])
 def test_identifiers_correlate_and_secrets_do_not(ranked: bool) -> None:
     """One key, one name for an identifier, in every conversation; another key, another. A secret's hash is salted."""
-    one, two = naming(ranked=ranked), naming(conversation=b"two", ranked=ranked)
+    one, two = factory_of(numbered=ranked), factory_of(conversation=b"two", numbered=ranked)
     assert hide(["ann@corp.com"], one)[0] == hide(["ann@corp.com"], two)[0]
     assert hide(["ann@corp.com"], replace(one, key=b"another"))[0] != hide(["ann@corp.com"], one)[0]
     assert one.digest("API_KEY", "sk-new00000000") != two.digest("API_KEY", "sk-new00000000")
@@ -145,7 +145,7 @@ def test_identifiers_correlate_and_secrets_do_not(ranked: bool) -> None:
 )
 def test_spellings_that_are_read(said: str, written: str) -> None:
     """A name that comes back escaped gives the value, escaped in the same way."""
-    from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
+    from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 
     value = 'a"b\\c&<d> é'
     names = PlaceholderMap(GRAMMARS["angle"], {"API_KEY_1": value})
@@ -170,7 +170,7 @@ def test_a_name_can_not_be_smuggled_in() -> None:
 
 def test_what_was_put_in_is_not_looked_at_again() -> None:
     """A value that looks like another's placeholder stays what it is."""
-    from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
+    from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 
     names = PlaceholderMap(GRAMMARS["angle"], {"A_1": "<B_1>", "B_1": "<A_1>"})
     assert restore_text("<A_1><B_1>", names) == "<B_1><A_1>"

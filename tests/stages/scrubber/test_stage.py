@@ -395,10 +395,10 @@ def test_a_malformed_key_is_refused(tmp_path: Path, value: str) -> None:
 
 def test_without_a_key_one_is_made_once(tmp_path: Path) -> None:
     """64 hexadecimal characters, 0600, the same at the next start."""
-    first = build(tmp_path).kit.key
+    first = build(tmp_path).toolkit.key
     assert len(first) == 32
     assert stat.S_IMODE((tmp_path / "scrub.key").stat().st_mode) == 0o600
-    assert build(tmp_path).kit.key == first
+    assert build(tmp_path).toolkit.key == first
     (tmp_path / "scrub.key").write_text("spoilt")
     with pytest.raises(ConfigError, match=r"scrub\.key"):
         build(tmp_path)
@@ -406,21 +406,23 @@ def test_without_a_key_one_is_made_once(tmp_path: Path) -> None:
 
 def test_a_shared_store_needs_a_given_key(tmp_path: Path) -> None:
     """Machines that number together must name alike."""
-    with pytest.raises(ConfigError, match="several machines"):
+    with pytest.raises(ConfigError, match="all machines need the same key"):
         build(tmp_path, store="redis://h")
     for numbering, kept in (("ranked", RedisPlaceholderNumbers), ("hmac", type(None))):
-        kit = build(tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering=numbering).kit
-        assert kit.key == b"\xab" * 32
-        assert isinstance(kit.ranks, kept)
+        toolkit = build(
+            tmp_path, {"K": "ab" * 32}, key=Secret.parse("env:K"), store="redis://h", numbering=numbering
+        ).toolkit
+        assert toolkit.key == b"\xab" * 32
+        assert isinstance(toolkit.numbers, kept)
 
 
 async def test_a_store_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No ranks, no request: 503, an alarm, and no body on the flow."""
+    """No numbers, no request: 503, an alarm, and no body on the flow."""
 
     async def down(*_: object) -> Any:
         raise StoreError("disk full")
 
-    monkeypatch.setattr(SqlitePlaceholderNumbers, "ranks", down)
+    monkeypatch.setattr(SqlitePlaceholderNumbers, "assign", down)
     with scrubbing(tmp_path) as chain:
         assert refusal(await ask(chain, body_of()))[0] == 503
         assert chain.services.alarms["scrub.store"] == 1
@@ -431,7 +433,7 @@ async def test_a_conversation_with_too_many_values(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("sluicegate.stores.placeholder_numbers.base.MAX_VALUES", 0)
     with scrubbing(tmp_path) as chain:
         status, why = refusal(await ask(chain, body_of()))
-        assert (status, "begin a new one" in why) == (400, True)
+        assert (status, "start a new conversation" in why) == (400, True)
     assert MAX_VALUES > 0
 
 

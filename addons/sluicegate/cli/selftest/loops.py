@@ -13,7 +13,7 @@ from sluicegate.cli.selftest.rig import (
     LeftOut,
     Rig,
 )
-from sluicegate.core.redact.restore.tool_policy import has_egress
+from sluicegate.core.redact.restore.egress import has_egress
 from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["both_turns", "fails_over", "given_to", "withheld_from"]

@@ -1,12 +1,13 @@
-"""What a request says outside its body: its URL, its headers, the names that records show. Found there, it goes."""
+"""Scrubs the parts of a request outside its body: the URL, the headers, and the names that records show."""
 
 from __future__ import annotations
 
 from collections import Counter
 
 from sluicegate.core.redact.hide.detect import detect_in_url
-from sluicegate.core.redact.hide.document_scan import FirstFinding, PlaceholderFactory
+from sluicegate.core.redact.hide.document_scan import FirstFinding
 from sluicegate.core.redact.hide.headers import HeaderFindings, replace_in_headers, scan_headers
+from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory
 from sluicegate.core.redact.scan.finding import Finder, Finding
 from sluicegate.exchange.exchange import Exchange
 
@@ -16,7 +17,7 @@ WITHHELD = "(withheld)"
 
 
 def clear(x: Exchange, finder: Finder) -> None:
-    """Take all of it off a flow that is kept though it goes nowhere."""
+    """Remove every finding from a flow that is not sent but may be saved."""
     clear_url(x, finder)
     withhold_names(x, finder)
     headers = x.request.data.headers
@@ -25,7 +26,7 @@ def clear(x: Exchange, finder: Finder) -> None:
 
 
 def clear_url(x: Exchange, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
-    """What is found in the URL; if there is anything, its place is taken off the flow."""
+    """The findings in the URL. The part of the URL with a finding is removed from the flow."""
     found, first = detect_in_url(x.request.path, finder)
     if first:
         bare = x.request.path.partition("?")[0]
@@ -35,39 +36,42 @@ def clear_url(x: Exchange, finder: Finder) -> tuple[Counter[str], FirstFinding |
 
 
 def withhold_names(x: Exchange, finder: Finder) -> FirstFinding | None:
-    """Session, agent and model are written down and shown: not with a secret in their place. What was in the model's."""
+    """Remove session, agent and model names with a finding: they are recorded and shown. Returns the one in the model."""
     if x.session_id and finder.find(x.session_id):
-        x.session_id = None  # the conversation goes by how it began
+        x.session_id = None  # the conversation is then identified by its first message
     if x.agent_id and finder.find(x.agent_id):
         x.agent_id = None
-    if (model := x.facts.model if x.facts else None) and (finds := finder.find(model)):
+    if (model := x.facts.model if x.facts else None) and (findings := finder.find(model)):
         x.model = WITHHELD
-        return FirstFinding(finds[0].rule, "model")
+        return FirstFinding(findings[0].rule, "model")
     return None
 
 
 def count_headers(x: Exchange, finder: Finder) -> Counter[str]:
-    """What is found in the headers, by rule."""
+    """The findings in the headers, by rule."""
     return _by_rule(scan_headers(x.request.data.headers.fields, finder))
 
 
 def hide_headers(
-    x: Exchange, finder: Finder, naming: PlaceholderFactory | None
+    x: Exchange, finder: Finder, factory: PlaceholderFactory | None
 ) -> tuple[Counter[str], FirstFinding | None]:
-    """What is found in the headers, and the first; in its place are names now, without a naming no word of it."""
+    """Replace the findings in the headers by placeholders, or by `(withheld)` if there is no factory.
+
+    Returns the findings by rule, and the first one.
+    """
     headers = x.request.data.headers
     found = scan_headers(headers.fields, finder)
     if not found:
         return Counter(), None
     at = min(found)
     first = FirstFinding(found[at][0].rule, f"the header {headers.fields[at][0].decode('latin-1')}")
-    name = _withheld if naming is None else lambda f, value: naming.unranked(f.type, value)
+    name = _withheld if factory is None else lambda f, value: factory.one_way(f.type, value)
     headers.fields = replace_in_headers(headers.fields, found, name)
     return _by_rule(found), first
 
 
 def _by_rule(found: HeaderFindings) -> Counter[str]:
-    return Counter(f.rule for finds in found.values() for f in finds)
+    return Counter(f.rule for findings in found.values() for f in findings)
 
 
 def _withheld(_: Finding, value: str) -> str:

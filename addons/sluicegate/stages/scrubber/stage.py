@@ -1,15 +1,15 @@
-"""Scrubber: hides secrets in requests, and puts them back into answers.
+"""Scrubber: hides secrets in requests, and restores them in answers.
 
-    detect         counts what it finds
-    pseudonymize   sends placeholders in its place; the answer gets the values back on its way to the client
-    block          refuses the request, naming the rule and the place
+    detect         counts findings
+    pseudonymize   sends placeholders instead of findings, and restores the values in the answer to the client
+    block          rejects the request, naming the rule and the location
 
-What can not be read can not be scanned, so it does not pass (400, 413). Paths that are no inference calls are never
-rewritten: a finding there, in a URL or in the model's name is refused in pseudonymize as well as in block. In headers it is
-exchanged for a keyed hash.
+A body that cannot be parsed cannot be scanned, so it is rejected (400, 413). Only inference requests are rewritten: a
+finding in any other request, in a URL or in the model name is rejected in pseudonymize as well as in block. In a header, it
+is replaced by a keyed hash.
 
-Values come back in a tap, outside the one that keeps bytes for saved flows, caches and logs: these see placeholders. A
-request that is refused, here or before, leaves no body on its flow.
+Values are restored in a tap outside the one that feeds saved flows, caches and logs: these see placeholders. A rejected
+request, by this stage or an earlier one, leaves no body on its flow.
 """
 
 from __future__ import annotations
@@ -26,15 +26,12 @@ from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import read_request, session_of
 from sluicegate.core.redact.hide.conversation_id import conversation_id
 from sluicegate.core.redact.hide.detect import detect_in_body, detect_in_url
-from sluicegate.core.redact.hide.document_scan import (
-    DocumentScan,
-    FirstFinding,
-    PlaceholderFactory,
-    ValueKey,
-)
-from sluicegate.core.redact.restore.answer_restorer import BodyTooLarge, answer_restorer, decode_body
+from sluicegate.core.redact.hide.document_scan import DocumentScan, FirstFinding
+from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
+from sluicegate.core.redact.restore.answer_restorer import answer_restorer
 from sluicegate.core.redact.restore.content_blocks import RestoreReport
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
+from sluicegate.core.redact.walk.decode_body import BodyTooLarge, decode_body
 from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
 from sluicegate.core.redact.walk.json_walk import KeyCollision, WalkSurface
 from sluicegate.exchange.exchange import Exchange
@@ -71,16 +68,16 @@ _SURFACES: Final[tuple[tuple[str, WalkSurface], ...]] = (
 
 @dataclass(slots=True)
 class ScrubFields:
-    """What the scrubber keeps of one exchange."""
+    """The scrubber's state of one exchange."""
 
     found: Counter[str] = field(default_factory=Counter)
-    """Rule → values."""
-    names: PlaceholderMap | None = None
-    """What was sent in the values' place."""
+    """Rule → number of values."""
+    placeholders: PlaceholderMap | None = None
+    """The placeholders that were sent; None if nothing was hidden."""
     report: RestoreReport = field(default_factory=RestoreReport)
 
     def record(self) -> dict[str, Any]:
-        """For the audit record: counts, no values."""
+        """For the audit record: counts only, no values."""
         report = self.report
         return {
             "found": dict(self.found),
@@ -102,7 +99,7 @@ class Scrubber(Stage):
         self.reads_websockets = self.enforces
         self.reads_answers = self.mode == "pseudonymize"
         if self.mode != "off":
-            self.kit = build_toolkit(settings, services)
+            self.toolkit = build_toolkit(settings, services)
 
     @classmethod
     def idle(cls, settings: Settings) -> bool:
@@ -127,28 +124,28 @@ class Scrubber(Stage):
             raise
 
     def _concerns(self, x: Exchange) -> bool:
-        """A plain-HTTP request through the regular door to a host that is no provider's is none of our business."""
+        """False for a plain-HTTP request through the regular door to a host that is not a provider's: passed unchanged."""
         return x.inference or x.door not in ("regular", "upstream") or x.origin[1].lower() in x.policy.decrypts
 
     def _detect(self, x: Exchange, fields: ScrubFields) -> None:
-        finder = self.kit.finder
+        finder = self.toolkit.finder
         try:
             body = self._body(x)
             found, _ = detect_in_body(body, _surface(x), finder) if body else (Counter[str](), None)
             fields.found = found + detect_in_url(x.request.path, finder)[0]
             fields.found.update(count_headers(x, finder))
         except Refused:
-            pass  # what can not be read is not counted
-        except Exception as e:  # noqa: BLE001 - this mode never stands in the way
+            pass  # an unreadable body is not counted
+        except Exception as e:  # noqa: BLE001 - this mode never fails a request
             self.services.alarm("scrub.detect", exchange=x.id, error=type(e).__name__)
 
     def _outside(self, x: Exchange, fields: ScrubFields) -> None:
-        """URL and headers; what can not be a name's place is refused."""
-        finder, blocks = self.kit.finder, self.mode == "block"
+        """Scrub URL, headers and names; reject a finding where a placeholder is not possible."""
+        finder, blocks = self.toolkit.finder, self.mode == "block"
         fields.found, first = clear_url(x, finder)
         if first:
             _refuse(FirstFinding(first.rule, "the URL"))
-        found, first = hide_headers(x, finder, None if blocks else self.kit.naming(b""))
+        found, first = hide_headers(x, finder, None if blocks else self.toolkit.placeholder_factory(b""))
         fields.found.update(found)
         if first and blocks:
             _refuse(first)
@@ -157,7 +154,7 @@ class Scrubber(Stage):
 
     def _other(self, x: Exchange, fields: ScrubFields) -> None:
         if body := self._body(x):
-            found, first = detect_in_body(body, _surface(x), self.kit.finder)
+            found, first = detect_in_body(body, _surface(x), self.toolkit.finder)
             fields.found.update(found)
             if first:
                 _refuse(first)
@@ -170,39 +167,39 @@ class Scrubber(Stage):
             document = JsonDocument.read(body)
         except Unreadable as e:
             raise _unreadable(e) from None
-        survey = DocumentScan(document.root, _surface(x), self.kit.finder, self.kit.sweeper)
-        fields.found.update(survey.found)
+        scan = DocumentScan(document.root, _surface(x), self.toolkit.finder, self.toolkit.known_values)
+        fields.found.update(scan.found)
         if self.mode == "block":
-            if survey.first:
-                _refuse(survey.first)
+            if scan.first:
+                _refuse(scan.first)
             return None
-        if survey.empty:
+        if scan.empty:
             return None
         session = x.session_id or session_of(x.request.headers, read_request(body))
-        naming = self.kit.naming(conversation_id(session, document.root), _whose(x.caller))
-        asked, ranks = survey.asked(naming), self.kit.ranks
-        known: Mapping[ValueKey, int] | None = ranks.known(naming.conversation, asked) if ranks and asked else {}
+        factory = self.toolkit.placeholder_factory(conversation_id(session, document.root), _owner(x.caller))
+        keys, numbers = scan.keys_to_number(factory), self.toolkit.numbers
+        known: Mapping[ValueKey, int] | None = numbers.cached(factory.conversation, keys) if numbers and keys else {}
         if known is None:
-            x.request.data.content = None  # while we wait nobody else shall see it
-            return self._hide_later(x, document, survey, naming, asked)
-        _hide(x, fields, document, survey, naming, known)
+            x.request.data.content = None  # not visible on the flow while we wait
+            return self._hide_later(x, document, scan, factory, keys)
+        _hide(x, fields, document, scan, factory, known)
         return None
 
     async def _hide_later(
-        self, x: Exchange, document: JsonDocument, survey: DocumentScan, naming: PlaceholderFactory, asked: list[ValueKey]
+        self, x: Exchange, document: JsonDocument, scan: DocumentScan, factory: PlaceholderFactory, keys: list[ValueKey]
     ) -> None:
-        assert self.kit.ranks
+        assert self.toolkit.numbers
         try:
-            given = await self.kit.ranks.ranks(naming.conversation, asked)
+            numbers = await self.toolkit.numbers.assign(factory.conversation, keys)
         except TooManyValues as e:
             raise Refused(400, str(e), should_retry=False) from None
         except StoreError as e:
             self.services.alarm("scrub.store", exchange=x.id, error=str(e))
-            raise Refused(503, "the names of hidden values can not be stored; nothing was sent", kind="api_error") from e
-        _hide(x, x.fields[self.name], document, survey, naming, given)
+            raise Refused(503, "placeholder numbers cannot be stored; the request was not sent", kind="api_error") from e
+        _hide(x, x.fields[self.name], document, scan, factory, numbers)
 
     def _body(self, x: Exchange) -> bytes:
-        """The body, decoded. Refused where it is larger than may be, or its encoding is not known or wrong."""
+        """The decoded body. Raises Refused if it is too large, or cannot be decoded."""
         limit = int(self.settings.scrub.max_body)
         try:
             body = decode_body(x.request.data.content or b"", x.request.headers.get("content-encoding", ""), limit)
@@ -210,13 +207,15 @@ class Scrubber(Stage):
         except Unreadable as e:
             raise _unreadable(e) from None
         except BodyTooLarge:
-            message = f"the request body is larger than the {limit:,} bytes that are scanned (config key scrub.max_body)"
+            message = (
+                f"the request body is larger than the limit of {limit:,} bytes for scanning (config key scrub.max_body)"
+            )
             raise Refused(413, message, should_retry=False) from None
 
     def skipped(self, x: Exchange) -> None:
-        """Nobody has looked at this request, and its flow will be kept: it is kept without what may be in it."""
+        """This request was not scanned, and its flow may be saved: remove its body and every finding outside it."""
         if self.enforces and self._concerns(x):
-            clear(x, self.kit.finder)
+            clear(x, self.toolkit.finder)
             x.request.data.content = None
 
     def report(self, x: Exchange) -> Mapping[str, object]:
@@ -225,26 +224,26 @@ class Scrubber(Stage):
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
-        """An answer of a stage further in (a cache's) comes through here only if it arrives over time (`x.source`)."""
+        """An inner stage's answer (the cache's) is restored here only if it is streamed (`x.source`)."""
         fields: ScrubFields | None = x.fields.get(self.name)
         response = x.flow.response
         if self.mode != "pseudonymize" or fields is None or response is None or not x.in_messages:
             return
         if not 200 <= response.status_code < 300 or (x.answer is not None and x.source is None):
             return
-        names = fields.names or PlaceholderMap(self.kit.grammar, {})
+        placeholders = fields.placeholders or PlaceholderMap(self.toolkit.grammar, {})
         kind, encoding = (response.headers.get(name, "") for name in ("content-type", "content-encoding"))
-        restorer = answer_restorer(kind, encoding, names, self.kit.tools, fields.report)
+        restorer = answer_restorer(kind, encoding, placeholders, self.toolkit.tools, fields.report)
         if restorer is None:
             return
-        if names:
+        if placeholders:
             x.taps.change(restorer, name=self.name)
-        else:  # nothing can come back: only count the names that are not known
+        else:  # nothing to restore: only count unknown placeholders
             x.taps.observe(restorer.feed, name=self.name, done=restorer.end, fate="aside")
 
 
-def _whose(caller: Caller | None) -> str:
-    """Whose conversation it is, as far as callers are told apart by what outlives a credential, which clients renew."""
+def _owner(caller: Caller | None) -> str:
+    """The owner of a conversation: team, user or virtual key, which outlive the credential that a client may renew."""
     if caller is None:
         return ""
     if caller.team or caller.user:
@@ -260,18 +259,18 @@ def _surface(x: Exchange) -> WalkSurface:
 
 
 def _unreadable(e: Unreadable) -> Refused:
-    message = f"the request body can not be scanned for secrets: {e}; send UTF-8 JSON in which no object has a key twice"
+    message = f"the request body cannot be scanned for secrets: {e}; send UTF-8 JSON without duplicate keys"
     return Refused(400, message, should_retry=False)
 
 
 def _refuse(first: FirstFinding) -> NoReturn:
     where = f" at {first.path}" if first.path else ""
-    message = f"the request holds what must not leave (rule {first.rule}{where}); nothing was sent: remove it and try again"
+    message = f"sensitive data found (rule {first.rule}{where}); the request was not sent: remove the data and try again"
     raise Refused(400, message, should_retry=False)
 
 
 def _withhold(x: Exchange) -> None:
-    """The request goes nowhere, and what is in it stays out of saved flows."""
+    """The request is not sent: keep its content out of saved flows."""
     if x.facts and x.model is None:
         x.model = x.facts.model
     x.request.data.content = None
@@ -281,16 +280,16 @@ def _hide(
     x: Exchange,
     fields: ScrubFields,
     document: JsonDocument,
-    survey: DocumentScan,
-    naming: PlaceholderFactory,
-    ranks: Mapping[ValueKey, int],
+    scan: DocumentScan,
+    factory: PlaceholderFactory,
+    numbers: Mapping[ValueKey, int],
 ) -> None:
-    """Put placeholders into the request, and what restores them on the exchange."""
+    """Rewrite the request with placeholders, and keep the map that restores them."""
     try:
-        fields.names = survey.hide(naming, ranks)
+        fields.placeholders = scan.hide(factory, numbers)
     except KeyCollision as e:
-        raise Refused(400, f"the request can not be rewritten: {e}", should_retry=False) from None
-    document.root = survey.root
+        raise Refused(400, f"the request cannot be rewritten with placeholders: {e}", should_retry=False) from None
+    document.root = scan.root
     body, headers = sendable_body(x.surface, document.render()), x.request.headers
     x.request.data.content = body
     for name in ("content-encoding", "transfer-encoding", *_DIGESTS):

@@ -1,4 +1,4 @@
-"""What the scrubber works with, made from the settings: rules, names, key, ranks. A wrong setting is a ConfigError."""
+"""The scrubber's tools, built from the settings: finder, placeholder grammar, tool policy, key, placeholder numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from sluicegate.core.redact.hide.document_scan import PlaceholderFactory
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
+from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Grammar
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 from sluicegate.core.redact.scan.finder import RulesError, build_finder
@@ -30,20 +30,20 @@ class ScrubToolkit:
     grammar: Grammar
     tools: ToolPolicy
     key: bytes
-    sweeper: KnownValueScanner | None
-    """Where values are hidden."""
-    ranks: PlaceholderNumbers | None
-    """Where names are counted."""
+    known_values: KnownValueScanner | None
+    """None unless the mode is pseudonymize."""
+    numbers: PlaceholderNumbers | None
+    """None unless placeholders are numbered."""
 
-    def naming(self, conversation: bytes, whose: str = "") -> PlaceholderFactory:
-        """`whose`: the caller, where callers are told apart: nobody learns from numbers what others have hidden."""
-        said = b"\0".join((b"conversation", whose.encode("utf-8", "surrogatepass"), conversation))
-        kept = hmac.digest(self.key, said, "sha256")
-        return PlaceholderFactory(self.key, kept, self.grammar, ranked=self.ranks is not None)
+    def placeholder_factory(self, conversation: bytes, owner: str = "") -> PlaceholderFactory:
+        """`owner`: the caller, if callers are told apart, so that numbers reveal nothing about the values of others."""
+        message = b"\0".join((b"conversation", owner.encode("utf-8", "surrogatepass"), conversation))
+        digest = hmac.digest(self.key, message, "sha256")
+        return PlaceholderFactory(self.key, digest, self.grammar, numbered=self.numbers is not None)
 
 
 def build_toolkit(settings: Settings, services: Services) -> ScrubToolkit:
-    """ConfigError, StoreError."""
+    """Raises ConfigError and StoreError."""
     scrub = settings.scrub
     hides = scrub.mode == "pseudonymize"
     key = _key(settings, services)
@@ -53,8 +53,8 @@ def build_toolkit(settings: Settings, services: Services) -> ScrubToolkit:
         grammar=grammar,
         tools=ToolPolicy(scrub.restore.tools, scrub.restore.allow_hosts),
         key=key,
-        sweeper=KnownValueScanner(grammar) if hides else None,
-        ranks=_ranks(settings) if hides and scrub.numbering == "ranked" else None,
+        known_values=KnownValueScanner(grammar) if hides else None,
+        numbers=_numbers(settings) if hides and scrub.numbering == "ranked" else None,
     )
 
 
@@ -71,17 +71,17 @@ def _finder(settings: Settings) -> Finder:
     except RulesError as e:
         raise ConfigError("scrub.rules", "", None, str(e)) from e
     except OSError as e:
-        raise ConfigError("scrub.rules", "", None, f"{e.filename} can not be read: {e.strerror}") from e
+        raise ConfigError("scrub.rules", "", None, f"{e.filename} cannot be read: {e.strerror}") from e
 
 
-def _ranks(settings: Settings) -> PlaceholderNumbers:
+def _numbers(settings: Settings) -> PlaceholderNumbers:
     if settings.store.startswith("redis"):
         return shared_redis_numbers(settings.store)
     return shared_sqlite_numbers(state_folder(settings) / "conversations.sqlite")
 
 
 def _key(settings: Settings, services: Services) -> bytes:
-    """The configured key; without one, our own, which only this machine's processes share."""
+    """The configured key; by default a generated one, which only the processes of this machine share."""
     given = settings.scrub.key
     try:
         if given is not None:
@@ -89,7 +89,7 @@ def _key(settings: Settings, services: Services) -> bytes:
         if settings.scrub.mode != "pseudonymize":
             return b""
         if settings.store.startswith("redis"):
-            raise ValueError("several machines share the store, so they must be given one key; set it")
+            raise ValueError("required with a shared store: all machines need the same key")
         return load_or_create_key(state_folder(settings))
     except ValueError as e:
         raise ConfigError("scrub.key", "", None, str(e)) from e

@@ -1,1 +1,1 @@
-"""Which number a hidden value has in its conversation, in memory, SQLite or Redis."""
+"""Stores of placeholder numbers, which number the hidden values of a conversation: memory, SQLite, Redis."""

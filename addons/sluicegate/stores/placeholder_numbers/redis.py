@@ -1,8 +1,8 @@
-"""Ranks in Redis or Valkey, for gates on several machines: one Lua script a question, which Redis runs as a whole.
+"""Placeholder numbers in Redis or Valkey, for gates on several machines: one call of an atomic Lua script per request.
 
-A conversation is one hash there, of keyed digests and numbers, which ends by itself. What a gate has been told it remembers
-for a while, so that a request whose values are all known costs no hop; and it tells what it remembers when it asks, so
-that a server which lost its data does not give a name to another value.
+A conversation is one hash of keyed digests and numbers, with an expiry. A gate caches the numbers for a while, so that a
+request with only known values costs no round trip. With each call, it sends the numbers it remembers, so that a server that
+lost its data does not reuse a number for another value.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from sluicegate.stores.placeholder_numbers.base import (
 __all__ = ["RedisPlaceholderNumbers", "shared_redis_numbers"]
 
 _PREFIX: Final = "sluicegate:ranks:"
-_LUA: Final = Path(__file__).with_name("rank.lua")
+_LUA: Final = Path(__file__).with_name("assign_numbers.lua")
 _TIMEOUT_S: Final = 1.0
 _FRESH_S: Final = 3600.0
-"""A conversation is asked about at least this often, which also lets it live on."""
-_MOST_AT_ONCE: Final = 32
-"""Questions under way; more wait for their turn."""
+"""Maximum age of a cached conversation. The next call also renews its expiry."""
+_MAX_CALLS: Final = 32
+"""Concurrent calls; more of them wait."""
 
 
 class RedisPlaceholderNumbers:
-    """Connects when it is first used. StoreError where the `redis` package is missing or the URL is none of its."""
+    """Connects on first use. Raises StoreError if the `redis` package is missing or the URL is invalid."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         try:
@@ -45,44 +45,42 @@ class RedisPlaceholderNumbers:
         except ImportError as e:
             raise StoreError("store: redis://… needs the redis package: pip install 'sluicegate[redis]'") from e
         self._cache = ConversationCache(clock, 2000)
-        self._turn = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._turn = asyncio.Semaphore(_MAX_CALLS)
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
         try:
             self._redis: Any = redis.from_url(
                 url,
                 socket_timeout=_TIMEOUT_S,
                 socket_connect_timeout=_TIMEOUT_S,
-                retry=Retry(NoBackoff(), 1),  # a connection that went stale; to ask twice gives the same ranks
+                retry=Retry(NoBackoff(), 1),  # for a stale connection; the call is idempotent
             )
         except ValueError as e:
-            raise StoreError("store: not a URL that Redis is reached by; write redis://HOST:PORT/NUMBER") from e
-        self._give = self._redis.register_script(_LUA.read_text("utf-8"))
+            raise StoreError("store: invalid Redis URL; expected redis://HOST:PORT/NUMBER") from e
+        self._script = self._redis.register_script(_LUA.read_text("utf-8"))
 
-    def known(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
-        return self._cache.get(conversation, asked, _FRESH_S)
+    def cached(self, conversation: bytes, keys: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
+        return self._cache.get(conversation, keys, _FRESH_S)
 
-    async def ranks(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
-        wanted = list(dict.fromkeys(asked))
-        remembered = self._cache.of(conversation)
-        told: list[Any] = [int(EXPIRY_S * 1000), base.MAX_VALUES, len(wanted)]
-        told += (part for a in wanted for part in a)
-        told += (part for a, n in remembered.items() for part in (*a, n))
+    async def assign(self, conversation: bytes, keys: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
+        wanted = list(dict.fromkeys(keys))
+        remembered = self._cache.remembered(conversation)
+        args: list[Any] = [int(EXPIRY_S * 1000), base.MAX_VALUES, len(wanted)]
+        args += (part for key in wanted for part in key)
+        args += (part for key, n in remembered.items() for part in (*key, n))
         try:
             async with self._turn:
-                given = await self._give((_PREFIX + conversation.hex(),), told)
+                assigned = await self._script((_PREFIX + conversation.hex(),), args)
         except self._errors as e:
-            # not its words: a URL's password may be in them
-            raise StoreError(
-                f"Redis, where the ranks of hidden values are kept, does not answer as it should ({type(e).__name__})"
-            ) from e
-        if len(given) < len(wanted):
+            # without the original message: it may contain the password of the URL
+            raise StoreError(f"Redis, which stores the placeholder numbers, failed ({type(e).__name__})") from e
+        if len(assigned) < len(wanted):
             raise TooManyValues(base.TOO_MANY.format(most=base.MAX_VALUES))
-        ranks = dict(zip(wanted, given, strict=True))
-        self._cache.put(conversation, ranks)
-        return ranks
+        numbers = dict(zip(wanted, assigned, strict=True))
+        self._cache.put(conversation, numbers)
+        return numbers
 
     async def close(self) -> None:
-        """Let the connections go."""
+        """Close the connections."""
         await self._redis.aclose()
 
 
@@ -90,7 +88,7 @@ _shared: weakref.WeakValueDictionary[str, RedisPlaceholderNumbers] = weakref.Wea
 
 
 def shared_redis_numbers(url: str) -> RedisPlaceholderNumbers:
-    """The ranks at this URL: one object, one memory, for all policies of the process that use it. StoreError."""
+    """The store at this URL: one object and one cache for all policies of the process. Raises StoreError."""
     found = _shared.get(url)
     if found is None:
         found = _shared[url] = RedisPlaceholderNumbers(url)

@@ -1,7 +1,7 @@
-"""Ranks in a SQLite file (WAL), so that they outlive a restart and the workers of one machine share them.
+"""Placeholder numbers in a SQLite file (WAL): they survive a restart, and the workers of one machine share them.
 
-All writing happens in one thread of its own; what waits there is committed together. A request whose values are all known
-does not get there at all.
+A dedicated thread does all writing, and commits waiting jobs together. A request with only known values is answered from
+the cache.
 """
 
 from __future__ import annotations
@@ -39,23 +39,23 @@ CREATE TABLE IF NOT EXISTS ranks (
 ) WITHOUT ROWID;
 """
 _FRESH_S: Final = 3600.0
-"""A conversation is looked up in the file at least this often, which also notes that it is in use."""
+"""Maximum age of a cached conversation. The next look-up in the file also records that it is in use."""
 _BATCH: Final = 256
 _BUSY_MS: Final = 5000
-_SWEEP_EVERY: Final = 500
-"""Conversations begun between two looks for those that are to be forgotten."""
+_DELETE_EVERY: Final = 500
+"""New conversations between two deletions of expired ones."""
 
 
 @dataclass(slots=True)
 class _Job:
     conversation: bytes
-    asked: Sequence[ValueKey]
+    keys: Sequence[ValueKey]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Mapping[ValueKey, int]]
 
 
 class SqlitePlaceholderNumbers:
-    """Ranks in the file at `path`. `clock` gives Unix seconds."""
+    """Numbers in the file at `path`. `clock` returns Unix seconds."""
 
     def __init__(
         self, path: Path, clock: Callable[[], float] = time.time, max_conversations: int = MAX_CONVERSATIONS
@@ -66,25 +66,27 @@ class SqlitePlaceholderNumbers:
             ensure_private(path)
             db = _open(path)
         except (OSError, sqlite3.Error) as e:
-            raise StoreError(f"{path} can not be used: {e}") from e
+            raise StoreError(f"{path} cannot be used: {e}") from e
         self._writer = _Writer(db, clock, max_conversations)
-        self._thread = threading.Thread(target=self._writer.run, args=(self._queue,), name="sluicegate-ranks", daemon=True)
+        self._thread = threading.Thread(
+            target=self._writer.run, args=(self._queue,), name="sluicegate-placeholder-numbers", daemon=True
+        )
         self._thread.start()
         self._finalizer = weakref.finalize(self, self._queue.put, None)
 
-    def known(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
-        return self._cache.get(conversation, asked, _FRESH_S)
+    def cached(self, conversation: bytes, keys: Sequence[ValueKey]) -> Mapping[ValueKey, int] | None:
+        return self._cache.get(conversation, keys, _FRESH_S)
 
-    async def ranks(self, conversation: bytes, asked: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
+    async def assign(self, conversation: bytes, keys: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         loop = asyncio.get_running_loop()
-        job = _Job(conversation, asked, loop, loop.create_future())
+        job = _Job(conversation, keys, loop, loop.create_future())
         self._queue.put(job)
-        ranks = await job.future
-        self._cache.put(conversation, ranks)
-        return ranks
+        numbers = await job.future
+        self._cache.put(conversation, numbers)
+        return numbers
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Commit the waiting jobs, and end the thread."""
         self._finalizer()
         self._thread.join()
 
@@ -103,13 +105,13 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 class _Writer:
-    """What happens in the thread."""
+    """The work of the thread."""
 
     def __init__(self, db: sqlite3.Connection, clock: Callable[[], float], max_conversations: int) -> None:
         self._db = db
         self._clock = clock
         self._max = max_conversations
-        self._begun = _SWEEP_EVERY  # look once at the start
+        self._begun = _DELETE_EVERY  # delete once at the start
 
     def run(self, jobs: queue.SimpleQueue[_Job | None]) -> None:
         open_ = True
@@ -130,36 +132,36 @@ class _Writer:
         try:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                done = [(job, self._ranks(job)) for job in batch]
-                self._forget()
+                done = [(job, self._assign(job)) for job in batch]
+                self._delete_old()
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        except Exception as e:  # noqa: BLE001 - whatever it is, those who wait are told
-            error = StoreError(f"the ranks of hidden values can not be stored: {e}")
+        except Exception as e:  # noqa: BLE001 - every waiting request must get an answer
+            error = StoreError(f"placeholder numbers cannot be stored: {e}")
             done = [(job, error) for job in batch]
         for job, result in done:
-            _tell(job, result)
+            _deliver(job, result)
 
-    def _ranks(self, job: _Job) -> Mapping[ValueKey, int] | Exception:
+    def _assign(self, job: _Job) -> Mapping[ValueKey, int] | Exception:
         db, conversation = self._db, job.conversation
         rows = db.execute("SELECT kind, digest, n FROM ranks WHERE conversation = ?", (conversation,))
-        ranks: dict[ValueKey, int] = {(kind, digest): n for kind, digest, n in rows}
-        self._begun += not ranks
+        numbers: dict[ValueKey, int] = {(kind, digest): n for kind, digest, n in rows}
+        self._begun += not numbers
         try:
-            given = assign_missing(ranks, job.asked)
+            assigned = assign_missing(numbers, job.keys)
         except TooManyValues as e:
             return e
         db.execute("INSERT OR REPLACE INTO conversations VALUES (?, ?)", (conversation, self._clock()))
         db.executemany(
-            "INSERT INTO ranks VALUES (?, ?, ?, ?)", [(conversation, kind, digest, n) for (kind, digest), n in given]
+            "INSERT INTO ranks VALUES (?, ?, ?, ?)", [(conversation, kind, digest, n) for (kind, digest), n in assigned]
         )
-        return {a: ranks[a] for a in job.asked}
+        return {key: numbers[key] for key in job.keys}
 
-    def _forget(self) -> None:
-        if self._begun < _SWEEP_EVERY:
+    def _delete_old(self) -> None:
+        if self._begun < _DELETE_EVERY:
             return
         self._begun = 0
         db = self._db
@@ -171,10 +173,10 @@ class _Writer:
         db.execute("DELETE FROM ranks WHERE conversation NOT IN (SELECT id FROM conversations)")
 
 
-def _tell(job: _Job, result: Mapping[ValueKey, int] | Exception) -> None:
+def _deliver(job: _Job, result: Mapping[ValueKey, int] | Exception) -> None:
     def settle() -> None:
         if job.future.done():
-            return  # whoever waited has gone
+            return  # cancelled
         if isinstance(result, Exception):
             job.future.set_exception(result)
         else:
@@ -188,7 +190,7 @@ _shared: weakref.WeakValueDictionary[Path, SqlitePlaceholderNumbers] = weakref.W
 
 
 def shared_sqlite_numbers(path: Path) -> SqlitePlaceholderNumbers:
-    """The ranks in this file: one object, one thread, for all policies of the process that use it. StoreError."""
+    """The store in this file: one object and one thread for all policies of the process. Raises StoreError."""
     path = path.absolute()
     found = _shared.get(path)
     if found is None:

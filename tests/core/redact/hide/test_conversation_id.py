@@ -1,4 +1,4 @@
-"""core/redact/hide/conversation.py: which requests belong together."""
+"""core/redact/hide/conversation_id.py: which requests belong together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""core/redact/hide/hide.py and its parts: what is hidden, wherever and however it is written."""
+"""core/redact/hide/document_scan.py and its parts: what is hidden, wherever and however it is written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kits.hiding import Rules, hide, naming
+from kits.hiding import Rules, factory_of, hide
 from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.line_numbers import read_numbered
 from sluicegate.core.redact.hide.multi_string_search import MultiStringSearch
-from sluicegate.core.redact.hide.placeholders import GRAMMARS, json_text, type_name
+from sluicegate.core.redact.hide.placeholders import GRAMMARS, json_text
 from sluicegate.core.redact.hide.spellings import spellings
 from sluicegate.core.redact.restore.text_restorer import restore_text
 
@@ -87,10 +87,10 @@ def test_ranks_follow_the_walk() -> None:
 
 def test_the_survey_counts_values_and_shows_no_secret() -> None:
     """Found: values by rule. First: the rule and a path in which a key that holds a secret is not shown."""
-    survey = DocumentScan({"a": [{SECRET: SECRET}, "x@y.com x@y.com z@y.com"]}, "other", Rules(), None)
-    assert survey.found == {"api_key": 1, "email": 2}
-    assert survey.first is not None
-    assert (survey.first.rule, survey.first.path) == ("api_key", "a[0].(a key)")
+    scan = DocumentScan({"a": [{SECRET: SECRET}, "x@y.com x@y.com z@y.com"]}, "other", Rules(), None)
+    assert scan.found == {"api_key": 1, "email": 2}
+    assert scan.first is not None
+    assert (scan.first.rule, scan.first.path) == ("api_key", "a[0].(a key)")
     below = DocumentScan({"a": {SECRET: {"b": "x@y.com"}}}, "other", Rules(), None)
     assert below.first is not None
     assert SECRET not in below.first.path
@@ -98,9 +98,9 @@ def test_the_survey_counts_values_and_shows_no_secret() -> None:
 
 def test_nothing_to_hide() -> None:
     """A document without findings needs no name."""
-    survey = DocumentScan({"a": "b < c"}, "other", Rules(), KnownValueScanner(GRAMMARS["angle"]))
-    assert survey.empty
-    assert survey.asked(naming()) == []
+    scan = DocumentScan({"a": "b < c"}, "other", Rules(), KnownValueScanner(GRAMMARS["angle"]))
+    assert scan.empty
+    assert scan.keys_to_number(factory_of()) == []
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=6), st.none(), max_size=6), st.lists(st.text(max_size=20), max_size=5))
@@ -127,17 +127,6 @@ def test_spellings_of_anything(value: str) -> None:
 def test_json_text(value: str) -> None:
     """What stands between the quotes."""
     assert json.loads(f'"{json_text(value)}"') == value
-
-
-def test_type_names() -> None:
-    """Whatever a rule is called, its type fits a placeholder."""
-    assert [type_name(k) for k in ("ANTHROPIC_KEY", "my-key", "1st", "é", "A" * 99)] == [
-        "ANTHROPIC_KEY",
-        "MY_KEY",
-        "X_1ST",
-        "X",
-        "A" * 64,
-    ]
 
 
 @pytest.mark.parametrize(

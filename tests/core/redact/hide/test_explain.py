@@ -20,8 +20,8 @@ def test_reasons() -> None:
     finder = finder_of("gitleaks")
     text = f"dropbox api_key = '{SECRET}'"
     spelled = base64.b64encode(SECRET.encode()).decode()
-    survey = DocumentScan({"a": [text], "b": f"{spelled} <EMAIL_1>"}, "other", finder, KnownValueScanner(GRAMMARS["angle"]))
-    first, other, literal = explain_scan(survey, finder)
+    scan = DocumentScan({"a": [text], "b": f"{spelled} <EMAIL_1>"}, "other", finder, KnownValueScanner(GRAMMARS["angle"]))
+    first, other, literal = explain_scan(scan, finder)
     assert first.where == "a[0]"
     assert first.rule.startswith("gitleaks:")
     assert first.why.startswith("keyword ")

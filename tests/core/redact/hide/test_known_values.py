@@ -1,4 +1,4 @@
-"""core/redact/scan/spans.py: what is remembered from turn to turn changes nothing in what is found, and has an end."""
+"""core/redact/hide/known_values.py: the cache from turn to turn changes no result, and is bounded."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sluicegate.core.redact.hide.known_values import KnownValueScanner, Values, merge_spans
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
-from sluicegate.core.redact.scan.finding import Tier
+from sluicegate.core.redact.rules.rule import Tier
 
 POOL = (
     "sk-aaaabbbb",
@@ -63,19 +63,19 @@ def test_many_turns_with_new_values() -> None:
         values.append(f"secret-number-{n:04d}")
         said.append(f"a {values[-1]} b {values[n // 2]}")
         assert found(sweeper, said, known(values)) == found(KnownValueScanner(GRAMMARS["angle"]), said, known(values))
-        assert max(len(k.sweeps) for k in sweeper._known.values()) <= 8
+        assert max(len(k.searches) for k in sweeper._known.values()) <= 8
 
 
 def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts, what was found in them, and what looks for values: the oldest are forgotten, and nothing is missed."""
-    for name, most in (("_MEMO", 50), ("_MEMO_SPANS", 60), ("_MOST_KNOWN", 5), ("_MOST_NEEDLES", 100)):
+    for name, most in (("_CACHED_TEXTS", 50), ("_CACHED_SPANS", 60), ("_MAX_KNOWN", 5), ("_MAX_NEEDLES", 100)):
         monkeypatch.setattr(f"sluicegate.core.redact.hide.known_values.{name}", most)
     sweeper = KnownValueScanner(GRAMMARS["angle"])
     for n in range(200):
         value = f"secret-number-{n:04d}"
         said = [f"{n}.{m} {value} <A_{m}>" for m in range(8)]
         assert found(sweeper, said, known([value])) == found(KnownValueScanner(GRAMMARS["angle"]), said, known([value]))
-        assert len(sweeper._memo) <= 50
-        assert sweeper._held == sum(map(len, sweeper._memo.values())) <= 60
+        assert len(sweeper._cache) <= 50
+        assert sweeper._held == sum(map(len, sweeper._cache.values())) <= 60
         assert len(sweeper._known) <= 5
         assert sweeper._needles == sum(k.needles for k in sweeper._known.values()) <= 100

@@ -1,4 +1,4 @@
-"""core/redact/restore/tool_destinations.py: commands that send to allowed hosts only."""
+"""core/redact/restore/allowed_hosts.py: commands that send to allowed hosts only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import pytest
 
 from sluicegate.core.redact.restore.allowed_hosts import AllowedHosts
-from sluicegate.core.redact.restore.tool_policy import ToolPolicy, has_egress
+from sluicegate.core.redact.restore.egress import has_egress
+from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 
 HOSTS = AllowedHosts(["api.example.com", "*.corp.example"])
 AT = "https://api.example.com"

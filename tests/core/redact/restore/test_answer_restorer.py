@@ -1,4 +1,4 @@
-"""core/redact/restore/packing.py: encoded bodies are decoded within a limit."""
+"""core/redact/restore/answer_restorer.py: encoded bodies are decoded within a limit."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import gzip
 
 import pytest
 
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
-from sluicegate.core.redact.restore.answer_restorer import BodyTooLarge, answer_restorer, decode_body
+from sluicegate.core.redact.restore.answer_restorer import answer_restorer
 from sluicegate.core.redact.restore.content_blocks import RestoreReport
 from sluicegate.core.redact.restore.event_stream import EventStreamRestorer
 from sluicegate.core.redact.restore.json_answer import JsonAnswerRestorer
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
+from sluicegate.core.redact.walk.decode_body import BodyTooLarge, decode_body
 from sluicegate.core.redact.walk.json_document import Unreadable
 
 NAMES = PlaceholderMap(GRAMMARS["angle"], {"A_1": "secret"})

@@ -1,4 +1,4 @@
-"""core/redact/restore/stream.py: values come back in a stream, however it is cut; all else keeps its bytes."""
+"""core/redact/restore/event_stream.py: values come back in a stream, however it is cut; all else keeps its bytes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 
 from kits.hiding import (
-    Ranks,
+    Numbers,
     cut,
+    factory_of,
     hide,
-    naming,
     text_of,
 )
 from sluicegate.core.messages.grammar import check_stream
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.restore.content_blocks import RestoreReport
 from sluicegate.core.redact.restore.event_stream import EventStreamRestorer
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap, restore_text
+from sluicegate.core.redact.restore.text_restorer import restore_text
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 from sluicegate.core.wire.sse import SSEParser
 
@@ -73,11 +74,11 @@ def said(stream: bytes) -> dict[int, str]:
 def test_any_cut_gives_the_same_message() -> None:
     """Random texts and tool inputs, cut into deltas and the stream into chunks at random: 1,500 streams, well formed."""
     rng = random.Random(1)
-    how, ranks = naming(), Ranks()
+    how, numbers = factory_of(), Numbers()
     for _ in range(1500):
         texts = (text_of(rng).replace("\ud83d", "") for _ in range(3))  # which the checker's strict reader does not take
         value = [next(texts), {"file_path": next(texts), "content": next(texts)}]
-        hidden, names = hide(value, how, ranks)
+        hidden, names = hide(value, how, numbers)
         stream = message(
             block(0, "text", cut(rng, hidden[0])),
             block(1, "tool_use", cut(rng, json.dumps(hidden[1])), name="Write"),

@@ -1,4 +1,4 @@
-"""core/redact/restore/answer.py: values come back in an answer that is one JSON document."""
+"""core/redact/restore/json_answer.py: values come back in an answer that is one JSON document."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from kits.hiding import (
-    Ranks,
+    Numbers,
     cut,
+    factory_of,
     hide,
-    naming,
     text_of,
 )
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.restore.content_blocks import RestoreReport
 from sluicegate.core.redact.restore.json_answer import JsonAnswerRestorer
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 
 NAMES = PlaceholderMap(GRAMMARS["angle"], {"API_KEY_1": 'sk-"1'})
@@ -37,10 +37,10 @@ def message(*content: dict[str, Any]) -> bytes:
 def test_any_message_comes_back() -> None:
     """Random texts and tool inputs, 1,000 of them, in any number of pieces."""
     rng = random.Random(5)
-    how, ranks = naming(), Ranks()
+    how, numbers = factory_of(), Numbers()
     for _ in range(1000):
         value = {"text": text_of(rng), "input": {"content": text_of(rng), text_of(rng, 4): 1}}
-        hidden, names = hide(value, how, ranks)
+        hidden, names = hide(value, how, numbers)
         body = message(
             {"type": "text", "text": hidden["text"]}, {"type": "tool_use", "name": "Write", "input": hidden["input"]}
         )

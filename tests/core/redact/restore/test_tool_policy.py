@@ -1,4 +1,4 @@
-"""core/redact/restore/tools.py: which tool inputs get their values."""
+"""core/redact/restore/tool_policy.py: which tool inputs get their values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import pytest
 
 from sluicegate.core.redact.restore.allowed_hosts import AllowedHosts
-from sluicegate.core.redact.restore.tool_policy import ToolPolicy, has_egress
+from sluicegate.core.redact.restore.egress import has_egress
+from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def values(text: str, rule: str) -> list[str]:
 def test_there_are_sixteen_in_the_order_of_their_priority() -> None:
     """The order is a promise: the first one that matches names the placeholder."""
     assert tuple(rule.id for rule in BASIC) == KINDS
-    assert [rule.rank for rule in BASIC] == list(range(16))
+    assert [rule.priority for rule in BASIC] == list(range(16))
     assert [rule.id for rule in BASIC if rule.tier == "identifier"] == ["email"]
 
 

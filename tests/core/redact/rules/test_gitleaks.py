@@ -64,7 +64,7 @@ def test_values_made_from_the_rules_are_found_in_prose_and_json() -> None:
     for rule in builtin_rules():
         for follower in FOLLOWERS[:12]:
             text, value = labelled(rule, follower, random)
-            if rule.judge is not None and len(set(value)) < 6:
+            if rule.validate is not None and len(set(value)) < 6:
                 continue
             at, total = text.index(value), total + 1
             inside = {i for f in finder.find(text) for i in range(f.start, f.end)}
@@ -189,28 +189,28 @@ def test_a_file_can_extend_another() -> None:
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
-        ("[[rules", "own.toml: not TOML: "),
-        ("[[rules]]\nregex = 'a'", "own.toml: rule 1 has no id; give it one"),
+        ("[[rules", "own.toml: not valid TOML: "),
+        ("[[rules]]\nregex = 'a'", "own.toml: rule 1 has no id"),
         ("rules = 3", "own.toml: rules: expected tables, [[rules]]"),
         ("extend = 3", "own.toml: extend: expected a table, [extend]"),
         ("[[rules]]\nid = 'a'\nregex = 3", 'own.toml: rule "a": regex: expected a string'),
         (
             "[[rules]]\nid = 'a'\nregex = '('",
-            'own.toml: rule "a": regex: missing ): (; RE2\'s syntax is what gitleaks takes, too',
+            'own.toml: rule "a": regex: missing ): (; gitleaks uses the same RE2 syntax',
         ),
         ("[[rules]]\nid = 'a'\nregex = '(?=a)'", 'own.toml: rule "a": regex: invalid perl operator: (?='),
         (
             "[[rules]]\nid = 'a'\nregex = 'a*'",
-            'own.toml: rule "a": regex: matches the empty text; ask for at least one character',
+            'own.toml: rule "a": regex: matches the empty string; require at least one character',
         ),
         ("[[rules]]\nid = 'a'\nregex = '((a{900}){900}){900}'", 'own.toml: rule "a": regex: '),
         (
             "[[rules]]\nid = 'a'\nregex = 'a'\nsecretGroup = 1",
-            'own.toml: rule "a": secretGroup: there is no group 1; the regex has 0',
+            'own.toml: rule "a": secretGroup: group 1 does not exist; the regex has 0',
         ),
         ("[[rules]]\nid = 'a'\nregex = 'a'\nentropy = 'high'", 'own.toml: rule "a": entropy: expected a number'),
         ("[[rules]]\nid = 'a'\nregex = 'a'\nkeywords = 'a'", 'own.toml: rule "a": keywords: expected a list of strings'),
-        (ACME + ACME, 'own.toml: rule "acme" is there twice; rename one of them'),
+        (ACME + ACME, 'own.toml: rule "acme" is defined twice; rename one of them'),
         (ACME + "[[rules.allowlists]]\nregexes = ['(']", "own.toml: rule \"acme\": allowlist: regexes: '(': missing )"),
         (
             ACME + "[[rules.allowlists]]\nregexTarget = 'file'\nregexes = ['a']",
@@ -220,14 +220,14 @@ def test_a_file_can_extend_another() -> None:
             ACME + "[[rules.allowlists]]\ncondition = 'XOR'\nregexes = ['a']",
             'own.toml: rule "acme": allowlist: condition: expected AND',
         ),
-        ("[extend]\npath = 'own.toml'", "own.toml: more than 3 files extend each other; put the rules into fewer files"),
+        ("[extend]\npath = 'own.toml'", "own.toml: more than 3 files extend each other; merge some of them"),
         ("#" * 1_000_001, "own.toml: is larger than 1000000 bytes"),
-        ("[[rules]]\nid='a'\n" * 2_001, "own.toml: more than 2000 rules; leave some out"),
+        ("[[rules]]\nid='a'\n" * 2_001, "own.toml: more than 2000 rules; remove some"),
         (
             "[[rules]]\nid = 'a'\nregex = '" + "a" * 20_001 + "'",
             'own.toml: rule "a": regex: is longer than 20000 characters',
         ),
-        ("a = " + "[" * 5_000, "own.toml: not TOML: "),
+        ("a = " + "[" * 5_000, "own.toml: not valid TOML: "),
     ],
     ids=lambda text: text[:40],
 )
@@ -244,7 +244,7 @@ def test_a_file_that_cannot_be_read_is_refused() -> None:
 
     with pytest.raises(RulesError) as error:
         file_rules("own.toml", read)
-    assert str(error.value) == "own.toml: cannot be read: No such file or directory; check the path and its permissions"
+    assert str(error.value) == "own.toml: cannot be read: No such file or directory; check path and permissions"
     with pytest.raises(RulesError, match="is not UTF-8"):
         file_rules("own.toml", lambda path: b"\xff\xfe")
 

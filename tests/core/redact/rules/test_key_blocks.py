@@ -1,4 +1,4 @@
-"""core/redact/rules/keyblock.py: secrets of many lines."""
+"""core/redact/rules/key_blocks.py: secrets of many lines."""
 
 from __future__ import annotations
 

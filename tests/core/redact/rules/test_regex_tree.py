@@ -1,4 +1,4 @@
-"""core/redact/rules/pattern.py: what a regular expression says of its matches."""
+"""core/redact/rules/regex_tree.py: what a regular expression says of its matches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""core/redact/rules/vendors.py: keys of providers, and our own."""
+"""core/redact/rules/vendor_tokens.py: keys of providers, and our own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""core/redact/scan/escapes.py: secrets that are written with escapes are found, and where they stand."""
+"""core/redact/scan/escaped_text.py: secrets that are written with escapes are found, and where they stand."""
 
 from __future__ import annotations
 

@@ -91,14 +91,14 @@ def test_own_patterns_find_their_type() -> None:
 @pytest.mark.parametrize(
     ("given_", "message"),
     [
-        ({"rules": ("basics",)}, 'there is no rule set "basics"; known are basic, gitleaks, pii and file:PATH'),
+        ({"rules": ("basics",)}, 'unknown rule set "basics"; known are basic, gitleaks, pii and file:PATH'),
         (
             {"rules": ("basic",), "patterns": {"A": "("}},
-            "pattern A: not a regular expression in RE2's syntax: missing ): (",
+            "pattern A: not a regular expression in RE2 syntax: missing ): (",
         ),
         (
             {"rules": ("basic",), "patterns": {"A": "x*"}},
-            "pattern A: matches the empty text; ask for at least one character",
+            "pattern A: matches the empty string; require at least one character",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""core/redact/scan/overlaps.py: who wins where matches overlap."""
+"""core/redact/scan/overlap_resolution.py: who wins where matches overlap."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.redact.rules.rule import AFTER_BASIC, Rule
+from sluicegate.core.redact.rules.rule import LOWEST_PRIORITY, Rule
 from sluicegate.core.redact.scan.engine import Match
 from sluicegate.core.redact.scan.overlap_resolution import resolve_overlaps
 
 TEXT = bytes(range(97, 123)) * 3
-RULES = [Rule(f"r{rank}", "X", "secret", "x", rank=rank) for rank in (0, 1, AFTER_BASIC)]
+RULES = [Rule(f"r{n}", "X", "secret", "x", priority=n) for n in (0, 1, LOWEST_PRIORITY)]
 
 spans = st.tuples(st.integers(0, 60), st.integers(1, 15), st.sampled_from(RULES))
 

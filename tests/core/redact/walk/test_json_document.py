@@ -1,4 +1,4 @@
-"""core/redact/walk/document.py: one way to read a body, and every byte kept that is not changed."""
+"""core/redact/walk/json_document.py: one way to read a body, and every byte kept that is not changed."""
 
 from __future__ import annotations
 

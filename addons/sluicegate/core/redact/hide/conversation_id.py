@@ -1,4 +1,4 @@
-"""Which conversation a request belongs to: within one, a value keeps its name."""
+"""The conversation of a request: within a conversation, a value keeps its placeholder."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, Final
 __all__ = ["conversation_id"]
 
 _ATTRIBUTION: Final = "x-anthropic-billing-header"
-"""How Claude Code's first system block begins; what follows in it differs from request to request."""
+"""The prefix of Claude Code's first system block, whose content differs from request to request."""
 
 
 def conversation_id(session: str | None, root: Any) -> bytes:
-    """The session's id where there is one, else a hash of the system prompt and the first user message."""
+    """The session id if there is one, else a hash of the system prompt and the first user message."""
     if session:
         return b"s:" + hashlib.sha256(session.encode("utf-8", "surrogatepass")).digest()
     body = root if isinstance(root, dict) else {}
@@ -32,7 +32,7 @@ def _is_attribution(block: Any) -> bool:
 
 
 def _bare(content: Any) -> Any:
-    """Without breakpoints, which move from turn to turn; a text is the same as a list of one text block."""
+    """Without cache breakpoints, which move from turn to turn; a string equals a list of one text block."""
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if isinstance(content, list):

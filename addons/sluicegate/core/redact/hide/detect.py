@@ -1,4 +1,4 @@
-"""Reading what is no Messages request: any body, in each way that its text may be meant."""
+"""Detection without hiding: scans any body or URL, in every way in which its text may be read."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ _ESCAPE: Final = re.compile(r"\\u00([0-7][0-9a-fA-F])")
 
 
 def detect_in_body(body: bytes, surface: WalkSurface, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
-    """What is found in a body, JSON or not: values by rule, and the first."""
+    """The findings in a body, JSON or not: values by rule, and the first finding."""
     try:
-        return _seen(DocumentScan(JsonDocument.read(body).root, surface, finder, None))
+        return _findings(DocumentScan(JsonDocument.read(body).root, surface, finder, None))
     except Unreadable:
         text = body.decode("utf-8", "replace")
-    texts = {text, text.replace("\0", ""), _ESCAPE.sub(_unescaped, text)}  # as it is, UTF-16, lines of JSON
-    return _seen(DocumentScan(sorted(texts, key=len, reverse=True), "other", finder, None), bare=True)
+    texts = {text, text.replace("\0", ""), _ESCAPE.sub(_unescaped, text)}  # raw, UTF-16, lines of JSON
+    return _findings(DocumentScan(sorted(texts, key=len, reverse=True), "other", finder, None), bare=True)
 
 
 def detect_in_url(path: str, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
-    """What is found in a request's path and query, as they are and decoded."""
-    return _seen(DocumentScan([path, unquote_plus(path)], "other", finder, None), bare=True)
+    """The findings in the path and query of a request, raw and decoded."""
+    return _findings(DocumentScan([path, unquote_plus(path)], "other", finder, None), bare=True)
 
 
-def _seen(survey: DocumentScan, *, bare: bool = False) -> tuple[Counter[str], FirstFinding | None]:
-    first = survey.first
-    return survey.found, FirstFinding(first.rule, "") if first and bare else first
+def _findings(scan: DocumentScan, *, bare: bool = False) -> tuple[Counter[str], FirstFinding | None]:
+    first = scan.first
+    return scan.found, FirstFinding(first.rule, "") if first and bare else first
 
 
 def _unescaped(m: re.Match[str]) -> str:

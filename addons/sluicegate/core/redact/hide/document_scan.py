@@ -1,16 +1,15 @@
-"""Hiding: what is found in a document gets a name, the same one each time in a conversation.
+"""Scans a JSON document, and hides what was found behind placeholders.
 
-    survey = Survey(document, "messages", finder, sweeper)     what there is to hide, and where
-    survey.asked(naming)                                       the values that need a rank, in walking order
-    names = survey.hide(naming, ranks)                         changes the document; what restores it
+    scan = DocumentScan(document, "messages", finder, known_values)
+    keys = scan.keys_to_number(factory)            the values that need a number, in document order
+    placeholders = scan.hide(factory, numbers)     changes the document; returns the map that restores its values
 
 A value that was found is hidden in all its spellings (spellings.py) across the whole document, each spelling under a name
-of its own. Text in the shape of a placeholder becomes a LITERAL, so that no name can be smuggled in.
+of its own. Text that looks like a placeholder becomes a LITERAL, so that no name can be smuggled in.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,67 +17,43 @@ from typing import Any, Final
 
 from sluicegate.core.redact.hide.known_values import HiddenSpan, KnownValueScanner, merge_spans
 from sluicegate.core.redact.hide.line_numbers import NumberedValue, read_numbered
-from sluicegate.core.redact.hide.placeholders import LINES, Grammar, type_name
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
-from sluicegate.core.redact.scan.finding import Finder, Tier
+from sluicegate.core.redact.hide.placeholder_factory import AssignedPlaceholders, PlaceholderFactory, ValueKey
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
+from sluicegate.core.redact.hide.placeholders import LINES
+from sluicegate.core.redact.rules.rule import Tier, type_name
+from sluicegate.core.redact.scan.finding import Finder
 from sluicegate.core.redact.walk.edits import apply_edits
 from sluicegate.core.redact.walk.json_walk import Leaf, WalkSurface, walk
 
-__all__ = ["DocumentScan", "FirstFinding", "PlaceholderFactory", "ValueKey", "shown_path"]
-
-ValueKey = tuple[str, bytes]
-"""A type, and the keyed digest of a value: all that a store of ranks ever sees."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceholderFactory:
-    """How the values of one conversation are named."""
-
-    key: bytes
-    conversation: bytes
-    """What stands for the conversation: kept with its ranks, so a keyed digest where they are kept."""
-    grammar: Grammar
-    ranked: bool = True
-    """Secrets are counted; else every name is a keyed hash and no state is kept."""
-
-    def digest(self, kind: str, value: str, turn: int = 0, tier: Tier = "secret") -> bytes:
-        """Of a secret another one in each conversation; of an identifier always the same: requests can be correlated."""
-        within = self.conversation if tier == "secret" else b""
-        said = b"\0".join((b"%d" % turn, kind.encode(), within, value.encode("utf-8", "surrogatepass")))
-        return hmac.digest(self.key, said, "sha256")[:16]
-
-    def unranked(self, kind: str, value: str) -> str:
-        """A name, as written, that is the same everywhere: for what is not restored."""
-        kind = type_name(kind)
-        return self.grammar.written(self.grammar.hashed(kind, self.digest(kind, value, 1, "identifier")))
+__all__ = ["DocumentScan", "FirstFinding", "shown_path"]
 
 
 @dataclass(frozen=True, slots=True)
 class FirstFinding:
-    """The first finding: its rule, and where it is."""
+    """Rule and path of the first finding, for an error message."""
 
     rule: str
     path: str
 
 
 class DocumentScan:
-    """What there is to hide in a document."""
+    """The spans of a document that have to be hidden."""
 
-    def __init__(self, root: Any, surface: WalkSurface, finder: Finder, sweeper: KnownValueScanner | None) -> None:
-        """Without a sweeper: only what the finder says, for those who do not hide."""
+    def __init__(self, root: Any, surface: WalkSurface, finder: Finder, known_values: KnownValueScanner | None) -> None:
+        """`known_values`: None for detection without hiding."""
         self.root = root
         self.found: Counter[str] = Counter()
-        """Rule → values found."""
+        """Rule → number of distinct values."""
         self.first: FirstFinding | None = None
         self._spans: dict[str, list[HiddenSpan]] = {}
         self._texts: dict[str, list[Leaf]] = {}
-        """Each text once, in walking order, and where it stands."""
+        """Each distinct text, in document order, and the leaves that hold it."""
         values = self._find(finder, surface)
-        if sweeper:
-            for text, spans in sweeper.spans(list(self._texts), values):
+        if known_values:
+            for text, spans in known_values.spans(list(self._texts), values):
                 self._spans.setdefault(text, []).extend(spans)
             for text, found in self._spans.items():
-                self._spans[text] = merge_spans(text, found, sweeper.grammar)
+                self._spans[text] = merge_spans(text, found, known_values.grammar)
 
     def _find(self, finder: Finder, surface: WalkSurface) -> dict[str, tuple[str, Tier]]:
         values: dict[str, tuple[str, Tier]] = {}
@@ -102,13 +77,12 @@ class DocumentScan:
                     self.found[f.rule] += 1
         return values
 
-    # -- names
-    def asked(self, naming: PlaceholderFactory) -> list[ValueKey]:
-        """The values that need a rank, in walking order, each once."""
-        if not naming.ranked:
+    def keys_to_number(self, factory: PlaceholderFactory) -> list[ValueKey]:
+        """The keys of the values that need a number, in document order, without repetition."""
+        if not factory.numbered:
             return []
         return list(
-            dict.fromkeys((kind, naming.digest(kind, value)) for kind, value, tier in self._values() if tier == "secret")
+            dict.fromkeys((kind, factory.digest(kind, value)) for kind, value, tier in self._values() if tier == "secret")
         )
 
     def _values(self) -> list[tuple[str, str, Tier]]:
@@ -131,7 +105,7 @@ class DocumentScan:
         return out
 
     def places(self) -> Iterator[tuple[Leaf, HiddenSpan]]:
-        """Every stretch that is hidden, and the string in which it stands, in walking order."""
+        """Every hidden span, and the leaf that contains it, in document order."""
         for text, leaves in self._texts.items():
             yield from ((leaf, span) for leaf in leaves for span in self._spans.get(text, ()))
 
@@ -139,69 +113,43 @@ class DocumentScan:
     def empty(self) -> bool:
         return not self._spans
 
-    def hide(self, naming: PlaceholderFactory, ranks: Mapping[ValueKey, int]) -> PlaceholderMap:
-        """Change the document; what restores it. `walk.Collision` where two keys became one."""
-        names, units = _Names(naming, ranks), dict[str, tuple[str, str]]()
+    def hide(self, factory: PlaceholderFactory, numbers: Mapping[ValueKey, int]) -> PlaceholderMap:
+        """Change the document; returns the map that restores it. Raises KeyCollision."""
+        assigned, units = AssignedPlaceholders(factory, numbers), dict[str, tuple[str, str]]()
         edits: list[tuple[Leaf, str]] = []
         for text, leaves in self._texts.items():
             if text in self._spans:
-                new = self._edited(text, names, units)
+                new = self._hidden(text, assigned, units)
                 edits += ((leaf, new) for leaf in leaves)
         self.root = apply_edits(self.root, edits)
-        return PlaceholderMap(naming.grammar, names.values, units)
+        return PlaceholderMap(factory.grammar, assigned.values, units)
 
-    def _edited(self, text: str, names: _Names, units: dict[str, tuple[str, str]]) -> str:
+    def _hidden(self, text: str, assigned: AssignedPlaceholders, units: dict[str, tuple[str, str]]) -> str:
         out: list[str] = []
         done = 0
-        written = names.naming.grammar.written
+        written = assigned.factory.grammar.written
         for span, bare in self._pieces(text):
             if bare is None:
-                name = names.of(span.kind, text[span.start : span.end], span.tier)
+                name = assigned.name_of(span.kind, text[span.start : span.end], span.tier)
                 out += text[done : span.start], written(name)
             else:
-                stretch = text[bare.line_start : span.end]
-                mark = names.of(LINES, stretch, "secret", stands_for=bare.number)
-                name = names.of(span.kind, bare.value, span.tier)
+                shown = text[bare.line_start : span.end]
+                mark = assigned.name_of(LINES, shown, "secret", restore_as=bare.number)
+                name = assigned.name_of(span.kind, bare.value, span.tier)
                 rest = text[bare.line_start + len(bare.number) : span.start]
                 sent = written(mark) + rest + written(name)
-                units[mark] = sent, stretch
+                units[mark] = sent, shown
                 out += text[done : bare.line_start], sent
             done = span.end
         out.append(text[done:])
         return "".join(out)
 
 
-class _Names:
-    """Names given so far; no two values share one."""
-
-    def __init__(self, naming: PlaceholderFactory, ranks: Mapping[ValueKey, int]) -> None:
-        self.naming = naming
-        self.values: dict[str, str] = {}
-        self._ranks = ranks
-        self._given: dict[tuple[str, str], str] = {}
-
-    def of(self, kind: str, value: str, tier: Tier, *, stands_for: str | None = None) -> str:
-        name = self._given.get((kind, value))
-        if name is None:
-            name = self._given[kind, value] = self._new(kind, value, tier)
-            self.values[name] = value if stands_for is None else stands_for
-        return name
-
-    def _new(self, kind: str, value: str, tier: Tier) -> str:
-        naming = self.naming
-        if naming.ranked and tier == "secret":
-            return naming.grammar.ranked(kind, self._ranks[kind, naming.digest(kind, value)])
-        turn = 1
-        while (name := naming.grammar.hashed(kind, naming.digest(kind, value, turn, tier))) in self.values:
-            turn += 1
-        return name
-
-
 _PLAIN_STEP: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-$")
 
 
 def shown_path(path: Sequence[str | int], is_key: bool, finder: Finder) -> str:
-    """A path fit for an error message: a key that may be a secret itself is not shown."""
+    """A path for an error message: a key that may be a secret itself is not shown."""
     shown = ""
     for at, step in enumerate(path):
         if isinstance(step, int):

@@ -1,4 +1,4 @@
-"""What is hidden in a document and why, in words that tell no value: for people who tune rules."""
+"""Explains what is hidden in a document and why, without showing a value: for people who tune rules."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from dataclasses import dataclass
 from sluicegate.core.redact.hide.document_scan import DocumentScan, shown_path
 from sluicegate.core.redact.hide.placeholders import LITERAL
 from sluicegate.core.redact.rules.gitleaks import bits_per_byte
-from sluicegate.core.redact.rules.rule import Rule
+from sluicegate.core.redact.rules.rule import Rule, Tier
 from sluicegate.core.redact.scan.finder import RuleFinder
-from sluicegate.core.redact.scan.finding import Finding, Tier
+from sluicegate.core.redact.scan.finding import Finding
 from sluicegate.core.redact.scan.keyword_windows import NEAR
 
 __all__ = ["ExplainedSpan", "explain_scan", "mask"]
 
 _SHOWN = 4
-"""Characters of a value that are shown, and never more than a quarter of it."""
+"""Characters of a value that are shown, and at most a quarter of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExplainedSpan:
-    """One stretch that is hidden."""
+    """One hidden span."""
 
     where: str
-    """The JSON path; in a plain text line:column, both from 1."""
+    """The JSON path; in plain text line:column, both from 1."""
     rule: str
     type: str
     tier: Tier
     value: str
-    """Masked: its first characters and its length."""
+    """Masked: the first characters and the length."""
     why: str
 
 
-def explain_scan(survey: DocumentScan, finder: RuleFinder) -> Iterator[ExplainedSpan]:
-    """Each stretch that `survey` hides, and what `finder`, which it was made with, knows of it."""
-    for leaf, span in survey.places():
+def explain_scan(scan: DocumentScan, finder: RuleFinder) -> Iterator[ExplainedSpan]:
+    """Each span that `scan` hides, and the reason. `finder`: the one that `scan` was made with."""
+    for leaf, span in scan.places():
         text = leaf.text
         found = next((f for f in finder.find(text) if f.start < span.end and span.start < f.end), None)
         if found is not None:

@@ -1,8 +1,8 @@
-"""Header fields of a request: what is found in their values, and the fields without it.
+"""Request headers: finds values in them, and replaces these.
 
-A header whose name says that it holds a credential is left alone: whoever sends it means the server to have it. In all
-others (a title, a user agent, a referer) a secret or an address is there by accident. Nothing comes back from them,
-so that what was found is named by a keyed hash, which needs no conversation.
+A header whose name indicates a credential is left alone: the client sends it to the server on purpose. In other headers (a
+title, a user agent, a referer), a secret or an address is there by accident. Answers do not repeat headers, so nothing is
+restored: a finding is replaced by a keyed hash, which needs no conversation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["HeaderFindings", "Headers", "replace_in_headers", "scan_headers"]
 
 Headers = tuple[tuple[bytes, bytes], ...]
 HeaderFindings = Mapping[int, tuple[Finding, ...]]
-"""Which fields, by their place, and what is in their values."""
+"""The findings by index of the field."""
 
 _OF_THE_WIRE: Final = frozenset(
     (
@@ -36,21 +36,21 @@ _CREDENTIAL: Final = re.compile(
 
 
 def scan_headers(fields: Headers, finder: Finder) -> HeaderFindings:
-    """What is found, by field. One look at all of them together tells most often that there is nothing."""
-    looked_at = [(at, _text(value)) for at, (name, value) in enumerate(fields) if _concerns(name)]
-    if not finder.find("\n".join(text for _, text in looked_at)):
+    """The findings by field. All fields are scanned as one text first, which usually shows that there are none."""
+    scanned = [(at, _text(value)) for at, (name, value) in enumerate(fields) if _is_scanned(name)]
+    if not finder.find("\n".join(text for _, text in scanned)):
         return {}
-    return {at: found for at, text in looked_at if (found := finder.find(text))}
+    return {at: found for at, text in scanned if (found := finder.find(text))}
 
 
 def replace_in_headers(fields: Headers, found: HeaderFindings, name: Callable[[Finding, str], str]) -> Headers:
-    """The fields with a name in the place of each find; `name(finding, value)`."""
+    """The fields with each finding replaced by `name(finding, value)`."""
     return tuple(
         (key, _replaced(value, found[at], name) if at in found else value) for at, (key, value) in enumerate(fields)
     )
 
 
-def _concerns(name: bytes) -> bool:
+def _is_scanned(name: bytes) -> bool:
     return name.lower() not in _OF_THE_WIRE and _CREDENTIAL.search(name) is None
 
 

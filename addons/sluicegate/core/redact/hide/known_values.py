@@ -1,4 +1,4 @@
-"""Where in a text something is to be hidden: what is known of a conversation's values is looked for in all of its texts."""
+"""Finds the known values of a conversation, in every spelling, in all of its texts."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Final
 from sluicegate.core.redact.hide.multi_string_search import MultiStringSearch, compile_bytes, search_texts
 from sluicegate.core.redact.hide.placeholders import LITERAL, Grammar
 from sluicegate.core.redact.hide.spellings import spellings
-from sluicegate.core.redact.scan.finding import Tier
+from sluicegate.core.redact.rules.rule import Tier
 
 __all__ = ["HiddenSpan", "KnownValueScanner", "merge_spans"]
 
-_MEMO: Final = 131_072
-_MEMO_SPANS: Final = 262_144
-_MOST_SWEEPS: Final = 8
-"""For so many turns with new values; then one is made of them all."""
-_MOST_KNOWN: Final = 256
-_MOST_NEEDLES: Final = 100_000
-"""Of all that is known, about a kilobyte each."""
-_MAX_SWEPT: Final = 1000
-"""Identifiers that are looked for in other spellings; beyond that (a list of customers) the finder's own finds must do."""
-_BOUNDED: Final = 16
-"""Characters: a value shorter than this is swept for as a whole word only."""
+_CACHED_TEXTS: Final = 131_072
+_CACHED_SPANS: Final = 262_144
+_MAX_SEARCHES: Final = 8
+"""Each turn with new values adds one; after this many, all are merged into one."""
+_MAX_KNOWN: Final = 256
+_MAX_NEEDLES: Final = 100_000
+"""In all cached searches, about a kilobyte each."""
+_MAX_IDENTIFIERS: Final = 1000
+"""Identifiers that are searched for in other spellings. Of more (a customer list), only the findings are hidden."""
+_WHOLE_WORD_BELOW: Final = 16
+"""Characters: a shorter value is hidden as a whole word only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class HiddenSpan:
 
 
 Values = Mapping[str, tuple[str, Tier]]
-"""What was found: value → type and tier."""
+"""The values found: value → type and tier."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """Values that were swept for before, by all values up to the last of them, in their order."""
+    """The searches for the first `count` values of a conversation."""
 
     count: int
-    sweeps: tuple[MultiStringSearch, ...]
-    """One for each time that values came to be known; together they find all."""
+    searches: tuple[MultiStringSearch, ...]
+    """One for each turn that added values; together they find all of them."""
     needles: int
     identifiers: int
 
@@ -54,25 +54,25 @@ _NOTHING: Final = _Known(0, (), 0, 0)
 
 
 class KnownValueScanner:
-    """Finds known values in all their spellings, and what has a placeholder's shape.
+    """Finds known values in all their spellings, and text that looks like a placeholder.
 
-    Remembers where that was in a text, not what: a text is known by its hash. From turn to turn a conversation's texts are
-    the same but for the last, and its values are those of before and then some: old texts are swept for new values alone,
-    and what looks for the old ones is made once.
+    Caches the positions per text, which it knows by its hash only. From turn to turn, a conversation repeats its texts but
+    for the last, and adds values to those known before. So old texts are searched for new values only, and the search for
+    the old values is built once.
     """
 
     def __init__(self, grammar: Grammar) -> None:
         self.grammar = grammar
         self._shape = compile_bytes(grammar.shape)
-        self._memo: dict[tuple[int, int], tuple[HiddenSpan, ...]] = {}
+        self._cache: dict[tuple[int, int], tuple[HiddenSpan, ...]] = {}
         self._held = 0
-        """Spans in the memo."""
+        """Spans in the cache."""
         self._known: dict[int, _Known] = {}
         self._needles = 0
-        """In all that is known."""
+        """In all searches."""
 
     def spans(self, texts: Sequence[str], values: Values) -> Iterator[tuple[str, tuple[HiddenSpan, ...]]]:
-        """The texts in which there is something, and where."""
+        """The texts that contain something to hide, and the spans."""
         chain = list(accumulate(values.items(), lambda so_far, item: hash((so_far, item)), initial=0))
         before, last = self._longest(chain), chain[-1]
         known = self._grown(self._known.get(chain[before], _NOTHING), list(values.items()))
@@ -80,36 +80,36 @@ class KnownValueScanner:
         old: list[str] = []
         new: list[str] = []
         for text in texts:
-            if (hash(text), last) not in self._memo:
-                (old if (hash(text), chain[before]) in self._memo else new).append(text)
+            if (hash(text), last) not in self._cache:
+                (old if (hash(text), chain[before]) in self._cache else new).append(text)
         if old:
-            earlier = [list(self._memo[hash(text), chain[before]]) for text in old]
-            self._keep(old, last, self._look(old, known.sweeps[-1:], earlier))
+            earlier = [list(self._cache[hash(text), chain[before]]) for text in old]
+            self._keep(old, last, self._look(old, known.searches[-1:], earlier))
         if new:
             shaped: list[list[HiddenSpan]] = [[] for _ in new]
-            for at, _, start, end, first in search_texts(self._shape, new):  # ASCII: as many characters as bytes
+            for at, _, start, end, first in search_texts(self._shape, new):  # ASCII: one byte per character
                 shaped[at].append(HiddenSpan(first, first + end - start, LITERAL, "secret"))
-            self._keep(new, last, self._look(new, known.sweeps, shaped))
+            self._keep(new, last, self._look(new, known.searches, shaped))
         for text in texts:
-            if spans := self._memo[hash(text), last]:
+            if spans := self._cache[hash(text), last]:
                 yield text, spans
-        while self._memo and (len(self._memo) > _MEMO or self._held > _MEMO_SPANS):
-            self._held -= len(self._memo.pop(next(iter(self._memo))))
+        while self._cache and (len(self._cache) > _CACHED_TEXTS or self._held > _CACHED_SPANS):
+            self._held -= len(self._cache.pop(next(iter(self._cache))))
 
     def _longest(self, chain: Sequence[int]) -> int:
-        """How many of the first values were all that was known once."""
+        """The length of the longest prefix of the values that is known."""
         return next((n for n in range(len(chain) - 1, 0, -1) if chain[n] in self._known), 0)
 
     def _grown(self, known: _Known, items: Sequence[tuple[str, tuple[str, Tier]]]) -> _Known:
-        """With the values that are new."""
+        """Extended by the new values."""
         if known.count == len(items):
             return known
         added = self._added(items[known.count :], known.identifiers)
         identifiers = sum(what[1] == "identifier" for _, what in items)
-        if len(known.sweeps) < _MOST_SWEEPS:
-            return _Known(len(items), (*known.sweeps, MultiStringSearch(added)), known.needles + len(added), identifiers)
+        if len(known.searches) < _MAX_SEARCHES:
+            return _Known(len(items), (*known.searches, MultiStringSearch(added)), known.needles + len(added), identifiers)
         whole = self._added(items, 0)
-        # what looks for all of them, and, last, what old texts have not been looked at for
+        # one for all values, and, last, one for the values that old texts were not searched for
         return _Known(
             len(items), (MultiStringSearch(whole), MultiStringSearch(added)), len(whole) + len(added), identifiers
         )
@@ -118,38 +118,38 @@ class KnownValueScanner:
         needles: dict[str, tuple[str, Tier]] = {}
         for value, what in items:
             identifiers += what[1] == "identifier"
-            if what[1] == "identifier" and identifiers > _MAX_SWEPT:
+            if what[1] == "identifier" and identifiers > _MAX_IDENTIFIERS:
                 continue
             for spelling in sorted(spellings(value)):
                 needles.setdefault(spelling, what)
         return needles
 
     def _look(
-        self, texts: Sequence[str], sweeps: Sequence[MultiStringSearch], found: list[list[HiddenSpan]]
+        self, texts: Sequence[str], searches: Sequence[MultiStringSearch], found: list[list[HiddenSpan]]
     ) -> list[list[HiddenSpan]]:
-        for sweep in sweeps:
-            for at, start, end, (kind, tier) in sweep.find(texts):
-                if end - start >= _BOUNDED or _stands_alone(texts[at], start, end):
+        for search in searches:
+            for at, start, end, (kind, tier) in search.find(texts):
+                if end - start >= _WHOLE_WORD_BELOW or _stands_alone(texts[at], start, end):
                     found[at].append(HiddenSpan(start, end, kind, tier))
         return found
 
     def _keep(self, texts: Sequence[str], known: int, found: Sequence[Sequence[HiddenSpan]]) -> None:
         for text, spans in zip(texts, found, strict=True):
-            self._memo[hash(text), known] = tuple(dict.fromkeys(spans))
-            self._held += len(self._memo[hash(text), known])
+            self._cache[hash(text), known] = tuple(dict.fromkeys(spans))
+            self._held += len(self._cache[hash(text), known])
 
     def _remember(self, last: int, known: _Known) -> None:
-        """The last to be forgotten."""
+        """Store as most recently used; evict the oldest."""
         if before := self._known.pop(last, None):
             self._needles -= before.needles
         self._known[last] = known
         self._needles += known.needles
-        while len(self._known) > _MOST_KNOWN or (self._needles > _MOST_NEEDLES and len(self._known) > 1):
+        while len(self._known) > _MAX_KNOWN or (self._needles > _MAX_NEEDLES and len(self._known) > 1):
             self._needles -= self._known.pop(next(iter(self._known))).needles
 
 
 def merge_spans(text: str, spans: list[HiddenSpan], grammar: Grammar) -> list[HiddenSpan]:
-    """Spans that do not overlap and cover all that the given ones cover, in order."""
+    """Disjoint spans, in order, that cover what the given ones cover."""
     out: list[HiddenSpan] = []
     for span in sorted(spans, key=lambda s: (s.start, -s.end, s.kind == LITERAL)):
         span = HiddenSpan(grammar.start_of(text, span.start), span.end, span.kind, span.tier)

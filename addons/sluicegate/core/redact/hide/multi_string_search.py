@@ -1,4 +1,4 @@
-"""Looking for many exact strings in many texts at once, in one pass that is linear in their length."""
+"""Searches many texts for many exact strings at once, in one pass that is linear in their length."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import re2
 __all__ = ["MultiStringSearch", "search_texts"]
 
 _HEAD: Final = 48
-"""Bytes of a needle that the automaton knows; the rest is compared."""
+"""Bytes of a needle in the automaton; the rest is compared."""
 _AT_ONCE: Final = 2000
 """Heads in one automaton."""
 _MAX_MEMORY: Final = 64 << 20
@@ -35,7 +35,7 @@ def compile_bytes(pattern: bytes) -> Any:
 def search_texts(
     pattern: Any, texts: Sequence[str], *, overlapping: bool = False
 ) -> Iterator[tuple[int, bytes, int, int, int]]:
-    """The matches in all texts: the text's index, its bytes, where in them a match starts and ends, and the character."""
+    """The matches in all texts: text index, text as bytes, start and end of the match in bytes, start in characters."""
     encoded = [t.encode("utf-8", "surrogatepass") for t in texts]
     joined = b"\0".join(encoded)
     starts = list(accumulate((len(e) + 1 for e in encoded), initial=0))
@@ -47,7 +47,7 @@ def search_texts(
         index = bisect_right(starts, begin) - 1
         data, start, stop = encoded[index], begin - starts[index], end - starts[index]
         if stop > len(data):
-            continue  # from one text into the next
+            continue  # spans two texts
         if index != last:
             last, at_byte, at_character = index, 0, 0
         at_character += len(data[at_byte:start].decode("utf-8", "surrogatepass"))
@@ -56,7 +56,7 @@ def search_texts(
 
 
 class MultiStringSearch:
-    """Needles, each with what is known of it."""
+    """Needle → payload."""
 
     def __init__[T](self, needles: Mapping[str, T]) -> None:
         self._by_head: dict[bytes, list[tuple[bytes, str, Any]]] = {}
@@ -74,7 +74,7 @@ class MultiStringSearch:
         ]
 
     def find(self, texts: Sequence[str]) -> Iterable[tuple[int, int, int, Any]]:
-        """Index of the text, start and end in characters, and what is known of the needle; overlapping ones included."""
+        """Text index, start and end in characters, and payload of each match, including overlapping ones."""
         for pattern in self._patterns:
             yield from self._matches(pattern, texts)
 
@@ -86,6 +86,6 @@ class MultiStringSearch:
                     break
 
     def _candidates(self, matched: bytes) -> Iterator[tuple[bytes, str, Any]]:
-        """Needles by the head that was matched, and by shorter heads that begin it."""
+        """The needles whose head is the matched one, or a prefix of it."""
         for length in range(len(matched), 0, -1):
             yield from self._by_head.get(matched[:length], ())

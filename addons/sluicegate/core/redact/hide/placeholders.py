@@ -1,12 +1,12 @@
-"""Placeholders: what a hidden value is called, and every spelling under which the name may come back.
+"""The grammar of placeholders: how a name is written, and every spelling in which it may come back.
 
-    style    ranked                    hashed                    also read when restoring
+    style    numbered                  hashed                    also read when restoring
     angle    <ANTHROPIC_KEY_1>         <EMAIL_HMAC:A3F1B2C0>     &lt;…&gt;  \\u003c…\\u003e  %3C…%3E
     plain    ANTHROPIC_KEY_x00000001   EMAIL_xA3F1B2C0           –
 
-A name is what stands between the brackets. No written name begins another one, so a text is read from left to right in one
-way only: in `angle` the closing bracket ends a name, in `plain` its last eight digits do. Hiding puts a plain name at a
-word's start (`Grammar.start_of`), so that what is before it does not make another name of it.
+A name is the part between the brackets. No written name is a prefix of another, so a text can be read from left to right in
+one way only: in `angle` the closing bracket ends a name, in `plain` its last eight digits do. Hiding puts a plain name at
+the start of a word (`Grammar.start_of`), so that the characters before it do not turn it into another name.
 """
 
 from __future__ import annotations
@@ -29,27 +29,24 @@ __all__ = [
     "Style",
     "json_text",
     "placeholders_in",
-    "type_name",
 ]
 
 Style = Literal["angle", "plain"]
 
 Context = Literal["text", "json"]
-"""What a placeholder stands in: a decoded text, or the text of a JSON document (inside one of its strings)."""
+"""Where a placeholder occurs: in a decoded text, or in the source of a JSON document (inside one of its strings)."""
 
 LITERAL: Final = "LITERAL"
-"""The type of text that has a placeholder's shape but came from the client."""
+"""The type of client text that looks like a placeholder."""
 LINES: Final = "LINES"
-"""The type of the mark in front of a value that was shown with line numbers."""
+"""The type of the mark before a value that was shown with line numbers."""
 
 _WORD: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")
 _LONGEST_WORD: Final = 4096
-_MAX_TYPE: Final = 64
-_NOT_A_TYPE: Final = re.compile(r"[^A-Z0-9_]+")
 
 
 def json_text(value: str) -> str:
-    """A text as it stands inside a JSON string; lone surrogates, which no encoder takes, as escapes."""
+    """A text as written inside a JSON string; lone surrogates, which cannot be encoded, as escapes."""
     return json.dumps(value, ensure_ascii=not value.isascii() and _has_surrogates(value))[1:-1]
 
 
@@ -67,15 +64,15 @@ def _url(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One spelling: what stands before and behind the name, and how the value is written in that place."""
+    """One spelling: the delimiters of the name, and how the value is written in that place."""
 
     before: str
-    """In lower case; any case is read."""
+    """In lower case; any case is accepted."""
     after: str
     write: Callable[[str], str]
 
 
-def _as_it_is(value: str) -> str:
+def _verbatim(value: str) -> str:
     return value
 
 
@@ -89,7 +86,7 @@ def _json_json(value: str) -> str:
 
 _ANGLE: Final[dict[Context, tuple[Form, ...]]] = {
     "text": (
-        Form("<", ">", _as_it_is),
+        Form("<", ">", _verbatim),
         Form("&lt;", "&gt;", html.escape),
         Form(r"\u003c", r"\u003e", json_text),
         Form("%3c", "%3e", _url),
@@ -103,10 +100,10 @@ _ANGLE: Final[dict[Context, tuple[Form, ...]]] = {
     ),
 }
 _PLAIN: Final[dict[Context, tuple[Form, ...]]] = {
-    "text": (Form("", "", _as_it_is),),
+    "text": (Form("", "", _verbatim),),
     "json": (Form("", "", json_text),),
 }
-# Bounded: a long run of capitals is looked at once, not once for each of its letters.
+# Bounded, so that a long run of capitals is read once, not once for each letter.
 _ANGLE_NAME: Final = r"[A-Z][A-Z0-9_]{0,79}_(?:[0-9]{1,9}|HMAC(?::|%3[aA])[0-9A-F]{8})"
 _PLAIN_NAME: Final = r"[A-Z][A-Z0-9_]{0,79}_x[0-9A-F]{8}"
 
@@ -128,11 +125,11 @@ class Grammar:
     forms: dict[Context, tuple[Form, ...]]
     patterns: dict[Context, re.Pattern[str]]
     shape: bytes
-    """RE2: whatever restoring could take for a placeholder; a wider net than `patterns`."""
+    """RE2: matches all that restoring could read as a placeholder, and more."""
     starts: re.Pattern[str]
-    """The characters that a written placeholder may begin with."""
+    """The characters with which a written placeholder may start."""
 
-    def ranked(self, kind: str, n: int) -> str:
+    def numbered(self, kind: str, n: int) -> str:
         return f"{kind}_{n}" if self.style == "angle" else f"{kind}_x{n:08d}"
 
     def hashed(self, kind: str, digest: bytes) -> str:
@@ -143,7 +140,7 @@ class Grammar:
         return f"<{name}>" if self.style == "angle" else name
 
     def start_of(self, text: str, start: int) -> int:
-        """Where a value must begin for its placeholder to be told from what is before it: at a word's start, in `plain`."""
+        """Where a hidden span must start so that its placeholder can be told apart: in `plain`, at the start of a word."""
         if self.style == "plain":
             first = max(0, start - _LONGEST_WORD)
             while start > first and text[start - 1] in _WORD:
@@ -151,18 +148,12 @@ class Grammar:
         return start
 
 
-def type_name(kind: str) -> str:
-    """A type fit for a placeholder: upper case, letters, digits, underscores."""
-    clean = _NOT_A_TYPE.sub("_", kind.upper()).strip("_")
-    return (clean if clean[:1].isalpha() else f"X_{clean}")[:_MAX_TYPE].rstrip("_")
-
-
 def _grammar(style: Style, forms: dict[Context, tuple[Form, ...]], name: str, shape: bytes, starts: str) -> Grammar:
     return Grammar(style, forms, {c: _pattern(f, name) for c, f in forms.items()}, shape, re.compile(starts))
 
 
 def placeholders_in(text: str) -> frozenset[str]:
-    """The names of all that looks like a placeholder, in either style and any spelling."""
+    """The names of all placeholders in a text, in either style and any spelling."""
     return frozenset(
         name
         for g in GRAMMARS.values()

@@ -1,4 +1,4 @@
-"""Spellings of a secret that was found: how else the same value may be written somewhere in the same request."""
+"""Spellings of a secret that was found: other encodings in which the same request may contain it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from sluicegate.core.redact.scan.base64_secrets import base64_forms
+
 __all__ = ["MIN_LENGTH", "spellings"]
 
 MIN_LENGTH: Final = 8
-"""Characters: a shorter value is hidden where it was found, and looked for nowhere else."""
+"""Characters: a shorter value is hidden where it was found, and not searched for elsewhere."""
 _MIN_ENCODED: Final = 12
 _MIN_LINE: Final = 32
 _MAX_ENCODED: Final = 64 * 1024
 
 
 def spellings(value: str) -> frozenset[str]:
-    """The value as written, escaped (JSON, once and twice; HTML), URL-encoded, in Base64, and its long lines."""
+    """The value itself, escaped (JSON, once and twice; HTML), URL-encoded, in base64, and its long lines."""
     if len(value) < MIN_LENGTH:
         return frozenset()
     found = {value, *_escaped(value), *_lines(value)}
@@ -41,7 +43,7 @@ def _escaped(value: str) -> Iterator[str]:
 
 
 def _unescaped(value: str) -> str:
-    """What an escaped value stands for: a key in one line, its line breaks written as `\\n`."""
+    """The value with its escapes decoded, such as a key on one line with `\\n` for line breaks."""
     if "\\" not in value:
         return value
     try:
@@ -52,7 +54,7 @@ def _unescaped(value: str) -> str:
 
 
 def _lines(value: str) -> Iterator[str]:
-    """A line of a private key is as good as hidden only when it is hidden by itself, too."""
+    """The lines of a private key: each can appear alone."""
     if "\n" in value:
         for line in value.splitlines():
             if len(line.strip()) >= _MIN_LINE and not line.lstrip().startswith("-----"):
@@ -73,14 +75,9 @@ def _lower_hex(encoded: str) -> str:
 
 
 def _base64(raw: bytes) -> Iterator[str]:
-    """By itself, and the part that is the same whatever stands before and behind it, for each of the three alignments."""
+    """Of the value alone, and within a longer text, for each of the three alignments."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         whole = encode(raw).decode()
         yield whole
         yield whole.rstrip("=")
-        for before in range(3):
-            first = (0, 2, 3)[before]  # characters that depend on the bytes before
-            last = (before + len(raw)) * 8 // 6  # characters that do not depend on the bytes behind
-            core = encode(bytes(before) + raw).decode()[first:last]
-            if len(core) >= _MIN_ENCODED:
-                yield core
+        yield from (form for form, _ in base64_forms(raw, encode) if len(form) >= _MIN_ENCODED)

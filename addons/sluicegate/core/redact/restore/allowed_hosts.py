@@ -1,8 +1,8 @@
-"""Where a tool's input sends to, as far as that can be seen: whether only hosts that are allowed are named in it.
+"""Allowed hosts: whether a tool's input sends only to hosts that the configuration allows.
 
-Of programs, curl is read, by its usual options, with every address written out in full. Whatever is read with less than
-certainty (another program, a variable in an address's host, an option that sends elsewhere or follows a redirect, as wget
-does by itself) is not allowed.
+Of all programs, only curl is understood, with its usual options and full URLs. Anything that cannot be interpreted with
+certainty is not allowed: another program, a variable in a host, an option that sends elsewhere or follows redirects (wget
+does so by default).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 __all__ = ["AllowedHosts"]
 
 _LETTERS: Final = "sSfviIgGN#O"
-"""Options of one letter that stand alone."""
+"""One-letter options without a value."""
 _LETTERS_WITH_VALUE: Final = "HdXouAbFmwT"
 _ALONE: Final = frozenset(
     {
@@ -36,7 +36,7 @@ _WHOLE_URL: Final = re.compile(r"https?://([A-Za-z0-9.-]+)(?::[0-9]{1,5})?(?:/\S
 
 
 class AllowedHosts:
-    """Host names; `*.example.com` stands for every name below example.com."""
+    """Host names; `*.example.com` stands for every subdomain of example.com."""
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         self._exact = frozenset(p.lower() for p in patterns if not p.startswith("*."))
@@ -49,19 +49,19 @@ class AllowedHosts:
         name = host.lower().removesuffix(".")
         return name in self._exact or name.endswith(self._below)
 
-    def bound_all(self, text: str, sends: Callable[[str], bool]) -> bool:
-        """Whether everything in a text that sends (what `sends` says yes to) goes to these hosts."""
+    def allows_all(self, text: str, sends: Callable[[str], bool]) -> bool:
+        """Whether every part of a text that sends data (`sends` returns True) sends it to these hosts only."""
         if _PROXIES.search(text):
             return False
         if not sends(self._without_urls(text)):
-            return True  # addresses alone
+            return True  # only URLs
         try:
-            return all(self._bound(command, sends) for command in _commands(text))
-        except ValueError:  # a quotation without an end
+            return all(self._allows(command, sends) for command in _commands(text))
+        except ValueError:  # unterminated quote
             return False
 
-    def _bound(self, command: Sequence[str], sends: Callable[[str], bool]) -> bool:
-        """One simple command, as words."""
+    def _allows(self, command: Sequence[str], sends: Callable[[str], bool]) -> bool:
+        """One simple command, split into words."""
         if not command or command[0] != "curl":
             return not sends(self._without_urls(" ".join(command)))
         value_next, addresses = False, 0
@@ -86,7 +86,7 @@ class AllowedHosts:
 
 
 def _commands(text: str) -> list[list[str]]:
-    """The simple commands of a shell's text, each as its words without their quotes. ValueError."""
+    """The simple commands of a shell script, each split into unquoted words. Raises ValueError."""
     lexer = shlex.shlex(re.sub(r"\\\r?\n", "", text), posix=True, punctuation_chars=";|&\n()")
     lexer.whitespace, lexer.commenters, lexer.whitespace_split = " \t\r", "", True
     commands: list[list[str]] = [[]]
@@ -99,7 +99,7 @@ def _commands(text: str) -> list[list[str]]:
 
 
 def _takes_value(option: str) -> bool | None:
-    """Whether the next word is the option's value; None where the option is not known."""
+    """Whether the next word is the value of the option; None if the option is unknown."""
     if option.startswith("--"):
         return True if option[2:] in _WITH_VALUE else False if option[2:] in _ALONE else None
     for at, letter in enumerate(option[1:], 2):

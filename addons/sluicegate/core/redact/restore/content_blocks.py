@@ -1,7 +1,7 @@
-"""The blocks of an answer, as far as restoring goes: a text, and the three ways to treat a tool's input.
+"""Restores one content block of an answer: a text, or a tool input in one of three ways.
 
-Each takes its text in pieces, `feed(text) -> text`, and gives what was held back with `end(whole)`; `whole` says whether
-the block came to its end. A tool's text is its input as JSON.
+A block arrives in pieces, `feed(text) -> text`; `end(whole)` returns the text held back. `whole`: the block is complete.
+The text of a tool block is its input as JSON.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.restore.allowed_hosts import AllowedHosts
-from sluicegate.core.redact.restore.text_restorer import PlaceholderCounter, PlaceholderMap, TextRestorer
-from sluicegate.core.redact.restore.tool_policy import ToolPolicy, has_egress
+from sluicegate.core.redact.restore.egress import has_egress
+from sluicegate.core.redact.restore.text_restorer import PlaceholderCounter, TextRestorer
+from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 
 __all__ = ["BlockRestorer", "RestoreReport", "block_restorer"]
 
@@ -21,13 +23,13 @@ _MAX_TOOL: int = 8 * 1024 * 1024
 
 @dataclass(slots=True)
 class RestoreReport:
-    """What was done to one answer."""
+    """What restoring did to one answer."""
 
     restored: int = 0
     withheld: Counter[str] = field(default_factory=Counter)
-    """Tool → placeholders in its inputs that were left as they are."""
+    """Tool → placeholders in its inputs that were not restored."""
     unknown: int = 0
-    """What looks like a placeholder and is none of this request."""
+    """Placeholders that do not belong to the request."""
 
 
 class BlockRestorer(Protocol):
@@ -36,12 +38,12 @@ class BlockRestorer(Protocol):
     def end(self, *, whole: bool) -> str: ...
 
 
-class _Given:
-    """The values go in as the text comes."""
+class _Restored:
+    """Restores the values as the text arrives."""
 
-    def __init__(self, names: PlaceholderMap, report: RestoreReport, restorer: TextRestorer) -> None:
+    def __init__(self, placeholders: PlaceholderMap, report: RestoreReport, restorer: TextRestorer) -> None:
         self._restorer = restorer
-        self._seen = PlaceholderCounter(names, restorer.context)
+        self._seen = PlaceholderCounter(placeholders, restorer.context)
         self._report = report
 
     def feed(self, text: str) -> str:
@@ -56,10 +58,10 @@ class _Given:
 
 
 class _Withheld:
-    """The text stays as it is."""
+    """Leaves the text unchanged."""
 
-    def __init__(self, names: PlaceholderMap, report: RestoreReport, tool: str) -> None:
-        self._seen = PlaceholderCounter(names, "json")
+    def __init__(self, placeholders: PlaceholderMap, report: RestoreReport, tool: str) -> None:
+        self._seen = PlaceholderCounter(placeholders, "json")
         self._report = report
         self._tool = tool
 
@@ -74,58 +76,58 @@ class _Withheld:
         return ""
 
 
-class _Examined:
-    """From its first placeholder on the text is held until all of it is there to be judged."""
+class _EgressChecked:
+    """Holds the text back from its first placeholder on, until the whole input can be checked."""
 
-    def __init__(self, names: PlaceholderMap, report: RestoreReport, tool: str, hosts: AllowedHosts) -> None:
-        self._seen = PlaceholderCounter(names, "json")
+    def __init__(self, placeholders: PlaceholderMap, report: RestoreReport, tool: str, hosts: AllowedHosts) -> None:
+        self._seen = PlaceholderCounter(placeholders, "json")
         self._hosts = hosts
-        self._restorer = TextRestorer(names, "json")
+        self._restorer = TextRestorer(placeholders, "json")
         self._report = report
         self._tool = tool
         self._all: list[str] = []
         self._size = 0
         self._sent = 0
-        self._restored: list[str] = []
+        self._held: list[str] = []
 
     def feed(self, text: str) -> str:
         self._seen.feed(text)
         self._all.append(text)
         self._size += len(text)
         if self._size > _MAX_TOOL:
-            raise ValueError("a tool's input is larger than can be examined")
+            raise ValueError("tool input too large to be checked for egress")
         out = self._restorer.feed(text)
-        if self._restorer.count == 0:  # nothing to restore so far: what comes out is what went in
+        if self._restorer.count == 0:  # no placeholder so far: the output equals the input
             self._sent += len(out)
             return out
-        self._restored.append(out)
+        self._held.append(out)
         return ""
 
     def end(self, *, whole: bool) -> str:
         rest = self._restorer.end()
-        as_it_is = "".join(self._all)
+        unrestored = "".join(self._all)
         self._report.unknown += self._seen.unknown
         if not self._seen.known and not self._restorer.count:
             return rest
-        if not whole or has_egress(as_it_is, self._hosts):
+        if not whole or has_egress(unrestored, self._hosts):
             self._report.withheld[self._tool] += self._seen.known
-            return as_it_is[self._sent :]
+            return unrestored[self._sent :]
         self._report.restored += self._restorer.count
-        return "".join(self._restored) + rest
+        return "".join(self._held) + rest
 
 
 def block_restorer(
-    kind: object, tool: object, names: PlaceholderMap, policy: ToolPolicy, report: RestoreReport
+    kind: object, tool: object, placeholders: PlaceholderMap, policy: ToolPolicy, report: RestoreReport
 ) -> BlockRestorer | None:
-    """How to treat a block of this type (and tool); None: never touched (thinking, server tools, what is not known)."""
+    """The restorer for a block of this type (and tool); None if it never changes (thinking, server tools, …)."""
     if kind == "text":
-        return _Given(names, report, TextRestorer(names))
+        return _Restored(placeholders, report, TextRestorer(placeholders))
     if kind != "tool_use" or not isinstance(tool, str):
         return None
     match policy.rule(tool):
         case True:
-            return _Given(names, report, TextRestorer(names, "json"))
+            return _Restored(placeholders, report, TextRestorer(placeholders, "json"))
         case False:
-            return _Withheld(names, report, tool[:128])
+            return _Withheld(placeholders, report, tool[:128])
         case "no-egress":
-            return _Examined(names, report, tool[:128], policy.hosts)
+            return _EgressChecked(placeholders, report, tool[:128], policy.hosts)

@@ -1,8 +1,8 @@
-"""Restoring in an answer's event stream: bytes in, bytes out. An event that nothing is put into keeps its bytes.
+"""Restores the values in an event stream: bytes in, bytes out. An event without a restored value keeps its bytes.
 
-content_block_start    decides how the block is treated (blocks.py); blocks of other types are never touched
-content_block_delta    text_delta and input_json_delta: as much of the text as can not be part of a placeholder
-content_block_stop     what was held back goes out first, as one more delta; likewise before message_delta,
+content_block_start    selects the restorer of the block (content_blocks.py); other types of blocks are never changed
+content_block_delta    text_delta and input_json_delta: passes the text up to a possible placeholder
+content_block_stop     preceded by one more delta with the text held back; likewise message_delta,
 message_delta …        message_stop and error
 ping, comments, …      pass at once
 """
@@ -15,16 +15,16 @@ from typing import Any, Final
 
 import msgspec
 
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.restore.content_blocks import BlockRestorer, RestoreReport, block_restorer
 from sluicegate.core.redact.restore.json_answer import (
-    encoded,
     lenient,
     raw_member,
     restored_block,
     with_members,
 )
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
+from sluicegate.core.redact.walk.json_document import json_string
 from sluicegate.core.wire.sse import MAX_EVENT, SSEParser
 
 __all__ = ["EventStreamRestorer"]
@@ -46,7 +46,7 @@ _DECODER: Final = msgspec.json.Decoder(_Event)
 
 @dataclass(slots=True)
 class _Open:
-    """A block that is under way."""
+    """A block that has started and not stopped."""
 
     index: int
     block: BlockRestorer
@@ -57,8 +57,8 @@ class _Open:
 class EventStreamRestorer:
     """A Transform (exchange/taps.py)."""
 
-    def __init__(self, names: PlaceholderMap, policy: ToolPolicy, report: RestoreReport) -> None:
-        self.names, self.policy, self.report = names, policy, report
+    def __init__(self, placeholders: PlaceholderMap, policy: ToolPolicy, report: RestoreReport) -> None:
+        self.placeholders, self.policy, self.report = placeholders, policy, report
         self._buffer = bytearray()
         self._looked = 0
         self._parser = SSEParser()
@@ -74,7 +74,7 @@ class EventStreamRestorer:
         del self._buffer[:done]
         self._looked = len(self._buffer)
         if self._looked > MAX_EVENT:
-            raise ValueError("an event of the answer is too large to be read")
+            raise ValueError("event too large to be restored")
         return b"".join(out)
 
     def end(self) -> bytes:
@@ -108,11 +108,11 @@ class EventStreamRestorer:
         if not isinstance(start, dict):
             return raw
         kind = start.get("type")
-        block = block_restorer(kind, start.get("name"), self.names, self.policy, self.report)
+        block = block_restorer(kind, start.get("name"), self.placeholders, self.policy, self.report)
         if block is None:
             return raw
-        if kind == "tool_use" and start.get("input"):  # a provider that sends all of it at once: there are no deltas
-            whole = restored_block(raw_member(data, "content_block"), self.names, self.policy, self.report)
+        if kind == "tool_use" and start.get("input"):  # this provider sends the whole input at once, without deltas
+            whole = restored_block(raw_member(data, "content_block"), self.placeholders, self.policy, self.report)
             return raw if whole is None else _event(name, with_members(data, content_block=whole))
         self._open[event.index] = _Open(event.index, block, "text" if kind == "text" else "partial_json")
         text = start.get("text")
@@ -122,7 +122,7 @@ class EventStreamRestorer:
         if out == text:
             return raw
         return _event(
-            name, with_members(data, content_block=with_members(raw_member(data, "content_block"), text=encoded(out)))
+            name, with_members(data, content_block=with_members(raw_member(data, "content_block"), text=json_string(out)))
         )
 
     def _delta(self, event: _Event, raw: bytes, name: bytes, data: bytes) -> bytes:
@@ -138,7 +138,7 @@ class EventStreamRestorer:
             return raw
         if not out:
             return b""
-        changed = with_members(raw_member(data, "delta"), **{field: encoded(out)})
+        changed = with_members(raw_member(data, "delta"), **{field: json_string(out)})
         return _event(name, with_members(data, delta=changed))
 
     def _stop(self, index: int, *, whole: bool) -> bytes:
@@ -168,7 +168,7 @@ def _read(data: bytes) -> _Event | None:
 
 
 def _event(name: bytes, data: bytes) -> bytes:
-    """A line break between two members (a data field of several lines) becomes a space."""
+    """A line break between two members (a multi-line data field) becomes a space."""
     head = b"event: " + name + b"\n" if name != b"message" else b""
     return head + b"data: " + data.replace(b"\n", b" ") + b"\n\n"
 
@@ -178,5 +178,5 @@ def _more(opened: _Open, text: str) -> bytes:
     return _event(
         b"content_block_delta",
         b'{"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}}'
-        % (opened.index, kind, opened.field.encode(), encoded(text)),
+        % (opened.index, kind, opened.field.encode(), json_string(text)),
     )

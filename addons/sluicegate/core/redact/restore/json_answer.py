@@ -1,7 +1,7 @@
-"""Restoring in an answer that is one JSON document. What nothing is put into keeps its bytes.
+"""Restores the values in an answer that is one JSON document. The rest of the document keeps its bytes.
 
-Only `content` of a message is looked at: texts and tool inputs. Errors go on as the provider wrote them: clients recover by
-their wording.
+Only the `content` of a message is restored: texts and tool inputs. Errors pass as the provider wrote them, because clients
+depend on their wording.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.restore.content_blocks import RestoreReport, block_restorer
-from sluicegate.core.redact.restore.text_restorer import PlaceholderMap
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
+from sluicegate.core.redact.walk.json_document import json_string
 
-__all__ = ["JsonAnswerRestorer", "encoded", "lenient", "raw_member", "restored_block", "with_members"]
+__all__ = ["JsonAnswerRestorer", "lenient", "raw_member", "restored_block", "with_members"]
 
 _MAX_DOCUMENT: Final = 64 * 1024 * 1024
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -24,17 +25,17 @@ _UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError, ValueEr
 
 
 class JsonAnswerRestorer:
-    """A Transform (exchange/taps.py): the document is complete only at its end."""
+    """A Transform (exchange/taps.py) that returns everything at the end, when the document is complete."""
 
-    def __init__(self, names: PlaceholderMap, policy: ToolPolicy, report: RestoreReport) -> None:
-        self.names, self.policy, self.report = names, policy, report
+    def __init__(self, placeholders: PlaceholderMap, policy: ToolPolicy, report: RestoreReport) -> None:
+        self.placeholders, self.policy, self.report = placeholders, policy, report
         self._chunks: list[bytes] = []
         self._size = 0
 
     def feed(self, data: bytes) -> bytes:
         self._size += len(data)
         if self._size > _MAX_DOCUMENT:
-            raise ValueError("the answer is too large to be read")
+            raise ValueError("answer too large to be restored")
         self._chunks.append(data)
         return b""
 
@@ -43,7 +44,7 @@ class JsonAnswerRestorer:
         self._chunks.clear()
         try:
             return self._restored(body)
-        except _UNREADABLE:  # it is no message that a client could read, and it goes on as it is
+        except _UNREADABLE:  # not a message that a client could read: passed unchanged
             return body
 
     def _restored(self, body: bytes) -> bytes:
@@ -52,18 +53,18 @@ class JsonAnswerRestorer:
         blocks = _items(raw_member(body, "content"))
         changed = False
         for at, block in enumerate(blocks):
-            new = restored_block(bytes(block), self.names, self.policy, self.report)
+            new = restored_block(bytes(block), self.placeholders, self.policy, self.report)
             if new is not None:
                 blocks[at] = msgspec.Raw(new)
                 changed = True
         return with_members(body, content=msgspec.json.encode(blocks)) if changed else body
 
 
-def restored_block(raw: bytes, names: PlaceholderMap, policy: ToolPolicy, report: RestoreReport) -> bytes | None:
-    """A block with its values; None where nothing was put in."""
+def restored_block(raw: bytes, placeholders: PlaceholderMap, policy: ToolPolicy, report: RestoreReport) -> bytes | None:
+    """A block with its values; None if it does not change."""
     members = _members(raw)
     kind = lenient(bytes(members.get("type", b"null")))
-    block = block_restorer(kind, lenient(bytes(members.get("name", b"null"))), names, policy, report)
+    block = block_restorer(kind, lenient(bytes(members.get("name", b"null"))), placeholders, policy, report)
     field = "text" if kind == "text" else "input"
     if block is None or field not in members:
         return None
@@ -74,19 +75,11 @@ def restored_block(raw: bytes, names: PlaceholderMap, policy: ToolPolicy, report
     out = block.feed(text) + block.end(whole=True)
     if out == text:
         return None
-    return with_members(raw, **{field: encoded(out) if field == "text" else out.encode()})
-
-
-def encoded(text: str) -> bytes:
-    """A JSON string; lone surrogates as escapes."""
-    try:
-        return msgspec.json.encode(text)
-    except UnicodeError:
-        return json.dumps(text).encode()
+    return with_members(raw, **{field: json_string(out) if field == "text" else out.encode()})
 
 
 def lenient(data: bytes) -> Any:
-    """What a lenient reader reads; None where it can not."""
+    """A JSON value, read leniently; None if it is invalid."""
     try:
         return msgspec.json.decode(data)
     except _UNREADABLE:
@@ -98,12 +91,12 @@ def lenient(data: bytes) -> Any:
 
 
 def raw_member(data: bytes, name: str) -> bytes:
-    """One member of an object, as its bytes; `null` where it is not there. ValueError where `data` is no object."""
+    """The bytes of one member of an object, `null` if it is missing. Raises ValueError if `data` is not an object."""
     return bytes(_members(data).get(name, b"null"))
 
 
 def with_members(data: bytes, **changed: bytes) -> bytes:
-    """An object with some members replaced; all others keep their bytes and their order."""
+    """An object with some members replaced; the others keep their bytes and their order."""
     members = _members(data)
     members.update({name: msgspec.Raw(value) for name, value in changed.items()})
     return msgspec.json.encode(members)
@@ -113,7 +106,7 @@ def _members(data: bytes) -> dict[str, msgspec.Raw]:
     try:
         return _MEMBERS.decode(data)
     except (msgspec.DecodeError, UnicodeError):
-        read = json.loads(data)  # a lone surrogate
+        read = json.loads(data)  # has a lone surrogate
         return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in dict(read).items()}
 
 

@@ -1,59 +1,33 @@
-"""Restoring: a text that arrives in pieces gets its values back, however it is cut.
+"""Restores the values in a text that arrives in pieces, however it is split.
 
-What may still become a placeholder is held back: the longest end of the text that is a proper prefix of a written name that
-is known. What was put in is never looked at again. Names that are not known pass as they are.
+Holds back the longest suffix that is a proper prefix of a known placeholder. Restored values are not scanned again. Unknown
+placeholders pass unchanged.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from bisect import bisect_left
-from collections.abc import Mapping
 from typing import Final
 
+from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import (
     Context,
     Form,
-    Grammar,
     json_text,
 )
 
-__all__ = ["PlaceholderCounter", "PlaceholderMap", "TextRestorer", "restore_text"]
+__all__ = ["PlaceholderCounter", "TextRestorer", "restore_text"]
 
 MAX_NAME: Final = 160
-"""Characters of the longest written name."""
+"""Length of the longest written placeholder."""
 
 _NAME_PART: Final = re.compile(r"[A-Za-z0-9_:]*")
 
 
-class PlaceholderMap:
-    """The placeholders of one request: name → value, and for values with line numbers the mark's whole stretch."""
-
-    __slots__ = ("_sorted", "grammar", "units", "values")
-
-    def __init__(
-        self, grammar: Grammar, values: Mapping[str, str], units: Mapping[str, tuple[str, str]] | None = None
-    ) -> None:
-        self.grammar = grammar
-        self.values = values
-        self.units = units or {}
-        """A LINES name → (what was sent in place of the stretch, the stretch)."""
-        self._sorted: list[str] | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self.values)
-
-    def some_start_with(self, prefix: str) -> bool:
-        if self._sorted is None:
-            self._sorted = sorted(self.values)
-        at = bisect_left(self._sorted, prefix)
-        return at < len(self._sorted) and self._sorted[at].startswith(prefix)
-
-
-def restore_text(text: str, names: PlaceholderMap, context: Context = "text") -> str:
-    """A whole text with its values."""
-    restorer = TextRestorer(names, context)
+def restore_text(text: str, placeholders: PlaceholderMap, context: Context = "text") -> str:
+    """A complete text with its values."""
+    restorer = TextRestorer(placeholders, context)
     return restorer.feed(text) + restorer.end()
 
 
@@ -62,18 +36,18 @@ def _name(m: re.Match[str]) -> str:
 
 
 class TextRestorer:
-    """`feed(text) -> text`, and `end()` for what was held back."""
+    """`feed(text) -> text`, and `end()` for the text held back."""
 
-    __slots__ = ("_forms", "_held", "_pattern", "_starts", "context", "count", "names")
+    __slots__ = ("_forms", "_held", "_pattern", "_starts", "context", "count", "placeholders")
 
-    def __init__(self, names: PlaceholderMap, context: Context = "text") -> None:
-        self.names = names
+    def __init__(self, placeholders: PlaceholderMap, context: Context = "text") -> None:
+        self.placeholders = placeholders
         self.context: Context = context
         self.count = 0
         """Placeholders restored."""
-        self._forms = names.grammar.forms[context]
-        self._pattern = names.grammar.patterns[context]
-        self._starts = names.grammar.starts
+        self._forms = placeholders.grammar.forms[context]
+        self._pattern = placeholders.grammar.patterns[context]
+        self._starts = placeholders.grammar.starts
         self._held = ""
 
     def feed(self, text: str) -> str:
@@ -86,23 +60,23 @@ class TextRestorer:
 
     def _take(self, data: str, *, last: bool) -> str:
         out: list[str] = []
-        done = at = 0  # what is put out; where the search goes on
+        done = at = 0  # end of the output; where the search continues
         while m := self._pattern.search(data, at):
             start, end = m.span()
             name = _name(m)
-            value = self.names.values.get(name)
+            value = self.placeholders.values.get(name)
             if value is None:
-                at = start + 1  # a known name may be the end of this one
+                at = start + 1  # a known name may be a suffix of this one
                 continue
             written = self._forms[(m.lastindex or 1) - 1].write(value)
-            if unit := self.names.units.get(name):
-                stretch, length = self._unit(*unit, data, start, last=last)
+            if unit := self.placeholders.units.get(name):
+                shown, length = self._unit(*unit, data, start, last=last)
                 if length < 0:
                     out.append(data[done:start])
                     self._held = data[start:]
                     return "".join(out)
                 if length:
-                    end, written = start + length, stretch
+                    end, written = start + length, shown
             out += data[done:start], written
             done = at = end
             self.count += 1
@@ -111,21 +85,21 @@ class TextRestorer:
         self._held = data[keep:]
         return "".join(out)
 
-    def _unit(self, sent: str, stretch: str, data: str, start: int, *, last: bool) -> tuple[str, int]:
-        """What a numbered stretch becomes, and how much of the data it is; 0 where it is not there, -1 if it may yet be."""
+    def _unit(self, sent: str, shown: str, data: str, start: int, *, last: bool) -> tuple[str, int]:
+        """The value of a numbered span, and its length in the data: 0 if it is not there, -1 if more data is needed."""
         spellings = [sent]
         if self.context == "json":
-            stretch = json_text(stretch)
+            shown = json_text(shown)
             spellings = [json_text(sent), json.dumps(sent)[1:-1]]
         for spelling in spellings:
             if data.startswith(spelling, start):
-                return stretch, len(spelling)
-        may_come = not last and any(spelling.startswith(data[start:]) for spelling in spellings)
-        return "", -1 if may_come else 0
+                return shown, len(spelling)
+        may_follow = not last and any(spelling.startswith(data[start:]) for spelling in spellings)
+        return "", -1 if may_follow else 0
 
     def _suffix(self, data: str, start: int) -> int:
-        """Where the longest end that may yet become a known placeholder begins; len(data) where there is none."""
-        if self.names:
+        """Start of the longest suffix that may become a known placeholder; len(data) if there is none."""
+        if self.placeholders:
             for m in self._starts.finditer(data, max(start, len(data) - MAX_NAME)):
                 if any(self._may_become(data[m.start() :], form) for form in self._forms):
                     return m.start()
@@ -142,23 +116,23 @@ class TextRestorer:
         assert name is not None
         left = rest[name.end() :].lower()
         if not left:
-            return self.names.some_start_with(name[0])
-        if name[0] in self.names.values and form.after.startswith(left):
+            return self.placeholders.has_name_starting_with(name[0])
+        if name[0] in self.placeholders.values and form.after.startswith(left):
             return len(left) < len(form.after)
-        return form.before == "%3c" and "%3a".startswith(left) and self.names.some_start_with(name[0] + ":")
+        return form.before == "%3c" and "%3a".startswith(left) and self.placeholders.has_name_starting_with(name[0] + ":")
 
 
 class PlaceholderCounter:
-    """Counts the placeholders in a text that arrives in pieces, and changes nothing."""
+    """Counts the placeholders in a text that arrives in pieces, without changing it."""
 
-    __slots__ = ("_pattern", "_starts", "_tail", "known", "names", "unknown")
+    __slots__ = ("_pattern", "_starts", "_tail", "known", "placeholders", "unknown")
 
-    def __init__(self, names: PlaceholderMap, context: Context = "text") -> None:
-        self.names = names
+    def __init__(self, placeholders: PlaceholderMap, context: Context = "text") -> None:
+        self.placeholders = placeholders
         self.known = 0
         self.unknown = 0
-        self._pattern = names.grammar.patterns[context]
-        self._starts = names.grammar.starts
+        self._pattern = placeholders.grammar.patterns[context]
+        self._starts = placeholders.grammar.starts
         self._tail = ""
 
     def feed(self, text: str) -> None:
@@ -168,7 +142,7 @@ class PlaceholderCounter:
         window = self._tail + text
         at = counted = 0
         while m := self._pattern.search(window, at):
-            is_known = _name(m) in self.names.values
+            is_known = _name(m) in self.placeholders.values
             at = m.end() if is_known else m.start() + 1
             if m.end() > max(seen, 0 if is_known else counted):
                 counted = m.end()

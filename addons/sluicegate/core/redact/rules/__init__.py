@@ -1,1 +1,4 @@
-"""What counts as a secret: built-in detectors, vendor keys, personal data, gitleaks rule files."""
+"""What counts as a secret: one `Rule` each (pattern, keywords, validator), as tables or read from gitleaks rule files.
+
+Here belongs anything that describes a value to find; running rules over a text is the job of `scan`.
+"""

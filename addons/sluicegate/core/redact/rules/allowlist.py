@@ -1,4 +1,4 @@
-"""What a rule file says is no secret: by regular expression, by word."""
+"""Allowlists of a rule file: matches that are not secrets, by regular expression or by stopword."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _TARGETS: Final[dict[str, Target]] = {"": "secret", "secret": "secret", "match":
 @dataclass(frozen=True, slots=True)
 class Allowlist:
     regex: Any
-    """One pattern for all regexes; None without any."""
+    """One pattern for all regexes; None if there are none."""
     target: Target
     stopwords: Any
-    """One pattern for all words; None without any."""
+    """One pattern for all words; None if there are none."""
     all_of: bool
-    asks_for_more: bool
-    """There is a path or a commit in it, which no prompt has."""
+    needs_path_or_commit: bool
+    """It has a condition on a path or a commit, which a prompt does not have."""
     only_for: frozenset[str]
 
     def is_for(self, rule: str) -> bool:
@@ -37,7 +37,7 @@ class Allowlist:
 
     def applies(self, hit: Hit) -> bool:
         if self.all_of:
-            return not self.asks_for_more and all(self._checks(hit))
+            return not self.needs_path_or_commit and all(self._checks(hit))
         return any(self._checks(hit))
 
     def _checks(self, hit: Hit) -> Iterator[bool]:
@@ -60,7 +60,7 @@ def _target(hit: Hit, target: Target) -> bytes:
 
 
 def allowlists(fields: TomlTable) -> tuple[Allowlist, ...]:
-    """Those of a rule or of a file, in both spellings: `[[allowlists]]` and the older `[allowlist]`."""
+    """The allowlists of a rule or of a file: `[[allowlists]]` and the older `[allowlist]`."""
     tables = fields.tables("allowlists")
     if "allowlist" in fields:
         tables = [*tables, *(fields.tables("allowlist") if fields.is_list("allowlist") else [fields.table("allowlist")])]
@@ -71,7 +71,7 @@ def allowlists(fields: TomlTable) -> tuple[Allowlist, ...]:
 def _allowlist(fields: TomlTable) -> Allowlist:
     regexes, stopwords = fields.texts("regexes"), [w.lower() for w in fields.texts("stopwords") if w]
     if len(regexes) + len(stopwords) > MAX_ENTRIES:
-        raise fields.fault("regexes and stopwords", f"more than {MAX_ENTRIES}; leave some out")
+        raise fields.fault("regexes and stopwords", f"more than {MAX_ENTRIES} entries; remove some")
     target = _TARGETS.get(fields.text("regexTarget") or "")
     if target is None:
         raise fields.fault("regexTarget", "expected secret, match or line")
@@ -93,11 +93,11 @@ def _either(patterns: Sequence[str], fields: TomlTable) -> Any:
         try:
             compile_pattern(pattern)
         except PatternError as error:
-            raise fields.fault("regexes", f"{pattern[:80]!r}: {error}; RE2's syntax is what gitleaks takes, too") from None
+            raise fields.fault("regexes", f"{pattern[:80]!r}: {error}; gitleaks uses the same RE2 syntax") from None
     try:
         return compile_pattern("|".join(f"(?:{pattern})" for pattern in patterns), limit=None) if patterns else None
     except PatternError as error:
-        raise fields.fault("regexes", f"all together: {error}; leave some out") from None
+        raise fields.fault("regexes", f"all of them together: {error}; remove some") from None
 
 
 def _any_of(words: Sequence[str]) -> Any:

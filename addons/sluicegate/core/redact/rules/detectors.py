@@ -1,8 +1,8 @@
-"""The sixteen basic detectors, in the order in which they claim text.
+"""The sixteen basic detectors, in order of priority.
 
-They run ungated: no entropy, no allowlist, no checksum, so that examples from manuals are found, too. What they hide is the
-secret itself (the token after `Bearer`, `user:password` of a web URL), and of a connection string all of it: its host and
-user tell as much as its password. Only where a pattern is as loose as ordinary words does a judge look twice.
+They check no entropy, allowlist or checksum, so examples from documentation are found, too. They hide the secret itself
+(the token after `Bearer`, `user:password` of a web URL), but a connection string in full: its host and user reveal as much
+as its password. Only patterns that ordinary words can match have a validator.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from typing import Final
 from sluicegate.core.redact.rules.key_blocks import ansible_block, key_block
 from sluicegate.core.redact.rules.rule import (
     Hit,
-    Judge,
     Rule,
     Span,
+    Validator,
 )
 
 __all__ = ["BASIC"]
 
 _LEFT: Final = r"(?:^|[^A-Za-z0-9]|\\[nrtbf]|\\u[0-9A-Fa-f]{4}|%[0-9A-Fa-f]{2})"
-"""A value begins here: not within a word, or right after an escape such as the `\\n` of JSON within a string, or `%20`."""
+"""A value starts here: outside a word, or right after an escape such as `\\n` of JSON within a string, or `%20`."""
 _RIGHT: Final = "(?:[^A-Za-z0-9]|$)"
 
 _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
@@ -80,8 +80,8 @@ _PATTERNS: Final[tuple[tuple[str, str], ...]] = (
 
 
 def _trimmed(hit: Hit) -> Span:
-    """Without the punctuation of the sentence around it."""
-    return hit.first, hit.first + len(hit.value.rstrip(b".,:;&!?"))
+    """The value without trailing punctuation of the sentence."""
+    return hit.value_start, hit.value_start + len(hit.value.rstrip(b".,:;&!?"))
 
 
 _DIGIT: Final = re.compile(rb"[0-9]")
@@ -89,7 +89,7 @@ _NAME: Final = re.compile(rb"[a-z]+(?:[._][a-z_]+)+")
 
 
 def _bearer(hit: Hit) -> Span | None:
-    """After `Bearer` alone, words such as "authentication" are none; a token has a digit, or is long."""
+    """After a bare `Bearer`, words such as "authentication" are rejected: a token has a digit, or is long."""
     first, last = _trimmed(hit)
     plain = hit.data[hit.start : hit.start + 1].lower() == b"b"
     value = hit.data[first:last]
@@ -98,9 +98,9 @@ def _bearer(hit: Hit) -> Span | None:
 
 
 def _basic(hit: Hit) -> Span | None:
-    """After `Basic` alone, a word is a credential only if it decodes to `user:password`."""
+    """After a bare `Basic`, a word is a credential only if it decodes to `user:password`."""
     plain = hit.data[hit.start : hit.start + 5].lower() == b"basic"
-    return (hit.first, hit.last) if not plain or _is_user_and_password(hit.value) else None
+    return (hit.value_start, hit.value_end) if not plain or _is_user_and_password(hit.value) else None
 
 
 def _is_user_and_password(value: bytes) -> bool:
@@ -116,11 +116,11 @@ _CAPITALS_OF_A_NAME: Final = 6
 
 
 def _vault(hit: Hit) -> Span | None:
-    """`s.` and 24 letters may be a method's name: of random letters about half are capitals, of a name's a few."""
+    """`s.` and 24 letters may be a method name: half of random letters are capitals, but only a few letters of a name."""
     value = hit.value
     capitals = sum(65 <= c <= 90 for c in value)
     is_name = value[1:2] == b"." and value[2:].isalpha() and capitals <= _CAPITALS_OF_A_NAME
-    return None if is_name else (hit.first, hit.last)
+    return None if is_name else (hit.value_start, hit.value_end)
 
 
 _FILES: Final = frozenset(
@@ -130,19 +130,19 @@ _FILES: Final = frozenset(
 
 
 def _email(hit: Hit) -> Span | None:
-    """`logo@2x.png` and `getty@tty1.service` are files, `git@host` is how repositories are reached."""
+    """`logo@2x.png` and `getty@tty1.service` are files, and `git@host` is the address of a repository."""
     local, _, domain = hit.value.partition(b"@")
     if domain.rpartition(b".")[2].lower() in _FILES or local == b"git":
         return None
-    before = hit.data[max(0, hit.first - 1) : hit.first]
-    if before == b"\\" and local[:1] in (b"n", b"r", b"t"):  # what an escape ends with is none of the address
+    before = hit.data[max(0, hit.value_start - 1) : hit.value_start]
+    if before == b"\\" and local[:1] in (b"n", b"r", b"t"):  # the letter belongs to an escape, not to the address
         local = local[1:]
     elif re.match(rb"%[0-9A-F]{2}", local):
         local = local[3:]
-    return hit.last - len(domain) - 1 - len(local.lstrip(b".%+-")), hit.last
+    return hit.value_end - len(domain) - 1 - len(local.lstrip(b".%+-")), hit.value_end
 
 
-_JUDGES: Final[dict[str, Judge]] = {
+_VALIDATORS: Final[dict[str, Validator]] = {
     "private_key": key_block,
     "db_connection_string": _trimmed,
     "bearer_token": _bearer,
@@ -152,11 +152,13 @@ _JUDGES: Final[dict[str, Judge]] = {
 }
 
 
-def _rule(rank: int, name: str, pattern: str) -> Rule:
+def _rule(priority: int, name: str, pattern: str) -> Rule:
     if name == "email":
-        return Rule(name, "EMAIL", "identifier", pattern, ("@",), r"[\w%+-]@[A-Za-z0-9]", rank=rank, judge=_email)
-    return Rule(name, name.upper(), "secret", pattern, rank=rank, judge=_JUDGES.get(name))
+        return Rule(
+            name, "EMAIL", "identifier", pattern, ("@",), r"[\w%+-]@[A-Za-z0-9]", priority=priority, validate=_email
+        )
+    return Rule(name, name.upper(), "secret", pattern, priority=priority, validate=_VALIDATORS.get(name))
 
 
-BASIC: Final = tuple(_rule(rank, name, pattern) for rank, (name, pattern) in enumerate(_PATTERNS))
-"""Rule ids: anthropic_key, openai_key, … email; types are the ids in upper case."""
+BASIC: Final = tuple(_rule(priority, name, pattern) for priority, (name, pattern) in enumerate(_PATTERNS))
+"""Rule ids: anthropic_key, openai_key, … email. A rule's type is its id in upper case."""

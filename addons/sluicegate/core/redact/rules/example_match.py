@@ -1,4 +1,4 @@
-"""Texts that a pattern matches, made from the pattern: something to find for every rule."""
+"""Generates a random text that a pattern matches, so that every rule can be tested without a written example."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["example_match"]
 
 _MORE = 24
-"""How far a repetition without an upper bound goes beyond its lower one."""
+"""The upper bound of an unbounded repetition, above its lower bound."""
 _PRINTABLE = frozenset(range(33, 127))
 
 
 def example_match(pattern: str, random: Random) -> tuple[str, dict[int, str]]:
-    """A text that the pattern matches, and what its groups have in it. What `parse` raises."""
+    """A text that the pattern matches, and the text of each group. Raises Unknown."""
     groups: dict[int, str] = {}
-    return _grown(parse(pattern), random, groups), groups
+    return _generate(parse(pattern), random, groups), groups
 
 
-def _grown(node: Node, random: Random, groups: dict[int, str]) -> str:
+def _generate(node: Node, random: Random, groups: dict[int, str]) -> str:
     match node:
         case Chars(ranges):
             return _character(ranges, random)
@@ -39,14 +39,14 @@ def _grown(node: Node, random: Random, groups: dict[int, str]) -> str:
         case Repeat(inner, low, high):
             most = low + _MORE if high is None else high
             times = low if most > 150 else random.randint(low, most)
-            return "".join(_grown(inner, random, groups) for _ in range(times))
+            return "".join(_generate(inner, random, groups) for _ in range(times))
         case Row(nodes, group):
-            text = "".join(_grown(n, random, groups) for n in nodes)
+            text = "".join(_generate(n, random, groups) for n in nodes)
             if group is not None:
                 groups[group] = text
             return text
         case Choice(nodes):
-            return _grown(random.choice(nodes), random, groups)
+            return _generate(random.choice(nodes), random, groups)
         case _:
             assert_never(node)
 

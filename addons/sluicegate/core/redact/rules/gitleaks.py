@@ -1,12 +1,12 @@
 """Rule files in gitleaks' format: the built-in set (gitleaks 8.30) and the users' own `.gitleaks.toml`.
 
-What is understood: `[extend]` (useDefault, path, disabledRules), `[[rules]]` with id, regex, secretGroup, entropy, keywords
-and skipReport, allowlists in both spellings at both levels with regexes, regexTarget, stopwords, condition and targetRules.
-There are no paths and commits in a prompt: rules that are only about paths are left out, an allowlist that asks for a path
-and something else never applies, and a rule with a path and a regex runs everywhere.
+Supported: `[extend]` (useDefault, path, disabledRules); `[[rules]]` with id, regex, secretGroup, entropy, keywords and
+skipReport; allowlists in both spellings at both levels with regexes, regexTarget, stopwords, condition and targetRules.
+A prompt has no path and no commit: rules with only a path are skipped, an allowlist that requires a path and another
+condition never applies, and a rule with a path and a regex runs everywhere.
 
-Two things differ on purpose. gitleaks reads source files, where a quote, a space or a semicolon follows a secret; in prose
-and JSON it is any other character, too. And a rule runs near its keyword only, where gitleaks asks for it in the file.
+Two deliberate differences. gitleaks reads source files, where a quote, a space or a semicolon follows a secret; in prose
+and JSON any other character can follow. And a match needs its keyword nearby, where gitleaks needs it anywhere in the file.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from typing import Final
 from sluicegate.core.redact.rules.allowlist import Allowlist, allowlists
 from sluicegate.core.redact.rules.rule import (
     Hit,
-    Judge,
     PatternError,
     Rule,
     Span,
+    Validator,
     compile_pattern,
     type_name,
 )
@@ -37,7 +37,7 @@ __all__ = ["RulesError", "builtin_rules", "file_rules"]
 MAX_BYTES: Final = 1_000_000
 MAX_RULES: Final = 2_000
 MAX_DEPTH: Final = 3
-"""How many files may extend each other."""
+"""Length of a chain of files that extend each other."""
 MAX_KEYWORDS: Final = 200
 
 _BUILTIN: Final = Path(__file__).with_name("gitleaks.toml")
@@ -48,7 +48,7 @@ type Read = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A rule as written; None where a file that extends another leaves the other's word."""
+    """A rule as written. None: not set here, so a base file's value applies."""
 
     id: str
     file: str
@@ -68,12 +68,12 @@ class _RuleFile:
 
 @cache
 def builtin_rules() -> tuple[Rule, ...]:
-    """The rules that come with the package."""
+    """The rule set `gitleaks`."""
     return _rules(_builtin())
 
 
 def file_rules(path: str, read: Read) -> tuple[Rule, ...]:
-    """The rules of a file and of what it extends. `read` gives a file's bytes. RulesError, with file and rule."""
+    """The rules of a file and of the files it extends. `read` returns the bytes of a file. Raises RulesError."""
     return _rules(_file(path, read, 1))
 
 
@@ -84,11 +84,11 @@ def _builtin() -> _RuleFile:
 
 def _file(path: str, read: Read, depth: int) -> _RuleFile:
     if depth > MAX_DEPTH:
-        raise RulesError(f"{path}: more than {MAX_DEPTH} files extend each other; put the rules into fewer files")
+        raise RulesError(f"{path}: more than {MAX_DEPTH} files extend each other; merge some of them")
     try:
         content = read(path)
     except OSError as error:
-        raise RulesError(f"{path}: cannot be read: {error.strerror or error}; check the path and its permissions") from None
+        raise RulesError(f"{path}: cannot be read: {error.strerror or error}; check path and permissions") from None
     own, extend = _parsed(content, path)
     bases = [_builtin()] if extend.flag("useDefault") else []
     if base := extend.text("path"):
@@ -101,7 +101,7 @@ def _file(path: str, read: Read, depth: int) -> _RuleFile:
         merged |= {name: _over(draft, merged.get(name)) for name, draft in kept.items()}
         allow += part.allow
     if len(merged) > MAX_RULES:
-        raise RulesError(f"{path}: more than {MAX_RULES} rules; leave some out")
+        raise RulesError(f"{path}: more than {MAX_RULES} rules; remove some")
     return _RuleFile(merged, allow)
 
 
@@ -120,22 +120,22 @@ def _over(draft: _Draft, base: _Draft | None) -> _Draft:
 
 def _parsed(content: bytes, file: str) -> tuple[_RuleFile, TomlTable]:
     if len(content) > MAX_BYTES:
-        raise RulesError(f"{file}: is larger than {MAX_BYTES} bytes; a rule file has a few hundred rules at most")
+        raise RulesError(f"{file}: is larger than {MAX_BYTES} bytes; split it or remove rules")
     try:
         document = tomllib.loads(content.decode())
     except UnicodeDecodeError:
         raise RulesError(f"{file}: is not UTF-8; save it as UTF-8") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise RulesError(f"{file}: not TOML: {str(error)[:200]}; gitleaks' rule files are TOML") from None
+        raise RulesError(f"{file}: not valid TOML: {str(error)[:200]}") from None
     top = TomlTable(document, file)
     entries = top.tables("rules")
     if len(entries) > MAX_RULES:
-        raise RulesError(f"{file}: more than {MAX_RULES} rules; leave some out")
+        raise RulesError(f"{file}: more than {MAX_RULES} rules; remove some")
     drafts: dict[str, _Draft] = {}
     for number, entry in enumerate(entries, 1):
         draft = _draft(entry, number, file)
         if draft.id in drafts:
-            raise RulesError(f'{file}: rule "{draft.id}" is there twice; rename one of them')
+            raise RulesError(f'{file}: rule "{draft.id}" is defined twice; rename one of them')
         drafts[draft.id] = draft
     return _RuleFile(drafts, allowlists(top)), top.table("extend")
 
@@ -143,11 +143,11 @@ def _parsed(content: bytes, file: str) -> tuple[_RuleFile, TomlTable]:
 def _draft(entry: TomlTable, number: int, file: str) -> _Draft:
     name = entry.text("id")
     if not name:
-        raise RulesError(f"{file}: rule {number} has no id; give it one")
+        raise RulesError(f"{file}: rule {number} has no id")
     entry = entry.at(f'{file}: rule "{name[:80]}"')
     keywords = tuple(k.lower() for k in entry.texts("keywords") if k)
     if len(keywords) > MAX_KEYWORDS:
-        raise entry.fault("keywords", f"more than {MAX_KEYWORDS}; leave some out")
+        raise entry.fault("keywords", f"more than {MAX_KEYWORDS}; remove some")
     group = entry.whole("secretGroup")
     entropy = entry.number("entropy")
     return _Draft(name, file, entry.text("regex"), group, entropy, keywords, allowlists(entry), entry.flag("skipReport"))
@@ -165,12 +165,12 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
         found = compile_pattern(pattern)
         empty = found.search(b"")
     except PatternError as error:
-        raise RulesError(f"{where}: regex: {error}; RE2's syntax is what gitleaks takes, too") from None
+        raise RulesError(f"{where}: regex: {error}; gitleaks uses the same RE2 syntax") from None
     if empty is not None:
-        raise RulesError(f"{where}: regex: matches the empty text; ask for at least one character")
+        raise RulesError(f"{where}: regex: matches the empty string; require at least one character")
     group = draft.group or 0
     if group < 0 or group > found.groups:
-        raise RulesError(f"{where}: secretGroup: there is no group {group}; the regex has {found.groups}")
+        raise RulesError(f"{where}: secretGroup: group {group} does not exist; the regex has {found.groups}")
     allow = (*draft.allow, *(a for a in everywhere if a.is_for(draft.id)))
     prefix = "gitleaks" if draft.file == _BUILTIN_NAME else "file"
     return Rule(
@@ -179,20 +179,20 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
         "secret",
         pattern,
         keywords=draft.keywords,
-        near=bool(draft.keywords),
+        near_keyword=bool(draft.keywords),
         group=group,
-        shortest_group=SHORTEST_VALUE if not group else 1,
+        min_length=SHORTEST_VALUE if not group else 1,
         entropy=draft.entropy or 0.0,
-        judge=_judge(draft.entropy or 0.0, allow, _WORD if draft.id == _WIDEST else None),
+        validate=_validator(draft.entropy or 0.0, allow, _WORD if draft.id == _WIDEST else None),
     )
 
 
 _WIDEST: Final = "generic-api-key"
 _WORD: Final = re.compile(rb"[A-Za-z_.=-]+|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
-"""The widest rule is about any name with `key` in it: letters alone, or a constant's name, are no value of it."""
+"""The widest rule matches any name with `key` in it; letters alone, or the name of a constant, are not its secret."""
 
 SHORTEST_VALUE: Final = 6
-"""Without secretGroup the first group is the value, unless it is a mere part such as `(ab-){3}`: then all of it is."""
+"""Without secretGroup the first group is the value, unless it is only a part such as `(ab-){3}`: then the match is."""
 
 _RIGHT_EDGES: Final = (
     r"(?:\s|\z)",
@@ -209,10 +209,10 @@ _IDLE_BEGINNING: Final = re.compile(r"^((?:\(\?i\))?)\[\\w\.-\]\{0,50\}\?((?:\(\
 
 
 def relaxed(pattern: str) -> str:
-    """The pattern for prose and JSON: whatever is not of a word ends a value; an escape such as `\\n` may stand before it.
+    """The pattern adapted to prose and JSON: any non-word character ends a value, an escape such as `\\n` may precede it.
 
-    A bound of 100 or more is none: what is longer than its rule foresaw is hidden to its end, and with less effort.
-    An optional, lazy beginning adds nothing to what is hidden and much to what has to be searched: it is left out.
+    An upper bound of 100 or more is removed: a value longer than the rule expected is hidden to its end, at less cost.
+    An optional lazy prefix is removed: it changes no finding, but makes the search expensive.
     """
     pattern = _LONG.sub(r"{\1,}", pattern)
     for edge in _RIGHT_EDGES:
@@ -221,20 +221,20 @@ def relaxed(pattern: str) -> str:
     return _IDLE_BEGINNING.sub(r"\1\2", pattern)
 
 
-def _judge(entropy: float, allow: Sequence[Allowlist], word: re.Pattern[bytes] | None) -> Judge:
-    def judge(hit: Hit) -> Span | None:
+def _validator(entropy: float, allow: Sequence[Allowlist], word: re.Pattern[bytes] | None) -> Validator:
+    def validate(hit: Hit) -> Span | None:
         value = hit.value
         if word is not None and word.fullmatch(value) is not None:
             return None
         if entropy and bits_per_byte(value) <= entropy:
             return None
-        return None if any(a.applies(hit) for a in allow) else (hit.first, hit.last)
+        return None if any(a.applies(hit) for a in allow) else (hit.value_start, hit.value_end)
 
-    return judge
+    return validate
 
 
 def bits_per_byte(value: bytes) -> float:
-    """Shannon's entropy."""
+    """Shannon entropy."""
     total = len(value)
     counts = (value.count(byte) for byte in set(value))
     return -sum(n / total * math.log2(n / total) for n in counts)

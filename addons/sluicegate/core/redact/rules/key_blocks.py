@@ -1,7 +1,7 @@
-"""Secrets of many lines, PEM keys and Ansible vaults: where they end, however they were cut, indented or numbered.
+"""Multi-line secrets, PEM keys and Ansible vaults: finds the end of a block, however it is cut, indented or numbered.
 
-A block may be whole, cut short (no END), on one line with spaces or `\\n`, quoted line by line in code, or shown with line
-numbers (`12→`, `  12⇥`, `12: `, `+` of a diff). In all these it is one finding. A bare BEGIN line counts as well.
+A block may be complete, truncated (no END), on one line with spaces or `\\n`, quoted line by line in code, or shown with
+line numbers (`12→`, `  12⇥`, `12: `, `+` of a diff). Each of these is one finding. A BEGIN line alone counts as well.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sluicegate.core.redact.rules.rule import Hit, Span
 __all__ = ["ansible_block", "key_block"]
 
 LONGEST: Final = 64 * 1024
-"""Bytes within which the END of a block is looked for: a 16,384-bit RSA key has 12 KB."""
+"""Bytes searched for the END of a block: a 16,384-bit RSA key has 12 KB."""
 
-# What may stand between two lines of a block. Possessive: no way back, hence linear.
+# Separators between two lines of a block. Possessive quantifiers: no backtracking, hence linear.
 _BETWEEN: Final = (
     rb"""(?:\\[nrt]|\xe2\x86\x92|[0-9]{1,6}(?=[ ]{0,3}(?:\xe2\x86\x92|[\t:|]))|[\s"'+,\\>|#*;:()&-]|\$\{?){1,40}+"""
 )
@@ -32,8 +32,8 @@ _HEX: Final = re.compile(rb"(?:%b[0-9a-f]{6,}+)*+" % _BETWEEN)
 
 
 def key_block(hit: Hit) -> Span:
-    """From BEGIN to END where a body lies between, else as far as lines look like a key's."""
-    data, start, at = hit.data, hit.first, hit.last
+    """From BEGIN to END if there is a body in between, else up to the last line that looks like part of a key."""
+    data, start, at = hit.data, hit.value_start, hit.value_end
     next_block = data.find(b"-----BEGIN", at, at + LONGEST)
     limit = next_block if next_block >= 0 else min(len(data), at + LONGEST)
     end = _END.search(data, at, limit)
@@ -42,11 +42,11 @@ def key_block(hit: Hit) -> Span:
     body = _BODY.match(data, at, limit)
     if body is None or not body[1]:
         return start, at
-    last = _LAST.match(data, body.end(), limit)  # a short last line belongs to it, where the key was cut
+    last = _LAST.match(data, body.end(), limit)  # the key was truncated within its last line
     return start, last.end() if last else body.end()
 
 
 def ansible_block(hit: Hit) -> Span:
-    """The header and all lines of hexadecimal digits below it."""
-    lines = _HEX.match(hit.data, hit.last)
-    return hit.first, lines.end() if lines else hit.last
+    """The header and the lines of hexadecimal digits below it."""
+    lines = _HEX.match(hit.data, hit.value_end)
+    return hit.value_start, lines.end() if lines else hit.value_end

@@ -1,4 +1,4 @@
-"""Identifiers of people, by kind. Checksums and ranges decide where digits alone would not."""
+"""Personal data (PII), by kind. Checksums and number ranges reject digits that merely look alike."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import Final
 from sluicegate.core.redact.rules.detectors import BASIC
 from sluicegate.core.redact.rules.rule import (
     Hit,
-    Judge,
     Rule,
     Span,
+    Validator,
 )
 
 __all__ = ["PII"]
 
 
 def _card(hit: Hit) -> Span | None:
-    """A number of a card scheme's length and beginning, grouped the way cards are, with a right check digit (Luhn)."""
+    """A number with the length and prefix of a card scheme, grouped as on cards, with a valid check digit (Luhn)."""
     digits = hit.value.replace(b"-", b"").replace(b" ", b"")
-    return (hit.first, hit.last) if _luhn(digits) and _is_scheme(digits) else None
+    return (hit.value_start, hit.value_end) if _luhn(digits) and _is_scheme(digits) else None
 
 
 def _is_scheme(digits: bytes) -> bool:
-    """By the numbers that the schemes publish; cards of 13 and 19 digits are too rare for what else looks like them."""
+    """By the published prefixes of the schemes. Cards of 13 and 19 digits are left out: too many numbers look alike."""
     two, four, size = int(digits[:2]), int(digits[:4]), len(digits)
     if two in (34, 37):
         return size == 15
@@ -48,20 +48,20 @@ def _iban(hit: Hit) -> Span | None:
     if not 15 <= len(text) <= 34:
         return None
     turned = text[4:] + text[:4]
-    return (hit.first, hit.last) if int("".join(str(int(c, 36)) for c in turned)) % 97 == 1 else None
+    return (hit.value_start, hit.value_end) if int("".join(str(int(c, 36)) for c in turned)) % 97 == 1 else None
 
 
 def _ssn(hit: Hit) -> Span | None:
-    """US social security numbers: areas 000, 666 and 9xx, group 00 and serial 0000 are never given out."""
+    """US social security numbers: areas 000, 666 and 9xx, group 00 and serial 0000 are never issued."""
     area, group, serial = hit.value.split(hit.value[3:4])
     if area in (b"000", b"666") or area >= b"900" or group == b"00" or serial == b"0000":
         return None
-    return hit.first, hit.last
+    return hit.value_start, hit.value_end
 
 
 def _ip(hit: Hit) -> Span | None:
-    """An address of a machine on a network; not localhost, not a version such as Chrome/120.0.0.0."""
-    before = hit.data[max(0, hit.first - 2) : hit.first]
+    """The address of a machine on a network: not localhost, not a version such as Chrome/120.0.0.0."""
+    before = hit.data[max(0, hit.value_start - 2) : hit.value_start]
     if before[-1:] == b"/" and before[:1].isalpha():
         return None
     try:
@@ -76,13 +76,13 @@ def _ip(hit: Hit) -> Span | None:
         or hit.value.endswith(b".0.0")
     ):
         return None
-    return hit.first, hit.last
+    return hit.value_start, hit.value_end
 
 
 def _phone(hit: Hit) -> Span | None:
     """ITU-T E.164: `+`, 8 to 15 digits in all."""
     digits = sum(c in b"0123456789" for c in hit.value)
-    return (hit.first, hit.last) if 8 <= digits <= 15 else None
+    return (hit.value_start, hit.value_end) if 8 <= digits <= 15 else None
 
 
 _OCTET: Final = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
@@ -100,8 +100,8 @@ _PHONE: Final = r"(?:^|[^\w+.,*/)=-])(\+[1-9][0-9]{0,2}(?:[ .-]?\(?[0-9]{1,5}\)?
 _IBAN: Final = r"\b([A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11,30}|(?: [A-Z0-9]{4}){2,7}(?: [A-Z0-9]{1,4})?))\b"
 
 
-def _rule(name: str, pattern: str, judge: Judge) -> Rule:
-    return Rule(f"pii:{name}", name.upper(), "identifier", pattern, judge=judge)
+def _rule(name: str, pattern: str, validate: Validator) -> Rule:
+    return Rule(f"pii:{name}", name.upper(), "identifier", pattern, validate=validate)
 
 
 PII: Final[dict[str, tuple[Rule, ...]]] = {
@@ -109,7 +109,7 @@ PII: Final[dict[str, tuple[Rule, ...]]] = {
     "phone": (_rule("phone", _PHONE, _phone),),
     "iban": (_rule("iban", _IBAN, _iban),),
     "card": (_rule("card", _CARD, _card),),
-    "ip": (_rule("ip", _IPV4, _ip), Rule("pii:ip6", "IP", "identifier", _IPV6, judge=_ip)),
+    "ip": (_rule("ip", _IPV4, _ip), Rule("pii:ip6", "IP", "identifier", _IPV6, validate=_ip)),
     "ssn": (_rule("ssn", r"(?:^|[^\w-])([0-9]{3}-[0-9]{2}-[0-9]{4}|[0-9]{3} [0-9]{2} [0-9]{4})(?:$|[^\w-])", _ssn),),
 }
-"""By the names that settings.scrub.pii has."""
+"""By the names used in `scrub.pii`."""

@@ -1,7 +1,7 @@
-"""A regular expression in RE2's syntax as a tree: how long its matches can be, without running it.
+"""Parses a regular expression in RE2 syntax into a tree, which tells how long a match can be without running it.
 
-Source of the syntax: RE2's doc/syntax.txt. What this parser does not know (Unicode classes, \\C) is Unknown: such a pattern
-still runs, only nothing is known about it.
+Syntax: RE2's doc/syntax.txt. `Unknown` is raised for constructs that this parser does not support (Unicode classes, \\C):
+such a pattern still runs, but over whole texts.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ __all__ = ["Chars", "Choice", "Edge", "Node", "Repeat", "Row", "Unknown", "longe
 
 
 class Unknown(ValueError):
-    """The pattern has something that this parser does not know."""
+    """The pattern contains a construct that this parser does not support."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chars:
-    """One character out of these ranges, both ends included."""
+    """One character of these ranges, both ends included."""
 
     ranges: tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """No character: the start, the end, or the border of a word. `sign` as written: ^ $ b B A z."""
+    """A zero-width assertion. `sign` as written: ^ $ b B A z."""
 
     sign: str
 
@@ -39,7 +39,7 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One after the other. `group`: the number of the capturing group that this is."""
+    """A sequence. `group`: its number if it is a capturing group."""
 
     nodes: tuple[Node, ...]
     group: int | None = None
@@ -101,16 +101,16 @@ _MAX_DEPTH: Final = 100
 
 
 def parse(pattern: str) -> Node:
-    """The tree of a pattern that RE2 accepts. Unknown where it has something that this parser does not know."""
+    """The tree of a pattern that RE2 accepts. Raises Unknown."""
     reader = _Reader(pattern)
     node = reader.choice(0)
     if reader.at < len(pattern):
-        raise Unknown("a bracket too many")
+        raise Unknown("unbalanced )")
     return node
 
 
 def longest(node: Node) -> int | None:
-    """The most characters that a match can have; None where there is no bound."""
+    """The maximum length of a match in characters; None if unbounded."""
     match node:
         case Chars():
             return 1
@@ -137,7 +137,7 @@ class _Reader:
 
     def choice(self, depth: int) -> Node:
         if depth > _MAX_DEPTH:
-            raise Unknown("brackets too deep")
+            raise Unknown("groups nested too deeply")
         rows = [self._row(depth)]
         while self._take("|"):
             rows.append(self._row(depth))
@@ -186,13 +186,13 @@ class _Reader:
             number = self._open()
         node = self.choice(depth + 1)
         if not self._take(")"):
-            raise Unknown("a bracket is missing")
+            raise Unknown("missing )")
         return node if number is None else Row((node,), number)
 
     def _flags(self) -> str:
         while (c := self._next()) not in ":)":
             if c not in "imsU-":
-                raise Unknown(f"the flag {c}")
+                raise Unknown(f"flag {c}")
         return c
 
     def _open(self) -> int:
@@ -223,7 +223,7 @@ class _Reader:
         return found
 
     def _counted(self) -> tuple[int, int | None] | None:
-        """`{2}`, `{2,}` or `{2,5}`; anything else in braces stands for itself."""
+        """`{2}`, `{2,}` or `{2,5}`; any other text in braces is literal."""
         end = self.text.find("}", self.at)
         low, comma, high = self.text[self.at + 1 : max(end, self.at + 1)].partition(",")
         if not low.isdecimal() or not (high.isdecimal() or not high):
@@ -242,7 +242,7 @@ class _Reader:
                 name = self._until(":]")
                 ranges = _POSIX.get(name.removeprefix("^"))
                 if ranges is None:
-                    raise Unknown(f"the class {name}")
+                    raise Unknown(f"class {name}")
                 found += _not(ranges) if name.startswith("^") else ranges
                 continue
             low = self._member()
@@ -273,7 +273,7 @@ class _Reader:
             code = int(digits, 8)
         elif code is None:
             if c.isalpha():
-                raise Unknown(f"the escape {c}")
+                raise Unknown(f"escape {c}")
             code = ord(c)
         return ((code, code),)
 
@@ -282,7 +282,7 @@ class _Reader:
 
     def _next(self) -> str:
         if self.at >= len(self.text):
-            raise Unknown("the pattern ends too early")
+            raise Unknown("unexpected end of pattern")
         self.at += 1
         return self.text[self.at - 1]
 
@@ -294,6 +294,6 @@ class _Reader:
     def _until(self, word: str) -> str:
         end = self.text.find(word, self.at)
         if end < 0:
-            raise Unknown(f"{word} is missing")
+            raise Unknown(f"missing {word}")
         start, self.at = self.at, end + len(word)
         return self.text[start:end]

@@ -1,43 +1,46 @@
-"""What a rule is: when it is tried, what it matches, which part of a match is the value, and who has the last word."""
+"""A rule: when it runs, what it matches, which part of a match is the value, and how a match is validated."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import re2
 
-from sluicegate.core.redact.scan.finding import Tier
-
 __all__ = [
-    "AFTER_BASIC",
+    "LOWEST_PRIORITY",
     "Hit",
-    "Judge",
     "PatternError",
     "Rule",
     "Span",
+    "Tier",
+    "Validator",
     "compile_pattern",
     "pattern_fault",
     "re2_options",
     "type_name",
 ]
 
-AFTER_BASIC: Final = 100
-"""The rank of every rule that is none of the basic ones: among these the longer match wins."""
+LOWEST_PRIORITY: Final = 100
+"""Of every rule outside the basic detectors: among these the longer match wins."""
 
 _MEMORY: Final = 2 << 20
-"""Bytes that RE2 may take for one pattern's program and automaton: hundreds of rules on hostile text stay within bounds."""
+"""Bytes that RE2 may use for the program and the automaton of one pattern: bounds hundreds of rules on hostile text."""
 _MEMORY_LARGE: Final = 16 << 20
-"""For large programs, which would have to make their automaton anew all the time."""
+"""For large programs: with less memory, RE2 would rebuild their automaton again and again."""
 _LARGE: Final = 500
 _MAX_PATTERN: Final = 20_000
 
 type Span = tuple[int, int]
+"""Start and end, in bytes."""
+
+Tier = Literal["secret", "identifier"]
+"""secret: a credential, hidden as `<TYPE_N>`; identifier: a fact about a person, hidden as `<TYPE_HMAC:XXXXXXXX>`."""
 
 
 class PatternError(ValueError):
-    """A pattern that RE2 does not take."""
+    """RE2 rejects the pattern."""
 
 
 class Hit(NamedTuple):
@@ -46,17 +49,17 @@ class Hit(NamedTuple):
     data: bytes
     start: int
     end: int
-    first: int
-    """Where the value starts and ends within the match."""
-    last: int
+    value_start: int
+    """Where the value lies within the match."""
+    value_end: int
 
     @property
     def value(self) -> bytes:
-        return self.data[self.first : self.last]
+        return self.data[self.value_start : self.value_end]
 
 
-type Judge = Callable[[Hit], Span | None]
-"""The last word on a match: what to hide, which may be more or less than the value; None for nothing."""
+type Validator = Callable[[Hit], Span | None]
+"""Decides on a match: the span to hide, which may be wider or narrower than the value; None rejects the match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +69,23 @@ class Rule:
     tier: Tier
     pattern: str
     keywords: tuple[str, ...] = ()
-    """Lower case. The rule is tried where a text has one of them; without any, where its pattern matches somewhere."""
-    trigger: str | None = None
-    """What to look for first, where the pattern itself would make that costly; without it the keywords or the pattern."""
-    near: bool = False
-    """A match counts only close to a keyword."""
+    """Lower case. The rule runs on texts with one of them; without keywords, on texts that the prefilter matches."""
+    prefilter: str | None = None
+    """A cheap pattern that every matching text matches. Default: the keywords, or the pattern itself."""
+    near_keyword: bool = False
+    """A match counts only if a keyword is close to it."""
     group: int = 0
-    """The capturing group that is the value; 0 for the first that took part and is long enough, else the whole match."""
-    shortest_group: int = 1
+    """The capturing group with the value. 0: the first group that matched at least `min_length` bytes, else the match."""
+    min_length: int = 1
     entropy: float = 0.0
-    """Bits per byte that a value must have more of, for those who explain a finding: the judge sees to it."""
-    rank: int = AFTER_BASIC
-    """Lower ranks claim their text first."""
-    judge: Judge | None = None
+    """Bits per byte that a value must exceed. For display only: `validate` enforces it."""
+    priority: int = LOWEST_PRIORITY
+    """Where matches overlap, the lower number wins."""
+    validate: Validator | None = None
 
 
 def compile_pattern(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
-    """The pattern for matching bytes. PatternError where RE2 does not take it.
-
-    ASCII patterns see bytes (RE2's Latin-1), others see UTF-8.
-    """
+    """The pattern, compiled to match bytes: as Latin-1 if it is ASCII, else as UTF-8. Raises PatternError."""
     if limit is not None and len(pattern) > limit:
         raise PatternError(f"is longer than {limit} characters")
     try:
@@ -102,7 +102,7 @@ def compile_pattern(pattern: str, limit: int | None = _MAX_PATTERN) -> Any:
         if found.programsize <= _LARGE or memory == _MEMORY_LARGE:
             return found
     words = fault.decode(errors="replace") if isinstance(fault, bytes) else str(fault)
-    raise PatternError(words or "is no regular expression")
+    raise PatternError(words or "is not a regular expression")
 
 
 def re2_options(pattern: str, memory: int) -> Any:
@@ -115,15 +115,15 @@ def re2_options(pattern: str, memory: int) -> Any:
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """Why a pattern of the configuration cannot be used; None where it can."""
+    """Why a configured pattern cannot be used; None if it can."""
     try:
         empty = compile_pattern(pattern).search(b"")
     except PatternError as error:
-        return f"not a regular expression in RE2's syntax: {error}"
-    return "matches the empty text; ask for at least one character" if empty is not None else None
+        return f"not a regular expression in RE2 syntax: {error}"
+    return "matches the empty string; require at least one character" if empty is not None else None
 
 
 def type_name(name: str) -> str:
-    """A placeholder's type for a rule's name: A-Z, 0-9 and `_`, beginning with a letter, at most 40 characters."""
+    """The placeholder type for a rule name: A-Z, 0-9 and `_`, starting with a letter, at most 40 characters."""
     upper = "".join(c if c.isascii() and c.isalnum() else "_" for c in name.upper()).strip("_")
     return (upper if upper[:1].isalpha() else f"X_{upper}")[:40].rstrip("_")

@@ -1,4 +1,4 @@
-"""Typed reading of a rule file's tables: what has the wrong type is refused with its place."""
+"""Typed access to a TOML table of a rule file: a value of the wrong type is rejected with its location."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ __all__ = ["RulesError", "TomlTable"]
 
 
 class RulesError(ValueError):
-    """A rule file or a pattern cannot be used; the message says where, why and what to do."""
+    """A rule file or a pattern cannot be used. The message says where, why and what to do."""
 
 
 class TomlTable:
-    """One table of a file."""
+    """`where`: the location for error messages."""
 
     def __init__(self, table: Mapping[str, Any], where: str) -> None:
         self._table = table

@@ -1,6 +1,6 @@
-"""Keys of those whom a gate talks to, and the gate's own: part of the rule set basic, behind the sixteen detectors.
+"""API keys with a vendor's fixed prefix, and the gate's own virtual keys: the part of `basic` after the detectors.
 
-They are what lies about most where a gate is set up, and most have a beginning that nothing else has.
+To add a vendor, add its prefix to `provider_key` (docs/adding-a-scrub-rule.md).
 """
 
 from __future__ import annotations
@@ -23,4 +23,4 @@ VENDOR_TOKENS: Final = (
         r"|pplx-[A-Za-z0-9]{40,}|hf_[A-Za-z]{30,}|r8_[A-Za-z0-9]{30,}|ABSK[A-Za-z0-9+/]{60,}={0,2}|ya29\.[A-Za-z0-9_-]{40,})",
     ),
 )
-"""Groq, xAI, Cerebras, NVIDIA, Fireworks, Perplexity, Hugging Face, Replicate, Bedrock's API keys, Google's tokens."""
+"""provider_key: Groq, xAI, Cerebras, NVIDIA, Fireworks, Perplexity, Hugging Face, Replicate, Bedrock, Google OAuth."""

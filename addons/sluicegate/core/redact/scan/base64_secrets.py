@@ -1,14 +1,14 @@
-"""Secrets in base64, found without decoding every text: the beginnings of known secrets, as base64 spells them.
+"""Secrets in base64, found without decoding every text: searches for the base64 forms of known prefixes.
 
-A text of n bytes has three spellings in base64, one for each place in a group of three bytes. Their unchanging middle
-characters are looked for; what surrounds a hit is then decoded, and counts only if a basic detector finds a secret in it.
+The same bytes have three forms in base64, one for each alignment to the groups of three bytes. The characters that depend
+on these bytes alone are searched for; the text around a hit is then decoded, and a basic detector must find a secret in it.
 """
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Final
 
@@ -18,7 +18,7 @@ from sluicegate.core.redact.scan.engine import Engine, Match
 
 __all__ = ["BASE64_RULES", "base64_forms"]
 
-_BEGINNINGS: Final = (
+_PREFIXES: Final = (
     "sk-ant-",
     "sk-proj-",
     "sk-svcacct-",
@@ -44,12 +44,12 @@ _BEGINNINGS: Final = (
     "hvs.",
 )
 _LONGEST: Final = 64 * 1024
-_LOOK: Final = 160
+_PEEK: Final = 160
 _RUN: Final = re.compile(
     rb"[A-Za-z0-9+/_-]*+(?:\r?\n[A-Za-z0-9+/_-]{20,}+)*+(?:\r?\n[A-Za-z0-9+/_-]{2,19}(?==|\s*(?:[\"'<]|\Z)|\r?\n\r?\n))?={0,2}"
 )
 _OFFSETS: Final = (0, 2, 3)
-"""Where in its group of four characters a spelling begins, by how many bytes come before it in its group of three."""
+"""For 0, 1, 2 preceding bytes in a group of three: the first base64 character that does not depend on them."""
 
 
 @cache
@@ -57,28 +57,28 @@ def _secrets() -> Engine:
     return Engine([rule for rule in BASIC if rule.id not in ("email", "jwt", "bearer_token", "basic_auth")])
 
 
-def base64_forms(text: str) -> Iterator[tuple[str, int]]:
-    """How base64 spells a text within a longer one: the characters that depend on it alone, and their place in a group."""
+def base64_forms(raw: bytes, encode: Callable[[bytes], bytes] = base64.b64encode) -> Iterator[tuple[str, int]]:
+    """The base64 forms of bytes within longer data: the characters that depend on `raw` alone, and their offset."""
     for before, offset in enumerate(_OFFSETS):
-        encoded = base64.b64encode(b"\0" * before + text.encode())
-        yield encoded[offset : (before + len(text)) * 8 // 6].decode(), offset
+        encoded = encode(bytes(before) + raw)
+        yield encoded[offset : (before + len(raw)) * 8 // 6].decode(), offset
 
 
 @cache
 def _offsets() -> Mapping[bytes, int]:
-    return {spelling.encode(): offset for beginning in _BEGINNINGS for spelling, offset in base64_forms(beginning)}
+    return {form.encode(): offset for prefix in _PREFIXES for form, offset in base64_forms(prefix.encode())}
 
 
 def _decoded(hit: Hit) -> Span | None:
-    """The groups of four characters that hold the secret, if there is one; wrapped lines are taken whole.
+    """The groups of four characters that hold a secret, if there is one; of wrapped lines, the whole lines.
 
-    A secret begins at the hit, so that a short look tells whether there is one.
+    A secret starts at the hit, so decoding a few characters shows whether there is one.
     """
-    first = hit.first - _offsets()[hit.value]
-    if first < 0 or not _secrets_in(hit.data, first, hit.first + _LOOK):
+    first = hit.value_start - _offsets()[hit.value]
+    if first < 0 or not _secrets_in(hit.data, first, hit.value_start + _PEEK):
         return None
-    run = _RUN.match(hit.data, hit.first, hit.first + _LONGEST)
-    end = run.end() if run else hit.last
+    run = _RUN.match(hit.data, hit.value_start, hit.value_start + _LONGEST)
+    end = run.end() if run else hit.value_end
     found = _secrets_in(hit.data, first, end)
     if not found or b"\n" in hit.data[first:end]:
         return first, end
@@ -96,9 +96,9 @@ _STANDARD: Final = bytes.maketrans(b"-_", b"+/")
 
 
 def _rule() -> Rule:
-    words = sorted((re.escape(spelling.decode()) for spelling in _offsets()), key=len, reverse=True)
+    words = sorted((re.escape(form.decode()) for form in _offsets()), key=len, reverse=True)
     pattern = f"({'|'.join(words)})[A-Za-z0-9+/_-]{{8}}"
-    return Rule("base64", "BASE64_SECRET", "secret", pattern, judge=_decoded)
+    return Rule("base64", "BASE64_SECRET", "secret", pattern, validate=_decoded)
 
 
 BASE64_RULES: Final = (_rule(),)

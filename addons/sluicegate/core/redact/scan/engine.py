@@ -1,8 +1,7 @@
-"""Runs rules over one text: one automaton says which rules to try, and these are tried near their keywords.
+"""Runs rules over one text: a prefilter selects the rules to run, and these search near their keywords.
 
-RE2 throughout: its time is linear in the text, whatever the pattern. One pass of a single automaton (RE2's Set: all
-keywords, and the patterns of rules that have none or very short ones) tells which rules a text concerns; most texts end
-there.
+All matching is RE2, whose time is linear in the text for any pattern. The prefilter is a single automaton (RE2's Set) of
+all keywords, and of the patterns of rules whose keywords are missing or very short. Most texts need no further search.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ from sluicegate.core.redact.scan.keyword_windows import NEAR, is_near, keyword_w
 
 __all__ = ["Engine", "Match"]
 
-_GATE_MEMORY: Final = 32 << 20
+_PREFILTER_MEMORY: Final = 32 << 20
 _SHORT_KEYWORD: Final = 3
-"""Shorter ones ("sk", "s.", "ey") are in every text: the rule's pattern itself goes into the gate instead."""
+"""Shorter ones ("sk", "s.", "ey") occur in every text: the pattern of the rule goes into the prefilter instead."""
 _SMALL_TEXT: Final = 4096
-"""Bytes up to which looking for keywords costs more than it saves."""
+"""Up to this many bytes, a search for keywords costs more than it saves."""
 _MAX_REACH: Final = 2048
 _MAX_PROGRAM: Final = 1_000_000
-"""Instructions of all patterns together; the built-in rules have some 100,000."""
-_TOO_LARGE: Final = "are too large all together; leave some out, or give them keywords"
-_CANARY: Final = b"\x00the gate works\x00"
+"""RE2 instructions of all patterns together; the built-in rules have about 100,000."""
+_TOO_LARGE: Final = "are too large in total; remove some, or give them keywords"
+_CANARY: Final = b"\x00the prefilter works\x00"
 
 
 class Match(NamedTuple):
-    """What a rule would hide, in bytes."""
+    """The span that a rule hides, in bytes."""
 
     start: int
     end: int
@@ -48,35 +47,33 @@ class Match(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Ready:
-    """A rule with its compiled pattern."""
-
+class _CompiledRule:
     rule: Rule
     search: Any
     groups: Sequence[int]
-    """Which may be the value, in the order in which they are asked."""
+    """Groups that may hold the value, in order."""
     keywords: tuple[bytes, ...]
     size: int
     reach: int | None
-    """The most bytes a match can have; None where windows would be no help."""
+    """The maximum length of a match in bytes; None if unbounded or too long for windows."""
 
 
 class Engine:
-    """Not for several threads at once only in its counters; matching itself shares nothing that changes."""
+    """Thread-safe except for its counters."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        """PatternError where a pattern is none that RE2 takes, or all together are too large."""
-        self._rules = [_ready(rule) for rule in rules]
-        if sum(ready.size for ready in self._rules) > _MAX_PROGRAM:
+        """Raises PatternError if RE2 rejects a pattern, or if they are too large in total."""
+        self._rules = [_compile(rule) for rule in rules]
+        if sum(compiled.size for compiled in self._rules) > _MAX_PROGRAM:
             raise PatternError(_TOO_LARGE)
-        self._gate, self._of_gate, self._escaped = _gate(rules)
-        self._always = frozenset(range(len(rules))) - frozenset(self._of_gate)
+        self._prefilter, self._rule_of, self._escaped = _prefilter(rules)
+        self._always = frozenset(range(len(rules))) - frozenset(self._rule_of)
         self.calls = 0
-        """Searches so far, and the bytes that they were given: what a text cost, apart from any clock."""
+        """Searches so far, and the bytes searched: the cost of a text, independent of any clock."""
         self.scanned = 0
 
     def scan(self, data: bytes) -> list[Match]:
-        """Every match of every rule, also where it is written with escapes; they may overlap. `data`: UTF-8 bytes."""
+        """Every match of every rule, including values written with escapes; matches may overlap. `data`: UTF-8 bytes."""
         hits = self._hits(data)
         found = self._matches(data, hits)
         if self._escaped in hits:
@@ -92,63 +89,63 @@ class Engine:
     def _hits(self, data: bytes) -> Sequence[int]:
         self.calls += 1
         self.scanned += len(data)
-        return self._gate.Match(data) or ()
+        return self._prefilter.Match(data) or ()
 
     def _matches(self, data: bytes, hits: Sequence[int]) -> list[Match]:
         if not hits and not self._always:
             return []
         found: list[Match] = []
-        for index in sorted({self._of_gate[hit] for hit in hits if hit < len(self._of_gate)} | self._always):
-            ready = self._rules[index]
-            found += (Match(start, end, ready.rule) for start, end in self._spans(ready, data))
+        for index in sorted({self._rule_of[hit] for hit in hits if hit < len(self._rule_of)} | self._always):
+            compiled = self._rules[index]
+            found += (Match(start, end, compiled.rule) for start, end in self._spans(compiled, data))
         return found
 
-    def _spans(self, ready: _Ready, data: bytes) -> Iterator[Span]:
-        for low, high in self._regions(ready, data):
+    def _spans(self, compiled: _CompiledRule, data: bytes) -> Iterator[Span]:
+        for low, high in self._regions(compiled, data):
             at = low
             while at < high:
                 self.calls += 1
-                match = ready.search(data, at, high)
+                match = compiled.search(data, at, high)
                 if match is None:
                     self.scanned += high - at
                     break
                 self.scanned += match.end() - at
-                span, at = _judged(ready, match, data)
+                span, at = _validated(compiled, match, data)
                 if span is not None:
                     yield span
 
-    def _regions(self, ready: _Ready, data: bytes) -> Sequence[Span]:
-        if ready.reach is None or len(data) <= _SMALL_TEXT:
+    def _regions(self, compiled: _CompiledRule, data: bytes) -> Sequence[Span]:
+        if compiled.reach is None or len(data) <= _SMALL_TEXT:
             return ((0, len(data)),)
-        return keyword_windows(data, ready.keywords, ready.reach + NEAR)
+        return keyword_windows(data, compiled.keywords, compiled.reach + NEAR)
 
 
-def _judged(ready: _Ready, match: Any, data: bytes) -> tuple[Span | None, int]:
-    """What of a match is to be hidden, and where to go on."""
-    rule, (start, end) = ready.rule, match.span()
-    first, last = _value(ready, match)
-    span = (first, last) if rule.judge is None else rule.judge(Hit(data, start, end, first, last))
-    if span is None or span[0] >= span[1] or (rule.near and not is_near(data, start, end, ready.keywords)):
-        # there may be another keyword in what is no value
+def _validated(compiled: _CompiledRule, match: Any, data: bytes) -> tuple[Span | None, int]:
+    """The span of a match to hide, and where to continue the search."""
+    rule, (start, end) = compiled.rule, match.span()
+    first, last = _value(compiled, match)
+    span = (first, last) if rule.validate is None else rule.validate(Hit(data, start, end, first, last))
+    if span is None or span[0] >= span[1] or (rule.near_keyword and not is_near(data, start, end, compiled.keywords)):
+        # the rejected value may contain another keyword
         return None, max(first if first > start else last, start + 1)
-    # from the value's end, not the match's: the space behind it may be the one before the next
+    # from the end of the value, not of the match: the character after it may be the one before the next value
     return span, max(last, span[1], start + 1)
 
 
-def _value(ready: _Ready, match: Any) -> Span:
-    """Where the value is: the rule's group, or the first that took part and is long enough, or all of the match."""
-    for group in ready.groups:
+def _value(compiled: _CompiledRule, match: Any) -> Span:
+    """The span of the value: the rule's group, or the first group that matched and is long enough, or the whole match."""
+    for group in compiled.groups:
         first, last = match.span(group)
-        if last - first >= ready.rule.shortest_group:
+        if last - first >= compiled.rule.min_length:
             return first, last
     return match.span()  # type: ignore[no-any-return]
 
 
-def _ready(rule: Rule) -> _Ready:
+def _compile(rule: Rule) -> _CompiledRule:
     keywords = tuple(k.encode() for k in rule.keywords)
     found = compile_pattern(rule.pattern)
     groups = (rule.group,) if rule.group else tuple(range(1, found.groups + 1))
-    return _Ready(rule, found.search, groups, keywords, found.programsize, _reach(rule) if keywords else None)
+    return _CompiledRule(rule, found.search, groups, keywords, found.programsize, _reach(rule) if keywords else None)
 
 
 def _reach(rule: Rule) -> int | None:
@@ -160,29 +157,29 @@ def _reach(rule: Rule) -> int | None:
     return found * width if found is not None and found * width <= _MAX_REACH else None
 
 
-def _gate(rules: Sequence[Rule]) -> tuple[Any, list[int], int]:
-    """The automaton, for each of its patterns the rule that it stands for, and the pattern that stands for escapes."""
-    gate = re2.Set.SearchSet(re2_options("", _GATE_MEMORY))
-    of_gate: list[int] = []
+def _prefilter(rules: Sequence[Rule]) -> tuple[Any, list[int], int]:
+    """The automaton, the rule index of each of its patterns, and the index of the pattern for escapes."""
+    prefilter = re2.Set.SearchSet(re2_options("", _PREFILTER_MEMORY))
+    rule_of: list[int] = []
     for index, rule in enumerate(rules):
-        for pattern in _triggers(rule):
-            gate.Add(pattern)
-            of_gate.append(index)
-    escaped = gate.Add(TRIGGER.encode("ascii"))  # these two stand for no rule
-    canary = gate.Add(re2.escape(_CANARY))
+        for pattern in _prefilters(rule):
+            prefilter.Add(pattern)
+            rule_of.append(index)
+    escaped = prefilter.Add(TRIGGER.encode("ascii"))  # this one and the canary belong to no rule
+    canary = prefilter.Add(re2.escape(_CANARY))
     try:
-        gate.Compile()
+        prefilter.Compile()
     except re2.error:
         raise PatternError(_TOO_LARGE) from None
-    if canary not in (gate.Match(_CANARY) or ()):  # RE2 says nothing where its memory does not do: it finds nothing
+    if canary not in (prefilter.Match(_CANARY) or ()):  # short of memory, RE2 reports no error: it just matches nothing
         raise PatternError(_TOO_LARGE)
-    return gate, of_gate, escaped
+    return prefilter, rule_of, escaped
 
 
-def _triggers(rule: Rule) -> tuple[bytes, ...]:
-    """The gate sees bytes: a pattern with other characters than ASCII is tried on every text."""
-    if rule.trigger is not None:
-        return (rule.trigger.encode(),)
+def _prefilters(rule: Rule) -> tuple[bytes, ...]:
+    """The prefilter sees bytes: a pattern with non-ASCII characters runs on every text."""
+    if rule.prefilter is not None:
+        return (rule.prefilter.encode(),)
     if rule.keywords and min(map(len, rule.keywords)) >= _SHORT_KEYWORD:
         return tuple(b"(?i)" + re2.escape(k.encode()) for k in rule.keywords)
     return (rule.pattern.encode(),) if rule.pattern.isascii() else ()

@@ -1,11 +1,11 @@
-"""Texts within texts: where characters of a value are written as escapes, it is read without them as well.
+"""Escape sequences: text around them is scanned a second time, with the escapes decoded.
 
     postgres:\\/\\/ann:…@localhost      JSON as some libraries write it, in a tool's output or in another JSON string
-    ann%40corp.com, sk\\u002dant…       URLs and forms, JSON for web pages
+    ann%40corp.com, sk\\u002dant…       URLs and forms, JSON in web pages
     &#64;, &quot;                       HTML
-    ghp_<zero-width space>…            what a copy from a page or a chat brings along
+    ghp_<zero-width space>…            invisible characters copied from a page or a chat
 
-Only the surroundings of escapes are read again, so that a text costs little more than before.
+Only a window around each escape is scanned again, which keeps the extra cost small.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from sluicegate.core.redact.rules.rule import Span
 __all__ = ["TRIGGER", "UnescapedView", "unescaped_views"]
 
 _AROUND: Final = 200
-"""Bytes before and behind an escape that are read with it."""
+"""Bytes before and after an escape that are scanned with it."""
 _AT_LEAST: Final = 16_384
-"""Bytes of surroundings that are read whatever the text; of larger texts an eighth."""
+"""Bytes that may be scanned again in any text; in larger texts, an eighth of the text."""
 
 _CODE: Final = r"[2-7][0-9A-Fa-f]"
 _ENTITY: Final = r"&(?:#[0-9]{2,3}|#[xX][0-9A-Fa-f]{2}|amp|quot|apos|lt|gt);"
 _INVISIBLE: Final = r"\xE2\x80[\x8B-\x8F]|\xE2\x81\xA0|\xC2\xAD|\xEF\xBB\xBF"
 TRIGGER: Final = rf"\\u00{_CODE}|\\/|%(?:25)?{_CODE}|{_ENTITY}|{_INVISIBLE}"
-"""RE2 (Latin-1): a text without a match of it has no view."""
+"""RE2 (Latin-1): a text without a match has no views."""
 _ESCAPE: Final = re.compile(
     rf"\\{{1,8}}u00({_CODE})|\\{{1,8}}(/)|%(?:25){{0,3}}({_CODE})|({_ENTITY})|{_INVISIBLE}".encode("latin-1")
 )
@@ -38,22 +38,22 @@ _ESCAPE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class UnescapedView:
-    """A stretch of a text without its escapes."""
+    """A window of a text with its escapes decoded."""
 
     plain: bytes
     low: int
-    """Where in the text the stretch begins and ends."""
+    """Where the window starts and ends in the text."""
     high: int
     cut: tuple[bool, bool]
-    """Whether the text goes on before it, and behind it."""
+    """Whether the text continues before the window, and after it."""
     _at: list[int]
-    """Pieces that are as they were: where they begin here, and in the text; of an escape, where it begins."""
+    """Where each piece (an unchanged part, or a decoded escape) starts in `plain`, and in the text."""
     _from: list[int]
     _escapes: frozenset[int]
-    """Which of the pieces are what an escape stands for."""
+    """Indices of the pieces that are decoded escapes."""
 
     def original(self, start: int, end: int) -> Span | None:
-        """Where in the text it stands; None for what may be another thing there, because the stretch was cut."""
+        """The span in the text; None if the match touches an edge of the window, so that the text may differ there."""
         first, last = self._piece(start), self._piece(end - 1)
         begin = self._from[first] + (start - self._at[first])
         stop = self._end(last) if last in self._escapes else self._from[last] + (end - self._at[last])
@@ -69,7 +69,7 @@ class UnescapedView:
 
 
 def unescaped_views(data: bytes) -> Iterator[UnescapedView]:
-    """The stretches around escapes, disjoint, in order."""
+    """The windows around escapes, disjoint, in order."""
     left = max(_AT_LEAST, len(data) // 8)
     low = high = 0
     for m in _ESCAPE.finditer(data):
@@ -104,15 +104,15 @@ def _view(data: bytes, low: int, high: int) -> UnescapedView:
 
     for m in _ESCAPE.finditer(data, low, high):
         add(data[done : m.start()], done)
-        if said := _said(m):
+        if decoded := _decoded(m):
             escapes.append(len(at))
-            add(said, m.start())
+            add(decoded, m.start())
         done = m.end()
     add(data[done:high], done)
     return UnescapedView(b"".join(out), low, high, (low > 0, high < len(data)), at, origin, frozenset(escapes))
 
 
-def _said(m: re.Match[bytes]) -> bytes:
+def _decoded(m: re.Match[bytes]) -> bytes:
     code = m[1] or m[3]
     if code:
         return bytes((int(code, 16),))

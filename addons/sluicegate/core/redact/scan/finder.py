@@ -1,4 +1,4 @@
-"""The finder that a policy asks for: rule sets in, findings out, remembered per text."""
+"""Builds a finder from the configured rule sets, and caches its findings per text."""
 
 from __future__ import annotations
 
@@ -24,43 +24,43 @@ from sluicegate.core.redact.scan.overlap_resolution import resolve_overlaps
 
 __all__ = ["RuleFinder", "RulesError", "build_finder"]
 
-_MEMO_TEXTS: Final = 65_536
-_MEMO_FINDINGS: Final = 262_144
+_CACHED_TEXTS: Final = 65_536
+_CACHED_FINDINGS: Final = 262_144
 
 
 class RuleFinder:
-    """Finds what its rules say, and remembers texts by a keyed hash: neither a text nor a value is kept."""
+    """Finds what its rules match. The cache knows a text by a keyed hash: it holds neither texts nor values."""
 
-    def __init__(self, rules: Sequence[Rule], salt: bytes, max_texts: int = _MEMO_TEXTS) -> None:
+    def __init__(self, rules: Sequence[Rule], salt: bytes, max_texts: int = _CACHED_TEXTS) -> None:
         self.engine = Engine(rules)
         self.rules: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in rules})
         self._salt = salt
         self._max_texts = max_texts
-        self._memo: dict[bytes, tuple[Finding, ...]] = {}
+        self._cache: dict[bytes, tuple[Finding, ...]] = {}
         self._held = 0
-        """Findings in the memo."""
+        """Findings in the cache."""
 
     def forget(self) -> None:
-        """Forget all texts."""
-        self._memo.clear()
+        """Empty the cache."""
+        self._cache.clear()
         self._held = 0
 
     def find(self, text: str) -> tuple[Finding, ...]:
-        """All findings of one text, in order; no two overlap. Any str will do, lone surrogates included."""
+        """All findings in a text, in order, without overlaps. Accepts any str, lone surrogates included."""
         data = text.encode("utf-8", "surrogatepass")
         key = blake2b(data, digest_size=16, key=self._salt).digest()
-        found = self._memo.pop(key, None)
+        found = self._cache.pop(key, None)
         if found is None:
             found = _findings(resolve_overlaps(self.engine.scan(data), data), data, text)
             self._held += len(found)
-            while len(self._memo) >= self._max_texts or (self._held > _MEMO_FINDINGS and self._memo):
-                self._held -= len(self._memo.pop(next(iter(self._memo))))
-        self._memo[key] = found  # the last to be forgotten
+            while len(self._cache) >= self._max_texts or (self._held > _CACHED_FINDINGS and self._cache):
+                self._held -= len(self._cache.pop(next(iter(self._cache))))
+        self._cache[key] = found  # most recently used
         return found
 
 
 def _findings(matches: Sequence[Match], data: bytes, text: str) -> tuple[Finding, ...]:
-    """The matches with offsets into the str. A match that ends within a character's bytes covers the character."""
+    """The matches with offsets into the str. A match that ends within the bytes of a character covers the character."""
     if len(text) == len(data):
         return tuple(Finding(m.start, m.end, m.rule.type, m.rule.id, m.rule.tier) for m in matches)
     found: list[Finding] = []
@@ -90,10 +90,9 @@ def build_finder(
 ) -> RuleFinder:
     """A finder for settings.scrub.
 
-    `rules`: basic, gitleaks, pii, file:PATH. `salt`: random bytes of this process, at most 64; what the memo knows a text
-    by is keyed with it. `pii`: what the rule set pii looks for. `patterns`: own NAME → regex. `read`: gives a rule file's
-    bytes.
-    RulesError where a rule file or a pattern is wrong.
+    `rules`: basic, gitleaks, pii, file:PATH. `salt`: random bytes of this process, at most 64, the key of the cache's
+    hashes. `pii`: the kinds that the rule set pii finds. `patterns`: the user's own, NAME → regex. `read`: returns the
+    bytes of a rule file. Raises RulesError if a rule file or a pattern is invalid.
     """
     chosen: list[Rule] = []
     for name in dict.fromkeys(rules):
@@ -107,7 +106,7 @@ def build_finder(
             case ("file", ":", path) if read is not None:
                 chosen += file_rules(path, read)
             case _:
-                raise RulesError(f'there is no rule set "{name}"; known are basic, gitleaks, pii and file:PATH')
+                raise RulesError(f'unknown rule set "{name}"; known are basic, gitleaks, pii and file:PATH')
     chosen += (_own(name, pattern) for name, pattern in (patterns or {}).items())
     try:
         return RuleFinder(_each_once(chosen), salt)
@@ -122,5 +121,5 @@ def _own(name: str, pattern: str) -> Rule:
 
 
 def _each_once(rules: Sequence[Rule]) -> list[Rule]:
-    """A rule that several sets have (a file that extends the built-in set) counts once: the last one given."""
+    """Of rules with the same id (a file that extends the built-in set), the last one counts."""
     return list({rule.id: rule for rule in rules}.values())

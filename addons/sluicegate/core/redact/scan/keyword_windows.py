@@ -1,4 +1,4 @@
-"""Where in a long text a rule is tried: around its keywords, not from end to end."""
+"""Sliding windows around keywords: a rule searches these parts of a long text instead of all of it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from sluicegate.core.redact.rules.rule import Span
 __all__ = ["NEAR", "is_near", "keyword_windows"]
 
 NEAR: Final = 64
-"""Bytes that may lie between a keyword and what it is about."""
+"""Bytes that may lie between a keyword and the value it announces."""
 
 _CALL: Final = 1000
-"""What one more search costs, in bytes of searching."""
+"""The fixed cost of a search, in bytes searched."""
 
 
 def keyword_windows(data: bytes, keywords: Sequence[bytes], reach: int) -> Sequence[Span]:
-    """Disjoint ranges, in order, that hold all within `reach` bytes of a keyword. All of the text where that is cheaper."""
+    """Disjoint ranges, in order, that cover `reach` bytes around each keyword; the whole text if that is cheaper."""
     lower = data.lower()
     most = len(data) // (2 * reach + _CALL) + 1
     spans: list[Span] = []
@@ -42,6 +42,6 @@ def _merged(spans: list[Span]) -> list[Span]:
 
 
 def is_near(data: bytes, start: int, end: int, keywords: Sequence[bytes]) -> bool:
-    """Whether a match has a keyword in it or close to it."""
+    """Whether a keyword lies in the match or close to it."""
     around = data[max(0, start - NEAR) : end + NEAR].lower()
     return any(keyword in around for keyword in keywords)

@@ -1,7 +1,7 @@
-"""Overlapping matches become findings that do not overlap, and nothing that any rule matched is left out.
+"""Overlap resolution: turns overlapping matches into disjoint ones that cover every matched byte.
 
-Basic detectors claim their text first, in their order; of the other rules the longest match, then the leftmost. What a
-later match has beyond an earlier claim (the password after an e-mail address, say) remains a finding of its own.
+Basic detectors win in order of priority; among the other rules the longest match wins, then the leftmost. The part of a
+match that lies outside the winner (the password after an e-mail address, say) remains a match of its own.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Final
 
-from sluicegate.core.redact.rules.rule import AFTER_BASIC, Span
+from sluicegate.core.redact.rules.rule import LOWEST_PRIORITY, Span
 from sluicegate.core.redact.scan.engine import Match
 
 __all__ = ["resolve_overlaps"]
 
 _SUBSTANCE: Final = re.compile(rb"[0-9A-Za-z\x80-\xff]{2}")
-"""What remains of a match counts if it is more than punctuation or a single character."""
+"""A remaining part counts if it is more than punctuation or a single character."""
 
 
 def resolve_overlaps(matches: Sequence[Match], data: bytes) -> list[Match]:
-    """Disjoint matches in the order of the text, covering what the given ones cover."""
+    """Disjoint matches in text order that cover what the given ones cover."""
     out: list[Match] = []
     touching: list[Match] = []
     end = 0
@@ -36,10 +36,10 @@ def resolve_overlaps(matches: Sequence[Match], data: bytes) -> list[Match]:
 
 
 def _claimed(matches: Sequence[Match], data: bytes) -> list[Match]:
-    """Of matches that overlap each other."""
+    """Resolve a group of matches that overlap each other."""
     claims: list[Match] = []
     ends: list[int] = []
-    """The ends of the claims: with them the neighbours of a span are found without a look at all claims."""
+    """The ends of the claims, for binary search."""
     for match in sorted(matches, key=_order):
         parts = list(_free(match, claims, ends))
         whole = len(parts) == 1 and parts[0] == (match.start, match.end)
@@ -55,13 +55,13 @@ _start, _end = attrgetter("start"), attrgetter("end")
 
 def _order(match: Match) -> tuple[int, int, int]:
     length = match.end - match.start
-    return match.rule.rank, -length if match.rule.rank == AFTER_BASIC else 0, match.start
+    return match.rule.priority, -length if match.rule.priority == LOWEST_PRIORITY else 0, match.start
 
 
 def _free(match: Match, claims: Sequence[Match], ends: Sequence[int]) -> Iterator[Span]:
-    """The parts of a match that nobody has claimed."""
+    """The unclaimed parts of a match."""
     at = match.start
-    for index in range(bisect_right(ends, at), len(claims)):  # a slice would copy all that comes after
+    for index in range(bisect_right(ends, at), len(claims)):  # a slice would copy the rest of the list
         claim = claims[index]
         if claim.start >= match.end:
             break

@@ -1,1 +1,4 @@
-"""Which strings of a request are scanned, and how they are exchanged without touching other bytes."""
+"""Reads a body as a JSON document and walks the strings to scan, by the structure of each API.
+
+Here belongs the structure of bodies; `scan` sees single texts only.
+"""

@@ -1,8 +1,8 @@
-"""The request bodies' own structure, as a table: what is fixed by the API and stays as it is, whatever it looks like.
+"""The structure of request bodies as tables: the strings that are defined by the API and are never scanned.
 
-Everything that the table does not name is free: scanned at any depth, with its keys. A name is fixed only where the table
-has it, and a fixed string only where it is a string: an object in its place is scanned.
-Sources: the Messages API reference, the Message Batches reference and the Chat Completions reference.
+Everything that a table does not name is scanned at any depth, including keys. A fixed field is skipped only if it is a
+string: an object in its place is scanned. Sources: the Messages API reference, the Message Batches reference and the Chat
+Completions reference.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ WalkSurface = Literal["messages", "count_tokens", "batches", "chat_completions",
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """Scanned, and all below it."""
+    """Scanned, with everything below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A string that is not scanned; `deep`: nothing below it is, either."""
+    """A string that is not scanned; `deep`: and nothing below it, either."""
 
     deep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """A string that is scanned unless it begins like one of these."""
+    """A string that is scanned unless it starts with one of these."""
 
     prefixes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list whose items have a shape; a value that is no list has it itself."""
+    """A list whose items have a shape; a value that is not a list has it itself."""
 
     item: Shape
 
@@ -46,12 +46,12 @@ class Each:
 class Object:
     fields: Mapping[str, Shape]
     variants: Mapping[str, Object] = field(default_factory=dict)
-    """What the object is instead, by the value of its key `by`."""
+    """Other shapes of the object, by the value of its key `by`."""
     by: str = "type"
     first: Mapping[str, int] = field(default_factory=dict)
-    """Keys that are walked before the others."""
+    """Keys that are walked first, in this order."""
     or_list: bool = False
-    """Where a list stands in the object's place, the shape is that of its items."""
+    """A list in place of the object has items of this shape."""
 
     def variant(self, value: Mapping[str, Any]) -> Object:
         kind = value.get(self.by) if self.variants else None
@@ -66,7 +66,7 @@ _AS_IS: Final = Fixed(deep=True)
 
 _CACHE: Final = Object({"type": _NAME, "ttl": _NAME})
 _PICTURES: Final = Data(("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0"))
-"""How PNG, JPEG, GIF, WebP and PDF begin in base64. What begins otherwise, a text or a table, is scanned as base64 is."""
+"""The base64 prefixes of PNG, JPEG, GIF, WebP and PDF. Other data, such as text or a table, is scanned as base64."""
 _BASE64: Final = Object({"type": _NAME, "media_type": _NAME, "data": _PICTURES})
 _IMAGE_URL: Final = Object({"url": Data(("data:image/", "data:application/pdf")), "detail": _NAME})
 
@@ -94,7 +94,7 @@ _PARTS: Final[dict[str, Object]] = {
 _RESULT: Final = Object({**_BLOCK_FIELDS, "tool_use_id": _NAME, "is_error": FREE, "content": _blocks(_PARTS)})
 _USER: Final[dict[str, Object]] = {**_PARTS, "tool_result": _RESULT, "mcp_tool_result": _RESULT}
 
-# The provider's own words, signed or encrypted by it: it takes them back unchanged or not at all.
+# Content that the provider signed or encrypted: it accepts this only unchanged.
 _SEARCH: Final = Object({"type": _NAME, "encrypted_content": _NAME, "encrypted_index": _NAME})
 _FROM_SERVER: Final = Object(
     {
@@ -123,7 +123,7 @@ def _message(content: Mapping[str, Object]) -> Object:
 
 
 _MESSAGE: Final = Object(_message(_USER).fields, {"assistant": _message(_ASSISTANT)}, by="role")
-"""Only an assistant's message has what the provider signed."""
+"""Only an assistant message holds content that the provider signed."""
 
 _TOOL: Final = Object(
     {

@@ -1,4 +1,4 @@
-"""Changing single strings of a document by their paths: a walk over all of it costs more than the few that change."""
+"""Replaces single strings of a document by their paths, without walking all of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["apply_edits"]
 
 
 def apply_edits(root: Any, edits: Iterable[tuple[Leaf, str]]) -> Any:
-    """The document with each leaf's string exchanged, in place; the root itself may be such a string.
+    """Replace the string of each leaf, in place; returns the new root, which may itself be such a string.
 
-    Keys keep their places. Collision where two keys of an object would become the same.
+    Keys keep their positions. Raises KeyCollision.
     """
     holder = [root]
     renamed: dict[tuple[str | int, ...], dict[str, str]] = {}
@@ -23,7 +23,7 @@ def apply_edits(root: Any, edits: Iterable[tuple[Leaf, str]]) -> Any:
         else:
             path = (0, *leaf.path)
             _at(holder, path[:-1])[path[-1]] = new
-    for path in sorted(renamed, key=len, reverse=True):  # from below: the paths above still hold
+    for path in sorted(renamed, key=len, reverse=True):  # bottom-up: the paths above stay valid
         _rename(_at(holder, (0, *path)), renamed[path])
     return holder[0]
 
@@ -37,6 +37,6 @@ def _at(holder: Any, path: Sequence[str | int]) -> Any:
 def _rename(members: dict[str, Any], names: dict[str, str]) -> None:
     new = [(names.get(key, key), value) for key, value in members.items()]
     if len(dict(new)) < len(new):
-        raise KeyCollision("two keys of an object would become the same")
+        raise KeyCollision("two keys of an object would become equal")
     members.clear()
     members.update(new)

@@ -1,7 +1,7 @@
-"""A request body as a JSON document that can be changed: what is not changed keeps its bytes.
+"""A request body as a JSON document that can be changed: strings that do not change keep their bytes.
 
-`Document.read(body)` takes what a strict reader takes, and lone surrogates. Everything else is refused, because two readers
-might not see the same in it: duplicate keys (the first value would pass unseen), NaN, stray bytes, another charset.
+`JsonDocument.read(body)` accepts strict JSON, and lone surrogates. It rejects any body that two readers might interpret
+differently: duplicate keys (the first value would pass unscanned), NaN, stray bytes, another charset.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from typing import Any, Final
 
 import msgspec
 
-__all__ = ["JsonDocument", "Unreadable"]
+__all__ = ["JsonDocument", "Unreadable", "json_string"]
 
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 
 
 class Unreadable(ValueError):
-    """The body can not be read in one way only. The message is fit for a client: it quotes nothing."""
+    """The body cannot be parsed unambiguously. The message is safe for clients: it quotes nothing."""
 
 
 class JsonDocument:
-    """`root` may be changed in place; `render()` gives the bytes."""
+    """`root` may be changed in place; `render()` returns the bytes."""
 
     __slots__ = ("_body", "_plain", "root")
 
@@ -31,11 +31,11 @@ class JsonDocument:
         self.root = root
         self._body = body
         self._plain = plain
-        """The body is exactly what our encoder makes of `root`: no key twice, no number or escape in another notation."""
+        """Encoding `root` gives exactly the body: no duplicate key, no number or escape in another notation."""
 
     @classmethod
     def read(cls, body: bytes) -> JsonDocument:
-        """Unreadable where there is more than one way to read it, or none."""
+        """Raises Unreadable if the body is invalid or ambiguous."""
         try:
             root = msgspec.json.decode(body)
             if msgspec.json.encode(root) == body:
@@ -45,25 +45,26 @@ class JsonDocument:
         return cls(body, _strictly(body), plain=False)
 
     def render(self) -> bytes:
-        """The body with the strings that have changed; no byte of the rest is another one."""
+        """The body with the changed strings; all other bytes stay."""
         if self._plain:
             try:
                 return msgspec.json.encode(self.root)
             except UnicodeError:
-                pass  # a value with a lone surrogate came in
+                pass  # a new value has a lone surrogate
         out: list[bytes] = []
         done = 0
         strings = _strings(self.root)
         for m in _STRING.finditer(self._body):
             new = next(strings)
             if json.loads(m[0]) != new:
-                out += self._body[done : m.start()], _encoded(new)
+                out += self._body[done : m.start()], json_string(new)
                 done = m.end()
         out.append(self._body[done:])
         return b"".join(out)
 
 
-def _encoded(text: str) -> bytes:
+def json_string(text: str) -> bytes:
+    """A string as JSON; lone surrogates as escapes."""
     try:
         return msgspec.json.encode(text)
     except UnicodeError:
@@ -72,22 +73,22 @@ def _encoded(text: str) -> bytes:
 
 def _strictly(body: bytes) -> Any:
     try:
-        root = json.loads(body.decode("utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_constant)
+        root = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicate_keys, parse_constant=_no_constant)
     except Unreadable:
         raise
     except UnicodeDecodeError:
         raise Unreadable("it is not UTF-8") from None
     except RecursionError:
         raise Unreadable("it is nested too deeply") from None
-    except ValueError:  # its message could quote a key
+    except ValueError:  # the original message may quote a key
         raise Unreadable("it is not valid JSON") from None
     return root
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _no_duplicate_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
-        raise Unreadable("an object has the same key twice")
+        raise Unreadable("an object has a duplicate key")
     return made
 
 
@@ -96,7 +97,7 @@ def _no_constant(_: str) -> Any:
 
 
 def _strings(root: Any) -> Iterator[str]:
-    """Every string in the order of the document, keys included."""
+    """Every string in document order, keys included."""
     stack: list[Iterator[Any]] = [iter((root,))]
     while stack:
         for item in stack[-1]:
