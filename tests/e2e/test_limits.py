@@ -81,7 +81,7 @@ def test_teams(start_gate: StartGate, store: str) -> None:
     assert answers[4].headers["anthropic-ratelimit-requests-remaining"] == "0"
     error = answers[5].json()["error"]
     assert error["type"] == "rate_limit_error"
-    assert "the team a has used up its 5 requests a minute (limits.teams.a.rpm)" in error["message"]
+    assert "the team a has reached its limit of 5 requests per minute (limits.teams.a.rpm)" in error["message"]
     assert 1 <= int(answers[5].headers["retry-after"]) <= 12
     assert answers[5].headers["x-should-retry"] == "true"
 
@@ -92,7 +92,7 @@ def test_teams(start_gate: StartGate, store: str) -> None:
     assert [a.status for a in spent] == [200, 402, 402]
     error = spent[1].json()["error"]
     assert error["type"] == "billing_error"
-    assert "of its $0.0500 for this day (limits.teams.b.budget_usd.day)" in error["message"]
+    assert "of its budget of $0.0500 for this day (limits.teams.b.budget_usd.day)" in error["message"]
     records = gate.audit_records(11)
     assert [r["limit"] for r in records if r["outcome"] == "refused"] == [
         "limits.teams.a.rpm",

@@ -19,35 +19,35 @@ CONCURRENCY = Counter("k:c", "limits.default.concurrency", "this key", "concurre
 
 def test_a_bucket_drains_evenly() -> None:
     """Five at once, then one a second; the time it names for the next is the first moment at which it fits."""
-    row = RPM.advanced(EMPTY, DAY)
+    row = RPM.current(EMPTY, DAY)
     for _ in range(5):
         assert RPM.fits(row, 1)
         row = RPM.reserved(row, 1)
     assert not RPM.fits(row, 1)
     free = RPM.available_ms(row, 1, DAY)
     assert free == DAY + 1000
-    assert not RPM.fits(RPM.advanced(row, free - 1), 1)
-    assert RPM.fits(RPM.advanced(row, free), 1)
+    assert not RPM.fits(RPM.current(row, free - 1), 1)
+    assert RPM.fits(RPM.current(row, free), 1)
     assert RPM.usage(row, DAY)[1:] == (5, 0, DAY + 5000)
 
 
 def test_more_than_a_whole_bucket_leaves_a_debt() -> None:
     """A call that could never fit is let in when the bucket is empty, and the ones after it wait for it."""
-    row = RPM.advanced(EMPTY, DAY)
+    row = RPM.current(EMPTY, DAY)
     assert RPM.fits(row, 50)
     row = RPM.reserved(row, 50)
     assert RPM.available_ms(row, 1, DAY) == DAY + 46_000
-    assert not RPM.fits(RPM.reserved(RPM.advanced(EMPTY, DAY), 1), 50)
+    assert not RPM.fits(RPM.reserved(RPM.current(EMPTY, DAY), 1), 50)
 
 
 def test_a_budget_is_whole_again_in_the_next_window() -> None:
     """What was spent and what was reserved in the last one is gone with it."""
-    row = BUDGET.reserved(BUDGET.spent(BUDGET.advanced(EMPTY, DAY), 60), 40)
+    row = BUDGET.reserved(BUDGET.spent(BUDGET.current(EMPTY, DAY), 60), 40)
     assert not BUDGET.fits(row, 1)
     assert BUDGET.available_ms(row, 30, DAY) is None  # other calls hold it
     assert BUDGET.available_ms(row, 41, DAY) == DAY + DAY_MS
-    assert BUDGET.advanced(row, DAY + DAY_MS - 1) == row
-    assert BUDGET.advanced(row, DAY + DAY_MS) == Row(DAY + DAY_MS, 0, 0, DAY + 2 * DAY_MS)
+    assert BUDGET.current(row, DAY + DAY_MS - 1) == row
+    assert BUDGET.current(row, DAY + DAY_MS) == Row(DAY + DAY_MS, 0, 0, DAY + 2 * DAY_MS)
 
 
 def test_seats() -> None:
@@ -66,18 +66,18 @@ def test_seats() -> None:
 )
 def test_time_never_runs_backwards(counter: Counter, used: int, at: int, back: int) -> None:
     """A clock that is a little behind changes nothing."""
-    row = counter.advanced(Row(0, used, 0, 0), at)
-    assert counter.advanced(row, at - back) == row
+    row = counter.current(Row(0, used, 0, 0), at)
+    assert counter.current(row, at - back) == row
 
 
 @given(used=st.integers(0, 10**9), back=st.integers(SET_BACK_MS + 1, 10**12))
 def test_a_clock_that_was_set_back(used: int, back: int) -> None:
     """What was used far in the future was used now: a bucket drains, a budget ends with the present window."""
     far = DAY + 10**12
-    bucket = RPM.advanced(Row(far, used, 0, far + 1), far - back)
+    bucket = RPM.current(Row(far, used, 0, far + 1), far - back)
     assert (bucket.at_ms, bucket.used) == (far - back, used)
-    assert RPM.advanced(bucket, bucket.until_ms).used == 0
-    budget = BUDGET.advanced(BUDGET.advanced(EMPTY, far)._replace(used=used, held=5), far - back)
+    assert RPM.current(bucket, bucket.until_ms).used == 0
+    budget = BUDGET.current(BUDGET.current(EMPTY, far)._replace(used=used, held=5), far - back)
     assert budget.used in (used, 0)
     assert budget.at_ms <= far - back < budget.until_ms or budget.at_ms - (far - back) <= SET_BACK_MS
 
@@ -95,7 +95,7 @@ def test_a_bucket_lets_through_no_more_than_its_size_and_what_drained(
     now, row, admitted = DAY, EMPTY, 0
     for gap, amount in gaps:
         now += gap
-        row = counter.advanced(row, now)
+        row = counter.current(row, now)
         if amount <= size and counter.fits(row, amount):
             row = counter.reserved(row, amount)
             admitted += amount

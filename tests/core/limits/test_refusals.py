@@ -25,7 +25,7 @@ def denied(counter: Counter, free_s: float | None, amount: int = 1, used: int = 
 def said(*rows: tuple[Counter, int]) -> Admitted:
     """So much is used of these counters."""
     charges = tuple(Charge(counter, 0) for counter, _ in rows)
-    states = tuple(counter.spent(counter.advanced(EMPTY, NOW), used) for counter, used in rows)
+    states = tuple(counter.spent(counter.current(EMPTY, NOW), used) for counter, used in rows)
     return Admitted("a", charges, states, NOW)
 
 
@@ -34,24 +34,24 @@ def said(*rows: tuple[Counter, int]) -> Admitted:
     [
         (
             denied(RPM, 11.2), 429, 12, True,
-            "the team a has used up its 5 requests a minute (limits.teams.a.rpm); "
-            "there is room again at 2026-11-21T07:30:12Z, in 12 s",
+            "the team a has reached its limit of 5 requests per minute (limits.teams.a.rpm); "
+            "capacity is available again at 2026-11-21T07:30:12Z, in 12 s",
         ),
         (denied(RPM, 75), 429, 59, True, "in 1 min 15 s"),
         (denied(RPM, 900), 429, None, False, "in 15 min"),
         (
             denied(CONCURRENCY, None), 429, 2, True,
-            "this key has 50 calls at a time (limits.default.concurrency), and all of them are under way; "
-            "there is room again when calls under way have ended: try again soon",
+            "this key has reached its limit of 50 concurrent calls (limits.default.concurrency); "
+            "retry shortly: capacity is released when running calls end",
         ),
         (
             denied(USD, 59_400, 5_100_000, 49_300_000), 402, None, False,
-            "the team b has used $0.0493 of its $0.0500 for this day (limits.teams.b.budget_usd.day), "
-            "and this request may take $0.0051; there is room again at 2026-11-22T00:00:00Z, in 16 h 30 min",
+            "the team b has used $0.0493 of its budget of $0.0500 for this day (limits.teams.b.budget_usd.day), "
+            "and this request may use $0.0051; capacity is available again at 2026-11-22T00:00:00Z, in 16 h 30 min",
         ),
-        (denied(USD, None, 5_100_000, 100), 429, 2, True, "when calls under way have ended"),
-        (denied(TOKENS, 30, 500, 8800), 402, 30, True, "has used 8,800 tokens of its 9,000 tokens for this hour"),
-        (denied(SAME, 3), 429, None, False, "the same request came more than 20 times in 10 min"),
+        (denied(USD, None, 5_100_000, 100), 429, 2, True, "when running calls end"),
+        (denied(TOKENS, 30, 500, 8800), 402, 30, True, "has used 8,800 tokens of its budget of 9,000 tokens for this hour"),
+        (denied(SAME, 3), 429, None, False, "the same request was sent more than 20 times in 10 min"),
         (denied(SESSION, 3), 429, None, False, "this session spent more than $10.00 in 5 min"),
     ],
 )  # fmt: skip

@@ -169,7 +169,7 @@ async def test_a_rate_that_is_used_up() -> None:
         status, kind, message = refused(made)
         assert (status, kind) == (429, "rate_limit_error")
         assert message.startswith(
-            "the team a has used up its 5 requests a minute (limits.teams.a.rpm); there is room again"
+            "the team a has reached its limit of 5 requests per minute (limits.teams.a.rpm); capacity is available again"
         )
         assert 1 <= int(made.response.headers["retry-after"]) <= 12
         assert made.response.headers["x-should-retry"] == "true"
@@ -215,7 +215,7 @@ async def test_seats() -> None:
         third = await rig.ask()
         status, _, message = refused(third)
         assert status == 429
-        assert "2 calls at a time (limits.default.concurrency)" in message
+        assert "2 concurrent calls (limits.default.concurrency)" in message
         send_answer(rig.chain, third)
         send_answer(rig.chain, first, [answer()])
         assert (await rig.serve()).response.status_code == 200  # type: ignore[union-attr]
@@ -325,9 +325,9 @@ async def test_a_batch_counts_for_each_model_in_it() -> None:
     [
         ((MODEL,), 0, ""),
         ((MODEL, "claude-opus-4-1"), 403, "limits.teams.a.models allows claude-haiku-*"),
-        (("",), 403, "can not be read"),
+        (("",), 403, "cannot be read"),
         (("claude-haiku-4-5-cheap",), 403, "limits.teams.a.deny"),
-        (("fast",), 400, "ask for 'claude-haiku-4-5' in it (limits.teams.a.aliases.fast)"),
+        (("fast",), 400, "ask for 'claude-haiku-4-5' instead (limits.teams.a.aliases.fast)"),
     ],
 )
 async def test_each_model_of_a_batch_is_judged(models: tuple[str, ...], status: int, says: str) -> None:
@@ -377,7 +377,10 @@ async def test_a_budget_that_is_spent() -> None:
         made = await rig.ask()
         status, kind, message = refused(made)
         assert (status, kind) == (402, "billing_error")
-        assert "the team a has used $0.0100 of its $0.0100 for this month (limits.teams.a.budget_usd.month)" in message
+        assert (
+            "the team a has used $0.0100 of its budget of $0.0100 for this month (limits.teams.a.budget_usd.month)"
+            in message
+        )
         assert made.response is not None
         assert made.response.headers["x-should-retry"] in ("false", "true")  # true in the last minute of a month
         send_answer(rig.chain, made)
@@ -577,7 +580,7 @@ async def test_the_same_request_again_and_again() -> None:
             made = await rig.ask()
             status, _, message = refused(made)
             assert status == 429
-            assert "the same request came more than 3 times in 10 min (limits.runaway.same_request)" in message
+            assert "the same request was sent more than 3 times in 10 min (limits.runaway.same_request)" in message
             assert made.response is not None
             assert made.response.headers["x-should-retry"] == "false"
             assert "retry-after" not in made.response.headers
@@ -703,12 +706,12 @@ async def test_open_while_the_store_is_down() -> None:
             assert (await rig.serve(answer(100, 50))).response.status_code == 200  # type: ignore[union-attr]
         assert rig.services.alarms == {"limits.store_down": 1}
         assert store.asked == 1
-        rig.reservations._asked_again = 0.0
+        rig.reservations._next_try = 0.0
         await rig.serve(answer(0, 0))  # this one tries again
         await rig.serve(answer(0, 0))
         assert store.asked == 2
         store.down = False
-        rig.reservations._asked_again = 0.0
+        rig.reservations._next_try = 0.0
         await rig.serve(answer(100, 50))
         await until(lambda: not rig.reservations._settling)
         assert await rig.level("key:id1:tokens:day") == 450

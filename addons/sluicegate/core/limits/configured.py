@@ -1,4 +1,4 @@
-"""The shape of the configuration's section `limits`, as far as core reads it: core does not know the settings."""
+"""The part of the configuration's section `limits` that core reads, as protocols: core does not import the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["Budgets", "DowngradeLike", "LimitLike", "LimitsLike", "RunawayLike"]
 
 
 class Budgets[T](Protocol):
-    """An amount a window, or None."""
+    """An amount for each window; None: no budget."""
 
     @property
     def hour(self) -> T | None: ...
@@ -31,7 +31,7 @@ class DowngradeLike(Protocol):
 
 
 class LimitLike(Protocol):
-    """What the configuration says of one limit."""
+    """One limit; a field that is None does not limit."""
 
     @property
     def rpm(self) -> int | None: ...

@@ -1,16 +1,16 @@
-"""Counters: a bucket that drains, the budget of a calendar window, seats. Whole numbers, so that every store counts alike.
+"""Counters: a rate (leaky bucket), the budget of a calendar window, concurrency. Integers, so that all stores agree.
 
-A counter's state is one row; a row of zeros is a counter that nobody has used.
+A counter's state is one row; a row of zeros is an unused counter.
 
-    kind     at_ms                  used                         held
-    bucket   when `used` was true   what is in it × period_ms    -
-    budget   start of its window    spent                        reserved by calls under way
-    seats    -                      -                            calls under way
+    kind          at_ms                     used                     held
+    bucket        when `used` was computed  contents × period_ms     -
+    budget        start of the window       spent                    reserved by running calls
+    concurrency   -                         -                        running calls
 
-A bucket drains by `rate` in `period_ms`. Its contents are kept multiplied by the period, so that what drains in a
-millisecond is a whole number. Time is an argument and never runs backwards for a row: a clock a little behind it changes
-nothing. A row that is far ahead was written by a clock that has been set since: it is moved to the present, with what was
-used, else a bucket would not drain, and a budget not begin anew, until that future has come.
+A bucket drains by `rate` in `period_ms`. Its contents are stored multiplied by the period, so that the amount that drains
+in a millisecond is an integer. Time is an argument and never runs backwards for a row: a clock that is slightly behind the
+row changes nothing. A row far in the future was written before the clock was set back. It is moved to the present with its
+usage; otherwise a bucket would not drain, and a budget would not reset, before that future time.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ STORED: Final[dict[Kind, StoredKind]] = {"bucket": "bucket", "budget": "budget",
 """A kind as stores write it: a reservation outlives the version that made it, so the name on disk does not change."""
 MINUTE_MS: Final = 60_000
 SET_BACK_MS: Final = 60_000
-"""What is further ahead than this is no matter of two clocks that differ: the clock was set back."""
+"""Two clocks do not differ by more than this: a row further ahead means that the clock was set back."""
 _NEVER_MS: Final = 1 << 52
 
 
 class Row(NamedTuple):
-    """A counter's state. `until_ms`: from then on it says nothing any more and may be forgotten."""
+    """A counter's state. From `until_ms` on it equals an unused one and may be deleted."""
 
     at_ms: int = 0
     used: int = 0
@@ -47,11 +47,11 @@ class Row(NamedTuple):
 
 EMPTY: Final = Row()
 _row: Final[Callable[[tuple[int, int, int, int]], Row]] = partial(tuple.__new__, Row)
-"""`Row(*values)`, in half the time: a call makes twenty."""
+"""`Row(*values)` in half the time: a call creates twenty rows."""
 
 
 class LimitUsage(NamedTuple):
-    """Where a counter stands, in its unit. `resets_ms`: when it is whole again, if nothing more comes."""
+    """How much of a counter is used, in its unit. `resets_ms`: when all of it is available again without further calls."""
 
     counter: Counter
     used: int
@@ -61,24 +61,24 @@ class LimitUsage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """One limit of somebody: what is counted, and up to where."""
+    """One limit of one owner."""
 
     key: str
-    """Under which stores keep it."""
+    """Its name in stores."""
     name: str
-    """Its key in the configuration, for people."""
+    """Its path in the configuration, shown to users."""
     owner: str
     kind: Kind
     unit: Unit
     limit: int
-    """A bucket's size, a budget, a number of seats; in the unit."""
+    """The size of a bucket, a budget, or a number of calls; in the unit."""
     rate: int = 0
-    """A bucket: what drains in `period_ms`, in the unit."""
+    """Buckets only: the amount that drains in `period_ms`, in the unit."""
     period_ms: int = MINUTE_MS
     window: Window | None = None
 
-    def advanced(self, row: Row, now_ms: int) -> Row:
-        """The row as it stands now: the bucket has drained, a window that is over has made room for the next."""
+    def current(self, row: Row, now_ms: int) -> Row:
+        """The row at this time: a bucket has drained, a window that is over is replaced by the current one."""
         at_ms, used, held, until_ms = row
         if self.kind == "bucket":
             passed = now_ms - at_ms
@@ -86,7 +86,7 @@ class Counter:
                 return row if passed >= -SET_BACK_MS else _row((now_ms, used, held, now_ms - -used // self.rate))
             left = used - self.rate * passed
             return _row((now_ms, left if left > 0 else 0, held, until_ms))
-        if self.window and now_ms >= until_ms:  # where its window ends
+        if self.window and now_ms >= until_ms:  # the end of its window
             start = start_ms(self.window, now_ms)
             if start > at_ms:
                 return Row(start, 0, 0, end_ms(self.window, start))
@@ -96,7 +96,7 @@ class Counter:
         return row
 
     def fits(self, row: Row, amount: int) -> bool:
-        """Whether an advanced row has room. What is larger than a whole bucket needs an empty one, and leaves a debt."""
+        """Whether a current row has room. An amount larger than the bucket needs an empty one, and overfills it."""
         match self.kind:
             case "bucket":
                 room = self.limit - amount
@@ -107,14 +107,14 @@ class Counter:
                 return row.held + amount <= self.limit
 
     def reserved(self, row: Row, amount: int) -> Row:
-        """An advanced row with a reservation on it."""
+        """A current row with a reservation added."""
         at_ms, used, held, until_ms = row
         if self.kind == "bucket":
             return self._filled(row, amount)
         return _row((at_ms, used, held + amount, until_ms if self.window else _NEVER_MS))
 
     def spent(self, row: Row, amount: int) -> Row:
-        """An advanced row with so much spent. Seats are not spent."""
+        """A current row with this amount spent. Concurrency is not spent."""
         match self.kind:
             case "bucket":
                 return self._filled(row, amount)
@@ -129,14 +129,14 @@ class Counter:
         return _row((at_ms, used, held, at_ms - -used // self.rate))
 
     def in_window(self, row: Row, start: int) -> Row | None:
-        """The row of a budget for the window that began at `start`; None where that one is over."""
+        """A budget's row for the window that began at `start`; None if that window is over."""
         assert self.window is not None
         if row.at_ms < start:
             return Row(start, 0, 0, end_ms(self.window, start))
         return row if row.at_ms == start else None
 
     def available_ms(self, row: Row, amount: int, now_ms: int) -> int | None:
-        """When an advanced row that has no room will have it by time alone; None where other calls have to end first."""
+        """When a current row that is full has room through the passing of time; None if other calls must end first."""
         match self.kind:
             case "bucket":
                 over = row.used + (min(amount, self.limit) - self.limit) * self.period_ms
@@ -148,7 +148,7 @@ class Counter:
                 return None
 
     def usage(self, row: Row, now_ms: int) -> LimitUsage:
-        """Where an advanced row stands; reservations count as used."""
+        """The usage of a current row; reservations count as used."""
         match self.kind:
             case "bucket":
                 used, resets = _ceil(row.used, self.period_ms), now_ms + _ceil(row.used, self.rate)
@@ -161,28 +161,28 @@ class Counter:
 
 
 class Charge(NamedTuple):
-    """So much on that counter."""
+    """An amount on a counter."""
 
     counter: Counter
     amount: int
 
 
 class Hold(NamedTuple):
-    """What a reservation holds of a counter, as stores keep it."""
+    """The part of a reservation on one counter, in the form that stores keep."""
 
     key: str
     kind: StoredKind
     amount: int
     at_ms: int
-    """A budget: the start of the window that it belongs to."""
+    """Budgets only: the start of the window in which it was made."""
     period_ms: int
 
 
 def released(hold: Hold, row: Row) -> Row:
-    """The row without a reservation. What belonged to a window that is over is gone with it."""
+    """The row without a reservation. A reservation of a window that is over is already gone."""
     at_ms, used, held, until_ms = row
     match hold.kind:
-        case "bucket":  # to drain and to give back may come in any order: neither goes below nothing
+        case "bucket":  # draining and releasing come in any order: neither goes below zero
             used -= hold.amount * hold.period_ms
             return _row((at_ms, used if used > 0 else 0, held, until_ms))
         case "budget":

@@ -1,4 +1,4 @@
-"""What a call may use, before it is made: tokens in by the size of its body, tokens out by what came before."""
+"""Predicts what a call uses: input tokens from the size of its body, output tokens from earlier answers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sluicegate.core.messages.usage import Usage
 __all__ = ["Amounts", "History", "charges", "input_tokens", "most_input_tokens", "used_tokens"]
 
 WORST_OUTPUT_TOKENS: Final = 128_000
-"""What is reserved in strict mode for a request that sets no max_tokens."""
+"""Reserved in strict mode for a request without max_tokens."""
 _BYTES_PER_TOKEN: Final = 4
 _IMAGE_TOKENS: Final = 1_600
-"""A full-size image (docs.anthropic.com, "Vision"); its bytes in base64 say nothing of its tokens."""
+"""A full-size image (docs.anthropic.com, "Vision"); the size of its base64 does not tell its tokens."""
 _MOST_IMAGE_TOKENS: Final = 5_000
 _PROMPT_TOKENS: Final = 1_000
-"""What providers add by themselves for tools and the like, at most a few hundred tokens a feature."""
+"""Upper bound of the system prompt that providers add for tools and other features, a few hundred tokens each."""
 _BASE64: Final = re.compile(rb'"data"\s*:\s*"([A-Za-z0-9+/=\\]{512,})"')
 _charge: Final[Callable[[tuple[Counter, int]], Charge]] = partial(tuple.__new__, Charge)
 _SAMPLES: Final = 64
@@ -28,7 +28,7 @@ _MOST_PAIRS: Final = 2_000
 
 
 class Amounts(NamedTuple):
-    """What a call uses of each unit. `input_tokens`: without reads from the cache."""
+    """Usage of one call by unit. `input_tokens` excludes cache reads."""
 
     requests: int = 1
     input_tokens: int = 0
@@ -42,7 +42,7 @@ class Amounts(NamedTuple):
 
 
 def charges(counters: Iterable[Counter], amounts: Amounts) -> tuple[Charge, ...]:
-    """What these counters are charged for it."""
+    """The charge to each of these counters."""
     a = amounts
     of: dict[Unit, int] = {
         "requests": a.requests,
@@ -56,7 +56,7 @@ def charges(counters: Iterable[Counter], amounts: Amounts) -> tuple[Charge, ...]
 
 
 def input_tokens(body: bytes) -> int:
-    """About how many tokens a request body is: a token for four bytes, a full image for each one in base64."""
+    """Estimated tokens of a request body: one for four bytes, and a full-size image for each one in base64."""
     size = len(body)
     images = 0
     if b'"base64"' in body:
@@ -67,12 +67,12 @@ def input_tokens(body: bytes) -> int:
 
 
 def most_input_tokens(body: bytes) -> int:
-    """As many tokens as a request body can be: none is shorter than a byte. What it only refers to is not known."""
+    """Upper bound of a request body's tokens: a token has at least one byte. Files and URLs in it are not counted."""
     return len(body) + _PROMPT_TOKENS + body.count(b'"base64"') * _MOST_IMAGE_TOKENS
 
 
 def used_tokens(usage: Usage) -> tuple[int, int]:
-    """Tokens in (without reads from the cache) and out of a finished call, everything that is billed with it included."""
+    """Input tokens (without cache reads) and output tokens of a finished call, with everything that is billed with it."""
     if not usage.iterations:
         return usage.input_tokens + usage.cache_write_5m_tokens + usage.cache_write_1h_tokens, usage.output_tokens
     parts = (usage, *(part for _, part in usage.iterations))
@@ -81,14 +81,14 @@ def used_tokens(usage: Usage) -> tuple[int, int]:
 
 
 class History:
-    """How long the latest answers were, by key and model."""
+    """Output tokens of the latest answers, by key and model."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[tuple[str, str], deque[int]] = OrderedDict()
         self._p95: dict[tuple[str, str], int] = {}
 
     def add(self, key_id: str, model: str, output_tokens: int) -> None:
-        """A whole answer was so long."""
+        """Record the length of a complete answer."""
         pair = (key_id, model)
         latest = self._latest.get(pair)
         if latest is None:
@@ -103,5 +103,5 @@ class History:
         self._p95[pair] = ordered[-(-len(ordered) * 95 // 100) - 1]
 
     def p95(self, key_id: str, model: str) -> int | None:
-        """The length that 95 of 100 answers did not exceed; None while there was none."""
+        """The 95th percentile of their lengths; None without any."""
         return self._p95.get((key_id, model))

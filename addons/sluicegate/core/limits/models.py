@@ -1,4 +1,4 @@
-"""Which model a caller gets: aliases, then what is denied and allowed, then the cheaper one where a budget runs low."""
+"""Chooses a caller's model: aliases, then denied and allowed models, then downgrades when a budget runs low."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Chosen", "Forbidden", "choose", "downgrades", "names_models"]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The model to ask for. `why`: which rule changed it, if one did."""
+    """The model to request. `why`: the rule that changed it, if any."""
 
     model: str
     why: str | None = None
@@ -21,19 +21,19 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Forbidden:
-    """Not this model. `name`: the rule, as the configuration calls it."""
+    """The caller may not use this model. `name`: the path of the rule in the configuration."""
 
     name: str
     message: str
 
 
 def names_models(layers: Sequence[Layer]) -> bool:
-    """Whether any of these limits says something about models."""
+    """Whether any of these limits restricts or changes models."""
     return any(layer.limit.models or layer.limit.deny or layer.limit.aliases or layer.limit.downgrade for layer in layers)
 
 
 def downgrades(layers: Sequence[Layer], asked: str) -> frozenset[str]:
-    """The scopes of budgets on which it depends whether a request for this model gets another."""
+    """The scopes whose budgets decide whether a request for this model is downgraded."""
     model = _alias(asked, layers).model
     return frozenset(layer.scope for layer in layers if any(fnmatchcase(model, d.from_) for d in layer.limit.downgrade))
 
@@ -41,8 +41,8 @@ def downgrades(layers: Sequence[Layer], asked: str) -> frozenset[str]:
 def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = lambda _: 0.0) -> Chosen | Forbidden:
     """The model for a request that asks for `asked`.
 
-    `used`: how much of its fullest budget a scope has used, 0 to 1. The model of an alias or a downgrade is the operator's
-    word: it need not be allowed besides.
+    `used`: the used fraction (0 to 1) of a scope's fullest budget. The operator chose the model of an alias or a downgrade,
+    so it need not be in the list of allowed models.
     """
     chosen = _alias(asked, layers)
     if chosen.why is None and (no := _forbidden(asked, layers)):
@@ -63,13 +63,13 @@ def _alias(asked: str, layers: Sequence[Layer]) -> Chosen:
 
 
 def _forbidden(model: str, layers: Sequence[Layer]) -> Forbidden | None:
-    shown = f"the model {model[:100]!r}" if model else "a model that can not be read"
+    shown = f"the model {model[:100]!r}" if model else "a model that cannot be read"
     listed: set[str] = set()
     for layer in layers:
         limit = layer.limit
         if any(fnmatchcase(model, p) for p in limit.deny):
             return Forbidden(f"{layer.name}.deny", f"{layer.owner} may not use {shown} ({layer.name}.deny)")
-        if not limit.models or layer.scope in listed:  # a key's own list stands in for the default one
+        if not limit.models or layer.scope in listed:  # a key's own list replaces the default one
             continue
         listed.add(layer.scope)
         if not any(fnmatchcase(model, p) for p in limit.models):

@@ -1,4 +1,4 @@
-"""What a caller is told: the refusal with its status and its waiting time, the rate-limit headers, the budget's warning."""
+"""What a caller receives: the refusal with its status and retry-after, the rate-limit headers, the budget warning."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from sluicegate.core.limits.rules import NANO
 __all__ = ["WARN_AT", "Refusal", "budget_warning", "rate_headers", "refusal"]
 
 LONGEST_RETRY_AFTER_S: Final = 59.0
-"""Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
+"""Claude Code honours a retry-after of up to 60 s and gives up at once above it."""
 WORTH_WAITING_S: Final = 180.0
-"""A client that comes back after 59 s, and again, is let in after so long: up to here retrying is right."""
+"""Up to this wait a client that retries every 59 s is admitted after a few retries: retrying is worthwhile."""
 WARN_AT: Final = 0.8
-"""The part of a budget from which the caller is warned."""
+"""The used fraction of a budget from which the caller is warned."""
 _SOON_S: Final = 2.0
-"""When to come back for what calls under way will free: nobody knows, soon."""
+"""The retry-after when running calls must end first: nothing tells when they do."""
 
 _NOUNS: Final = {
     "requests": "requests",
     "input_tokens": "input tokens",
     "output_tokens": "output tokens",
     "tokens": "tokens",
-    "concurrency": "calls at a time",
+    "concurrency": "concurrent calls",
 }
 _HEADERS: Final = {
     unit: tuple(
@@ -35,12 +35,12 @@ _HEADERS: Final = {
     )
     for unit in ("requests", "tokens", "input_tokens", "output_tokens")
 }
-"""The names of their headers: the limit, what remains of it, and when it is whole again."""
+"""Their header names: the limit, what remains of it, when all of it is available again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A native error to be."""
+    """The content of a native error."""
 
     status: int
     message: str
@@ -49,7 +49,7 @@ class Refusal:
 
 
 def refusal(denied: Denied) -> Refusal:
-    """429 where a rate or a number of calls is used up, 402 where a budget is; with what, whose and until when."""
+    """429 for a rate or concurrency limit, 402 for a spent budget; the message names the limit, its owner and its reset."""
     counter = denied.counter
     if counter.name.startswith("limits.runaway."):
         return Refusal(429, _runaway(denied), None, should_retry=False)
@@ -66,37 +66,37 @@ def _what(denied: Denied) -> str:
     match counter.kind:
         case "bucket":
             noun = _NOUNS.get(counter.unit, "")
-            return f"{counter.owner} has used up its {counter.rate:,} {noun} a minute {name}"
+            return f"{counter.owner} has reached its limit of {counter.rate:,} {noun} per minute {name}"
         case "concurrency":
-            return f"{counter.owner} has {counter.limit:,} {_NOUNS['concurrency']} {name}, and all of them are under way"
+            return f"{counter.owner} has reached its limit of {counter.limit:,} {_NOUNS['concurrency']} {name}"
         case "budget":
             limit, used, wants = (_amount(counter.unit, n) for n in (counter.limit, denied.used, denied.amount))
             return (
-                f"{counter.owner} has used {used} of its {limit} for this {counter.window} {name}, "
-                f"and this request may take {wants}"
+                f"{counter.owner} has used {used} of its budget of {limit} for this {counter.window} {name}, "
+                f"and this request may use {wants}"
             )
 
 
 def _when(denied: Denied) -> str:
     if denied.available_ms is None:
-        return "there is room again when calls under way have ended: try again soon"
+        return "retry shortly: capacity is released when running calls end"
     wait_s = (denied.available_ms - denied.now_ms) / 1000
-    return f"there is room again at {_iso(denied.available_ms)}, in {_duration(wait_s)}"
+    return f"capacity is available again at {_iso(denied.available_ms)}, in {_duration(wait_s)}"
 
 
 def _runaway(denied: Denied) -> str:
     counter = denied.counter
     window = _duration(counter.period_ms / 1000)
     what = (
-        f"the same request came more than {counter.limit:,} times in {window}"
+        f"the same request was sent more than {counter.limit:,} times in {window}"
         if counter.unit == "requests"
         else f"this session spent more than {_amount(counter.unit, counter.limit)} in {window}"
     )
-    return f"{what} ({counter.name}): the client seems to run in a loop; look at what it does, then try again later"
+    return f"{what} ({counter.name}); the client appears to be in a loop: check it before you retry"
 
 
 def rate_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:
-    """`anthropic-ratelimit-…` as Anthropic sends them, of the caller's own limits; of several the one with least room."""
+    """The caller's own limits in Anthropic's `anthropic-ratelimit-…` headers; of several the one with least remaining."""
     tightest: dict[str, tuple[int, Counter, Row]] = {}
     for (counter, _), row in zip(verdict.charges, verdict.rows, strict=True):
         unit = counter.unit
@@ -118,13 +118,13 @@ def rate_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:
 
 
 def budget_warning(verdict: Verdict) -> tuple[LimitUsage, str] | None:
-    """The fullest budget and `83% of day`, where one is used beyond the mark."""
+    """The fullest budget and a text such as `83% of day`; None if no budget has reached WARN_AT."""
     fullest: LimitUsage | None = None
     for (counter, _), row in zip(verdict.charges, verdict.rows, strict=True):
         if counter.kind == "budget" and row.used + row.held >= WARN_AT * counter.limit:
-            level = counter.usage(row, verdict.now_ms)
-            if fullest is None or level.used * fullest.counter.limit > fullest.used * counter.limit:
-                fullest = level
+            usage = counter.usage(row, verdict.now_ms)
+            if fullest is None or usage.used * fullest.counter.limit > fullest.used * counter.limit:
+                fullest = usage
     if fullest is None:
         return None
     return fullest, f"{fullest.used * 100 // fullest.counter.limit}% of {fullest.counter.window}"

@@ -1,13 +1,13 @@
-"""The book: reservations made, settled once, released, extended, expired. All counters of a request at once, or none.
+"""Reservations: reserve, settle once, release, extend, expire. Each changes all counters of a call, or none.
 
-The functions work on a `Table`, which a store provides and makes atomic; Redis runs the same rules in Lua.
+The functions work on a `Table`. A store provides it and makes each operation atomic; Redis runs the same rules in Lua.
 
-    reserve   every counter must have room, else nothing is charged
-    settle    give back what was reserved, charge what was used; only the first call for a reservation does anything
-    release   settle with nothing used
-    expire    the process that held it is gone: seats and budgets are free again, what was taken from rates drains by itself
+    reserve   every counter must have room, else nothing is reserved
+    settle    replace the reserved amounts with the used ones; only the first settlement of a reservation has an effect
+    release   settle with no usage
+    expire    the process that reserved is gone: concurrency and budgets are released, rates drain by themselves
 
-A budget is charged in the window in which the call was admitted. A reservation that has expired can still be settled, once.
+A budget is charged in the window in which the call was admitted. An expired reservation can still be settled, once.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ __all__ = [
 ]
 
 SETTLED_KEPT_MS: Final = 60_000
-"""How long it is remembered that a reservation was settled."""
+"""How long a settled reservation is kept, so that it is not settled again."""
 EXPIRED_KEPT_MS: Final = 3_600_000
-"""How long a reservation that expired may still be settled as one; after that what was used is charged all the same."""
+"""How long an expired reservation is kept for a late settlement. A later one charges the usage without it."""
 _hold: Final[Callable[[tuple[str, StoredKind, int, int, int]], Hold]] = partial(tuple.__new__, Hold)
-"""`Hold(*values)`, in half the time."""
+"""`Hold(*values)` in half the time."""
 
 State = Literal["live", "expired", "done"]
 
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest:
-    """What a call needs. `id` is new for each call; asking twice with the same one reserves once."""
+    """The amounts to reserve for a call. Two requests with the same `id` reserve once."""
 
     id: str
     charges: tuple[Charge, ...]
@@ -67,7 +67,7 @@ class ReserveRequest:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The reservation stands. `rows`: one for each charge, this one included."""
+    """The amounts are reserved. `rows`: one for each charge, including this reservation."""
 
     id: str
     charges: tuple[Charge, ...]
@@ -76,27 +76,27 @@ class Admitted:
 
     @property
     def usage(self) -> tuple[LimitUsage, ...]:
-        """Where each counter stands."""
+        """The usage of each counter."""
         return _usages(self.charges, self.rows, self.now_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """Nothing was charged. `counter` is the one that is full for longest."""
+    """Nothing was reserved. `counter` is the one that stays full the longest."""
 
     counter: Counter
     amount: int
     available_ms: int | None
-    """When there will be room, in milliseconds since 1970; None: when calls under way end."""
+    """When there is room, in milliseconds since 1970; None: when running calls end."""
     used: int
-    """Of a budget: what is spent, without what is only reserved."""
+    """Budgets: the amount spent, without reservations."""
     charges: tuple[Charge, ...]
     rows: tuple[Row, ...]
     now_ms: int
 
     @property
     def usage(self) -> tuple[LimitUsage, ...]:
-        """Where each counter stands."""
+        """The usage of each counter."""
         return _usages(self.charges, self.rows, self.now_ms)
 
 
@@ -104,7 +104,7 @@ Verdict = Admitted | Denied
 
 
 class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What is kept of a reservation. `due_ms`: when it expires or, if it is no longer live, may be forgotten."""
+    """A reservation as stores keep it. `due_ms`: when it expires or, if it is no longer live, is deleted."""
 
     state: State
     due_ms: int
@@ -112,43 +112,43 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Table(Protocol):
-    """A store's rows and reservations, for the length of one operation."""
+    """A store's rows and reservations during one operation."""
 
     def row(self, key: str) -> Row: ...
     def put(self, key: str, row: Row) -> None: ...
     def reservation(self, id: str, /) -> Reservation | None: ...
     def keep(self, id: str, reservation: Reservation | None, /) -> None:
-        """None: forget it."""
+        """None: delete it."""
 
     def due(self, now_ms: int) -> Iterable[tuple[str, Reservation]]:
-        """Some of the reservations whose time is up."""
+        """Reservations that are due; some of them, if there are many."""
         ...
 
 
 def reserve(table: Table, request: ReserveRequest, now_ms: int) -> Verdict:
-    """Charge all counters, or none."""
+    """Reserve in all counters, or in none."""
     expire(table, now_ms)
     charges = request.charges
-    rows = tuple([counter.advanced(table.row(counter.key), now_ms) for counter, _ in charges])
+    rows = tuple([counter.current(table.row(counter.key), now_ms) for counter, _ in charges])
     known = table.reservation(request.id)
     if known is not None and known.state == "live":
         return Admitted(request.id, charges, rows, now_ms)
     if denied := denial(charges, rows, now_ms):
         for (counter, _), row in zip(charges, rows, strict=True):
-            if row.at_ms < table.row(counter.key).at_ms:  # moved to the present: from now on it drains
+            if row.at_ms < table.row(counter.key).at_ms:  # moved to the present, so that it drains from now on
                 table.put(counter.key, row)
         return denied
     pairs = list(zip(charges, rows, strict=True))
-    taken = tuple([counter.reserved(row, amount) for (counter, amount), row in pairs])
-    for (counter, _), row in zip(charges, taken, strict=True):
+    reserved = tuple([counter.reserved(row, amount) for (counter, amount), row in pairs])
+    for (counter, _), row in zip(charges, reserved, strict=True):
         table.put(counter.key, row)
     holds = tuple([_hold((c.key, STORED[c.kind], amount, row.at_ms, c.period_ms)) for (c, amount), row in pairs])
     table.keep(request.id, Reservation("live", now_ms + request.lease_ms, holds))
-    return Admitted(request.id, charges, taken, now_ms)
+    return Admitted(request.id, charges, reserved, now_ms)
 
 
 def denial(charges: tuple[Charge, ...], rows: tuple[Row, ...], now_ms: int) -> Denied | None:
-    """Which of these advanced rows has no room; of several the one that has none for longest."""
+    """The refusal for these current rows, naming the counter that stays full the longest; None if all have room."""
     denied: Denied | None = None
     for (counter, amount), row in zip(charges, rows, strict=True):
         if not counter.fits(row, amount):
@@ -163,7 +163,7 @@ def _usages(charges: Sequence[Charge], rows: Sequence[Row], now_ms: int) -> tupl
 
 
 def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:
-    """Charge what was used instead of what was reserved. False: it was settled already."""
+    """Replace the reserved amounts with the used ones. False: already settled."""
     known = table.reservation(id)
     if known is not None and known.state == "done":
         return False
@@ -172,7 +172,7 @@ def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:
     for counter, amount in used:
         row = table.row(counter.key)
         hold = holds.pop(counter.key, None)
-        settled = counter.spent(counter.advanced(row, now_ms), amount) if hold is None else None
+        settled = counter.spent(counter.current(row, now_ms), amount) if hold is None else None
         if hold is not None and (live or counter.kind != "concurrency"):
             settled = _settled(counter, row, amount, hold, live, now_ms)
         if settled is not None:
@@ -185,20 +185,20 @@ def settle(table: Table, id: str, used: Iterable[Charge], now_ms: int) -> bool:
 
 
 def _settled(counter: Counter, row: Row, amount: int, hold: Hold, live: bool, now_ms: int) -> Row | None:
-    """The row with what was used for what was reserved; None where nothing changes.
+    """The row with the used amount in place of the reserved one; None if it does not change.
 
-    Of a bucket only the difference counts: what was taken at the beginning has been draining since.
+    A bucket is charged the difference only: the reserved amount has been draining since the call began.
     """
     match counter.kind:
         case "bucket":
             more = amount - hold.amount
             if more > 0:
-                return counter.spent(counter.advanced(row, now_ms), more)
+                return counter.spent(counter.current(row, now_ms), more)
             return released(Hold(hold.key, "bucket", -more, hold.at_ms, hold.period_ms), row) if more else None
         case "budget":
             row = released(hold, row) if live else row
-            if hold.at_ms - now_ms > SET_BACK_MS:  # in a window that has not begun: the clock was set back since
-                return counter.spent(counter.advanced(row, now_ms), amount)
+            if hold.at_ms - now_ms > SET_BACK_MS:  # its window has not begun: the clock was set back
+                return counter.spent(counter.current(row, now_ms), amount)
             in_window = counter.in_window(row, hold.at_ms)
             return None if in_window is None else counter.spent(in_window, amount)
         case "concurrency":
@@ -206,12 +206,12 @@ def _settled(counter: Counter, row: Row, amount: int, hold: Hold, live: bool, no
 
 
 def release(table: Table, id: str, now_ms: int) -> bool:
-    """Nothing was used: give everything back. False: it was settled already."""
+    """Settle without usage. False: already settled."""
     return settle(table, id, (), now_ms)
 
 
 def extend(table: Table, ids: Iterable[str], lease_ms: int, now_ms: int) -> None:
-    """The calls still run. What has expired meanwhile stays expired."""
+    """Renew the leases of running calls. Expired reservations stay expired."""
     for name in ids:
         known = table.reservation(name)
         if known is not None and known.state == "live":
@@ -219,13 +219,13 @@ def extend(table: Table, ids: Iterable[str], lease_ms: int, now_ms: int) -> None
 
 
 def peek(table: Table, counters: Iterable[Counter], now_ms: int) -> tuple[LimitUsage, ...]:
-    """Where these counters stand."""
+    """The usage of these counters."""
     expire(table, now_ms)
-    return tuple(c.usage(c.advanced(table.row(c.key), now_ms), now_ms) for c in counters)
+    return tuple(c.usage(c.current(table.row(c.key), now_ms), now_ms) for c in counters)
 
 
 def expire(table: Table, now_ms: int) -> None:
-    """Let go of reservations whose time is up."""
+    """Expire reservations that are due, and delete those that were kept only to be remembered."""
     for name, known in table.due(now_ms):
         if known.state != "live":
             table.keep(name, None)

@@ -1,7 +1,8 @@
-"""Rules: which counters a call meets. All of them must have room.
+"""Rules: which counters apply to a call. All of them must have room.
 
-A key has one limit, put together field by field: the virtual key's own budget, then `limits.keys.NAME`, then
-`limits.default`, which every key has for itself. Teams, users, models and providers have one for all their calls together.
+A key has one limit. Each of its fields comes from the first of these that sets it: the virtual key's own budget,
+`limits.keys.NAME`, `limits.default`. The default applies to every key separately. The limit of a team, a user, a model or a
+provider is shared by all its calls.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from sluicegate.core.limits.windows import Window
 __all__ = ["NANO", "Layer", "Rules"]
 
 NANO: Final = 1_000_000_000
-"""Money is counted in billionths of a US dollar."""
+"""Money is an integer number of billionths of a US dollar."""
 
 _LEAST_BURST: Final = 200
-"""Requests that may come at once where `burst` is not given: a client such as Claude Code starts with dozens."""
+"""The smallest default of `burst`, in requests: a client such as Claude Code starts with dozens at once."""
 _RATES: Final[tuple[tuple[str, Unit], ...]] = (
     ("rpm", "requests"),
     ("input_tpm", "input_tokens"),
@@ -35,17 +36,17 @@ _MAX_CACHED: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One limit that holds for a caller, with its place in the configuration."""
+    """One limit that applies to a caller, with its path in the configuration."""
 
     name: str
     owner: str
     scope: str
-    """The beginning of its counters' keys."""
+    """The prefix of its counters' keys."""
     limit: LimitLike
 
 
 class Rules:
-    """The section `limits`, as calls meet it."""
+    """The section `limits`, applied to calls."""
 
     def __init__(self, limits: LimitsLike) -> None:
         self._limits = limits
@@ -53,11 +54,11 @@ class Rules:
         self._shared: dict[tuple[str, str], tuple[Counter, ...]] = {}
 
     def layers(self, caller: Caller) -> tuple[Layer, ...]:
-        """The limits that hold for a caller, whatever it asks for; its key's before those that it shares."""
+        """The limits that apply to all calls of a caller: those of its key, then those that it shares."""
         return self._known(caller)[0]
 
     def counters(self, caller: Caller, model: str = "", provider: str = "") -> tuple[Counter, ...]:
-        """The counters of a call for this model, which this provider will serve."""
+        """The counters of a call for this model at this provider."""
         own = self._known(caller)[1]
         if not self._limits.models and not self._limits.providers:
             return own
@@ -69,11 +70,11 @@ class Rules:
         return own + self._shared[key]
 
     def of_provider(self, provider: str) -> tuple[Counter, ...]:
-        """The counters that only this provider's limit has."""
+        """The counters of this provider's limit."""
         return tuple(self._shared_counters("", provider)) if provider in self._limits.providers else ()
 
     def runaway(self, digest: str, session: str | None) -> Iterator[Counter]:
-        """The counters that stop a client in a loop. `digest`: of the caller and the body."""
+        """The counters that stop a client in a loop. `digest` identifies the caller and the body."""
         limit = self._limits.runaway
         if limit.same_request:
             period = int(limit.window_s * 1000)
@@ -93,7 +94,7 @@ class Rules:
         key = (caller.key_id, caller.name, caller.team, caller.user, repr(sorted(own.items())) if own else None)
         known = self._layers.get(key)
         if known is None:
-            if len(self._layers) >= _MAX_CACHED:  # callers of mode open have any number of names
+            if len(self._layers) >= _MAX_CACHED:  # in mode open, callers choose their names
                 self._layers.clear()
             layers = tuple(self._layers_of(caller))
             known = self._layers[key] = layers, tuple(self._own_counters(caller, layers))
@@ -132,7 +133,7 @@ class Rules:
 
 
 def counters_of(layers: Sequence[Layer], own_usd: Mapping[Window, float] | None = None) -> Iterator[Counter]:
-    """The counters of limits that stand in for each other: of each field the first that is given. All have one scope."""
+    """The counters of limits of one scope that override each other: each field comes from the first that sets it."""
     scope, owner = layers[0].scope, layers[0].owner
     for name, unit in _RATES:
         if found := _first(layers, name):

@@ -1,4 +1,4 @@
-"""A Table in this process's memory."""
+"""A Table in memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sluicegate.core.limits.reservations import Reservation
 __all__ = ["MemoryTable"]
 
 _AT_ONCE: Final = 100
-"""How many reservations one operation lets go of, so that none pays for all."""
+"""How many reservations one operation expires at most: no call pays for all of them."""
 
 
 class MemoryTable:
-    """Rows and reservations in dictionaries, and a heap of when reservations are due."""
+    """Rows and reservations in dictionaries, and a heap of due times."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
@@ -46,10 +46,10 @@ class MemoryTable:
                 return
             at_ms, name = heapq.heappop(heap)
             known = self.reservations.get(name)
-            if known is not None and known.due_ms == at_ms:  # else it was extended or settled since
+            if known is not None and known.due_ms == at_ms:  # else it was extended or settled
                 yield name, known
 
     def sweep(self, now_ms: int) -> None:
-        """Forget the counters that say nothing any more."""
+        """Delete the counters that equal unused ones."""
         for key in [k for k, row in self.rows.items() if row.until_ms <= now_ms]:
             del self.rows[key]

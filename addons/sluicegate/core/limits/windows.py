@@ -1,4 +1,4 @@
-"""The windows that budgets are kept by: hours, days, weeks (from Monday) and months, in UTC."""
+"""The windows of budgets: hours, days, weeks (from Monday) and months, in UTC."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 _WEEK_MS: Final = 7 * DAY_MS
 _MONDAY_MS: Final = 4 * DAY_MS
-"""1970-01-01 was a Thursday: the first Monday came four days later."""
+"""1970-01-01 was a Thursday; the first Monday was four days later."""
 
 
 def start_ms(window: Window, now_ms: int) -> int:
-    """When the window that holds this moment began; both in milliseconds since 1970, UTC."""
+    """The start of the window at this time; both in milliseconds since 1970, UTC."""
     match window:
         case "hour":
             return now_ms - now_ms % HOUR_MS
@@ -30,7 +30,7 @@ def start_ms(window: Window, now_ms: int) -> int:
 
 
 def end_ms(window: Window, start: int) -> int:
-    """When the window that began at `start` ends, and the next begins."""
+    """The end of the window that began at `start`; the next one starts there."""
     match window:
         case "hour":
             return start + HOUR_MS
@@ -43,7 +43,7 @@ def end_ms(window: Window, start: int) -> int:
 
 
 def starts_around(window: Window, now_ms: int) -> tuple[int, int, int, int]:
-    """The starts of the window before, this one, and the next two: for a store whose clock is a little off ours."""
+    """The starts of the previous window, this one and the next two, for a store whose clock differs slightly."""
     this = start_ms(window, now_ms)
     following = end_ms(window, this)
     return start_ms(window, this - 1), this, following, end_ms(window, following)

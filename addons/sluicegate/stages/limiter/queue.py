@@ -1,4 +1,4 @@
-"""FairQueue: calls that wait for a place, each key's in the order in which they came."""
+"""FairQueue: calls that wait for capacity, first come, first served for each key."""
 
 from __future__ import annotations
 
@@ -12,38 +12,41 @@ from sluicegate.core.limits.reservations import Denied, Verdict
 
 __all__ = ["FairQueue"]
 
-_LOOK_S: Final = 0.5
-"""How long the first of a line waits at most before it asks again: other processes do not say when they free a place."""
+_POLL_S: Final = 0.5
+"""How often the first call of a line asks again without an event: other processes do not announce what they release."""
 
 Ask = Callable[[], Awaitable[Verdict | None]]
 
 
 class FairQueue:
-    """One line for each key. Whoever stands first asks: when a call of this process ended, when time has freed a place."""
+    """One line of waiting calls for each key. Only the first of a line asks the store.
+
+    It asks when a call of this process has ended, and when capacity becomes available through the passing of time.
+    """
 
     def __init__(self) -> None:
         self._lines: dict[str, deque[asyncio.Event]] = {}
 
     def __contains__(self, key: str) -> bool:
-        """Whether somebody waits already: who comes now stands behind."""
+        """Whether a call waits for this key. If so, new ones must wait behind it."""
         return key in self._lines
 
     def waiting(self, key: str) -> int:
-        """How many wait in a line."""
+        """The number of calls that wait for this key."""
         return len(self._lines.get(key, ()))
 
     def wake(self) -> None:
-        """A call has ended: let the first of each line ask."""
+        """A call has ended: the first of each line asks again."""
         for line in self._lines.values():
             line[0].set()
 
     async def wait(
         self, key: str, ask: Ask, denied: Denied | None, seconds: float, gone: Coroutine[Any, Any, None]
     ) -> Verdict | None:
-        """Wait for a place, at most so long, and not when the client is gone.
+        """Wait until `ask` admits the call, at most so many seconds, and only while its client is there.
 
-        `denied`: what was said before, if it was asked already. Returns the last word: Denied where the time was up; None
-        where the store is down or the client gone.
+        `denied`: the verdict, if the call has asked already. `gone` ends when the client disconnects. Returns the last
+        verdict, which is Denied after a timeout; None if the store is down or the client gone.
         """
         loop = asyncio.get_running_loop()
         turn, until = asyncio.Event(), loop.time() + seconds
@@ -71,12 +74,10 @@ class FairQueue:
     def _pause_s(self, verdict: Verdict | None, left_s: float) -> float:
         if verdict is None:
             return left_s
-        soon = (
-            _LOOK_S
-            if not isinstance(verdict, Denied) or verdict.available_ms is None
-            else (verdict.available_ms - verdict.now_ms) / 1000
-        )
-        return max(0.001, min(soon, _LOOK_S, left_s))
+        pause_s = _POLL_S
+        if isinstance(verdict, Denied) and verdict.available_ms is not None:
+            pause_s = (verdict.available_ms - verdict.now_ms) / 1000
+        return max(0.001, min(pause_s, _POLL_S, left_s))
 
     def _leave(self, key: str, line: deque[asyncio.Event], turn: asyncio.Event) -> None:
         line.remove(turn)
@@ -87,6 +88,7 @@ class FairQueue:
 
 
 async def _either(turn: asyncio.Event, left: asyncio.Future[None], seconds: float) -> None:
+    """Wait for the turn or for the client to leave, at most so many seconds."""
     called = asyncio.ensure_future(turn.wait())
     try:
         waited: set[asyncio.Future[Any]] = {called, left}

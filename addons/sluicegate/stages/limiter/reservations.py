@@ -1,7 +1,7 @@
-"""Reservations: what a process keeps of its limits beyond a policy: the store, calls under way, what is still to settle.
+"""Reservations: the process-wide state of the limits: the store, running calls and pending settlements.
 
-A store that fails is left alone for a moment, so that calls do not wait for it one by one. What could not be settled
-meanwhile is settled when it is back: a reservation it has forgotten does not matter, what was used is charged all the same.
+After a failure the store is not asked for a moment, so that calls do not wait for it one by one. Settlements of that time
+are repeated when it is back. If it has lost the reservation meanwhile, the usage is charged all the same.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from sluicegate.stores.limits import InstantStore, LimitStore, storage_from_url
 
 __all__ = ["RESERVATIONS", "Reservations", "reservations_for"]
 
-_REST_S: Final = 1.0
-"""How long a store that failed is not asked."""
-_REMIND_S: Final = 60.0
-"""How often the same trouble is told."""
-_MOST_UNSETTLED: Final = 20_000
-_MOST_REMEMBERED: Final = 5_000
+_COOL_DOWN_S: Final = 1.0
+"""How long a store is not asked after a failure."""
+_REPORT_EVERY_S: Final = 60.0
+"""How often the same problem is reported."""
+_MAX_UNSETTLED: Final = 20_000
+_MAX_REPORTED: Final = 5_000
 
 
 class Reservations:
-    """The accounts of one store."""
+    """The reservations in one store."""
 
     def __init__(self, store: LimitStore, alarm: Callable[..., None]) -> None:
         self.store = store
@@ -44,18 +44,18 @@ class Reservations:
         self._instant = cast("InstantStore", store) if hasattr(store, "settle_now") else None
         self._alarm = alarm
         self._live: dict[str, Sequence[Charge]] = {}
-        """What the calls under way have reserved."""
+        """The reserved amounts of running calls."""
         self._unsettled: dict[str, Sequence[Charge]] = {}
         self._settling: dict[asyncio.Future[None], tuple[str, Sequence[Charge]]] = {}
         self._extending: asyncio.Task[None] | None = None
-        self._asked_again = 0.0
+        self._next_try = 0.0
         self._down = False
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
 
     # -- reservations
     async def reserve(self, request: ReserveRequest) -> Verdict | None:
-        """None: the store is down; the call may still be settled."""
-        if self._is_resting():
+        """None: the store is down; the call may be settled nevertheless."""
+        if self._is_cooling_down():
             return None
         try:
             verdict = self._instant.reserve_now(request) if self._instant else await self.store.reserve(request)
@@ -71,7 +71,7 @@ class Reservations:
         return verdict
 
     def settle(self, name: str, used: Sequence[Charge] = ()) -> None:
-        """Charge what a call has used, now or as soon as the store does it; nothing used gives everything back."""
+        """Charge the usage of a call, at once or when the store is available. Without usage the reservation is released."""
         self._live.pop(name, None)
         if self._instant:
             self._instant.settle_now(name, used)
@@ -92,17 +92,17 @@ class Reservations:
         elif isinstance(e, StoreError):
             self._postpone(name, used)
             self._failed(e)
-        else:  # a bug: to try again would not mend it; the lease ends
+        else:  # a bug, which a repetition does not cure; the lease will end
             self._alarm("limits.settle", error=type(e).__name__)
 
     def _postpone(self, name: str, used: Sequence[Charge]) -> None:
-        if len(self._unsettled) < _MOST_UNSETTLED:
+        if len(self._unsettled) < _MAX_UNSETTLED:
             self._unsettled[name] = used
-        elif self.once("unsettled"):
-            self._alarm("limits.unsettled", why=f"more than {_MOST_UNSETTLED} calls ended while the store was down")
+        elif self.should_report("unsettled"):
+            self._alarm("limits.unsettled", why=f"more than {_MAX_UNSETTLED} calls ended while the store was down")
 
     async def _extend(self) -> None:
-        """While calls run: say so, well before their leases end."""
+        """Renew the leases of running calls well before they end."""
         while True:
             await asyncio.sleep(self.lease_s / 3)
             if not self._live:
@@ -114,8 +114,8 @@ class Reservations:
         self._extending = None
 
     async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...] | None:
-        """Where counters stand; None where the store is down."""
-        if self._is_resting():
+        """The usage of counters; None if the store is down."""
+        if self._is_cooling_down():
             return None
         try:
             levels = self._instant.peek_now(counters) if self._instant else await self.store.peek(counters)
@@ -127,42 +127,42 @@ class Reservations:
         return levels
 
     # -- the store's health
-    def _is_resting(self) -> bool:
-        """Whether not to ask. Of the calls that come while it is down one a second tries, and the others do not wait."""
+    def _is_cooling_down(self) -> bool:
+        """Whether not to ask. While the store is down, one call a second tries it and the others do not wait."""
         now = time.monotonic()
         if not self._down:
             return False
-        if now < self._asked_again:
+        if now < self._next_try:
             return True
-        self._asked_again = now + _REST_S
+        self._next_try = now + _COOL_DOWN_S
         return False
 
     def _failed(self, e: StoreError) -> None:
-        self._asked_again = time.monotonic() + _REST_S
+        self._next_try = time.monotonic() + _COOL_DOWN_S
         self._down = True
-        if self.once("down"):
+        if self.should_report("down"):
             self._alarm("limits.store_down", why=str(e))
 
     def _recovered(self) -> None:
         self._down = False
-        self._told.pop("down", None)
+        self._reported.pop("down", None)
         unsettled, self._unsettled = self._unsettled, {}
         log.info("limits.store_back", unsettled=len(unsettled))
         for name, used in unsettled.items():
             self.settle(name, used)
 
-    def once(self, what: str) -> bool:
-        """Whether this has not been told in the last minute."""
+    def should_report(self, what: str) -> bool:
+        """Whether to report this problem: true once a minute."""
         now = time.monotonic()
-        if now - self._told.get(what, -_REMIND_S) < _REMIND_S:
+        if now - self._reported.get(what, -_REPORT_EVERY_S) < _REPORT_EVERY_S:
             return False
-        if len(self._told) >= _MOST_REMEMBERED:
-            self._told.clear()
-        self._told[what] = now
+        if len(self._reported) >= _MAX_REPORTED:
+            self._reported.clear()
+        self._reported[what] = now
         return True
 
     async def close(self) -> None:
-        """Settle what is left, and close the store. Calls that end with the process cost what they had reserved."""
+        """Settle what is pending and close the store. Calls that end with the process are charged what they reserved."""
         if self._extending:
             self._extending.cancel()
         for name, reserved in tuple(self._live.items()):
@@ -182,7 +182,7 @@ RESERVATIONS: Final = StateKey("limits.reservations", Reservations.close)
 
 
 def reservations_for(services: Services, settings: Settings) -> Reservations:
-    """The reservations of the configured store; the same while the configuration means the same one. Raises StoreError."""
+    """The reservations of the configured store, shared by all policies that configure the same one. Raises StoreError."""
 
     def opened() -> Reservations:
         folder = state_folder(settings) if settings.store == "sqlite" else None

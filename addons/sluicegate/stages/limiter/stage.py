@@ -1,7 +1,7 @@
-"""Limiter: may this call be made now? Reserves what it may use, settles what it has used.
+"""Limiter: admits a call if all its limits have room. Reserves its estimated usage, and settles its real usage at the end.
 
-Every limit that matches must have room (core/limits/rules.py). What is reserved is an estimate, in strict mode the worst
-case; what is settled is what the provider's bytes say (stages/limiter/usage_estimator.py).
+core/limits/rules.py says which limits apply. usage_estimator.py makes the estimate (in strict mode the worst case) and
+reads the real usage from the provider's bytes.
 """
 
 from __future__ import annotations
@@ -49,32 +49,32 @@ from sluicegate.stages.limiter.usage_estimator import UsageEstimator
 
 __all__ = ["Limiter", "LimiterFields"]
 
-UNKNOWN: Final = "and what it costs is not known before: with a budget, or for some models only, it can not be used"
-ANYBODY: Final = Caller("anonymous")
+UNKNOWN_COST: Final = "can start any model at an unknown cost; it cannot be used with a budget or a list of allowed models"
+ANONYMOUS: Final = Caller("anonymous")
 _STORE_DOWN_S: Final = 5.0
 _OF_THE_ACCOUNT: Final = (b"anthropic-ratelimit-", b"anthropic-priority-", b"x-ratelimit-")
-"""Headers of a provider that tell what is left to all who share its account: holders of our keys get their own."""
+"""A provider's headers about its whole account: users of virtual keys must not see what others have used."""
 NOTHING: Final = Amounts()
 
 
 @dataclass(slots=True)
 class LimiterFields:
-    """What Limiter keeps of one exchange."""
+    """The limiter's state of one exchange."""
 
     caller: Caller
     counters: tuple[Counter, ...] = ()
     reserved: Amounts = NOTHING
     batch: tuple[Charge, ...] = ()
-    """What a batch is charged, once it was sent: what it uses later nobody tells."""
+    """The charges of a batch. They are final once it is sent: the gate does not see what it uses."""
     open: bool = False
-    """Something is to be settled."""
+    """A reservation must be settled."""
     verdict: Verdict | None = None
     warning: str | None = None
-    """How full its fullest budget is, where that is worth a word."""
+    """The usage of the fullest budget, if it is nearly spent."""
     limit: str | None = None
-    """The limit that refused it, by its name in the configuration."""
+    """The path in the configuration of the limit that refused it."""
     model: str | None = None
-    """The model that it was given instead of the one asked for."""
+    """The model that replaced the requested one."""
     model_rule: str | None = None
 
 
@@ -100,7 +100,7 @@ class Limiter(Stage):
 
     @classmethod
     def idle(cls, settings: Settings) -> bool:
-        """Without a limit there is nothing to do; virtual keys may bring limits of their own."""
+        """Idle without limits; virtual keys may have limits of their own."""
         limits, nothing = settings.limits, Limits()
         given = any(
             getattr(limits, name) != getattr(nothing, name)
@@ -109,7 +109,7 @@ class Limiter(Stage):
         return not given and settings.identity.mode != "keys"
 
     async def usage(self, caller: Caller) -> tuple[LimitUsage, ...] | None:
-        """Where a caller's limits stand, those that it shares with its team included; None where the store is down."""
+        """The usage of a caller's limits, with those that it shares with its team; None if the store is down."""
         return await self.reservations.peek(self.rules.counters(caller))
 
     # -- the request
@@ -117,7 +117,7 @@ class Limiter(Stage):
         return run_until_blocked(self._admit(x))
 
     async def _admit(self, x: Exchange) -> None:
-        caller = x.caller or ANYBODY
+        caller = x.caller or ANONYMOUS
         fields = x.fields[self.name] = LimiterFields(caller)
         if x.inference:
             await self._choose_model(x, fields)
@@ -134,9 +134,9 @@ class Limiter(Stage):
         try:
             verdict = await self._ask(x, request, caller)
         except BaseException:
-            self.reservations.settle(x.id)  # whoever was waited for may still have said yes
+            self.reservations.settle(x.id)  # the store may have admitted it all the same
             raise
-        if x.gone or x.closed:  # nobody will settle it
+        if x.gone or x.closed:  # settle() will not be called
             self.reservations.settle(x.id)
             return
         match verdict:
@@ -149,8 +149,7 @@ class Limiter(Stage):
                 self.reservations.settle(x.id)
                 raise Refused(
                     503,
-                    "the store of the limits can not be reached, and the gate lets nothing through without it "
-                    "(limits.when_store_down); try again soon",
+                    "the limits store is unavailable, and limits.when_store_down is set to closed; retry shortly",
                     retry_after=_STORE_DOWN_S,
                     should_retry=True,
                 )
@@ -158,9 +157,9 @@ class Limiter(Stage):
 
     async def _ask(self, x: Exchange, request: ReserveRequest, caller: Caller) -> Verdict | None:
         queue, queue_s = self.reservations.queue, self.limits.queue_s
-        waits_already = bool(queue_s) and caller.key_id in queue
-        verdict = None if waits_already else await self.reservations.reserve(request)
-        if waits_already or (queue_s and isinstance(verdict, Denied) and _comes_free(verdict, queue_s)):
+        must_queue = bool(queue_s) and caller.key_id in queue
+        verdict = None if must_queue else await self.reservations.reserve(request)
+        if must_queue or (queue_s and isinstance(verdict, Denied) and _may_wait(verdict, queue_s)):
             before = verdict if isinstance(verdict, Denied) else None
             ask = lambda: self.reservations.reserve(request)  # noqa: E731
             return await queue.wait(caller.key_id, ask, before, queue_s, x.until_gone())
@@ -178,14 +177,14 @@ class Limiter(Stage):
         return (*counters, *self.rules.runaway(digest, session))
 
     def _batch(self, x: Exchange, caller: Caller) -> tuple[Charge, ...]:
-        """What a batch is charged; () for what is none. Raises Refused where a limit could not hold."""
+        """The charges of a batch; () if it is not one. Raises Refused for a request that could exceed a limit unseen."""
         layers = self.rules.layers(caller)
         holds = [c for c in self.rules.counters(caller, "", self._provider("")) if c.kind == "budget"]
         parts = batch_parts(x.request.data.content or b"") if is_batch(x.request.method, x.request.path) else None
         if parts is None:
             if self._we_pay(x) and (holds or any(layer.limit.models or layer.limit.deny for layer in layers)):
                 what = x.request.path.partition("?")[0][:100]
-                raise Refused(403, f"{what} could start any model, {UNKNOWN}", should_retry=False)
+                raise Refused(403, f"{what} {UNKNOWN_COST}", should_retry=False)
             return ()
         by_model: dict[str, list[BatchPart]] = {}
         for part in parts:
@@ -202,25 +201,24 @@ class Limiter(Stage):
         return tuple([Charge(counter, amount) for counter, amount in amounts.items()])
 
     def _we_pay(self, x: Exchange) -> bool:
-        """Whether a key of ours would go with it. Through a proxy, what is no API call is the client's own affair."""
+        """Whether it is sent with a configured provider key. Proxied paths outside the API use the client's credentials."""
         if x.client_chose or (x.door != "reverse" and not x.request.path.startswith("/v1/")):
             return False
         configured = self.settings.providers.get(self._provider(""))
         return self.settings.identity.mode == "keys" or (configured is not None and bool(configured.keys))
 
     def _check_batch_model(self, x: Exchange, model: str, layers: Sequence[Layer]) -> None:
-        """Raises Refused for a model that the caller may not use, or would get another one for."""
+        """Raises Refused for a model that the caller may not use, and for one that a rule would replace."""
         chosen = choose(model, layers)
         if isinstance(chosen, Forbidden):
             self.services.stats.limited[chosen.name] += 1
             raise Refused(403, chosen.message, should_retry=False)
         if chosen.model != model:
-            raise Refused(
-                400, f"a batch is not rewritten: ask for {chosen.model!r} in it ({chosen.why})", should_retry=False
-            )
+            message = f"models in a batch are not rewritten: ask for {chosen.model!r} instead ({chosen.why})"
+            raise Refused(400, message, should_retry=False)
 
     def _provider(self, model: str) -> str:
-        """The provider that the routes try first: its limits are asked. What another one serves is charged to that one."""
+        """The provider that the routes try first, whose limits are checked; the one that serves the call is charged."""
         for route in self.settings.routes:
             if fnmatchcase(model, route.model):
                 return route.targets[0].provider
@@ -251,29 +249,29 @@ class Limiter(Stage):
             return {}
         budgets = [c for c in self.rules.counters(caller) if c.kind == "budget" and _scope(c) in scopes]
         used: dict[str, float] = {}
-        for level in await self.reservations.peek(budgets) or ():
-            scope = _scope(level.counter)
-            used[scope] = max(used.get(scope, 0.0), level.used / level.counter.limit)
+        for usage in await self.reservations.peek(budgets) or ():
+            scope = _scope(usage.counter)
+            used[scope] = max(used.get(scope, 0.0), usage.used / usage.counter.limit)
         return used
 
-    # -- what is told
+    # -- the verdict and the answer
     def _refuse(self, x: Exchange, fields: LimiterFields, denied: Denied) -> None:
         counter = denied.counter
         fields.limit = counter.name
         self.services.stats.limited[counter.name] += 1
-        if counter.name.startswith("limits.runaway.") and self.reservations.once(counter.key):
+        if counter.name.startswith("limits.runaway.") and self.reservations.should_report(counter.key):
             self.services.alarm("limits.runaway", limit=counter.name, key=fields.caller.key_id, session=x.session_id)
-        told = refusal(denied)
-        raise Limited(told.status, told.message, None, told.retry_after_s, told.should_retry, verdict=denied)
+        r = refusal(denied)
+        raise Limited(r.status, r.message, None, r.retry_after_s, r.should_retry, verdict=denied)
 
     def _warn(self, verdict: Admitted) -> str | None:
         warning = budget_warning(verdict)
         if warning is None:
             return None
-        level, words = warning
-        if self.reservations.once(f"budget:{level.counter.key}:{level.resets_ms}"):
-            self.services.alarm("limits.budget", limit=level.counter.name, whose=level.counter.owner, used=words)
-        return words
+        usage, text = warning
+        if self.reservations.should_report(f"budget:{usage.counter.key}:{usage.resets_ms}"):
+            self.services.alarm("limits.budget", limit=usage.counter.name, whose=usage.counter.owner, used=text)
+        return text
 
     def answer(self, x: Exchange) -> None:
         fields: LimiterFields | None = x.fields.get(self.name)
@@ -284,7 +282,7 @@ class Limiter(Stage):
         names = {name for name, _ in own}
         theirs = _OF_THE_ACCOUNT if self.settings.identity.mode == "keys" else ()
         if own or theirs:
-            headers = response.headers  # one assignment: each by itself copies them all
+            headers = response.headers  # one assignment: each one copies all headers
             kept = [f for f in headers.fields if (k := f[0].lower()) not in names and not (theirs and k.startswith(theirs))]
             headers.fields = (*kept, *own)
         if fields.warning:
@@ -292,7 +290,7 @@ class Limiter(Stage):
         if fields.model:
             response.headers["x-sluicegate-model"] = fields.model.encode("ascii", "replace").decode()
 
-    # -- what it has used
+    # -- the end
     def settle(self, x: Exchange) -> None:
         fields: LimiterFields | None = x.fields.get(self.name)
         if fields is None or not fields.open:
@@ -313,8 +311,8 @@ class Limiter(Stage):
         return {"model_rule": fields.model_rule, "limit": fields.limit} if fields else {}
 
 
-def _comes_free(denied: Denied, within_s: float) -> bool:
-    """Whether waiting may help. A spent budget and a client in a loop are not waited for."""
+def _may_wait(denied: Denied, within_s: float) -> bool:
+    """Whether the call may wait: not for a budget's reset, and not if the client is in a loop."""
     if denied.counter.name.startswith("limits.runaway."):
         return False
     return denied.available_ms is None or (denied.available_ms - denied.now_ms) / 1000 <= within_s

@@ -1,6 +1,7 @@
-"""UsageEstimator: what a call may use, before it is sent, and what it has used, by the provider's bytes.
+"""UsageEstimator: what a call is likely to use before it is sent, and what it has used according to the provider's bytes.
 
-Where these do not say it, because the call broke off, the estimate is charged: what may have been sent is never free.
+If a call breaks off before the provider reports its usage, the estimate is charged: a call that may have been sent is never
+free.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ __all__ = ["UsageEstimator"]
 
 _ONE: Final = Amounts()
 _COUNTED: Final = ("requests", "concurrency")
-"""Units that need no estimate."""
+"""Units that need no estimate: each call counts as one."""
 _NOT_SENT: Final = frozenset({"refused", "denied", "internal"})
 _NEVER_ARRIVED: Final = frozenset({"connect", "pool", "refused", "returned"})
 
 
 class UsageEstimator:
-    """Reads exchanges for the limiter."""
+    """Estimates and reads the usage of exchanges."""
 
     def __init__(self, settings: Settings, services: Services, reservations: Reservations) -> None:
         self.settings = settings
@@ -49,7 +50,7 @@ class UsageEstimator:
 
     # -- before
     def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
-        """What to reserve: the usual, or in strict mode the most. Raises Refused where strict knows no price."""
+        """The amounts to reserve: the likely usage, in strict mode the maximum. Refused if strict mode knows no price."""
         if x.surface not in ANSWERS or not [c for c in counters if c.unit not in _COUNTED]:
             return _ONE
         body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
@@ -64,7 +65,7 @@ class UsageEstimator:
         return Amounts(1, read, written, cost)
 
     def estimate_batch(self, x: Exchange, parts: Sequence[BatchPart], key_id: str, provider: str) -> Amounts:
-        """What the requests of a batch for one model are reserved and charged: nobody will see what they use."""
+        """The amounts to reserve and charge for a batch's requests for one model: the gate does not see what they use."""
         read = written = 0
         for part in parts:
             seen = self.reservations.history.p95(key_id, part.model or "")
@@ -81,7 +82,7 @@ class UsageEstimator:
         self, x: Exchange, model: str, provider: str, read: int, written: int, service_tier: str | None = None
     ) -> int:
         usages = [Usage(input_tokens=read, output_tokens=written)]
-        if self.limits.strict:  # the dearest that it can become
+        if self.limits.strict:  # the most expensive outcome
             us = "us"
             usages = [
                 Usage(input_tokens=read, output_tokens=written, inference_geo=us),
@@ -90,7 +91,7 @@ class UsageEstimator:
             ]
         tiers = usages if service_tier is None else [replace(usage, service_tier=service_tier) for usage in usages]
         costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in tiers]
-        if service_tier is not None and None in costs:  # no discount is known: the usual price
+        if service_tier is not None and None in costs:  # no batch price known: the standard price
             costs = [cost_usd(x, usage, model, provider, self.settings, self.prices) for usage in usages]
         known = [cost for cost in costs if cost is not None]
         if known:
@@ -98,13 +99,13 @@ class UsageEstimator:
         if self.limits.strict:
             message = f"no price is known for the model {model[:100]!r}, and limits.strict is on; add it under prices:"
             raise Refused(403, message, should_retry=False)
-        if self.reservations.once(f"unpriced:{model}"):
+        if self.reservations.should_report(f"unpriced:{model}"):
             self.services.alarm("limits.unpriced", model=model[:100])
         return 0
 
     # -- after
     def used(self, x: Exchange, counters: Sequence[Counter], key_id: str, reserved: Amounts) -> Amounts | None:
-        """What to charge; None where nothing was sent. An answer out of the cache counts as a request only."""
+        """The usage to charge; None if nothing was sent. An answer from the cache counts as a request only."""
         call = x.call
         if x.label is not None and x.label.startswith("HIT"):
             return _ONE
@@ -120,12 +121,12 @@ class UsageEstimator:
         if facts.complete:
             self.reservations.history.add(key_id, (x.facts.model if x.facts else None) or "", written)
             return Amounts(1, read, written, cost)
-        unseen = max(0, reserved.output_tokens - written)  # it broke off: how much was written nobody says
+        unseen = max(0, reserved.output_tokens - written)  # it broke off: the provider does not report how much it wrote
         more = self._price_of_output(x, unseen) if unseen and _in_money(counters) else 0
         return Amounts(1, read, written + unseen, cost + more)
 
     def _cost(self, x: Exchange, reserved: Amounts) -> int:
-        """In nano-USD; where no price is known, what was reserved."""
+        """In nano-USD; the reserved amount if no price is known."""
         cost = call_cost_usd(x, self.settings, self.prices)
         return reserved.nano_usd if cost is None else round(cost * NANO)
 
@@ -141,7 +142,7 @@ def _in_money(counters: Iterable[Counter]) -> bool:
 
 
 def _was_not_sent(x: Exchange) -> bool:
-    """Without a word from upstream: whether it is certain that no provider has seen the request."""
+    """For a call without an answer: whether it certainly reached no provider."""
     if x.outcome in _NOT_SENT or (x.release is None and not x.tries):
         return True
     return x.release is None and all(t["cause"] in _NEVER_ARRIVED for t in x.tries)

@@ -1,4 +1,4 @@
-"""Where counters and reservations live: in memory, in SQLite, in Redis. One protocol, chosen by URL."""
+"""Stores of counters and reservations: memory, SQLite or Redis, chosen by URL, behind one protocol."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _FILE = "limits.sqlite"
 
 
 def storage_from_url(url: str, folder: Path | None = None, clock: Clock | None = None) -> LimitStore:
-    """The store that a URL names. Opens nothing yet: that happens with the first operation.
+    """The store of a URL. It opens files and connections with its first operation.
 
-    memory            this process alone, gone with it
-    sqlite            `limits.sqlite` in `folder`, shared by all processes of this machine
+    memory            of this process only, lost when it ends
+    sqlite            `limits.sqlite` in `folder`, shared by the processes of this machine
     sqlite:///PATH    `limits.sqlite` in that folder, or beside that file as `NAME-limits.EXT`
-    redis://HOST…     Redis or Valkey, shared by all machines; rediss:// with TLS
+    redis://HOST…     Redis or Valkey, shared by several machines; rediss:// for TLS
 
-    `clock` gives milliseconds since 1970; Redis goes by its own unless one is given. StoreError for any other URL.
+    `clock` returns milliseconds since 1970; without it, Redis uses its own clock. Raises StoreError for any other URL.
     """
     if url == "memory":
         return MemoryLimits(clock)
@@ -33,12 +33,10 @@ def storage_from_url(url: str, folder: Path | None = None, clock: Clock | None =
         try:
             from sluicegate.stores.limits.redis import RedisLimits
         except ModuleNotFoundError as e:
-            raise StoreError("a store in Redis needs the package redis: pip install 'sluicegate[redis]'") from e
+            raise StoreError("a limits store in Redis needs the redis package: pip install 'sluicegate[redis]'") from e
 
         return RedisLimits(url, clock)
-    raise StoreError(
-        f"no store for limits speaks {url.partition(':')[0]!r}; use memory, sqlite, sqlite:///PATH or redis://"
-    )
+    raise StoreError(f"unsupported limits store {url.partition(':')[0]!r}; use memory, sqlite, sqlite:///PATH or redis://")
 
 
 def _sqlite_path(url: str, folder: Path | None) -> Path:

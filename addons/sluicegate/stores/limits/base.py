@@ -1,4 +1,4 @@
-"""What a store of limits does. Each operation is atomic over all the counters that it touches."""
+"""The protocol of limit stores. Each operation is atomic over all counters that it touches."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ def wall_ms() -> int:
 
 
 class LimitStore(Protocol):
-    """Counters and reservations. Every operation raises StoreError where the backend does not do it."""
+    """Counters and reservations. Every operation raises StoreError if the backend fails."""
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
-        """Charge all counters of a call, or none. Twice with the same id reserves once."""
+        """Reserve in all counters of a call, or in none. Two requests with the same id reserve once."""
         ...
 
     def settle(self, id: str, used: Sequence[Charge], /) -> Awaitable[None]:
-        """Charge what was used instead of what was reserved. Only the first settlement of an id does anything."""
+        """Replace the reserved amounts with the used ones. Only the first settlement of an id has an effect."""
         ...
 
     async def release(self, id: str, /) -> None:
-        """Nothing was sent: give everything back."""
+        """Settle without usage: nothing was sent."""
         ...
 
     async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
-        """These calls still run: their reservations live on, so long from now."""
+        """Renew the leases of running calls: they end `lease_ms` from now."""
         ...
 
     async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
-        """Where counters stand."""
+        """The usage of counters."""
         ...
 
     async def close(self) -> None:
-        """Finish what was begun, and let go of files and connections."""
+        """Finish pending operations; close files and connections."""
         ...
 
 
 class InstantStore(LimitStore, Protocol):
-    """A store in this process's memory: asked without waiting."""
+    """A store that answers without waiting."""
 
     def reserve_now(self, request: ReserveRequest) -> Verdict: ...
     def settle_now(self, id: str, used: Sequence[Charge], /) -> None: ...

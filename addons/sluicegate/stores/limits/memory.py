@@ -1,4 +1,4 @@
-"""Limits of one process, in its memory: gone with it, and shared with no other."""
+"""Limits in memory: of one process only, lost when it ends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sluicegate.stores.limits.base import Clock, wall_ms
 __all__ = ["MemoryLimits"]
 
 _SWEEP_EVERY = 10_000
-"""Operations between two looks for counters that say nothing any more."""
+"""Operations between two sweeps of expired counters."""
 
 
 class MemoryLimits:
@@ -53,4 +53,4 @@ class MemoryLimits:
         return self.peek_now(counters)
 
     async def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing is open."""

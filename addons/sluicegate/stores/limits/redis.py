@@ -1,12 +1,12 @@
-"""Limits of all machines, in Redis or Valkey: one Lua script an operation, which Redis runs as a whole.
+"""Limits shared by several machines, in Redis or Valkey: one Lua script for each operation, which Redis runs atomically.
 
-Time is the server's: machines whose clocks differ agree on when a lease ends and how far a bucket has drained. Only where a
-calendar window begins is computed here, for the windows around now, among which the script chooses by its own clock.
+The time is the server's, so that machines whose clocks differ agree on when a lease ends and how far a bucket has drained.
+Only the starts of calendar windows are computed here, for the windows around now; the script picks one by its own clock.
 
-All keys share one hash tag. A script may touch many counters at once, and in a cluster these must lie on one node.
+All keys share one hash tag: a script touches several counters, and a cluster must keep these on one node.
 
-Operations that come while others are on their way go together in the next round trip, so that a thousand calls at once need
-neither a thousand connections nor as many round trips.
+Operations that arrive during a round trip are sent together in the next one. A thousand concurrent calls need neither a
+thousand connections nor a thousand round trips.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ __all__ = ["RedisLimits"]
 
 PREFIX: Final = "{sluicegate}:limits"
 _TIMEOUT_S: Final = 1.0
-_MOST_AT_ONCE: Final = 128
+_MAX_BATCH: Final = 128
 _ENCODE: Final = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
-class _Asked:
-    """One operation, and who waits for it."""
+class _Operation:
+    """One operation and its result."""
 
     script: str
     arguments: bytes
@@ -67,7 +67,7 @@ class RedisLimits:
         self._clock = clock
         self._prefix = prefix
         self._redis: Redis | None = None
-        self._asked: list[_Asked] = []
+        self._pending: list[_Operation] = []
         self._sending: asyncio.Task[None] | None = None
 
     async def reserve(self, request: ReserveRequest) -> Verdict:
@@ -79,7 +79,7 @@ class RedisLimits:
             return Admitted(request.id, charges, rows, now_ms)
         if denied := denial(charges, rows, now_ms):
             return denied
-        raise StoreError("Redis denied what its own counters admit: an amount is larger than its numbers are exact")
+        raise StoreError("Redis denied a reservation that fits: an amount is beyond the range of its exact numbers (2^53)")
 
     async def settle(self, id: str, used: Sequence[Charge], /) -> None:
         await self._run("settle", {"id": id, "charges": self._encoded(used)})
@@ -111,10 +111,10 @@ class RedisLimits:
         return encoded
 
     async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, tuple[Row, ...], list[int]]:
-        """The server's time, the rows, and what else the script returned."""
+        """The server's time, the rows, and the script's other results."""
         arguments["now"] = self._clock() if self._clock else 0
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
-        self._asked.append(_Asked(name, _ENCODE(arguments), answer))
+        self._pending.append(_Operation(name, _ENCODE(arguments), answer))
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send())
         got = await answer
@@ -123,38 +123,38 @@ class RedisLimits:
 
     # -- round trips
     async def _send(self) -> None:
-        """As long as there is something: all that has come in, in one round trip."""
-        while self._asked:
-            batch, self._asked = self._asked[:_MOST_AT_ONCE], self._asked[_MOST_AT_ONCE:]
+        """Send pending operations until there are none, many in each round trip."""
+        while self._pending:
+            batch, self._pending = self._pending[:_MAX_BATCH], self._pending[_MAX_BATCH:]
             try:
                 results = await self._round_trip(batch)
-            except Exception as e:  # noqa: BLE001 - told to those who wait
+            except Exception as e:  # noqa: BLE001 - raised to the callers
                 results = [e] * len(batch)
-            for asked, result in zip(batch, results, strict=True):
-                if asked.answer.done():  # whoever waited has given up
+            for operation, result in zip(batch, results, strict=True):
+                if operation.answer.done():  # the caller was cancelled
                     continue
                 if isinstance(result, Exception):
-                    # its errors name the host, never the password
-                    asked.answer.set_exception(StoreError(f"Redis: {type(result).__name__}: {result}"))
+                    # Redis errors name the host, never the password
+                    operation.answer.set_exception(StoreError(f"Redis: {type(result).__name__}: {result}"))
                 else:
-                    asked.answer.set_result(result)
+                    operation.answer.set_result(result)
         self._sending = None
 
-    async def _round_trip(self, batch: Sequence[_Asked]) -> list[Any]:
+    async def _round_trip(self, batch: Sequence[_Operation]) -> list[Any]:
         redis = self._redis = self._redis or self._connect()
         results = await self._evaluate(redis, batch)
         if unknown := [i for i, result in enumerate(results) if isinstance(result, NoScriptError)]:
-            for name in {batch[i].script for i in unknown}:  # a server that was just started
+            for name in {batch[i].script for i in unknown}:  # the server has restarted
                 await redis.script_load(_source(name))
             again = await self._evaluate(redis, [batch[i] for i in unknown])
             for i, result in zip(unknown, again, strict=True):
                 results[i] = result
         return results
 
-    async def _evaluate(self, redis: Redis, batch: Sequence[_Asked]) -> list[Any]:
+    async def _evaluate(self, redis: Redis, batch: Sequence[_Operation]) -> list[Any]:
         async with redis.pipeline(transaction=False) as pipe:
-            for asked in batch:
-                pipe.evalsha(_digest(asked.script), 1, self._prefix, asked.arguments)
+            for operation in batch:
+                pipe.evalsha(_digest(operation.script), 1, self._prefix, operation.arguments)
             results: list[Any] = await pipe.execute(raise_on_error=False)
             return results
 
@@ -163,7 +163,7 @@ class RedisLimits:
             self._url,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),  # a connection that went stale; every operation may be repeated
+            retry=Retry(NoBackoff(), 1),  # for a stale connection; every operation may be repeated
         )
 
 

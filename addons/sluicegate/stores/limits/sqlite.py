@@ -1,17 +1,16 @@
-"""Limits of all processes of one machine, in an SQLite file of their own.
+"""Limits shared by the processes of one machine, in an SQLite file.
 
-A transaction takes some 100 µs, less than handing it to a thread and being told of its end. So it is done at once, where no
-other process holds the file at that moment; else the thread waits for the file, does what has come meanwhile in one
-transaction (group commit), and nothing overtakes it. Settlements, for which nobody waits, go along with the next
-reservation, or by themselves a moment later. The thread also moves the log into the file, which waits for the disk.
+A transaction takes about 100 µs, less than a round trip to a thread. So it runs on the event loop unless another process
+holds the file. Then a thread waits for the file and runs everything that has arrived meanwhile in one transaction (group
+commit); nothing overtakes it. No caller waits for a settlement: it joins the next reservation, or runs by itself a moment
+later. The thread also checkpoints the write-ahead log, which waits for the disk.
 
-`BEGIN IMMEDIATE` makes the processes take turns: each sees what the others have charged. A process that has the file for
-itself (presence.py) makes one long turn of many short ones: the transaction stays open for some milliseconds, whoever
-reserves is answered out of it at once, and nobody else can have charged anything meanwhile. A settlement is only said to be
-done when it is committed.
+`BEGIN IMMEDIATE` serializes the processes: each sees the charges of the others. A process that is the only user of the file
+(presence.py) keeps its transaction open for some milliseconds and answers reservations from it at once. No other process
+can change a counter while it is open. A settlement is reported done when it is committed.
 
-The log is not flushed to the disk with each commit: a power cut may lose the latest charges. A crash of the process loses
-those of its open turn, which are those of calls that it did not end.
+The log is not flushed to disk with each commit: a power failure may lose the latest charges. A crash loses the changes of
+the open transaction: reservations that the crash ends anyway, and the usage of calls that ended in it.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ from sluicegate.stores.limits.sqlite_file import BUSY_S, LimitsFile, Operation
 
 __all__ = ["SqliteLimits"]
 
-_MOST_AT_ONCE: Final = 256
+_MAX_BATCH: Final = 256
 _CHECKPOINT_EVERY: Final = 500
-"""Transactions between two moves of the log into the file."""
-_LATER_S: Final = 0.01
-"""How long a settlement waits for company."""
-_TURN_S: Final = 0.02
-"""How long a process that is alone keeps its transaction open."""
+"""Transactions between two checkpoints of the log."""
+_JOIN_S: Final = 0.01
+"""How long a settlement waits for others to join."""
+_HOLD_S: Final = 0.02
+"""How long the only user of a file keeps its transaction open."""
 
 
 @dataclass(slots=True, eq=False)
-class _Asked:
-    """One operation, and who waits for it."""
+class _Queued:
+    """One operation and its result."""
 
     operation: Operation
     answer: asyncio.Future[Any] | None = None
@@ -63,13 +62,13 @@ class SqliteLimits:
         self._clock = clock or wall_ms
         self._file: LimitsFile | None = None
         self._presence: Presence | None = None
-        self._settled: list[_Asked] = []
+        self._settled: list[_Queued] = []
         """Settlements in the open transaction."""
-        self._trouble: StoreError | None = None
-        """What went wrong when nobody waited."""
-        self._waiting: list[_Asked] = []
-        """Settlements that wait for company."""
-        self._asked: queue.SimpleQueue[list[_Asked] | None] = queue.SimpleQueue()
+        self._pending_error: StoreError | None = None
+        """An error for the next caller: no caller waited for the commit that failed."""
+        self._waiting: list[_Queued] = []
+        """Operations for the next transaction."""
+        self._batches: queue.SimpleQueue[list[_Queued] | None] = queue.SimpleQueue()
         self._in_thread = 0
         self._thread: threading.Thread | None = None
         self._transactions = 0
@@ -82,14 +81,14 @@ class SqliteLimits:
     def settle(self, id: str, used: Sequence[Charge], /) -> asyncio.Future[Any]:
         self._check_open()
         loop = asyncio.get_running_loop()
-        asked = _Asked(lambda table, now_ms: reservations.settle(table, id, used, now_ms), loop.create_future())
+        queued = _Queued(lambda table, now_ms: reservations.settle(table, id, used, now_ms), loop.create_future())
         if not self._waiting:
-            loop.call_later(_LATER_S, self._send)
-        self._waiting.append(asked)
+            loop.call_later(_JOIN_S, self._send)
+        self._waiting.append(queued)
         if self._file and self._file.begun:
             self._send()
-        assert asked.answer
-        return asked.answer
+        assert queued.answer
+        return queued.answer
 
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
@@ -105,45 +104,45 @@ class SqliteLimits:
         if self._closed:
             return
         self._send()
-        self._end_turn()
+        self._commit()
         self._closed = True
         if self._thread:
-            self._asked.put(None)
+            self._batches.put(None)
             await asyncio.to_thread(self._thread.join)
         if self._file:
             self._file.close()
         if self._presence:
             self._presence.close()
 
-    # -- at once
+    # -- on the event loop
     async def _do(self, operation: Operation) -> Any:
         self._check_open()
-        if trouble := self._trouble:
-            self._trouble = None
-            raise trouble
-        asked = _Asked(operation)
-        self._waiting.append(asked)
+        if error := self._pending_error:
+            self._pending_error = None
+            raise error
+        queued = _Queued(operation)
+        self._waiting.append(queued)
         self._send()
-        if asked.answer:
-            return await asked.answer
-        if asked.error:
-            raise asked.error
-        return asked.result
+        if queued.answer:
+            return await queued.answer
+        if queued.error:
+            raise queued.error
+        return queued.result
 
     def _check_open(self) -> None:
         if self._closed:
             raise StoreError(f"{self.path} is closed")
 
     def _send(self) -> None:
-        """Do what waits; what can not be done at once goes to the thread."""
+        """Run the waiting operations, in the thread if the file is not free."""
         batch, self._waiting = self._waiting, []
-        if batch and (self._in_thread or not self._at_once(batch)):
-            for asked in batch:
-                asked.answer = asked.answer or asyncio.get_running_loop().create_future()
+        if batch and (self._in_thread or not self._try_here(batch)):
+            for queued in batch:
+                queued.answer = queued.answer or asyncio.get_running_loop().create_future()
             self._in_thread += 1
             self._to_thread(batch)
 
-    def _at_once(self, batch: list[_Asked]) -> bool:
+    def _try_here(self, batch: list[_Queued]) -> bool:
         """False: another process holds the file."""
         try:
             file = self._file = self._file or self._opened()
@@ -151,13 +150,13 @@ class SqliteLimits:
                 file.begin()
             file.do(batch, self._clock())
             if not begun and file.changed and self._presence and self._presence.is_alone():
-                asyncio.get_running_loop().call_later(_TURN_S, self._end_turn)
+                asyncio.get_running_loop().call_later(_HOLD_S, self._commit)
                 begun = True
             if begun:
-                self._settled += [asked for asked in batch if asked.answer]
+                self._settled += [queued for queued in batch if queued.answer]
                 return True
             file.commit(self._clock())
-        except Exception as e:  # noqa: BLE001 - told to those who wait
+        except Exception as e:  # noqa: BLE001 - raised to the callers
             if _is_busy(e):
                 return False
             self._fail([*self._settled, *batch], e)
@@ -166,43 +165,43 @@ class SqliteLimits:
 
     def _opened(self) -> LimitsFile:
         file = LimitsFile(self.path, 0.0)
-        with contextlib.suppress(OSError):  # without it nobody is ever alone
+        with contextlib.suppress(OSError):  # without a lock, always assume other users
             self._presence = self._presence or Presence(self.path)
         return file
 
-    def _end_turn(self) -> None:
-        """Commit what was done in an open transaction."""
+    def _commit(self) -> None:
+        """Commit the open transaction."""
         if not (self._file and self._file.begun):
             return
         try:
             self._file.commit(self._clock())
-        except Exception as e:  # noqa: BLE001 - told to those who wait, and to whoever comes next
+        except Exception as e:  # noqa: BLE001 - raised to the callers and to the next one
             self._fail(self._settled, e)
-            self._trouble = self._said(e)
+            self._pending_error = self._store_error(e)
         self._answer([])
 
-    def _fail(self, batch: Sequence[_Asked], e: Exception) -> None:
-        for asked in batch:
-            asked.error = self._said(e)
+    def _fail(self, batch: Sequence[_Queued], e: Exception) -> None:
+        for queued in batch:
+            queued.error = self._store_error(e)
 
-    def _said(self, e: Exception) -> StoreError:
+    def _store_error(self, e: Exception) -> StoreError:
         return e if isinstance(e, StoreError) else StoreError(f"{self.path}: {type(e).__name__}: {e}")
 
     # -- in the thread
-    def _to_thread(self, batch: list[_Asked]) -> None:
+    def _to_thread(self, batch: list[_Queued]) -> None:
         if self._thread is None:
             loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._work, args=(loop,), name="limits", daemon=True)
             self._thread.start()
-        self._asked.put(batch)
+        self._batches.put(batch)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         file: LimitsFile | None = None
-        while (batch := self._asked.get()) is not None:
+        while (batch := self._batches.get()) is not None:
             batches = 1 if batch else 0  # an empty one asks for a checkpoint
-            while len(batch) < _MOST_AT_ONCE and not self._asked.empty():
-                if (more := self._asked.get()) is None:
-                    self._asked.put(None)
+            while len(batch) < _MAX_BATCH and not self._batches.empty():
+                if (more := self._batches.get()) is None:
+                    self._batches.put(None)
                     break
                 batch, batches = batch + more, batches + (1 if more else 0)
             try:
@@ -213,19 +212,19 @@ class SqliteLimits:
                     file.commit(self._clock())
                 else:
                     file.checkpoint()
-            except Exception as e:  # noqa: BLE001 - told to those who wait
+            except Exception as e:  # noqa: BLE001 - raised to the callers
                 self._fail(batch, e)
             if batch and not loop.is_closed():
-                loop.call_soon_threadsafe(self._back, batch, batches)
+                loop.call_soon_threadsafe(self._ran_in_thread, batch, batches)
         if file:
             file.close()
 
-    def _back(self, batch: list[_Asked], batches: int) -> None:
+    def _ran_in_thread(self, batch: list[_Queued], batches: int) -> None:
         self._in_thread -= batches
         self._answer(batch)
 
-    def _answer(self, batch: Sequence[_Asked]) -> None:
-        """A transaction has ended: tell those who wait for it."""
+    def _answer(self, batch: Sequence[_Queued]) -> None:
+        """A transaction has ended: give its results to the callers."""
         settled, self._settled = self._settled, []
         _answer([*settled, *batch])
         self._transactions += 1
@@ -240,11 +239,11 @@ def _is_busy(e: Exception) -> bool:
     )
 
 
-def _answer(served: Sequence[_Asked]) -> None:
-    for asked in served:
-        if asked.answer is None or asked.answer.done():  # nobody waits, or whoever did has given up
+def _answer(served: Sequence[_Queued]) -> None:
+    for queued in served:
+        if queued.answer is None or queued.answer.done():  # no caller waits, or it was cancelled
             continue
-        if asked.error:
-            asked.answer.set_exception(asked.error)
+        if queued.error:
+            queued.answer.set_exception(queued.error)
         else:
-            asked.answer.set_result(asked.result)
+            queued.answer.set_result(queued.result)

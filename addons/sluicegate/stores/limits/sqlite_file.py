@@ -1,4 +1,4 @@
-"""The file that SQLite keeps limits in: one connection to it, and transactions on it."""
+"""A connection to the SQLite file of the limits, and its transactions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sluicegate.stores.private_file import ensure_private
 __all__ = ["BUSY_S", "LimitsFile", "Operation"]
 
 BUSY_S: Final = 5.0
-"""How long a transaction may wait for those of other processes."""
+"""How long a transaction waits for those of other processes."""
 
 Operation = Callable[[Table, int], Any]
-"""What is done to the table at a time in milliseconds."""
+"""A function of the table and the time in milliseconds."""
 
 
 class Asked(Protocol):
-    """One operation, and where its result goes, or what went wrong with it."""
+    """One operation, and where its result or error goes."""
 
     @property
     def operation(self) -> Operation: ...
@@ -32,7 +32,7 @@ class Asked(Protocol):
 
 
 class LimitsFile:
-    """One connection to the file. Between `begin` and `commit` no other process writes, and none sees what was done."""
+    """One connection to the file. Between `begin` and `commit` no other process writes, or sees the changes."""
 
     def __init__(self, path: Path, busy_s: float) -> None:
         self.path = path
@@ -61,20 +61,20 @@ class LimitsFile:
 
     @property
     def changed(self) -> bool:
-        """Whether the open transaction has changed anything that is not written yet."""
+        """Whether the open transaction has unwritten changes."""
         return self._rows.changed
 
     def begin(self) -> None:
-        """Raises sqlite3.OperationalError where another process holds the file for too long."""
+        """Raises sqlite3.OperationalError if another process holds the file for too long."""
         self._db.execute("BEGIN IMMEDIATE")
         self._rows.begun()
 
     def do(self, batch: Sequence[Asked], now_ms: int) -> None:
-        """Operations in the open transaction. One with a bug is undone; where the file fails (sqlite3.Error), all are."""
+        """Run operations in the open transaction. A bug undoes its own one; a failing file (sqlite3.Error) undoes all."""
         for asked in batch:
             try:
                 asked.result = asked.operation(self._rows, now_ms)
-                self._rows.take_over()
+                self._rows.accept()
             except Exception as e:
                 self._rows.undo()
                 if isinstance(e, sqlite3.Error):
@@ -83,7 +83,7 @@ class LimitsFile:
                 asked.error = StoreError(f"{self.path}: {type(e).__name__}: {e}")
 
     def commit(self, now_ms: int) -> None:
-        """Raises sqlite3.Error where the file fails: then nothing of it is done."""
+        """Raises sqlite3.Error if the file fails; the transaction is then rolled back."""
         try:
             self._rows.write()
             self._rows.sweep(now_ms)
@@ -98,7 +98,7 @@ class LimitsFile:
             self._db.execute("ROLLBACK")
 
     def checkpoint(self) -> None:
-        """Move the log into the file."""
+        """Move the write-ahead log into the file."""
         self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
-"""The Table of an SQLite file: what one connection knows of it, and what the open transaction has changed.
+"""The Table of an SQLite file: a connection's cache of it and the changes of the open transaction.
 
-A row that was read is known until another process writes; the same goes for when the next reservation is due. Changes are
-collected and written once, at the end of the transaction: a counter that ten operations charge is one write.
+Rows, and the time when the next reservation is due, stay cached until another process writes. Changes are collected and
+written at the end of the transaction: a counter that ten operations change is written once.
 """
 
 from __future__ import annotations
@@ -42,33 +42,33 @@ _MOST_KNOWN: Final = 20_000
 _NEVER_MS: Final = 1 << 62
 _SECOND_MS: Final = 1000
 _MOST: Final = (1 << 63) - 1
-"""The largest number of the file; it stands for all that are larger."""
+"""The largest integer of SQLite; larger ones are stored as this."""
 
 _ENCODE: Final = msgspec.json.Encoder().encode
 _DECODE: Final = msgspec.json.Decoder(Reservation).decode
 
 
 class SqliteRows:
-    """A Table. An operation's changes are taken over when it has ended well: one with a bug leaves nothing behind."""
+    """A Table. An operation's changes are accepted when it has succeeded; one that fails leaves none."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._version = -1
         self._swept_ms = 0
         self._next_due_ms: int | None = None
-        """When the next reservation is due; None where that is not known."""
+        """When the next reservation is due; None: unknown."""
         self.forget()
 
     # -- a transaction
     def begun(self) -> None:
-        """A transaction has begun: what is known still holds where nobody else has written since the last one."""
+        """A transaction has begun: the cache is valid if no other process has written since the last one."""
         (version,) = self._db.execute("PRAGMA data_version").fetchone()
         if version != self._version or len(self._rows) + len(self._live) > _MOST_KNOWN:
             self.forget()
             self._version = version
 
     def forget(self) -> None:
-        """Know nothing; also of what was changed and not written."""
+        """Drop the cache and all unwritten changes."""
         self._rows: dict[str, Row] = {}
         self._live: dict[str, Reservation] = {}
         self._changed: dict[str, Row] = {}
@@ -77,11 +77,11 @@ class SqliteRows:
 
     @property
     def changed(self) -> bool:
-        """Whether there is something to write."""
+        """Whether there are unwritten changes."""
         return bool(self._changed or self._kept)
 
     def write(self) -> None:
-        """Write what has changed."""
+        """Write all changes."""
         if self._changed:
             rows = [(key, *[n if n < _MOST else _MOST for n in row]) for key, row in self._changed.items()]
             self._db.executemany(_PUT_ROW, rows)
@@ -94,14 +94,14 @@ class SqliteRows:
             self._kept.clear()
 
     def sweep(self, now_ms: int) -> None:
-        """Once a minute: forget the counters that say nothing any more."""
+        """Once a minute: delete the counters that equal unused ones."""
         if not 0 <= now_ms - self._swept_ms <= _SWEEP_MS:
             self._db.execute(_SWEEP, (now_ms,))
             self._swept_ms = now_ms
 
     # -- an operation
-    def take_over(self) -> None:
-        """The operation has ended well."""
+    def accept(self) -> None:
+        """The operation has succeeded."""
         self._rows.update(self._put)
         self._changed.update(self._put)
         self._put.clear()
@@ -156,6 +156,6 @@ class SqliteRows:
 
 
 def _due_ms(reservation: Reservation) -> int:
-    """What is only kept to be remembered is forgotten with all others of its second."""
+    """Rounded up to a second for reservations that are only remembered, so that they are deleted together."""
     due_ms = reservation.due_ms
     return due_ms if reservation.state == "live" else -(-due_ms // _SECOND_MS) * _SECOND_MS

@@ -1,4 +1,4 @@
--- What every operation begins with: the arguments, the time, and the rules of core/limits/counters.py in Lua.
+-- The beginning of every script: the arguments, the time, and core/limits/counters.py in Lua.
 -- KEYS[1]: the prefix of all keys. ARGV[1]: a JSON object; a charge in it is
 -- {key, kind, amount, limit, rate, period_ms, starts of the windows around now}.
 local prefix = KEYS[1]
@@ -36,7 +36,7 @@ local function put(key, row)
   end
 end
 
--- The start of the window that holds this moment, and its end.
+-- The start and the end of the window at this time.
 local function window_of(starts)
   for i = #starts - 1, 1, -1 do
     if now >= starts[i] then
@@ -46,7 +46,7 @@ local function window_of(starts)
   return starts[1], starts[2]
 end
 
-local function aged(c, row)
+local function current(c, row)
   if c[KIND] == 'bucket' then
     if now > row.at then
       row.used = math.max(0, row.used - c[RATE] * (now - row.at))
@@ -93,7 +93,7 @@ local function take(c, row)
 end
 
 -- A hold is {key, kind, amount as text, at, period_ms}.
-local function give_back(hold)
+local function release(hold)
   local row = row_of(hold[1])
   local amount = tonumber(hold[3])
   if hold[2] == 'bucket' then
@@ -114,7 +114,7 @@ local function reservation(id)
   return found and cjson.decode(found)
 end
 
--- `due_at`: when it expires or, if it is no longer live, is forgotten.
+-- `due_at`: when it expires or, if it is no longer live, is deleted.
 local function keep(id, state, due_at, holds)
   local kept = cjson.encode({state = state, holds = holds})
   if state == 'live' then
@@ -126,14 +126,14 @@ local function keep(id, state, due_at, holds)
   end
 end
 
--- The process that held these is gone: seats and budgets are free again.
+-- The process that made a due reservation is gone: its concurrency (kind 'seats') and budgets are released.
 local function expire()
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', whole(now), 'LIMIT', 0, 100)) do
     local known = reservation(id)
     if known and known.state == 'live' then
       for _, hold in ipairs(known.holds) do
         if hold[2] ~= 'bucket' then
-          give_back(hold)
+          release(hold)
         end
       end
       keep(id, 'expired', now + EXPIRED_KEPT, known.holds)
@@ -143,8 +143,8 @@ local function expire()
   end
 end
 
--- What Python reads: the time, each row, then what the operation adds.
-local function told(rows, more)
+-- The reply that Python reads: the time, each row, then the operation's own result.
+local function reply(rows, more)
   local out = {now}
   for _, row in ipairs(rows) do
     out[#out + 1] = row.at

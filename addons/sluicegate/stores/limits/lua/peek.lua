@@ -1,8 +1,8 @@
 
--- peek: where counters stand. core/limits/book.py, peek().
+-- peek: the usage of counters. core/limits/reservations.py, peek().
 expire()
 local rows = {}
 for i, c in ipairs(args.charges) do
-  rows[i] = aged(c, row_of(c[KEY]))
+  rows[i] = current(c, row_of(c[KEY]))
 end
-return told(rows)
+return reply(rows)

@@ -1,8 +1,8 @@
 
--- settle: charge what was used instead of what was reserved, once. core/limits/book.py, settle().
+-- settle: replace the reserved amounts with the used ones, once. core/limits/reservations.py, settle().
 local known = reservation(args.id)
 if known and known.state == 'done' then
-  return told({})
+  return reply({})
 end
 local live = known and known.state == 'live'
 local holds = {}
@@ -17,26 +17,26 @@ for _, c in ipairs(args.charges) do
   if c[KIND] == 'bucket' then
     local more = c[AMOUNT] - (hold and tonumber(hold[3]) or 0)
     if more > 0 then
-      local row = aged(c, row_of(c[KEY]))
+      local row = current(c, row_of(c[KEY]))
       c[AMOUNT] = more
       fill(c, row)
       put(c[KEY], row)
     elseif more < 0 then
-      give_back({c[KEY], 'bucket', -more, hold[4], hold[5]})
+      release({c[KEY], 'bucket', -more, hold[4], hold[5]})
     end
   elseif c[KIND] == 'seats' then
     if hold and live then
-      give_back(hold)
+      release(hold)
     end
   else
     if hold and live then
-      give_back(hold)
+      release(hold)
     end
     local row = row_of(c[KEY])
     local start = hold and hold[4]
     local set_back = hold and start - now > SET_BACK
     if not hold or set_back or row.at < start then
-      row = aged(c, row)
+      row = current(c, row)
     end
     if not hold or set_back or row.at == start then -- else its window is over
       row.used = row.used + c[AMOUNT]
@@ -46,8 +46,8 @@ for _, c in ipairs(args.charges) do
 end
 for _, hold in pairs(holds) do
   if live or hold[2] == 'bucket' then
-    give_back(hold)
+    release(hold)
   end
 end
 keep(args.id, 'done', now + SETTLED_KEPT, {})
-return told({})
+return reply({})
