@@ -1,7 +1,7 @@
 """Limiter: reserves before, settles after, and refuses with what a client can act on."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,8 @@ import msgspec
 import pytest
 from mitmproxy import http
 
-from sluicegate.core.errors import StoreError
+from kits.limitskit import SlowStore, until
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.core.limits.rules import NANO
 from sluicegate.exchange.call import Failure
@@ -38,7 +37,7 @@ from sluicegate.stages import (
     Stage,
 )
 from sluicegate.stages.limiter.reservations import RESERVATIONS, Reservations, reservations_for
-from sluicegate.stores.limits import LimitStore, storage_from_url
+from sluicegate.stores.limits import storage_from_url
 from sluicegate.testing import (
     chain_of,
     descend,
@@ -602,15 +601,6 @@ async def test_a_session_that_spends_too_fast() -> None:
 # -- waiting
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Let the loop run until it is so."""
-    for _ in range(10_000):
-        if condition():
-            return
-        await asyncio.sleep(0)
-    raise AssertionError("it does not come to be")
-
-
 async def test_calls_wait_their_turn() -> None:
     """With queue_s, in the order in which they came; each end lets the next one in."""
     with Using({"default": {"concurrency": 1}, "queue_s": 30.0}) as rig:
@@ -660,46 +650,9 @@ async def test_nobody_waits_for_what_does_not_come() -> None:
 # -- stores that fail, and that answer late
 
 
-class Slow:
-    """A store in memory whose answers wait for `go`, and that can be down."""
-
-    def __init__(self) -> None:
-        self.real: LimitStore = storage_from_url("memory")
-        self.go = asyncio.Event()
-        self.go.set()
-        self.down = False
-        self.asked = self.closed = 0
-
-    async def _ready(self) -> None:
-        await self.go.wait()
-        if self.down:
-            raise StoreError("no connection")
-
-    async def reserve(self, request: ReserveRequest) -> Verdict:
-        self.asked += 1
-        await self._ready()
-        return await self.real.reserve(request)
-
-    async def settle(self, id: str, used: Sequence[Charge], /) -> None:
-        await self._ready()
-        await self.real.settle(id, used)
-
-    async def release(self, id: str, /) -> None:
-        await self.settle(id, ())
-
-    async def extend(self, ids: Sequence[str], lease_ms: int) -> None:
-        await self._ready()
-
-    async def peek(self, counters: Sequence[Counter]) -> tuple[LimitUsage, ...]:
-        return await self.real.peek(counters)
-
-    async def close(self) -> None:
-        self.closed += 1
-
-
 async def test_open_while_the_store_is_down() -> None:
     """Calls go on, with one alarm; what they used is charged when the store is back."""
-    store = Slow()
+    store = SlowStore()
     with Using({"default": {"budget_tokens": {"day": 10_000}}}, store_made=store) as rig:
         store.down = True
         for _ in range(2):
@@ -719,7 +672,7 @@ async def test_open_while_the_store_is_down() -> None:
 
 async def test_closed_while_the_store_is_down() -> None:
     """503, to be tried again soon, and nothing is sent."""
-    store = Slow()
+    store = SlowStore()
     with Using({"default": {"rpm": 1}, "when_store_down": "closed"}, store_made=store) as rig:
         store.down = True
         made = await rig.ask()
@@ -731,7 +684,7 @@ async def test_closed_while_the_store_is_down() -> None:
 
 async def test_a_client_that_leaves_while_the_store_answers() -> None:
     """The reservation that comes too late is given back at once."""
-    store = Slow()
+    store = SlowStore()
     with Using({"default": {"concurrency": 1}}, store_made=store) as rig:
         store.go.clear()
         made = make_flow(body={"model": MODEL})
@@ -749,7 +702,7 @@ async def test_a_client_that_leaves_while_the_store_answers() -> None:
 async def test_a_bug_in_a_store_fails_closed() -> None:
     """500, nothing is sent, and nothing stays reserved."""
 
-    class Buggy(Slow):
+    class Buggy(SlowStore):
         async def reserve(self, request: ReserveRequest) -> Verdict:
             await super().reserve(request)
             raise KeyError("bug")
@@ -763,7 +716,7 @@ async def test_a_bug_in_a_store_fails_closed() -> None:
 
 async def test_reservations_outlive_a_policy() -> None:
     """A reload changes the limits, not what was used; at the end the store is closed, once."""
-    store = Slow()
+    store = SlowStore()
     with Using({"default": {"budget_tokens": {"day": 1000}}}, store_made=store) as rig:
         await rig.serve(answer(100, 50))
         await until(lambda: not rig.reservations._settling)

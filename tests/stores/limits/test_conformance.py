@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from kits.limitskit import DAY, Clock
 from sluicegate.core.errors import StoreError
 from sluicegate.core.limits import reservations
 from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
@@ -24,7 +25,6 @@ from sluicegate.core.limits.windows import DAY_MS
 from sluicegate.stores.limits import LimitStore, storage_from_url
 from sluicegate.stores.limits.redis import PREFIX
 
-DAY = 20_454 * DAY_MS  # 2026-01-01
 LEASE = 10_000
 RPM = Counter("k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 10, 60)
 TPM = Counter("k:tpm", "limits.default.tpm", "this key", "bucket", "tokens", 5000, 5000)
@@ -35,16 +35,6 @@ MONTH = Counter(
     "t:usd:month", "limits.teams.a.budget_usd.month", "the team a", "budget", "nano_usd", 10**16, window="month"
 )
 ALL = (RPM, TPM, CONCURRENCY, HOUR, WEEK, MONTH)
-
-
-class Clock:
-    """Milliseconds, set by the test."""
-
-    def __init__(self) -> None:
-        self.ms = DAY
-
-    def __call__(self) -> int:
-        return self.ms
 
 
 @pytest.fixture
