@@ -119,7 +119,14 @@ def make_exchange(
         "started_at": time.time(),
         "origin": (d.scheme == b"https", d.host, d.port),
     }
-    return Exchange(flow=flow, **{**given, **fields})
+    x = Exchange(flow=flow, **{**given, **{k: v for k, v in fields.items() if k in Exchange.__slots__}})
+    for part in (x.routing, x.ending, x.life):
+        for name in type(part).__slots__:
+            if name in fields:
+                setattr(part, name, fields.pop(name))
+    unknown = [name for name in fields if name not in Exchange.__slots__]
+    assert not unknown, f"no such field of an Exchange: {', '.join(unknown)}"
+    return x
 
 
 def planted(
@@ -219,6 +226,6 @@ def send_answer(
 def fail(chain: Chain, flow: http.HTTPFlow, message: str = "the upstream went away", *, by_client: bool = False) -> None:
     """The end by an error, the upstream's or the client's."""
     if by_client and (x := exchange_of(flow)):
-        x.client_gone()
+        x.life.client_left()
     flow.error = mflow.Error(message)
     chain.error(flow)

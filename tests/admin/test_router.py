@@ -33,7 +33,7 @@ async def ask(path: str, *, settings: Any = None, method: str = "GET", environ: 
         made = make_flow(method, path, **flow)
         await descend(chain, made)
         assert made.response is not None
-        assert the_exchange(made).release is None
+        assert the_exchange(made).routing.release is None
         return made.response.status_code
 
 
@@ -222,7 +222,7 @@ async def usage(tmp_path: Path, *headers: tuple[bytes, bytes], limits: Any = (),
         await descend(chain, made)
         services.close()
         assert made.response is not None
-        assert the_exchange(made).release is None
+        assert the_exchange(made).routing.release is None
         return made.response.status_code, msgspec.json.decode(made.response.content or b"")
 
 

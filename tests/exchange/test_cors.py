@@ -44,7 +44,7 @@ async def test_a_preflight_is_answered_here(path: str, tmp_path: Path) -> None:
         flow = make_flow("OPTIONS", path, headers=asks())
         await descend(chain, flow)
         assert flow.response
-        assert the_exchange(flow).release is None
+        assert the_exchange(flow).routing.release is None
         assert flow.response.status_code == 204
         send_answer(chain, flow)
         assert cors_of(flow.response) == {

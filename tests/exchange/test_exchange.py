@@ -13,7 +13,7 @@ TARGET = Target(True, "api.anthropic.com", 443)
 def test_the_exchange_does_not_go_with_a_copy() -> None:
     """A copy or the saved state of a flow has no exchange, and so no credentials."""
     flow = make_flow()
-    x = make_exchange(flow, presented=((b"x-api-key", b"sk-secret-value"),))
+    x = make_exchange(flow, client_credentials=((b"x-api-key", b"sk-secret-value"),))
     attach(flow, x)
     assert exchange_of(flow) is x
     assert exchange_of(flow.copy()) is None
@@ -24,25 +24,25 @@ def test_the_exchange_does_not_go_with_a_copy() -> None:
 
 def test_reprs_hold_no_credential() -> None:
     """What may end up in a log or a traceback names no secret."""
-    x = make_exchange(presented=((b"x-api-key", b"sk-secret-value"),))
-    x.target = Target(True, "h", 1, credential=lambda _: [(b"x-api-key", b"sk-secret-value")])
-    assert "sk-secret" not in repr(x) + repr(x.target) + str(x.target)
+    x = make_exchange(client_credentials=((b"x-api-key", b"sk-secret-value"),))
+    x.routing.target = Target(True, "h", 1, credential=lambda _: [(b"x-api-key", b"sk-secret-value")])
+    assert "sk-secret" not in repr(x) + repr(x.routing.target) + str(x.routing.target)
 
 
 async def test_everybody_who_waits_learns_that_the_client_has_gone() -> None:
     """Waiting before and after the fact returns; those who stop waiting leave nothing behind."""
     x = make_exchange()
-    waiting = [asyncio.ensure_future(x.until_gone()) for _ in range(3)]
+    waiting = [asyncio.ensure_future(x.life.until_gone()) for _ in range(3)]
     await asyncio.sleep(0)
     waiting[0].cancel()
     await asyncio.sleep(0)
-    assert len(x._gone_waiters) == 2
-    x.client_gone()
-    x.client_gone()
+    assert len(x.life._gone_waiters) == 2
+    x.life.client_left()
+    x.life.client_left()
     await asyncio.wait_for(asyncio.gather(*waiting[1:]), 1)
-    await asyncio.wait_for(x.until_gone(), 1)
-    assert x.gone
-    assert not x._gone_waiters
+    await asyncio.wait_for(x.life.until_gone(), 1)
+    assert x.life.gone
+    assert not x.life._gone_waiters
 
 
 def test_facts_follow_the_body() -> None:

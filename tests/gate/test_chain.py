@@ -42,7 +42,7 @@ def error_of(flow: http.HTTPFlow) -> dict[str, Any]:
 
 def released(flow: http.HTTPFlow) -> bool:
     x = exchange_of(flow)
-    return x is not None and x.release is not None
+    return x is not None and x.routing.release is not None
 
 
 @pytest.mark.parametrize("n", range(5))
@@ -77,7 +77,7 @@ async def test_a_refusal_becomes_a_native_answer(hook: str) -> None:
     assert flow.response.headers["retry-after"] == "7"
     assert flow.response.headers["x-should-retry"] == "true"
     assert flow.response.headers["x-sluicegate-id"] == x.id
-    assert (x.outcome, x.own_error) == ("refused", True)
+    assert (x.ending.outcome, x.ending.is_own) == ("refused", True)
     assert "c.request" not in log
     assert log.count("a.settle") == 1
 
@@ -243,7 +243,7 @@ async def test_each_end_has_its_outcome(end: str) -> None:
     """Completed stages settle once, whatever the end, and see the outcome."""
     log: list[str] = []
     outcomes: list[Any] = []
-    stages = planted("a", log), planted("b", log, does={"settle": lambda x: outcomes.append(x.outcome)})
+    stages = planted("a", log), planted("b", log, does={"settle": lambda x: outcomes.append(x.ending.outcome)})
     with chain_of(*stages) as chain:
         flow = make_flow(body=b"{}")
         await descend(chain, flow)
@@ -347,7 +347,7 @@ async def _check_invariants(plants: list[Any], end: str, stream: bool) -> None:
 
 def _check_descent(chain: Chain, flow: http.HTTPFlow, plants: list[Any], log: list[str]) -> None:
     x = the_exchange(flow)
-    assert (flow.response is None) == (x.release is not None)
+    assert (flow.response is None) == (x.routing.release is not None)
     if flow.response is not None:
         assert flow.response.status_code in (403, 500)
         assert error_of(flow)["type"] in ("permission_error", "api_error")
@@ -362,9 +362,9 @@ def _check_descent(chain: Chain, flow: http.HTTPFlow, plants: list[Any], log: li
         if not (plants[i][0] == "aside" and not isinstance(plants[i][1].get("head"), (Refused, type(None))))
     ]
     if certain:
-        assert x.release is None
+        assert x.routing.release is None
     elif not stopping:
-        assert x.release is not None
+        assert x.routing.release is not None
 
 
 async def test_credentials_are_taken_off_before_any_hook_sees_them() -> None:
@@ -375,10 +375,10 @@ async def test_credentials_are_taken_off_before_any_hook_sees_them() -> None:
         flow = make_flow(body=b"{}", headers=CREDENTIALS)
         await descend(chain, flow)
         x = the_exchange(flow)
-        assert [k.lower() for k, _ in x.presented] == [b"x-api-key", b"authorization", b"cookie"]
+        assert [k.lower() for k, _ in x.client_credentials] == [b"x-api-key", b"authorization", b"cookie"]
         assert SECRET not in seen[0]
         send_answer(chain, flow, [b"x"])
-        assert x.presented == ()
+        assert x.client_credentials == ()
     saved = io.BytesIO()
     FlowWriter(saved).add(flow)
     assert SECRET not in saved.getvalue()
@@ -472,13 +472,13 @@ async def test_an_intercepted_flow_is_seen_as_it_was_edited() -> None:
         assert seen == [b"edited"]
         assert released(flow)
         assert SECRET not in bytes(flow.request.headers)
-        assert (b"x-api-key", SECRET) in the_exchange(flow).presented
+        assert (b"x-api-key", SECRET) in the_exchange(flow).client_credentials
 
 
 async def test_a_client_that_left_while_a_stage_waited() -> None:
     """Nothing is released for it, and the stages inside are not asked."""
     log: list[str] = []
-    waiting_stage = planted("wait", log, waits=lambda x: x.until_gone())
+    waiting_stage = planted("wait", log, waits=lambda x: x.life.until_gone())
     with chain_of(planted("a", log), waiting_stage, planted("c", log)) as chain:
         flow = make_flow(body=b"{}")
         task = asyncio.ensure_future(descend(chain, flow))
@@ -506,7 +506,7 @@ async def test_a_bug_while_the_answer_begins(hook: str) -> None:
             flow.response = http.Response.make(200, b"")
             chain.responseheaders(flow)
             x = the_exchange(flow)
-            assert bool(x.abort) == (fate == "closed")
+            assert bool(x.ending.abort) == (fate == "closed")
             assert len(x.taps) == 0 or fate == "closed"
             assert ("a.answer" in log) == (fate == "aside")
 
@@ -539,7 +539,7 @@ async def test_an_upgrade_that_nobody_asked_for_is_not_passed_on() -> None:
         await descend(chain, flow)
         flow.response = http.Response.make(101)
         chain.responseheaders(flow)
-        assert the_exchange(flow).abort
+        assert the_exchange(flow).ending.abort
 
 
 async def test_websockets() -> None:
@@ -553,12 +553,12 @@ async def test_websockets() -> None:
         assert flow.response.status_code == 426
         flow = make_flow("GET", "/v1/realtime", headers=upgrade)
         await descend(chain, flow)
-        release = the_exchange(flow).release
+        release = the_exchange(flow).routing.release
         assert release
         assert release.upgrade
         flow = make_flow("GET", "/v1/other", headers=[(b"upgrade", b"h2c")])
         await descend(chain, flow)
-        release = the_exchange(flow).release
+        release = the_exchange(flow).routing.release
         assert release
         assert not release.upgrade
     reader = planted("reader", log)

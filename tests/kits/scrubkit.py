@@ -47,8 +47,8 @@ def sent(flow: http.HTTPFlow) -> Any:
     """The body that was released, read."""
     x = exchange_of(flow)
     assert x is not None
-    assert x.release is not None, flow.response and flow.response.text
-    assert x.release.covers(flow.request)
+    assert x.routing.release is not None, flow.response and flow.response.text
+    assert x.routing.release.covers(flow.request)
     return json.loads(flow.request.data.content or b"")
 
 
@@ -56,7 +56,7 @@ def refusal(flow: http.HTTPFlow) -> tuple[int, str]:
     """Our own answer: status and message. Nothing was released, and no body is left to be saved."""
     x = exchange_of(flow)
     assert x is not None
-    assert x.release is None
+    assert x.routing.release is None
     assert flow.response is not None
     assert not flow.request.data.content
     return flow.response.status_code, json.loads(flow.response.content or b"")["error"]["message"]

@@ -414,7 +414,7 @@ async def test_a_credential_that_can_not_be_had_stops_the_request(log: list[str]
         raise error
 
     def choose(x: Any) -> None:
-        x.target = Target(False, "api.test", 80, credential=credential)
+        x.routing.target = Target(False, "api.test", 80, credential=credential)
 
     with chain_of(planted("outer", log), planted("router", log, does={"request": choose})) as chain:
         book = Playbook(chain)

@@ -40,7 +40,9 @@ class AdminAuth:
 
     def _has_token(self, x: Exchange, token: Secret) -> bool:
         expected = self._hash_of(token)
-        sent = next((v for k, v in x.presented if k.lower() == _TOKEN_HEADER), None) or bearer_token(x.presented)
+        sent = next((v for k, v in x.client_credentials if k.lower() == _TOKEN_HEADER), None) or bearer_token(
+            x.client_credentials
+        )
         return bool(sent) and hmac.compare_digest(hashlib.sha256(sent or b"").digest(), expected)
 
     def _hash_of(self, token: Secret) -> bytes:

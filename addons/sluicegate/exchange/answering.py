@@ -82,7 +82,7 @@ def _decode(x: Exchange, encoding: str) -> None:
     try:
         x.taps.change(decoder(encoding), name="content-encoding")
     except UnknownEncoding:
-        x.outcome, x.abort = "failed", "the provider's answer has a content encoding that was not asked for"
+        x.ending.withhold("failed", "the provider's answer has a content encoding that was not asked for")
 
 
 def _chat_type(answered: ResponsePlan, named: str) -> str:
@@ -100,10 +100,10 @@ def encode_for_client(x: Exchange) -> None:
     the client's format already.
     """
     response = x.flow.response
-    if response is None or x.own_error or x.surface in SPEAK_MESSAGES or x.surface not in INFERENCE:
+    if response is None or x.ending.is_own or x.surface in SPEAK_MESSAGES or x.surface not in INFERENCE:
         return
     if x.answer is None:
-        entered = x.bridge.entered if x.bridge else None
+        entered = x.routing.translation.entered if x.routing.translation else None
     else:
         entered = decode_request(x, (x.facts.model if x.facts else None) or "", x.policy.settings.translate.unsupported)
     if entered is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sluicegate.core.formats.chat.usage import ChatReader
     from sluicegate.core.routing.attempts import Cause
 
-__all__ = ["Call", "Failure", "Shared"]
+__all__ = ["Call", "Failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,3 @@ class Call:
             self.reader.end()
         for fn in self.on_settle:
             fn(self)
-
-
-class Shared(Protocol):
-    """Whoever makes one call serve several exchanges."""
-
-    @property
-    def wanted(self) -> bool:
-        """Whether somebody besides the exchange that made the call listens to it."""
-        ...

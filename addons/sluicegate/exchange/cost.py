@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Final
 
 from sluicegate.core.formats.surfaces import ANSWERS
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.pricing.prices import Prices
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.slots import Slot
 from sluicegate.settings import Settings
 
 __all__ = ["call_cost_usd", "cost_usd"]
+
+_BILLED: Final = Slot[tuple[Prices, float | None]]("cost")
+"""What the call cost, by these prices."""
 
 
 def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
@@ -18,18 +23,19 @@ def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | No
 
     Asked at the end of an exchange, when its usage is known; the answer is kept for the next stage that asks.
     """
-    if x.billed is None or x.billed[0] is not prices:
-        x.billed = prices, _call_cost_usd(x, settings, prices)
-    return x.billed[1]
+    billed = _BILLED.find(x)
+    if billed is None or billed[0] is not prices:
+        billed = _BILLED.set(x, (prices, _call_cost_usd(x, settings, prices)))
+    return billed[1]
 
 
 def _call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
-    facts = x.call.facts if x.call else None
+    facts = x.routing.call.facts if x.routing.call else None
     if facts is None or not facts.usage.known or x.surface not in ANSWERS:
         return None
     request = x.facts
     model = facts.model or (request.model if request else None) or ""  # what was sent, where no answer names one
-    return cost_usd(x, facts.usage, model, x.target.provider if x.target else "", settings, prices)
+    return cost_usd(x, facts.usage, model, x.routing.target.provider if x.routing.target else "", settings, prices)
 
 
 def cost_usd(x: Exchange, usage: Usage, model: str, provider: str, settings: Settings, prices: Prices) -> float | None:

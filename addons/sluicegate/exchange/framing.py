@@ -36,9 +36,9 @@ def frame(x: Exchange, response: http.Response) -> None:
 def mark(x: Exchange, response: http.Response) -> None:
     """Say which exchange this is, how many attempts it took, and what the target's format had no word for."""
     response.headers["x-sluicegate-id"] = x.id
-    if x.tries:
-        response.headers["x-sluicegate-attempts"] = str(x.attempts_made)
-    if x.answer is None and x.bridge and (dropped := x.bridge.dropped):
+    if x.routing.failed_attempts:
+        response.headers["x-sluicegate-attempts"] = str(x.routing.attempts_made)
+    if x.answer is None and x.routing.translation and (dropped := x.routing.translation.dropped):
         response.headers["x-sluicegate-dropped"] = _header_of(dropped)
 
 

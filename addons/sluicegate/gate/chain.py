@@ -29,9 +29,9 @@ from sluicegate.core.messages.facts import agent_of, session_of
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
 from sluicegate.exchange.call import Failure
+from sluicegate.exchange.ending import Outcome
 from sluicegate.exchange.exchange import (
     Exchange,
-    Outcome,
     attach,
     exchange_of,
     new_id,
@@ -137,7 +137,7 @@ class Chain:
         for x in tuple(self._open.get(client.id, {}).values()):
             if x.door == "replay":
                 continue  # its flow still names the first client, which may leave while the replay goes on
-            if x.orphaned:
+            if x.life.detached:
                 orphans.append(x)
             else:
                 self._finish(x, "client_abort", "the client's connection ended")
@@ -147,7 +147,7 @@ class Chain:
         """Others listen to these calls: mitmproxy closes the connections to servers as soon as this hook returns."""
         for x in orphans:
             with contextlib.suppress(Exception):
-                await x.until_closed()
+                await x.life.until_closed()
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
         if not doors.opens_tls(data, self.policy):
@@ -204,7 +204,7 @@ class Chain:
             self.services.alarm("chain.requestheaders", error=type(e).__name__)
             flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
             return
-        if x.own or x.answer is not None:
+        if x.is_admin_endpoint or x.answer is not None:
             return
         self.onion.heads(x)
         if self.services.draining and x.answer is None:
@@ -224,19 +224,19 @@ class Chain:
             surface=surface(d.method.decode("ascii", "replace"), path),
             started=time.monotonic(),
             started_at=time.time(),
-            presented=presented,
+            client_credentials=presented,
             client_host=getattr(request, CLIENT_HOST, ""),
             origin=self._origin(flow, policy),
         )
-        x.own = (door == "reverse" and self.admin.owns(path, policy)) or (
+        x.is_admin_endpoint = (door == "reverse" and self.admin.owns(path, policy)) or (
             door != "replay" and x.origin[1].lower() == MAGIC_HOST
         )
         x.websocket = "upgrade" in request.headers
-        x.admitted = self._tunnels.get(flow.client_conn.id)
+        x.tunnel_key_hash = self._tunnels.get(flow.client_conn.id)
         x.answer = cors.preflight(x)
         flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
         attach(flow, x)
-        if not x.own:
+        if not x.is_admin_endpoint:
             self._open.setdefault(flow.client_conn.id, {})[x.id] = x
             self.services.stats.active += 1
         return x
@@ -252,7 +252,7 @@ class Chain:
 
     def request(self, flow: http.HTTPFlow) -> Coroutine[Any, Any, None] | None:
         x = exchange_of(flow)
-        if x is None or x.closed:
+        if x is None or x.life.closed:
             if flow.response is None:  # the seal would stop it as well; say it in the first place
                 flow.response = native_response(500, "the request never entered the gate; nothing was sent upstream")
             return None
@@ -266,13 +266,11 @@ class Chain:
         """Somebody edits the request in the user interface: the stages see what comes out of it."""
         try:
             # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
-            gone = asyncio.ensure_future(x.until_gone())
-            while x.flow.intercepted and not gone.done():
-                await asyncio.wait({gone}, timeout=_LOOK_S)
-            gone.cancel()
-            if x.gone or not x.flow.live:
+            while x.flow.intercepted and not x.life.gone:
+                await x.life.wait_for(asyncio.sleep(_LOOK_S))
+            if x.life.gone or not x.flow.live:
                 return
-            x.presented = (*x.presented, *take_credentials(x.request.headers))
+            x.client_credentials = (*x.client_credentials, *take_credentials(x.request.headers))
             if rest := self._start_descent(x):
                 await rest
         except BaseException as e:  # noqa: BLE001
@@ -281,7 +279,7 @@ class Chain:
     def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         if x.flow.response is not None and x.answer is None:
             return None  # another addon answered
-        if x.own and x.answer is None:
+        if x.is_admin_endpoint and x.answer is None:
             return self._answer_ourselves(x)
         if x.answer is None:
             d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
@@ -331,27 +329,27 @@ class Chain:
     # -- the answer
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         x = exchange_of(flow)
-        if x is None or x.closed or flow.response is None:
+        if x is None or x.life.closed or flow.response is None:
             return
         try:
             self._answer(x, flow.response)
         except BaseException as e:  # noqa: BLE001
             self.services.alarm("chain.responseheaders", exchange=x.id, error=describe(e))
-            x.outcome, x.abort = "internal", "an internal error in the gate"
+            x.ending.withhold("internal", "an internal error in the gate")
 
     def _answer(self, x: Exchange, response: http.Response) -> None:
         x.first_byte = time.monotonic()
         x.status = response.status_code
         cors.dress(x, response)
-        if x.own:
+        if x.is_admin_endpoint:
             return
         if response.status_code == 101:
-            if not (x.release and x.release.upgrade):
-                x.outcome, x.abort = "failed", "the upstream switched protocols unasked"
+            if not (x.routing.release and x.routing.release.upgrade):
+                x.ending.withhold("failed", "the upstream switched protocols unasked")
             return
-        if self.keeps_bodies and not x.kept and (x.answer is None or x.source):
-            x.kept = KeptBody()
-            x.taps.observe(x.kept.add, name="kept body", fate="aside")
+        if self.keeps_bodies and not x.kept_body and (x.answer is None or x.source):
+            x.kept_body = KeptBody()
+            x.taps.observe(x.kept_body.add, name="kept body", fate="aside")
         if not self.onion.answer(x):
             return
         if x.answer is None or x.source:
@@ -361,22 +359,22 @@ class Chain:
     async def sluicegate_failed(self, flow: http.HTTPFlow) -> None:
         """An attempt failed: decide, wait, and release the request anew for the next target."""
         x = exchange_of(flow)
-        if x is None or x.failed is None:
+        if x is None or x.routing.failed is None:
             return
-        x.again, x.release = False, None
-        if x.attempts is None or x.closed:
+        x.routing.again, x.routing.release = False, None
+        if x.routing.attempts is None or x.life.closed:
             return
         try:
-            self._show(x, x.failed)
-            again = await x.attempts.again(x, x.failed)
-            x.tries = x.attempts.told if x.attempts else x.tries
+            self._show(x, x.routing.failed)
+            again = await x.routing.attempts.again(x, x.routing.failed)
+            x.routing.failed_attempts = x.routing.attempts.told if x.routing.attempts else x.routing.failed_attempts
             if again and x.answer is not None:
-                x.attempts = None  # the next target needs nothing sent: the gate answers in its place
-            elif again and x.target and not x.gone:
-                x.release = Release(x.target, snapshot(x.request))
-                if x.call:
-                    x.call.target = x.target
-                x.again = True
+                x.routing.attempts = None  # the next target needs nothing sent: the gate answers in its place
+            elif again and x.routing.target and not x.life.gone:
+                x.routing.release = Release(x.routing.target, snapshot(x.request))
+                if x.routing.call:
+                    x.routing.call.target = x.routing.target
+                x.routing.again = True
         except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
             self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
 
@@ -389,9 +387,9 @@ class Chain:
     async def sluicegate_turn(self, flow: http.HTTPFlow) -> None:
         """The first target's time has not come yet."""
         x = exchange_of(flow)
-        if x is not None and x.attempts is not None:
+        if x is not None and x.routing.attempts is not None:
             with contextlib.suppress(Exception):
-                await x.wait(x.attempts.delay_s)
+                await x.life.sleep(x.routing.attempts.delay_s)
 
     async def sluicegate_pull(self, flow: http.HTTPFlow) -> None:
         """A body that arrives over time: wait for its next bytes, and for the client's buffers to drain."""
@@ -408,9 +406,9 @@ class Chain:
         x = exchange_of(flow)
         if x is None:
             return
-        ok: Outcome = "ok" if (x.status or 500) < 400 or x.own else "upstream_error"
+        ok: Outcome = "ok" if (x.status or 500) < 400 or x.is_admin_endpoint else "upstream_error"
         x.answered_whole = True
-        self._finish(x, "client_abort" if x.orphaned else ok, None)
+        self._finish(x, "client_abort" if x.life.detached else ok, None)
 
     def error(self, flow: http.HTTPFlow) -> None:
         x = exchange_of(flow)
@@ -418,38 +416,37 @@ class Chain:
             return
         message = readable(flow.error.msg) if flow.error else ""
         outcome: Outcome
-        if x.outcome == "denied":
+        if x.ending.outcome == "denied":
             outcome = "denied"
             self.services.alarm("seal.denied", exchange=x.id, door=x.door, why=message)
-        elif x.gone:
+        elif x.life.gone:
             outcome = "client_abort"
         else:
             outcome = "truncated" if x.status is not None else "failed"
-        if x.status is None and not x.gone:
-            x.status, x.own_error = shown_status(x.surface, x.status_of(502)), True
+        if x.status is None and not x.life.gone:
+            x.status, x.ending.is_own = shown_status(x.surface, x.ending.status_of(502)), True
         self._finish(x, outcome, message)
 
     def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:
         """Settle the stages that completed, in reverse, exactly once; then let go of everything that holds a secret."""
-        if x.closed:
+        if x.life.closed:
             return
-        x.close()
-        x.outcome = x.outcome or outcome
-        x.error = x.error or error
-        if not x.own:
+        x.life.close()
+        x.ending.settle(outcome, error)
+        if not x.is_admin_endpoint:
             self._forget(x)
         for name, e in x.taps.set_aside:
             self.services.alarm("tap.aside", tap=name, exchange=x.id, error=describe(e))
         if x.taps.broken:
             self.services.alarm("tap.bug", tap=x.taps.broken[0], exchange=x.id, error=describe(x.taps.broken[1]))
         self.onion.settle(x)
-        if x.kept and x.flow.response is not None:
-            x.flow.response.data.content = x.kept.body
+        if x.kept_body and x.flow.response is not None:
+            x.flow.response.data.content = x.kept_body.body
         x.flow.metadata["sluicegate"] = {**x.summary(), **x.flow.metadata.get("sluicegate", {})}
-        x.presented, x.attempts = (), None
+        x.client_credentials, x.routing.attempts = (), None
         if x.status != 101:
-            x.release = None
-            x.target = None
+            x.routing.release = None
+            x.routing.target = None
         x.fields.clear()
         x.slots.clear()
         if outcome in ("ok", "upstream_error") and x.status != 101 and x.source is None:

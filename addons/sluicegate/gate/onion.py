@@ -91,7 +91,7 @@ class Onion:
             _complete(x, stage)
         except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
             self._stage_raised(x, stage, e, before)
-        if x.gone:
+        if x.life.gone:
             return  # the proxy core tells the rest through the error hook
         if rest := self.descend(x, i + 1):
             await rest
@@ -131,13 +131,13 @@ class Onion:
             exchange_id=x.id,
             fields=refused.headers(),
         )
-        x.outcome, x.own_error, x.error = "refused", True, refused.message
+        x.ending.refused(refused.message)
 
     def bug(self, x: Exchange, where: str, e: BaseException) -> None:
         """Fail closed: nothing goes upstream, the client gets a native 500."""
         self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
-        x.release = None
-        x.outcome, x.own_error, x.error = "internal", True, f"a bug in {where}: {type(e).__name__}"
+        x.routing.release = None
+        x.ending.internal(f"a bug in {where}: {type(e).__name__}")
         x.answer = native_response(
             500,
             f"an internal error in the gate ({where}); nothing was sent upstream",
@@ -152,9 +152,9 @@ class Onion:
             if x.answer is not None:
                 x.flow.response = x.answer
                 return
-            if x.target is None:  # no router runs: the request goes where the client meant it to go
-                x.target = own_target(x, self.services.via)
-            x.release = Release(x.target, snapshot(x.request), upgrade=x.websocket)
+            if x.routing.target is None:  # no router runs: the request goes where the client meant it to go
+                x.routing.target = own_target(x, self.services.via)
+            x.routing.release = Release(x.routing.target, snapshot(x.request), upgrade=x.websocket)
         except Refused as e:
             self.refuse(x, e)
             x.flow.response = x.answer
@@ -176,7 +176,7 @@ class Onion:
             encode_for_client(x)
         except BaseException as e:  # noqa: BLE001
             self.services.alarm("stage.bug", stage="leave", exchange=x.id, error=describe(e))
-            x.outcome, x.abort = "internal", "an internal error in the gate (the client's format)"
+            x.ending.withhold("internal", "an internal error in the gate (the client's format)")
             return False
         return self._answers(x, reversed(last))
 
@@ -188,7 +188,7 @@ class Onion:
             except BaseException as e:  # noqa: BLE001
                 if stage.fate != "aside":
                     self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
-                    x.outcome, x.abort = "internal", f"an internal error in the gate ({stage.name})"
+                    x.ending.withhold("internal", f"an internal error in the gate ({stage.name})")
                     return False
                 self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
                 x.taps.truncate(taps)

@@ -47,15 +47,15 @@ class FirstEvent:
     __slots__ = ("_coding", "_empty", "_native", "_parser")
 
     def __init__(self, x: Exchange, response: http.Response) -> None:
-        self._native = (x.bridge.first_events(response) if x.bridge else None) or PASS_THROUGH
+        self._native = (x.routing.translation.first_events(response) if x.routing.translation else None) or PASS_THROUGH
         self._coding = _decoder(response.headers)
         self._parser = SSEParser(_MAX_DECODED)
         self._empty = True
 
     @staticmethod
     def can_read(x: Exchange, response: http.Response) -> bool:
-        if x.bridge:
-            return x.bridge.first_events(response) is not None
+        if x.routing.translation:
+            return x.routing.translation.first_events(response) is not None
         content_type: str = response.headers.get("content-type", "")
         return content_type.lower().startswith("text/event-stream")
 
@@ -107,7 +107,7 @@ def decoded(headers: http.Headers | None, body: bytes) -> bytes:
 def words_of(x: Exchange | None, response: http.Response, body: bytes) -> str:
     """A failed answer in the upstream's own words, for a client that was already committed to a stream."""
     body = decoded(response.headers, body)
-    if x and x.bridge and (verdict := x.bridge.verdict(response, body)):
+    if x and x.routing.translation and (verdict := x.routing.translation.verdict(response, body)):
         return f"HTTP {verdict.status}: {verdict.message[:300]}"
     try:
         said = json.loads(body)["error"]["message"]

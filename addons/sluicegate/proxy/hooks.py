@@ -10,9 +10,9 @@ from mitmproxy.proxy import commands
 
 @dataclass
 class SluicegateFailedHook(commands.StartHook):
-    """An attempt failed, and the client has not seen a byte of an answer: `exchange.failed` says how.
+    """An attempt failed, and the client has not seen a byte of an answer: `exchange.routing.failed` says how.
 
-    Returns when it is decided, and waited for, whether to send again: `exchange.again`.
+    Returns when it is decided, and waited for, whether to send again: `exchange.routing.again`.
     """
 
     flow: http.HTTPFlow

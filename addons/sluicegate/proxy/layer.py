@@ -153,7 +153,7 @@ class GateLayer(HttpLayer):
         try:
             flow = getattr(stream, "flow", None)
             exchange = exchange_of(flow) if flow is not None else None
-            release = exchange.release if exchange else None
+            release = exchange.routing.release if exchange else None
             if flow is None or release is None:
                 return "it was never released"
             server = child.context.server

@@ -17,7 +17,7 @@ async def wait_for_body(x: Exchange, source: ByteSource) -> None:
     if handler:
         await handler.drain_writers()
     ready = asyncio.ensure_future(source.wait())
-    gone = asyncio.ensure_future(x.until_gone())
+    gone = asyncio.ensure_future(x.life.until_gone())
     try:
         await asyncio.wait({ready, gone}, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -134,13 +134,19 @@ class RetryingStream(GateStream):
     def attempting(self) -> Exchange | None:
         """The exchange, as long as its attempts may be repeated."""
         x = self.exchange
-        if x is None or x.attempts is None or x.abort or x.outcome or self.client_state != self.state_done:
+        if (
+            x is None
+            or x.routing.attempts is None
+            or x.ending.abort
+            or x.ending.outcome
+            or self.client_state != self.state_done
+        ):
             return None
         return x
 
     def _request_complete(self) -> layer.CommandGenerator[None]:
         if x := self.exchange:
-            x.stop_stream = self._stop
+            x.life.on_interrupt = self._stop
         return super()._request_complete()
 
     # -- sending
@@ -151,12 +157,12 @@ class RetryingStream(GateStream):
             return
         if x.ping_s and x.facts and x.facts.stream and ping_of(x.surface):
             self._arm_ping(x.ping_s)
-        if x.attempts and x.attempts.delay_s:
+        if x.routing.attempts and x.routing.attempts.delay_s:
             yield SluicegateTurnHook(self.flow)
             if (yield from self._ended_meanwhile(x)):
                 return
         while True:
-            release = x.release
+            release = x.routing.release
             if release is None or not release.covers(self.flow.request):
                 why = "it was never released" if release is None else "it was changed after its release"
                 yield from self.handle_protocol_error(denied(self, why))
@@ -194,15 +200,15 @@ class RetryingStream(GateStream):
         if (yield from self.check_killed(True)):
             self._stop_pings()
             return True
-        if x.interrupted:
-            yield from self._give_up(x.interrupted)
+        if x.life.interrupted:
+            yield from self._give_up(x.life.interrupted)
             return True
         return False
 
     def _give_up(self, message: str) -> layer.CommandGenerator[None]:
         """No answer from upstream goes to the client: our own error does."""
         if x := self.exchange:
-            x.attempts = None
+            x.routing.attempts = None
         self._forget_answer()
         self.server_state = self.state_wait_for_response_headers
         yield from self.handle_protocol_error(
@@ -212,32 +218,32 @@ class RetryingStream(GateStream):
     # -- the answer's first bytes
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
         x = self.attempting
-        if x is None or x.attempts is None:
+        if x is None or x.routing.attempts is None:
             yield from super().state_wait_for_response_headers(event)
             return
         response = event.response
         if why := self._unfit(x, response):
             yield from self._again("reset", why)
             return
-        again = x.attempts.retryable(x, response)
+        again = x.routing.attempts.retryable(x, response)
         self.flow.response = response
         if again or (self.pinged and response.status_code >= 300):
             self._final = not again
             self.server_state = self.state_collect_failure
             self._arm(COLLECT_S)
-        elif x.bridge and (whole := x.bridge.buffered(response)):
+        elif x.routing.translation and (whole := x.routing.translation.buffered(response)):
             self._whole = whole
             self.server_state = self.state_whole_answer
         elif self._gates(x, response, ended=event.end_stream):
             self._first = FirstEvent(x, response)
             self.server_state = self.state_first_event
         else:
-            x.attempts.answered(response)
+            x.routing.attempts.answered(response)
             yield from self._commit(event.end_stream)
 
     def _unfit(self, x: Exchange, response: http.Response) -> str | None:
         """Why an answer's head can not be passed on."""
-        if response.status_code == 101 and not (x.release and x.release.upgrade):
+        if response.status_code == 101 and not (x.routing.release and x.routing.release.upgrade):
             return "the upstream switched protocols unasked"
         try:
             if self.context.options.validate_inbound_headers:
@@ -251,8 +257,8 @@ class RetryingStream(GateStream):
         return (
             x.surface in ANSWERS
             and response.status_code == 200
-            and x.attempts is not None
-            and (ended or x.attempts.left)
+            and x.routing.attempts is not None
+            and (ended or x.routing.attempts.left)
             and FirstEvent.can_read(x, response)
         )
 
@@ -274,11 +280,11 @@ class RetryingStream(GateStream):
 
     def _too_long(self, x: Exchange, response: http.Response) -> layer.CommandGenerator[None]:
         status = _status(x, response)
-        if not self._final and x.attempts and x.attempts.elsewhere(x, status):
+        if not self._final and x.routing.attempts and x.routing.attempts.elsewhere(x, status):
             yield from self._again("status", f"HTTP {status}, its body too long", status)
             return
-        if not self._final and x.attempts:
-            x.attempts.passes_on(response, status)
+        if not self._final and x.routing.attempts:
+            x.routing.attempts.passes_on(response, status)
         yield from self._commit(False)
 
     def state_first_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -291,8 +297,8 @@ class RetryingStream(GateStream):
         if isinstance(verdict, Fails):
             yield from self._again("first_event", verdict.message, verdict.status)
         elif verdict or len(self.response_body_buf) > MAX_HELD:
-            if (x := self.exchange) and x.attempts and self.flow.response:
-                x.attempts.answered(self.flow.response)
+            if (x := self.exchange) and x.routing.attempts and self.flow.response:
+                x.routing.attempts.answered(self.flow.response)
             yield from self._commit(False)
 
     def state_whole_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -308,15 +314,15 @@ class RetryingStream(GateStream):
                 self._forget_answer()
                 yield from self._again("first_event", fault, 502)
                 return
-            if (x := self.exchange) and x.attempts and self.flow.response:
-                x.attempts.answered(self.flow.response)
+            if (x := self.exchange) and x.routing.attempts and self.flow.response:
+                x.routing.attempts.answered(self.flow.response)
             yield from self._commit(False)
 
     def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
         """The answer in `flow.response` goes to the client, what was held back of it first."""
         self._disarm()
         if self.exchange:
-            self.exchange.attempts = None
+            self.exchange.routing.attempts = None
         response = self.flow.response
         assert response
         held = bytes(self.response_body_buf)
@@ -340,7 +346,7 @@ class RetryingStream(GateStream):
 
     def _content_type(self, response: http.Response) -> str:
         """Of an answer, once it is one of the Messages API."""
-        bridge = self.exchange.bridge if self.exchange else None
+        bridge = self.exchange.routing.translation if self.exchange else None
         return bridge.content_type(response) if bridge else response.headers.get("content-type", "")
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
@@ -350,7 +356,7 @@ class RetryingStream(GateStream):
         else:
             yield from super().start_response_stream()
         x = self.exchange
-        if x and x.call and not x.source:
+        if x and x.routing.call and not x.source:
             self._heard = self._told = time.monotonic()
             self._arm(max(0.0, min(x.timeouts.idle_s, self._deadline(x) - self._heard)))
             if x.ping_s and ping_of(x.surface) and self._may_ping():
@@ -433,7 +439,7 @@ class RetryingStream(GateStream):
         self._unreached = cause in _UNREACHED
         response, held = self.flow.response, bytes(self.response_body_buf)
         headers = response.headers if response else None
-        x.failed = Failure(cause, readable(message), status, headers, decoded(headers, held))
+        x.routing.failed = Failure(cause, readable(message), status, headers, decoded(headers, held))
         yield SluicegateFailedHook(self.flow)
         if (yield from self._ended_meanwhile(x)):
             return False
@@ -443,7 +449,7 @@ class RetryingStream(GateStream):
             self.response_body_buf += x.answer.content or b""
             yield from self._commit(False)
             return False
-        if x.again:
+        if x.routing.again:
             self._forget_answer()
             self.flow.error = None
             self.server_state = self.state_wait_for_response_headers
@@ -453,8 +459,8 @@ class RetryingStream(GateStream):
 
     def _final_failure(self, x: Exchange, cause: Cause, message: str) -> layer.CommandGenerator[None]:
         """The client gets the last failure: the provider's own words where there are some."""
-        x.attempts = None
-        x.error_status = {"first_byte": 504, "pool": 503}.get(cause)
+        x.routing.attempts = None
+        x.ending.status = {"first_byte": 504, "pool": 503}.get(cause)
         if self.flow.response is not None and (cause == "status" or (cause == "first_event" and self.response_body_buf)):
             self.ended = self.ended or cause == "first_event"
             yield from self._commit(False)
@@ -529,7 +535,7 @@ class RetryingStream(GateStream):
             return
         self._forget_answer()
         what = "the request was not read" if cause == "write" else "no answer"
-        yield from self._again(cause, f"{what} in time by {x.target}")
+        yield from self._again(cause, f"{what} in time by {x.routing.target}")
 
     # -- being told to stop
     def _stop(self) -> None:
@@ -538,15 +544,20 @@ class RetryingStream(GateStream):
 
     def _stopped(self) -> layer.CommandGenerator[None]:
         x = self.exchange
-        if x is None or x.closed or not x.interrupted or self.server_state in (self.state_done, self.state_errored):
+        if (
+            x is None
+            or x.life.closed
+            or not x.life.interrupted
+            or self.server_state in (self.state_done, self.state_errored)
+        ):
             return
         server = self.context.server
         if self.started and not self.pinged:
-            yield from self.break_off(x.interrupted, cancel=True)
+            yield from self.break_off(x.life.interrupted, cancel=True)
             return
         if server in self.parent.connections and not self.ended:
-            yield SendHttp(RequestProtocolError(self.upstream_id, x.interrupted, ErrorCode.CANCEL), server)
-        yield from self._give_up(x.interrupted)
+            yield SendHttp(RequestProtocolError(self.upstream_id, x.life.interrupted, ErrorCode.CANCEL), server)
+        yield from self._give_up(x.life.interrupted)
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
@@ -581,7 +592,14 @@ class RetryingStream(GateStream):
         self._pinger = None
         x = self.exchange
         over = (self.state_done, self.state_errored)
-        if x is None or x.gone or x.closed or x.orphaned or self.server_state in over or self.client_state in over[1:]:
+        if (
+            x is None
+            or x.life.gone
+            or x.life.closed
+            or x.life.detached
+            or self.server_state in over
+            or self.client_state in over[1:]
+        ):
             return
         streaming = self.server_state == self.state_stream_response_body
         quiet = time.monotonic() - self._told
@@ -619,7 +637,7 @@ def _drop_unsent(client_id: str, server: Any) -> None:
 
 def _status(x: Exchange, response: http.Response) -> int:
     """What an answer amounts to: some providers say an overload with a 200 or a 400."""
-    return x.bridge.native_status(response) if x.bridge else response.status_code
+    return x.routing.translation.native_status(response) if x.routing.translation else response.status_code
 
 
 def _nothing() -> layer.CommandGenerator[None]:

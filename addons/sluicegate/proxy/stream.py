@@ -91,9 +91,9 @@ class GateStream(HttpStream):
         # seen even while a hook is waited for: whoever waits there is told that the client has left
         if type(event) is RequestProtocolError and (exchange := self.exchange):
             if self._goes_on(exchange):
-                self.orphaned = exchange.orphaned = True
+                self.orphaned = exchange.life.detached = True
                 return
-            exchange.client_gone()
+            exchange.life.client_left()
         try:
             if self.orphaned:
                 for command in super().handle_event(event):
@@ -106,14 +106,15 @@ class GateStream(HttpStream):
 
     def _goes_on(self, exchange: Exchange) -> bool:
         """The client leaves: whether its call is to be finished all the same, because others listen to it."""
-        shared = exchange.shared
-        return shared is not None and shared.wanted and not exchange.closed and self.client_state == self.state_done
+        shared = exchange.life.shared
+        return shared is not None and shared.wanted and not exchange.life.closed and self.client_state == self.state_done
 
     def _crashed(self, e: Exception) -> layer.CommandGenerator[None]:
         """A bug in here: nothing more goes upstream, and the client is told, or sees its stream break."""
         log.error("a stream failed: %s", type(e).__name__)  # not the text: it may quote a body
         if exchange := self.exchange:
-            exchange.outcome, exchange.release, exchange.attempts = "internal", None, None
+            exchange.ending.internal()
+            exchange.routing.release = exchange.routing.attempts = None
         client_errored = self.client_state == self.state_errored
         self.client_state = self.server_state = self.state_errored
         server = self.context.server
@@ -164,7 +165,8 @@ class GateStream(HttpStream):
         message = TOO_LARGE.format(limit=limit, key=key)
         self.request_body_buf.clear()
         self.flow.error = mflow.Error(message)
-        exchange.outcome, exchange.status, exchange.own_error = "refused", 413, True
+        exchange.status = 413
+        exchange.ending.refused()
         yield HttpErrorHook(self.flow)
         yield SendHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client)
         # what is still on its way is read and forgotten, so that the client gets to read our answer
@@ -224,7 +226,7 @@ class GateStream(HttpStream):
 
     def make_server_connection(self) -> layer.CommandGenerator[bool]:
         exchange = self.exchange
-        release = exchange.release if exchange else None
+        release = exchange.routing.release if exchange else None
         if release is None or not release.covers(self.flow.request):
             why = "it was never released" if release is None else "it was changed after its release"
             yield from self.handle_protocol_error(denied(self, why))
@@ -266,7 +268,7 @@ class GateStream(HttpStream):
         while True:
             if not source.closed:  # what is there as a whole need not be waited for
                 yield SluicegatePullHook(self.flow)
-            if exchange.gone:
+            if exchange.life.gone:
                 source.close("the client has gone")
             if (yield from self.check_killed(True)):
                 return
@@ -298,9 +300,9 @@ class GateStream(HttpStream):
     def _aborted(self) -> layer.CommandGenerator[bool]:
         """The Chain looked at the answer's headers and does not want it passed on."""
         exchange = self.exchange
-        if exchange is None or not exchange.abort:
+        if exchange is None or not exchange.ending.abort:
             return False
-        yield from self.break_off(exchange.abort, cancel=True)
+        yield from self.break_off(exchange.ending.abort, cancel=True)
         return True
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -314,10 +316,10 @@ class GateStream(HttpStream):
             yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
         if exchange.taps.broken:
             where = exchange.taps.broken[0]
-            exchange.outcome = "internal"
+            exchange.ending.internal()
             yield from self.break_off(f"the answer was broken off by an internal error ({where})", cancel=not end)
-        elif end and (reason := exchange.cut_short(empty=not self.passed)):
-            exchange.outcome = "truncated"
+        elif end and (reason := exchange.truncation_reason(empty=not self.passed)):
+            exchange.ending.truncated()
             yield from self.break_off(reason)
         elif end:
             yield from self.send_response(already_streamed=True)
@@ -359,7 +361,7 @@ class GateStream(HttpStream):
             return [], True
         whole = self.client_state == self.state_done
         response = native_response(
-            exchange.status_of(status) if exchange else status,
+            exchange.ending.status_of(status) if exchange else status,
             f"sluicegate: {readable(event.message)}",
             surface=exchange.surface if exchange else "messages",
             exchange_id=exchange.id if exchange else None,
@@ -367,8 +369,8 @@ class GateStream(HttpStream):
         )
         if exchange:
             cors.dress(exchange, response)
-            if exchange.tries:
-                response.headers["x-sluicegate-attempts"] = str(exchange.attempts_made)
+            if exchange.routing.failed_attempts:
+                response.headers["x-sluicegate-attempts"] = str(exchange.routing.attempts_made)
         self.started = True
         sid = self.stream_id
         body = b"" if self.flow.request.method.upper() == "HEAD" else response.content or b""
@@ -395,8 +397,8 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
     """The seal said no: mark the exchange, and give the error that ends the stream."""
     flow = getattr(stream, "flow", None)
     if flow is not None and (exchange := exchange_of(flow)):
-        exchange.outcome = "denied"
-        exchange.release = None  # now: the events that follow come before the error hook has run
+        exchange.ending.denied()
+        exchange.routing.release = None  # now: the events that follow come before the error hook has run
     message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
     return ResponseProtocolError(getattr(stream, "upstream_id", stream.stream_id), message, ErrorCode.CONNECT_FAILED)
 

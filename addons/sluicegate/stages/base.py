@@ -3,12 +3,12 @@
     head(x)      the request's headers are there, its body is not    may raise Refused or set x.answer
     request(x)   the request is complete                             may raise Refused or set x.answer; may be async
     answer(x)    the answer's headers are there                      add taps, change headers (x.flow.response)
-    settle(x)    the end, exactly once: x.outcome says how it went   for every stage whose request work completed
+    settle(x)    the end, exactly once: x.ending.outcome says how it went   for every stage whose request work completed
     skipped(x)   the end of an exchange that did not come so far     for every other stage that did not step aside
     report(x)    what it knows of the exchange                       for every stage, before one settles that reads reports
 
 Requests go through the stages in order, answers and ends in reverse. A stage is built from the settings, holds no state of
-a single request (that lives on the Exchange, in `x.fields[name]`), and is replaced as a whole when the settings change.
+a single request (that lives on the Exchange, in a Slot), and is replaced as a whole when the settings change.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Stage:
         """The headers of a request are there."""
 
     def request(self, x: Exchange) -> Awaitable[None] | None:
-        """The request is complete. Return an awaitable to wait; watch `x.until_gone()` meanwhile."""
+        """The request is complete. Return an awaitable to wait; watch `x.life.until_gone()` meanwhile."""
         return None
 
     def answer(self, x: Exchange) -> None:

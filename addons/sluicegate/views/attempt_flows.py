@@ -24,12 +24,12 @@ def show_failed_attempt(x: Exchange, failure: Failure) -> None:
     view: Any = ctx.master.addons.get("view")
     if view is None:
         return
-    target = str(x.target) if x.target else "?"
+    target = str(x.routing.target) if x.routing.target else "?"
     flow = http.HTTPFlow(x.flow.client_conn.copy(), x.flow.server_conn.copy())
     flow.request = x.flow.request.copy()
     flow.timestamp_created = x.flow.timestamp_created
     flow.marked = MARK
-    flow.comment = f"{x.id}, attempt {len(x.tries) + 1}: {failure.cause} at {target}"
+    flow.comment = f"{x.id}, attempt {len(x.routing.failed_attempts) + 1}: {failure.cause} at {target}"
     flow.metadata["sluicegate"] = {"attempt_of": x.id, "target": target, "cause": failure.cause, "status": failure.status}
     if failure.headers is not None and failure.status is not None:
         headers = failure.headers.copy()

@@ -107,7 +107,7 @@ async def _refuses_later(_: Exchange) -> None:
 
 
 async def _waits(x: Exchange) -> None:
-    await x.until_gone()
+    await x.life.until_gone()
 
 
 async def _never_looks(_: Exchange) -> None:

@@ -55,7 +55,7 @@ def chain(tmp_path: Path) -> Iterator[Chain]:
 async def sent(chain: Chain, body: Any = None, **flow: Any) -> bytes:
     made = make_flow(body=BODY if body is None else body, **flow)
     await descend(chain, made)
-    assert the_exchange(made).release
+    assert the_exchange(made).routing.release
     content = made.request.data.content or b""
     assert made.request.headers["content-length"] == str(len(content))
     send_answer(chain, made, [b"{}"])
@@ -131,7 +131,7 @@ async def test_the_key_knows_nothing_of_markers(tmp_path: Path) -> None:
         send_answer(chain, first, [msgspec.json.encode(answer)])
         again = make_flow(body=BODY)
         await descend(chain, again)
-        assert the_exchange(again).label == "HIT"
+        assert the_exchange(again).cache_status == "HIT"
         assert again.request.data.content == msgspec.json.encode(BODY)
 
 

@@ -91,9 +91,9 @@ class Bench:
         made = make_flow(body=BODY if body is None else body, headers=headers, **flow)
         await descend(self.chain, made)
         x = the_exchange(made)
-        self.sent = made.request if x.release else None
+        self.sent = made.request if x.routing.release else None
         kind = "text/event-stream" if answer.startswith(b"event:") else "application/json"
-        if x.release:
+        if x.routing.release:
             chunks = [answer[i : i + cut] for i in range(0, len(answer), cut)]
             got = send_answer(self.chain, made, chunks, status=status, headers={"content-type": kind, **(fields or {})})
         else:

@@ -50,9 +50,9 @@ async def ask(settings: Settings, *headers: Header, **flow: Any) -> Any:
         await descend(chain, made)
         x = the_exchange(made)
         if made.response is None:
-            assert x.release
+            assert x.routing.release
             return 0, x.caller, ""
-        assert x.release is None
+        assert x.routing.release is None
         return made.response.status_code, x.caller, msgspec.json.decode(made.response.content or b"")["error"]
 
 
@@ -171,9 +171,9 @@ async def test_nothing_that_was_presented_goes_upstream(tmp_path: Path) -> None:
         flow = make_flow(headers=headers, body={"model": "m"})
         await descend(chain, flow)
         x = the_exchange(flow)
-        assert x.presented == ()
-        assert x.release
-        sent = seal(flow.request, x.release, None, h1_upstream=True)  # type: ignore[arg-type]
+        assert x.client_credentials == ()
+        assert x.routing.release
+        sent = seal(flow.request, x.routing.release, None, h1_upstream=True)  # type: ignore[arg-type]
         fields = dict(sent.headers.fields)
         assert fields[b"x-api-key"] == b"sk-ant-api03-of-the-gate"
         assert set(fields) == {b"host", b"x-api-key", b"x-kept", b"content-length"}
@@ -187,7 +187,7 @@ async def test_a_provider_without_keys_gets_none(tmp_path: Path) -> None:
     with gate(settings) as chain:
         flow = make_flow(headers=[x_api_key()])
         await descend(chain, flow)
-        release = the_exchange(flow).release
+        release = the_exchange(flow).routing.release
         assert release
         assert tuple(release.target.credential(flow.request)) == ()
 
@@ -224,11 +224,11 @@ async def test_an_edit_on_the_way_brings_no_credential_in(tmp_path: Path) -> Non
         flow = make_flow(headers=[x_api_key()])
         chain.requestheaders(flow)
         x = the_exchange(flow)
-        x.presented = ((b"x-api-key", b"sk-ant-api03-typed"),)
+        x.client_credentials = ((b"x-api-key", b"sk-ant-api03-typed"),)
         flow.request.headers["x-new"] = KEY
         await descend_rest(chain, flow)
-        assert x.release
-        assert tuple(x.release.target.credential(flow.request)) == ()
+        assert x.routing.release
+        assert tuple(x.routing.release.target.credential(flow.request)) == ()
         assert "x-new" not in flow.request.headers
 
 
@@ -358,7 +358,7 @@ async def test_plain_requests_to_a_proxy_need_its_password(tmp_path: Path, mode:
             if status:
                 assert flow.response
                 assert flow.response.headers["proxy-authenticate"].startswith("Basic ")
-                assert exchange_of(flow).release is None  # type: ignore[union-attr]
+                assert exchange_of(flow).routing.release is None  # type: ignore[union-attr]
 
 
 async def test_what_is_for_another_host_goes_there(tmp_path: Path) -> None:
@@ -369,7 +369,7 @@ async def test_what_is_for_another_host_goes_there(tmp_path: Path) -> None:
         headers = [at_proxy(), (b"cookie", b"c=1"), (b"authorization", b"Basic dTpw"), (b"api-key", KEY.encode())]
         flow = make_flow(headers=headers, **PLAIN)
         await descend(chain, flow)
-        release = the_exchange(flow).release
+        release = the_exchange(flow).routing.release
         assert release
         assert set(release.target.credential(flow.request)) == {(b"cookie", b"c=1"), (b"authorization", b"Basic dTpw")}
 
@@ -482,7 +482,7 @@ async def test_a_providers_name_with_a_dot_is_a_providers(tmp_path: Path) -> Non
         plain = {**PLAIN, "origin": (False, "API.anthropic.com.", 80)}
         flow = make_flow(headers=[at_proxy(STATIC), (b"cookie", b"sessionKey=x")], **plain)
         await descend(chain, flow)
-        assert the_exchange(flow).presented == ()
+        assert the_exchange(flow).client_credentials == ()
 
 
 async def test_a_configured_provider_inside_is_reached(tmp_path: Path) -> None:
@@ -496,7 +496,7 @@ async def test_a_configured_provider_inside_is_reached(tmp_path: Path) -> None:
         assert (await connect(chain, at_proxy(), host="127.0.0.1", **STRANGER)).response is None
         flow = make_flow(headers=[x_api_key()], **STRANGER)
         await descend(chain, flow)
-        assert the_exchange(flow).release
+        assert the_exchange(flow).routing.release
 
 
 @pytest.mark.parametrize(
@@ -547,8 +547,8 @@ async def test_a_clients_own_credential_goes_on(tmp_path: Path, mode: str) -> No
         flow = make_flow(headers=[bearer("sk-ant-oat01-x"), (b"cookie", b"c=1")])
         await descend(chain, flow)
         x = the_exchange(flow)
-        assert x.release
-        assert set(x.release.target.credential(flow.request)) == {
+        assert x.routing.release
+        assert set(x.routing.release.target.credential(flow.request)) == {
             (b"authorization", b"Bearer sk-ant-oat01-x"),
             (b"cookie", b"c=1"),
         }
@@ -586,8 +586,8 @@ async def test_a_virtual_key_never_leaves_in_other_modes(tmp_path: Path) -> None
         flow = make_flow(headers=[x_api_key(), (b"x-custom", KEY.encode())])
         await descend(chain, flow)
         x = the_exchange(flow)
-        assert x.release
-        assert tuple(x.release.target.credential(flow.request)) == ()
+        assert x.routing.release
+        assert tuple(x.routing.release.target.credential(flow.request)) == ()
         assert "x-custom" not in flow.request.headers
 
 

@@ -439,7 +439,7 @@ def upstream_error(rig: Rig, flow: http.HTTPFlow) -> None:
 
 def connect_error(rig: Rig, flow: http.HTTPFlow) -> None:
     x = the_exchange(flow)
-    x.release, x.tries = None, [{"cause": "connect"}]
+    x.routing.release, x.routing.failed_attempts = None, [{"cause": "connect"}]
     fail(rig.chain, flow)
 
 
@@ -461,7 +461,7 @@ def an_error_first(rig: Rig, flow: http.HTTPFlow) -> None:
 
 
 def denied_at_the_seal(rig: Rig, flow: http.HTTPFlow) -> None:
-    the_exchange(flow).outcome = "denied"
+    the_exchange(flow).ending.outcome = "denied"
     fail(rig.chain, flow)
 
 
@@ -492,7 +492,7 @@ async def test_a_hit_counts_as_a_request_only() -> None:
     """A cache that answers costs nothing; a stage further in that refuses gives everything back."""
 
     def hit(x: Exchange) -> None:
-        x.label, x.answer = "HIT", http.Response.make(200, answer())
+        x.cache_status, x.answer = "HIT", http.Response.make(200, answer())
 
     for does, requests in ((hit, 1), (lambda x: setattr(x, "answer", http.Response.make(400)), 0)):
         cache = planted("cache", [], does={"request": does})
@@ -511,11 +511,11 @@ async def test_the_provider_that_served_is_charged() -> None:
     with Using(limits, providers=providers, routes=routes, retry=Retry(attempts=2)) as rig:
         made = await rig.ask()
         x = the_exchange(made)
-        assert x.attempts
-        assert x.call
-        assert await x.attempts.again(x, Failure("connect", "refused"))
-        assert x.target
-        x.call.target = x.target
+        assert x.routing.attempts
+        assert x.routing.call
+        assert await x.routing.attempts.again(x, Failure("connect", "refused"))
+        assert x.routing.target
+        x.routing.call.target = x.routing.target
         send_answer(rig.chain, made, [answer(100, 50)])
         assert rig.chain.policy
         limiter = next(s for s in rig.chain.policy.stages if isinstance(s, Limiter))
@@ -614,7 +614,7 @@ async def test_calls_wait_their_turn() -> None:
             send_answer(rig.chain, running, [answer()])
             await task
             assert flow.response is None
-            assert the_exchange(flow).release
+            assert the_exchange(flow).routing.release
             running = flow
         send_answer(rig.chain, running, [answer()])
         assert "id1" not in rig.reservations.queue
@@ -632,7 +632,7 @@ async def test_a_client_that_leaves_the_line() -> None:
         assert rig.reservations.queue.waiting("id1") == 1
         send_answer(rig.chain, running, [answer()])
         await tasks[1]
-        assert the_exchange(stays).release
+        assert the_exchange(stays).routing.release
         send_answer(rig.chain, stays, [answer()])
         assert await rig.level("key:id1:concurrency") == 0
 
@@ -679,7 +679,7 @@ async def test_closed_while_the_store_is_down() -> None:
         assert refused(made)[:2] == (503, "api_error")
         assert made.response is not None
         assert (made.response.headers["retry-after"], made.response.headers["x-should-retry"]) == ("5", "true")
-        assert the_exchange(made).release is None
+        assert the_exchange(made).routing.release is None
 
 
 async def test_a_client_that_leaves_while_the_store_answers() -> None:

@@ -58,10 +58,10 @@ def size(x: Exchange) -> int:
 
 def ended(x: Exchange, status: int | None = 200, facts: ResponseFacts | None = None) -> Exchange:
     """The exchange after its call."""
-    x.call = Call(TARGET, 0.0, status=status)
+    x.routing.call = Call(TARGET, 0.0, status=status)
     if facts is not None:
-        x.call.reader = SimpleNamespace(facts=facts)  # type: ignore[assignment]
-    x.target = TARGET
+        x.routing.call.reader = SimpleNamespace(facts=facts)  # type: ignore[assignment]
+    x.routing.target = TARGET
     return x
 
 
@@ -173,7 +173,7 @@ def test_an_answer_from_the_cache_costs_a_request_only(label: str) -> None:
     """Its tokens were paid before."""
     rig = Rig()
     x = ended(rig.exchange(), facts=answered())
-    x.label = label
+    x.cache_status = label
     assert rig.used(x, RPM, TOKENS, USD) == Amounts()
 
 
@@ -196,8 +196,8 @@ def test_without_an_answer_only_what_reached_no_provider_is_free(
     """A request that may have arrived is charged its estimate."""
     rig = Rig()
     x = ended(rig.exchange(), status=None)
-    x.outcome, x.tries = outcome, [{"cause": cause} for cause in causes]
-    x.release = SimpleNamespace() if released else None  # type: ignore[assignment]
+    x.ending.outcome, x.routing.failed_attempts = outcome, [{"cause": cause} for cause in causes]
+    x.routing.release = SimpleNamespace() if released else None  # type: ignore[assignment]
     assert rig.used(x, TOKENS, USD) == (None if is_free else RESERVED)
 
 

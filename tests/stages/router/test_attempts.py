@@ -56,10 +56,10 @@ async def routed(*names: str, services: Services | None = None, **body: Any) -> 
 async def test_no_credential_is_a_failed_attempt() -> None:
     """The next target serves, and the record tells of the first."""
     x, _ = await routed("keyless", "chat")
-    assert x.target
-    assert x.target.provider == "chat"
-    assert [(t["target"], t["cause"]) for t in x.tries] == [("keyless", "refused")]
-    assert "no Google token" in x.tries[0]["error"]
+    assert x.routing.target
+    assert x.routing.target.provider == "chat"
+    assert [(t["target"], t["cause"]) for t in x.routing.failed_attempts] == [("keyless", "refused")]
+    assert "no Google token" in x.routing.failed_attempts[0]["error"]
 
 
 async def test_no_credential_anywhere_is_refused() -> None:
@@ -73,30 +73,30 @@ async def test_no_credential_anywhere_is_refused() -> None:
 async def test_a_target_that_can_not_be_asked_is_passed_over() -> None:
     """After a failure: what the second target has no word for goes to the third; a failed answer keeps its reader."""
     x, _ = await routed("anthropic", "chat", "anthropic", tools=[{"type": "web_search_20250305", "name": "web_search"}])
-    attempts, first = x.attempts, x.bridge
+    attempts, first = x.routing.attempts, x.routing.translation
     assert isinstance(attempts, Attempts)
     assert await attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
     assert [t["cause"] for t in attempts.told] == ["status", "refused"]
-    assert x.target
-    assert x.target.provider == "anthropic"
+    assert x.routing.target
+    assert x.routing.target.provider == "anthropic"
     x, _ = await routed("anthropic", "chat", tools=[{"type": "web_search_20250305", "name": "web_search"}])
-    first = x.bridge
-    assert x.attempts
-    x.attempts.plan = replace(x.attempts.plan, attempts=2)
-    assert not await x.attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
-    assert x.bridge is first
+    first = x.routing.translation
+    assert x.routing.attempts
+    x.routing.attempts.plan = replace(x.routing.attempts.plan, attempts=2)
+    assert not await x.routing.attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
+    assert x.routing.translation is first
 
 
 async def test_a_spent_balance_in_a_provider_s_own_words() -> None:
     """The key rests for long, with an alarm, though the answer names no time."""
     x, services = await routed("chat", "anthropic")
-    assert x.attempts
+    assert x.routing.attempts
     body = b'{"error":{"message":"no money","type":"x","code":"billing_not_active"}}'
     x.flow.response = http.Response.make(429, b"", {"content-type": "application/json"})
-    assert await x.attempts.again(x, Failure("status", "HTTP 429", 429, http.Headers(), body))
+    assert await x.routing.attempts.again(x, Failure("status", "HTTP 429", 429, http.Headers(), body))
     assert services.alarms["key.spent"] == 1
-    assert x.target
-    assert x.target.provider == "anthropic"
+    assert x.routing.target
+    assert x.routing.target.provider == "anthropic"
 
 
 def test_the_regular_door_opens_all_hosts_that_routes_name() -> None:

@@ -108,7 +108,7 @@ def ask(x: Exchange, made: Translation, sim: Simulator, knobs: str = "", cut: in
 def passed(x: Exchange, made: Translation, status: int, headers: dict[str, str], raw: bytes, cut: int = 11) -> bytes:
     response = mhttp.Response.make(status, b"", headers)
     x.flow.response = response
-    x.bridge = made
+    x.routing.translation = made
     READER.set(x, translate_answer(x, made, response))
     encode_for_client(x)
     pieces = [raw[i : i + cut] for i in range(0, len(raw), cut)]
@@ -242,8 +242,8 @@ def test_an_encoded_answer_is_decoded_where_it_is_read(sim: Simulator, client: s
     response = mhttp.Response.make(200, b"", {"content-type": "application/json"})
     response.headers["content-encoding"] = "odd"
     translate_answer(x, made, response)
-    assert x.abort
-    assert x.outcome == "failed"
+    assert x.ending.abort
+    assert x.ending.outcome == "failed"
 
 
 def test_the_model_that_was_asked_is_remembered(sim: Simulator) -> None:
@@ -339,7 +339,7 @@ def test_an_error_of_the_gate_s_own_is_left_alone(client: str) -> None:
     """It was said in the client's words at once."""
     x = exchange(client)
     x.answer = x.flow.response = mhttp.Response.make(404, b"{}", {"content-type": "application/json"})
-    x.own_error = True
+    x.ending.is_own = True
     encode_for_client(x)
     assert (x.flow.response.status_code, x.flow.response.content) == (404, b"{}")
 
@@ -359,7 +359,7 @@ def test_chat_completions_are_translated_where_a_stage_reads_answers(sim: Simula
     assert x.request.data.content == before
     x = exchange("chat_completions")
     x.policy = Policy(x.policy.settings, (_Reader,), Services({}))
-    x.bridge = made = prepare_for(x, make_provider("openai", sim))  # type: ignore[assignment]
+    x.routing.translation = made = prepare_for(x, make_provider("openai", sim))  # type: ignore[assignment]
     assert isinstance(made, Translation)
     assert made.entered is not None
     assert x.in_messages

@@ -40,15 +40,15 @@ def route(
     x = fields.pop("x", None) or make_exchange(
         make_flow(path=path, body=content, origin=fields.get("origin", (True, "api.anthropic.com", 443))),
         settings=config,
-        **{"presented": (CLIENTS,), **fields},
+        **{"client_credentials": (CLIENTS,), **fields},
     )
     Router(config, Services(ENVIRON)).request(x)
     return x
 
 
 def credential(x: Exchange) -> Any:
-    assert x.target
-    return tuple(x.target.credential(x.request))
+    assert x.routing.target
+    return tuple(x.routing.target.credential(x.request))
 
 
 LOCAL = Provider(kind="anthropic", base_url="http://127.0.0.1:9999/prefix")
@@ -60,8 +60,8 @@ ANTHROPIC = Provider(kind="anthropic")
 def test_without_configuration_it_goes_where_the_door_points() -> None:
     """To the door's origin, with the client's own credential, its path and body untouched."""
     x = route(Settings(audit=Audit(log="off")), path="/proxy/v1/messages?beta=true")
-    assert x.target
-    assert x.target.origin == (True, "api.anthropic.com", 443)
+    assert x.routing.target
+    assert x.routing.target.origin == (True, "api.anthropic.com", 443)
     assert x.request.path == "/proxy/v1/messages?beta=true"
     assert credential(x) == (CLIENTS,)
 
@@ -70,13 +70,17 @@ def test_the_first_route_that_fits_is_taken() -> None:
     """Patterns in their order; the model is renamed where the route says so, the body otherwise as it was."""
     config = settings({"a": ANTHROPIC, "d": DEEP}, ("claude-haiku-*", "d", "deepseek-chat"), ("claude-*", "a", None))
     x = route(config, body=b'{"x": 1.0, "model":"claude-haiku-4-5"}')
-    assert x.target
-    assert (x.target.provider, x.target.host, x.target.model) == ("d", "api.deepseek.com", "deepseek-chat")
+    assert x.routing.target
+    assert (x.routing.target.provider, x.routing.target.host, x.routing.target.model) == (
+        "d",
+        "api.deepseek.com",
+        "deepseek-chat",
+    )
     assert x.request.content == b'{"x":1.0,"model":"deepseek-chat"}'
     assert x.request.headers["content-length"] == str(len(x.request.content))
     x = route(config, body=b'{"x": 1.0, "model":"claude-opus-4-6"}')
-    assert x.target
-    assert x.target.provider == "a"
+    assert x.routing.target
+    assert x.routing.target.provider == "a"
     assert x.request.content == b'{"x": 1.0, "model":"claude-opus-4-6"}'
 
 
@@ -94,8 +98,8 @@ def test_no_route_is_a_refusal() -> None:
 def test_what_is_no_request_goes_to_the_first_place(body: bytes) -> None:
     """The provider says what is wrong with it."""
     x = route(settings({"a": ANTHROPIC}, ("claude-*", "a", None)), body=body)
-    assert x.target
-    assert x.target.provider == "a"
+    assert x.routing.target
+    assert x.routing.target.provider == "a"
 
 
 @pytest.mark.parametrize("door", ["reverse", "regular", "replay"])
@@ -112,11 +116,11 @@ def test_other_paths() -> None:
     """On the reverse door they go to the first place under its prefix; elsewhere to the host named, as they are."""
     config = settings({"l": LOCAL, "d": DEEP})
     x = route(config, path="/v1/files", surface="other")
-    assert x.target
-    assert (x.target.provider, x.request.path) == ("l", "/prefix/v1/files")
+    assert x.routing.target
+    assert (x.routing.target.provider, x.request.path) == ("l", "/prefix/v1/files")
     x = route(config, path="/v1/files", surface="other", door="regular", origin=(True, "api.deepseek.com", 443))
-    assert x.target
-    assert (x.target.provider, x.request.path) == ("d", "/v1/files")
+    assert x.routing.target
+    assert (x.routing.target.provider, x.request.path) == ("d", "/v1/files")
 
 
 GROQ = Provider(provider="groq", keys=(Secret("env:KEY"),))
@@ -126,8 +130,8 @@ def test_other_paths_lead_to_an_anthropic_provider() -> None:
     """The reverse door takes the first one among the routes, that of `*` before others, whatever stands before it."""
     config = settings({"g": GROQ, "d": DEEP, "a": ANTHROPIC}, ("x", "d", None), ("*", "g", None), ("y", "a", None))
     x = route(config, path="/v1/files", surface="other")
-    assert x.target
-    assert x.target.host == "api.deepseek.com"
+    assert x.routing.target
+    assert x.routing.target.host == "api.deepseek.com"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +175,8 @@ def test_what_is_no_json_is_refused_where_no_provider_knows_the_path(surface: st
 def test_a_compatible_server_may_know_them() -> None:
     """Ollama and the like have more than the Messages API."""
     x = route(settings({"o": Provider(provider="ollama")}), path="/v1/embeddings", surface="other")
-    assert x.target
-    assert (x.target.port, x.request.path) == (11434, "/v1/embeddings")
+    assert x.routing.target
+    assert (x.routing.target.port, x.request.path) == (11434, "/v1/embeddings")
 
 
 @pytest.mark.parametrize("door", ["reverse", "regular", "upstream", "replay"])
@@ -191,9 +195,9 @@ def test_account_pages_stay_the_clients_own_affair() -> None:
 
 def test_a_cookie_belongs_to_the_host_that_it_was_sent_to() -> None:
     """A route to another host takes the API key along, where no key is configured, and never the cookie."""
-    x = route(settings({"f": FREE}, ("*", "f", None)), presented=(CLIENTS, COOKIE), door="regular")
+    x = route(settings({"f": FREE}, ("*", "f", None)), client_credentials=(CLIENTS, COOKIE), door="regular")
     assert credential(x) == (CLIENTS,)
-    x = route(settings({"a": ANTHROPIC}), presented=(CLIENTS, COOKIE), door="regular")
+    x = route(settings({"a": ANTHROPIC}), client_credentials=(CLIENTS, COOKIE), door="regular")
     assert credential(x) == (CLIENTS, COOKIE)
 
 
@@ -201,17 +205,17 @@ def test_a_subscription_is_not_routed_away() -> None:
     """Refused towards a third party without a key of its own; with one it is simply not sent."""
     token = ((b"authorization", b"Bearer sk-ant-oat01-x"),)
     with pytest.raises(Refused):
-        route(settings({"f": FREE}, ("*", "f", None)), presented=token)
-    assert credential(route(settings({"d": DEEP}, ("*", "d", None)), presented=token)) == (OURS,)
-    assert credential(route(settings({"a": ANTHROPIC}), presented=token)) == token
+        route(settings({"f": FREE}, ("*", "f", None)), client_credentials=token)
+    assert credential(route(settings({"d": DEEP}, ("*", "d", None)), client_credentials=token)) == (OURS,)
+    assert credential(route(settings({"a": ANTHROPIC}), client_credentials=token)) == token
 
 
 def test_a_host_that_is_no_providers_keeps_its_own() -> None:
     """Regular door, plain HTTP to anywhere: the host that was named, no key of ours, not even on an API path."""
     config = settings({"a": Provider(kind="anthropic", keys=(Secret("env:KEY"),))})
     x = route(config, door="regular", origin=(False, "elsewhere.example", 80))
-    assert x.target
-    assert x.target.origin == (False, "elsewhere.example", 80)
+    assert x.routing.target
+    assert x.routing.target.origin == (False, "elsewhere.example", 80)
     assert credential(x) == (CLIENTS,)
 
 
@@ -220,6 +224,6 @@ def test_extra_headers_and_proxies() -> None:
     provider = Provider(kind="anthropic", headers={"x-team": "t"}, proxy="http://user:pw@proxy.test:3128")
     x = route(settings({"a": provider}))
     assert x.request.headers["x-team"] == "t"
-    assert x.target
-    assert x.target.via == ("http", ("proxy.test", 3128))
-    assert "pw" not in repr(x.target)
+    assert x.routing.target
+    assert x.routing.target.via == ("http", ("proxy.test", 3128))
+    assert "pw" not in repr(x.routing.target)

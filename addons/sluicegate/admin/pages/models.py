@@ -118,7 +118,7 @@ class ModelsPage:
         own: Credential = ()
         if not upstream.keys:
             try:
-                own = upstream.provider.forwarded(x.presented, upstream.provider.origin().host)
+                own = upstream.provider.forwarded(x.client_credentials, upstream.provider.origin().host)
             except Refused:
                 return None
         digest = hashlib.sha256(repr(own).encode()).digest() if own else b""

@@ -85,7 +85,7 @@ class Audit(Stage):
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
 
     def _count(self, x: Exchange, record: dict[str, Any]) -> None:
-        stats, facts = self.services.stats, x.call.facts if x.call else None
+        stats, facts = self.services.stats, x.routing.call.facts if x.routing.call else None
         stats.add(
             outcome=record["outcome"],
             status=record["status"],
@@ -102,7 +102,7 @@ class Audit(Stage):
     def _record(self, x: Exchange, fields: AuditFields) -> dict[str, Any]:
         """All fields, in order, those that stages report with the values that they have if no stage does."""
         now = time.monotonic()
-        request, call, d = x.facts, x.call, x.request.data
+        request, call, d = x.facts, x.routing.call, x.request.data
         facts = (call.facts if call else None) or _NO_FACTS
         usage = facts.usage
         known = usage.known
@@ -116,14 +116,14 @@ class Audit(Stage):
             "method": d.method.decode("ascii", "replace"),
             "path": d.path.partition(b"?")[0].decode("ascii", "replace")[:500],
             "surface": x.surface,
-            "provider": (x.target.provider if x.target else "") or None,
-            "target": str(x.target) if x.target else None,
+            "provider": (x.routing.target.provider if x.routing.target else "") or None,
+            "target": str(x.routing.target) if x.routing.target else None,
             "model": x.model or (request.model if request else None),
             "model_served": facts.model,
             "model_rule": None,
             "stream": facts.stream if call and call.reader else bool(request and request.stream),
             "status": x.status,
-            "outcome": x.outcome,
+            "outcome": x.ending.outcome,
             "cache": None,
             "input_tokens": usage.input_tokens if known else None,
             "output_tokens": usage.output_tokens if known else None,
@@ -152,7 +152,7 @@ class Audit(Stage):
             "attempts": [],
             "dropped": [],
             "limit": None,
-            "error": x.error or facts.error_type,
+            "error": x.ending.error or facts.error_type,
         }
 
 

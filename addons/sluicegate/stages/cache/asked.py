@@ -60,7 +60,7 @@ def _scope(x: Exchange) -> str | None:
 
 def tenant(x: Exchange) -> bytes:
     """Whose answers this request may see."""
-    return tenant_of(_scope(x), x.presented)
+    return tenant_of(_scope(x), x.client_credentials)
 
 
 def asked_of(x: Exchange, model: str, headers: CacheHeaders, origin: str) -> Asked:

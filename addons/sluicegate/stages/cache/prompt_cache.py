@@ -57,7 +57,7 @@ def turn_of(x: Exchange, usage: Usage, model: str) -> Turn | None:
         body,
         printed,
         model,
-        f"{x.target.provider}@{x.target}" if x.target else "",
+        f"{x.routing.target.provider}@{x.routing.target}" if x.routing.target else "",
         usage.cache_read_tokens,
         written,
         x.first_byte or time.monotonic(),

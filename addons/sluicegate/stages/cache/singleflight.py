@@ -121,12 +121,12 @@ class Flight:
         """
         self._waiting += 1
         try:
-            if not await self._started(x, ping_s) and not x.gone:
+            if not await self._started(x, ping_s) and not x.life.gone:
                 return self._pinged(x, ping_s)
         finally:
             self._waiting -= 1
             self._look_whether_wanted()
-        if x.gone:
+        if x.life.gone:
             return None
         if self._head is None:
             raise self._failure or Refused(502, "the call that this one waited for failed")
@@ -134,14 +134,8 @@ class Flight:
         return response, self._reader()
 
     async def _started(self, x: Exchange, within_s: float) -> bool:
-        begun = asyncio.ensure_future(self._begun.wait())
-        gone = asyncio.ensure_future(x.until_gone())
-        try:
-            await asyncio.wait({begun, gone}, timeout=within_s or None, return_when=asyncio.FIRST_COMPLETED)
-            return self._begun.is_set()
-        finally:
-            begun.cancel()
-            gone.cancel()
+        await x.life.wait_for(self._begun.wait(), within_s or None)
+        return self._begun.is_set()
 
     def _pinged(self, x: Exchange, ping_s: float) -> tuple[http.Response, ByteSource]:
         headers = http.Headers([(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")])
@@ -156,7 +150,7 @@ class Flight:
         try:
             source.write(PING)
             while not await self._started(x, ping_s):
-                if x.gone:
+                if x.life.gone:
                     return
                 source.write(PING)
         except BaseException:
@@ -175,7 +169,7 @@ class Flight:
         source = source or ByteSource()
         for data in self._log:
             source.write(data)
-        if self._failure or (not self.boards and self._begun.is_set() and self.leader.closed):
+        if self._failure or (not self.boards and self._begun.is_set() and self.leader.life.closed):
             source.close(self._failure.message if self._failure else None)
         elif self._size > _MOST_BYTES:
             source.close("the answer is too large to be given from its start")
@@ -190,7 +184,7 @@ class Flight:
             self._look_whether_wanted()
 
     def _look_whether_wanted(self) -> None:
-        if self.leader.orphaned and not self.leader.closed and not self.wanted:
+        if self.leader.life.detached and not self.leader.life.closed and not self.wanted:
             self.leader.interrupt(_UNWANTED)
 
 
@@ -203,7 +197,7 @@ class Flights:
     def join(self, key: str, x: Exchange, names: frozenset[str]) -> tuple[Flight, bool]:
         """The flight of this key, and whether it is a new one, led by this exchange."""
         flight = self._by_key.get(key)
-        if flight is not None and flight.boards and flight.names == names and not flight.leader.gone:
+        if flight is not None and flight.boards and flight.names == names and not flight.leader.life.gone:
             return flight, False
         flight = Flight(x, names)
         self._by_key.setdefault(key, flight)

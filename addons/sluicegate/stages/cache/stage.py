@@ -112,7 +112,7 @@ class Cache(Stage):
         headers = take_headers(x)
         wishes = read_wishes(headers.cache_control, headers.own)
         if not (wishes.look or wishes.store) or not self._set_keys(x, fields, headers):
-            x.label = "BYPASS"
+            x.cache_status = "BYPASS"
             inject(x, plan)
             return None
         fields.store = wishes.store
@@ -164,28 +164,29 @@ class Cache(Stage):
     def _hit(self, x: Exchange, fields: CacheFields, entry: Entry) -> None:
         assert self.shelf
         tier = next(tier for tier, key in fields.look if key == entry.key)
-        x.label = "HIT" if tier == "exact" or fields.exact == entry.head.exact else _HIT[tier]
+        x.cache_status = "HIT" if tier == "exact" or fields.exact == entry.head.exact else _HIT[tier]
         fields.hit, fields.store = entry, False
         x.answer, x.source = replay(entry, self.settings.cache.pace)
-        x.kept = KeptBody()
-        x.kept.add(entry.body)
+        x.kept_body = KeptBody()
+        x.kept_body.add(entry.body)
         self.shelf.used(entry.key, fields.saved_tokens, fields.saved_usd or 0.0)
 
     def _missed(self, x: Exchange, fields: CacheFields, wishes: Wishes) -> Awaitable[None] | None:
         assert self.shelf
         if wishes.only_if_cached:
-            x.label, x.outcome, x.own_error, x.error = "REFUSED", "refused", True, _NOT_CACHED
+            x.cache_status = "REFUSED"
+            x.ending.refused(_NOT_CACHED)
             x.answer = native_response(504, _NOT_CACHED, exchange_id=x.id, fields=[(b"x-should-retry", b"false")])
             return None
         if wishes.look and self.settings.cache.coalesce and self.shelf.on:
             flight, leads = self.flights.join(fields.exact, x, self._names(x))
             if not leads:
                 return self._follow(x, fields, flight)
-            fields.flight = x.shared = flight
+            fields.flight = x.life.shared = flight
         if self.shelf.usable:
-            x.label = "MISS"
+            x.cache_status = "MISS"
         else:
-            x.label, fields.store = "BYPASS", False
+            x.cache_status, fields.store = "BYPASS", False
         if fields.store or fields.flight:
             x.request.headers["accept-encoding"] = "identity"  # what is kept or shared must do for every client
         inject(x, fields.plan)
@@ -193,7 +194,7 @@ class Cache(Stage):
 
     async def _follow(self, x: Exchange, fields: CacheFields, flight: Flight) -> None:
         """Somebody asks the same at this moment: wait for that call's answer, and listen to it."""
-        x.label, fields.store, fields.following = "HIT-COALESCED", False, flight
+        x.cache_status, fields.store, fields.following = "HIT-COALESCED", False, flight
         boarded = await flight.board(x, x.ping_s if x.facts and x.facts.stream else 0)
         if boarded:
             x.answer, x.source = boarded
@@ -203,16 +204,18 @@ class Cache(Stage):
     def answer(self, x: Exchange) -> None:
         response = x.flow.response
         fields: CacheFields | None = x.fields.get(self.name)
-        if response is None or fields is None or x.label is None:
+        if response is None or fields is None or x.cache_status is None:
             return
-        if x.outcome == "refused":
-            x.label = "REFUSED"
-        response.headers[HEADER] = x.label
+        if x.ending.outcome == "refused":
+            x.cache_status = "REFUSED"
+        response.headers[HEADER] = x.cache_status
         if fields.flight and x.answer is None:
             fields.flight.begin(response)
             x.taps.observe(fields.flight.write, name="flight", fate="aside")
         if fields.store and x.answer is None and may_keep(response, fields.plan.model, x):
-            fields.tee = tee = Tee(response, x.call.reader if x.call else None, self.settings.cache.max_entry)
+            fields.tee = tee = Tee(
+                response, x.routing.call.reader if x.routing.call else None, self.settings.cache.max_entry
+            )
             x.taps.observe(tee.feed, name=self.name, done=tee.end, fate="aside")
 
     # -- the end
@@ -228,7 +231,7 @@ class Cache(Stage):
             self._watch(x, fields)
         if self.shelf is None:
             return
-        if self.settings.cache.snippet and x.label:
+        if self.settings.cache.snippet and x.cache_status:
             fields.snippet = snippet_of(x.request.data.content or b"")
         tee = fields.tee
         if tee and x.answered_whole and tee.whole(fields.plan.model, x.facts):
@@ -236,7 +239,7 @@ class Cache(Stage):
 
     def report(self, x: Exchange) -> Mapping[str, object]:
         fields: CacheFields | None = x.fields.get(self.name)
-        report: dict[str, object] = {"cache": x.label}
+        report: dict[str, object] = {"cache": x.cache_status}
         if fields is None:
             return report
         report["prompt_cache_fall"] = fields.fall
@@ -254,7 +257,7 @@ class Cache(Stage):
         """The call is over: those who listen get their end, and what they saved."""
         if x.surface in ANSWERS:
             self._watch(x, fields)
-        facts = x.call.facts if x.call else None
+        facts = x.routing.call.facts if x.routing.call else None
         if facts and facts.usage.known:
             usage = facts.usage
             flight.saved_tokens = usage.total_input() + usage.output_tokens
@@ -262,15 +265,15 @@ class Cache(Stage):
         self.flights.landed(fields.exact, flight)
         failed = None
         if not x.answered_whole:
-            status = x.status if x.own_error and x.status else 502
-            failed = Refused(status, x.error or "the call that this one waited for failed")
+            status = x.status if x.ending.is_own and x.status else 502
+            failed = Refused(status, x.ending.error or "the call that this one waited for failed")
         elif x.answer is not None:  # another stage's word to the leader, which it may have for the others, too
-            failed = Refused(x.status or 500, x.error or "the call that this one waited for was refused")
+            failed = Refused(x.status or 500, x.ending.error or "the call that this one waited for was refused")
         flight.end(failed)
 
     def _watch(self, x: Exchange, fields: CacheFields) -> None:
         """See whether the provider still had in its prompt cache what the request before left there."""
-        facts = x.call.facts if x.call and x.status == 200 else None
+        facts = x.routing.call.facts if x.routing.call and x.status == 200 else None
         turn = turn_of(x, facts.usage, facts.model or fields.plan.model) if facts else None
         if facts is None or turn is None:
             return
@@ -281,7 +284,7 @@ class Cache(Stage):
 
     def _price_of(self, x: Exchange, lost: int, model: str) -> float | None:
         """What it costs to write so many tokens anew instead of reading them."""
-        source = self.settings.kind_of(x.target.provider if x.target else "").price_source
+        source = self.settings.kind_of(x.routing.target.provider if x.routing.target else "").price_source
         write = self.prices.cost_usd(Usage(cache_write_5m_tokens=lost, known=True), model, source)
         read = self.prices.cost_usd(Usage(cache_read_tokens=lost, known=True), model, source)
         return None if write is None or read is None else write - read
@@ -289,7 +292,7 @@ class Cache(Stage):
     def _keep(self, x: Exchange, fields: CacheFields, tee: Tee) -> None:
         assert self.shelf
         facts, usage = tee.facts, tee.facts.usage
-        provider = x.target.provider if x.target else ""
+        provider = x.routing.target.provider if x.routing.target else ""
         body = tee.body
         names = tuple(sorted(self._names_in(names_of_answer(body, stream=facts.stream)))) if self.finders else ()
         head = Head(

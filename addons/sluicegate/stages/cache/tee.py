@@ -24,7 +24,7 @@ _MAX_CHUNKS = 2000
 
 def may_keep(response: http.Response, model: str, x: Exchange) -> bool:
     """Whether an answer that begins so can be one to keep: a 200 from the target that was asked for this model."""
-    sent = (x.target.model if x.target else None) or (x.facts.model if x.facts else None) or ""
+    sent = (x.routing.target.model if x.routing.target else None) or (x.facts.model if x.facts else None) or ""
     kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     return (
         response.status_code == 200

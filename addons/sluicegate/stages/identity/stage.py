@@ -119,19 +119,19 @@ class Identity(Stage):
     def _caller(self, x: Exchange, vouched: str | None) -> Caller:
         match self.who.mode:
             case "open":
-                return self.who.unproved(x.presented) if vouched is None else self.who.vouched_for(vouched)
+                return self.who.unproved(x.client_credentials) if vouched is None else self.who.vouched_for(vouched)
             case "passthrough":
                 return self._own_credential(x, vouched)
             case "keys":
                 return self._key_holder(x, vouched)
 
     def _own_credential(self, x: Exchange, vouched: str | None) -> Caller:
-        keys = presented_keys(x.presented)
+        keys = presented_keys(x.client_credentials)
         if any(holds_key(key) for key in keys):
             raise Refused(401, "a virtual key is of no use here; send your provider's own", should_retry=False)
-        if not any(keys) and (x.surface != "other" or x.own):
+        if not any(keys) and (x.surface != "other" or x.is_admin_endpoint):
             raise Refused(401, NO_CREDENTIAL, should_retry=False)
-        return self.who.unproved(x.presented) if vouched is None else self.who.vouched_for(vouched)
+        return self.who.unproved(x.client_credentials) if vouched is None else self.who.vouched_for(vouched)
 
     def _key_holder(self, x: Exchange, vouched: str | None) -> Caller:
         """Raises Refused for everybody else."""
@@ -140,15 +140,15 @@ class Identity(Stage):
         if x.door == "replay":
             return Caller("replay", mode="keys")  # asked for by whoever runs the gate, at its own user interface
         at_door: Caller | None = None
-        if x.door in ("regular", "upstream") and x.admitted is None and not x.own:
-            _, at_door = self.who.at_door(proxy_password(x.presented))
+        if x.door in ("regular", "upstream") and x.tunnel_key_hash is None and not x.is_admin_endpoint:
+            _, at_door = self.who.at_door(proxy_password(x.client_credentials))
         digests, found = self._by_keys(x)
         if at_door and (found is None or x.client_chose):
             return at_door
         if found:
             return found
-        if x.admitted:
-            return self.who.caller(x.admitted)
+        if x.tunnel_key_hash:
+            return self.who.caller(x.tunnel_key_hash)
         if vouched is not None:
             return self.who.vouched_for(vouched)
         if not digests:
@@ -169,8 +169,8 @@ class Identity(Stage):
         return digests, found
 
     def _keys(self, x: Exchange) -> list[bytes]:
-        keys = [key for key in presented_keys(x.presented) if key]
-        if x.own and (password := proxy_password(x.presented)):
+        keys = [key for key in presented_keys(x.client_credentials) if key]
+        if x.is_admin_endpoint and (password := proxy_password(x.client_credentials)):
             keys.append(password)
         return keys
 
@@ -191,11 +191,11 @@ class Identity(Stage):
         """Take what was meant for the gate off the request, and off what may go on to a provider."""
         self.tidy(x.request)
         if self.who.mode != "keys":
-            x.presented = tuple(f for f in x.presented if not holds_key(f[1]))
+            x.client_credentials = tuple(f for f in x.client_credentials if not holds_key(f[1]))
         elif not x.client_chose:
-            x.presented = ()
+            x.client_credentials = ()
         else:
-            x.presented = _for_others(x.presented)
+            x.client_credentials = _for_others(x.client_credentials)
 
 
 def _for_others(presented: Fields) -> Fields:

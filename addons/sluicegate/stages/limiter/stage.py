@@ -136,7 +136,7 @@ class Limiter(Stage):
         except BaseException:
             self.reservations.settle(x.id)  # the store may have admitted it all the same
             raise
-        if x.gone or x.closed:  # settle() will not be called
+        if x.life.gone or x.life.closed:  # settle() will not be called
             self.reservations.settle(x.id)
             return
         match verdict:
@@ -162,7 +162,7 @@ class Limiter(Stage):
         if must_queue or (queue_s and isinstance(verdict, Denied) and _may_wait(verdict, queue_s)):
             before = verdict if isinstance(verdict, Denied) else None
             ask = lambda: self.reservations.reserve(request)  # noqa: E731
-            return await queue.wait(caller.key_id, ask, before, queue_s, x.until_gone())
+            return await queue.wait(caller.key_id, ask, before, queue_s, x.life.until_gone())
         return verdict
 
     def _counters(self, x: Exchange, caller: Caller, model: str) -> tuple[Counter, ...]:
@@ -297,11 +297,11 @@ class Limiter(Stage):
             return
         fields.open = False
         used = self.estimator.used(x, fields.counters, fields.caller.key_id, fields.reserved)
-        if fields.batch and used and (x.call is None or (x.call.status or 0) < 400):
+        if fields.batch and used and (x.routing.call is None or (x.routing.call.status or 0) < 400):
             self.reservations.settle(x.id, fields.batch)
             return
         counters = fields.counters
-        if self.limits.providers and x.call and (provider := x.call.target.provider):
+        if self.limits.providers and x.routing.call and (provider := x.routing.call.target.provider):
             own = (c for c in counters if not c.key.startswith("provider:"))
             counters = (*own, *self.rules.of_provider(provider))
         self.reservations.settle(x.id, charges(counters, used) if used else ())

@@ -106,8 +106,8 @@ class UsageEstimator:
     # -- after
     def used(self, x: Exchange, counters: Sequence[Counter], key_id: str, reserved: Amounts) -> Amounts | None:
         """The usage to charge; None if nothing was sent. An answer from the cache counts as a request only."""
-        call = x.call
-        if x.label is not None and x.label.startswith("HIT"):
+        call = x.routing.call
+        if x.cache_status is not None and x.cache_status.startswith("HIT"):
             return _ONE
         if call is None or (call.status is None and _was_not_sent(x)):
             return None
@@ -131,8 +131,12 @@ class UsageEstimator:
         return reserved.nano_usd if cost is None else round(cost * NANO)
 
     def _price_of_output(self, x: Exchange, tokens: int) -> int:
-        model = (x.call.facts.model if x.call and x.call.facts else None) or (x.facts.model if x.facts else None) or ""
-        provider = x.target.provider if x.target else ""
+        model = (
+            (x.routing.call.facts.model if x.routing.call and x.routing.call.facts else None)
+            or (x.facts.model if x.facts else None)
+            or ""
+        )
+        provider = x.routing.target.provider if x.routing.target else ""
         cost = cost_usd(x, Usage(output_tokens=tokens), model, provider, self.settings, self.prices)
         return round((cost or 0.0) * NANO)
 
@@ -143,6 +147,6 @@ def _in_money(counters: Iterable[Counter]) -> bool:
 
 def _was_not_sent(x: Exchange) -> bool:
     """For a call without an answer: whether it certainly reached no provider."""
-    if x.outcome in _NOT_SENT or (x.release is None and not x.tries):
+    if x.ending.outcome in _NOT_SENT or (x.routing.release is None and not x.routing.failed_attempts):
         return True
-    return x.release is None and all(t["cause"] in _NEVER_ARRIVED for t in x.tries)
+    return x.routing.release is None and all(t["cause"] in _NEVER_ARRIVED for t in x.routing.failed_attempts)

@@ -119,10 +119,14 @@ class Attempts:
         try:
             return await self._start_ready(x)
         except Refused as e:
-            if len(self.candidates) == 1 or not await self.again(x, Failure("refused", e.message)) or x.target is None:
+            if (
+                len(self.candidates) == 1
+                or not await self.again(x, Failure("refused", e.message))
+                or x.routing.target is None
+            ):
                 raise
-            x.tries = self.told
-            return x.target
+            x.routing.failed_attempts = self.told
+            return x.routing.target
 
     async def _start_ready(self, x: Exchange) -> Target:
         if self.candidate.key is not None:
@@ -199,14 +203,14 @@ class Attempts:
     # -- after a failure
     async def again(self, x: Exchange, failure: Failure) -> bool:
         """Wait if need be, and point the request at the next target. False: give up; the last answer says what is known."""
-        of_failed = x.bridge
+        of_failed = x.routing.translation
         while await self._turned(x, failure):
             try:
-                x.target = await self._start_ready(x)
+                x.routing.target = await self._start_ready(x)
                 return True
             except Refused as e:
                 failure = Failure("refused", e.message)
-                x.bridge = of_failed  # it reads the answer that is there
+                x.routing.translation = of_failed  # it reads the answer that is there
         return False
 
     async def _turned(self, x: Exchange, failure: Failure) -> bool:
@@ -278,7 +282,7 @@ class Attempts:
     async def _waited(self, x: Exchange, seconds: float, queued: bool) -> bool:
         self._services.queued += queued
         try:
-            return await x.wait(seconds)
+            return await x.life.sleep(seconds)
         finally:
             self._services.queued -= queued
 
@@ -296,14 +300,14 @@ class Attempts:
 
 def _says_spent(x: Exchange, failure: Failure) -> bool:
     """Whether the provider says in its own words that a quota or a balance is used up."""
-    if x.bridge is None or failure.headers is None or x.flow.response is None:
+    if x.routing.translation is None or failure.headers is None or x.flow.response is None:
         return False
-    verdict = x.bridge.verdict(x.flow.response, failure.body)
+    verdict = x.routing.translation.verdict(x.flow.response, failure.body)
     return verdict is not None and verdict.spent
 
 
 def native_status(x: Exchange, response: http.Response) -> int:
-    return x.bridge.native_status(response) if x.bridge else response.status_code
+    return x.routing.translation.native_status(response) if x.routing.translation else response.status_code
 
 
 def _retry_after(headers: http.Headers) -> float | None:

@@ -150,7 +150,7 @@ class Router(Stage):
     def request(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
         targets = self._fitting(x, self._choose(x))
         if not targets:
-            x.target = own_target(x, self.services.via)
+            x.routing.target = own_target(x, self.services.via)
         else:
             pools, candidates = zip(
                 *((n, c) for n, route_target in enumerate(targets) for c in self._candidates(x, route_target)), strict=True
@@ -162,18 +162,18 @@ class Router(Stage):
                 sticky=x.session_id is not None,
                 repeatable=is_repeatable(x),
             )
-            x.attempts = Attempts(x, plan, candidates, self.services, is_pinned)
+            x.routing.attempts = Attempts(x, plan, candidates, self.services, is_pinned)
             if any(c.key is not None and c.key.waits for c in candidates):
-                return self._request_later(x, x.attempts)
-            x.target = x.attempts.start(x)
+                return self._request_later(x, x.routing.attempts)
+            x.routing.target = x.routing.attempts.start(x)
             if x.websocket:
-                x.attempts = None  # after an upgrade the stream's own id is the only one towards the server
-        x.call = Call(x.target, time.monotonic())
+                x.routing.attempts = None  # after an upgrade the stream's own id is the only one towards the server
+        x.routing.call = Call(x.routing.target, time.monotonic())
         return None
 
     async def _request_later(self, x: Exchange, attempts: Attempts) -> None:
-        x.target = await attempts.begin(x)
-        x.call = Call(x.target, time.monotonic())
+        x.routing.target = await attempts.begin(x)
+        x.routing.call = Call(x.routing.target, time.monotonic())
 
     def _fitting(self, x: Exchange, targets: tuple[RouteTarget, ...]) -> tuple[RouteTarget, ...]:
         """Without the fallbacks whose model the prompt would not fit: they would answer 400, which ends the ladder."""
@@ -260,7 +260,11 @@ class Router(Stage):
         d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
         for k, v in upstream.headers:
             request.headers[k.decode()] = v.decode()
-        presented = x.presented if host == x.origin[1] else tuple(f for f in x.presented if f[0].lower() != b"cookie")
+        presented = (
+            x.client_credentials
+            if host == x.origin[1]
+            else tuple(f for f in x.client_credentials if f[0].lower() != b"cookie")
+        )
         if key is not None:
             return Target(tls, host, port, upstream.name, model, upstream.via, credential_for(key, route_target.region))
         forwarded = anthropic.forwarded(presented, host)
@@ -269,7 +273,7 @@ class Router(Stage):
     def _bridged(self, x: Exchange, route_target: RouteTarget, provider: Provider, key: CredentialSource | None) -> Target:
         """The request in the target's own format."""
         upstream, request = route_target.upstream, x.flow.request
-        x.bridge = None
+        x.routing.translation = None
         if (
             route_target.model
             and x.facts
@@ -290,25 +294,25 @@ class Router(Stage):
             body = msgspec.json.encode({"input_tokens": made.input_tokens})
             x.answer = http.Response.make(200, body, {"content-type": "application/json", "x-sluicegate-estimated": "true"})
             return Target(origin.tls, origin.host, origin.port, upstream.name, route_target.model, upstream.via)
-        x.bridge = made
+        x.routing.translation = made
         for k, v in upstream.headers:
             request.headers[k.decode()] = v.decode()
         target = Target(origin.tls, origin.host, origin.port, upstream.name, route_target.model, upstream.via)
         if key is not None:
             return replace(target, credential=credential_for(key, route_target.region))
         same = origin.host == x.origin[1]
-        presented = x.presented if same else tuple(f for f in x.presented if f[0].lower() != b"cookie")
+        presented = x.client_credentials if same else tuple(f for f in x.client_credentials if f[0].lower() != b"cookie")
         forwarded = provider.forwarded(presented, origin.host)
         return replace(target, credential=lambda _: forwarded)
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
-        call, response = x.call, x.flow.response
+        call, response = x.routing.call, x.flow.response
         if call is None or response is None or x.answer is not None:
             return
         call.first_byte, call.status = time.monotonic(), response.status_code
-        if x.bridge is not None:
-            call.reader = translate_answer(x, x.bridge, response)
+        if x.routing.translation is not None:
+            call.reader = translate_answer(x, x.routing.translation, response)
             return
         call.reader = reader = ResponseReader(
             response.headers.get("content-type", ""),
@@ -337,11 +341,14 @@ class Router(Stage):
         return frozenset(own | {r.upstream.provider.origin(r.region).host.lower() for r in targets if r.upstream.provider})
 
     def report(self, x: Exchange) -> Mapping[str, object]:
-        return {"attempts": x.tries, "dropped": list(x.bridge.dropped) if x.bridge else []}
+        return {
+            "attempts": x.routing.failed_attempts,
+            "dropped": list(x.routing.translation.dropped) if x.routing.translation else [],
+        }
 
     def settle(self, x: Exchange) -> None:
-        if x.call:
-            x.call.settle()
+        if x.routing.call:
+            x.routing.call.settle()
 
 
 def _hosts(upstream: Upstream) -> frozenset[str]:
@@ -406,8 +413,10 @@ def is_pinned(x: Exchange) -> bool:
 def own_target(x: Exchange, via: UpstreamProxy | None) -> Target:
     """Where the request goes by itself, with the client's own credential, which is bound to that host."""
     tls, host, port = x.origin
-    anthropic.forwarded(x.presented, host)  # may refuse
-    credential = tuple(f for f in x.presented if f[0].lower() not in (b"proxy-authorization", b"x-sluicegate-admin"))
+    anthropic.forwarded(x.client_credentials, host)  # may refuse
+    credential = tuple(
+        f for f in x.client_credentials if f[0].lower() not in (b"proxy-authorization", b"x-sluicegate-admin")
+    )
     d = x.request.data
     d.host, d.port, d.scheme = host, port, b"https" if tls else b"http"
     return Target(tls, host, port, via=via, credential=lambda _: credential)
