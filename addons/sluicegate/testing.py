@@ -22,6 +22,7 @@ from mitmproxy.addons.save import Save
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
+from sluicegate.core.formats.registry import format_of
 from sluicegate.exchange.exchange import Exchange, exchange_of
 from sluicegate.exchange.taps import Fate
 from sluicegate.gate.chain import Chain
@@ -105,7 +106,12 @@ def make_flow(
 
 
 def make_exchange(
-    flow: http.HTTPFlow | None = None, *, settings: Settings | None = None, services: Services | None = None, **fields: Any
+    flow: http.HTTPFlow | None = None,
+    *,
+    settings: Settings | None = None,
+    services: Services | None = None,
+    surface: str = "messages",
+    **fields: Any,
 ) -> Exchange:
     """An Exchange by itself, with a policy without stages: for tests of one stage."""
     flow = flow or make_flow()
@@ -114,7 +120,7 @@ def make_exchange(
         "id": "sg_test",
         "policy": Policy(settings or quiet(), (), services or Services({})),
         "door": "reverse",
-        "surface": "messages",
+        "format": format_of(surface),
         "started": time.monotonic(),
         "started_at": time.time(),
         "origin": (d.scheme == b"https", d.host, d.port),

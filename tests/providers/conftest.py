@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.formats.facts import read_facts
+from sluicegate.core.formats.registry import format_of
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.providers.base import (
     Estimated,
@@ -40,7 +40,7 @@ def make_asked(
     whole = {"model": "claude-sonnet-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}], **body}
     content = raw if raw is not None else json.dumps({k: v for k, v in whole.items() if v is not None}).encode()
     path = PATHS[surface]
-    return ProviderRequest(surface, path + query, fields, content, read_facts(surface, path, content))
+    return ProviderRequest(surface, path + query, fields, content, format_of(surface).read_facts(path, content))
 
 
 def make(

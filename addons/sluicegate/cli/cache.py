@@ -23,6 +23,7 @@ from sluicegate.cli.table import (
     size,
 )
 from sluicegate.core.errors import StoreError
+from sluicegate.core.formats.registry import format_of
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
 from sluicegate.stores.cache import open_cache, place_of
@@ -80,8 +81,9 @@ def list_(
 def line_of(entry: Listed) -> tuple[str, ...]:
     """An entry as the cells of a table; see HEADINGS."""
     now, head = time.time(), entry.head
-    tokens, cost = (str(sum(head.tokens)), money(head.cost_usd)) if head.surface == "messages" else ("-", "-")
-    model = head.model if head.surface == "messages" else f"{head.model} (count)"
+    counts = format_of(head.surface).kind == "counts"
+    tokens, cost = ("-", "-") if counts else (str(sum(head.tokens)), money(head.cost_usd))
+    model = f"{head.model} (count)" if counts else head.model
     return (
         entry.key[:12],
         age(now - entry.created),

@@ -1,4 +1,4 @@
-"""Our own answers: what a stage raises to refuse a request, and the native body that the client gets."""
+"""Errors: what a stage raises to refuse a request, and which error type belongs to which status."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["ERROR_TYPES", "Refused", "StoreError", "describe", "error_body", "error_type"]
+__all__ = ["ERROR_STATUS", "Refused", "StoreError", "describe", "error_body", "error_type", "own_error_type"]
 
-ERROR_TYPES: Final[dict[int, str]] = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    407: "authentication_error",
-    409: "invalid_request_error",
-    413: "request_too_large",
-    421: "invalid_request_error",
-    429: "rate_limit_error",
-    431: "invalid_request_error",
-    500: "api_error",
-    502: "api_error",
-    503: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
+ERROR_STATUS: Final[dict[str, int]] = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
 }
-"""HTTP status → error type, as the Messages API names them (docs.anthropic.com, "Errors")."""
+"""The Messages API's error types, and the HTTP status that each comes with (docs.anthropic.com, "Errors")."""
+
+_TYPES: Final = {status: kind for kind, status in ERROR_STATUS.items()}
 
 
 def error_type(status: int) -> str:
-    """The Messages API's error type for an HTTP status."""
-    return ERROR_TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    """The error type for an HTTP status of a provider."""
+    return _TYPES.get(status) or ("invalid_request_error" if status < 500 else "api_error")
+
+
+def own_error_type(status: int) -> str:
+    """The error type for an HTTP status of our own: only the gate asks for proxy credentials."""
+    return "authentication_error" if status == 407 else error_type(status)
 
 
 def error_body(status: int, message: str, *, kind: str | None = None, request_id: str | None = None) -> bytes:
     """A native error document: `{"type": "error", "error": {"type", "message"}, "request_id"}`."""
     body: dict[str, object] = {
         "type": "error",
-        "error": {"type": kind or error_type(status), "message": message},
+        "error": {"type": kind or own_error_type(status), "message": message},
     }
     if request_id:
         body["request_id"] = request_id

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.surfaces import INFERENCE
 from sluicegate.core.messages.usage import ResponseReader
 from sluicegate.core.wire.encoding import UnknownEncoding, decoder
 from sluicegate.exchange.exchange import Exchange
@@ -25,13 +24,10 @@ from sluicegate.providers.base import ResponsePlan
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
     from sluicegate.core.formats.chat.usage import ChatReader
-    from sluicegate.core.formats.decode import Entered
+    from sluicegate.core.formats.client_format import ClientRequest
     from sluicegate.core.translate.base import Policy
 
-__all__ = ["SPEAK_MESSAGES", "decode_request", "encode_for_client", "translate_answer"]
-
-SPEAK_MESSAGES: Final = frozenset({"messages", "count_tokens"})
-"""Surfaces whose requests and answers are those of the Messages API."""
+__all__ = ["decode_request", "encode_for_client", "translate_answer"]
 
 
 def translate_answer(x: Exchange, translation: Translation, response: http.Response) -> ResponseReader | ChatReader:
@@ -41,7 +37,7 @@ def translate_answer(x: Exchange, translation: Translation, response: http.Respo
     """
     answered = translation.answered(response, x.id, int(time.time()))
     native_type = answered.content_type or response.headers.get("content-type", "")
-    changes = answered.changes or translation.entered is not None or answered.usage == "chat"
+    changes = answered.changes or translation.client_request is not None or answered.usage == "chat"
     encoding = response.headers.get("content-encoding", "")
     if changes:
         _decode(x, encoding)
@@ -100,31 +96,31 @@ def encode_for_client(x: Exchange) -> None:
     the client's format already.
     """
     response = x.flow.response
-    if response is None or x.ending.is_own or x.surface in SPEAK_MESSAGES or x.surface not in INFERENCE:
+    if response is None or x.ending.is_own or x.format.speaks_messages or not x.inference:
         return
     if x.answer is None:
-        entered = x.routing.translation.entered if x.routing.translation else None
+        request = x.routing.translation.client_request if x.routing.translation else None
     else:
-        entered = decode_request(x, (x.facts.model if x.facts else None) or "", x.policy.settings.translate.unsupported)
-    if entered is None:
+        request = decode_request(x, (x.facts.model if x.facts else None) or "", x.policy.settings.translate.unsupported)
+    if request is None:
         return
     content_type = response.headers.get("content-type", "")
-    left = entered.leave(response.status_code, content_type, id=x.id, now_s=int(time.time()))
-    if left.transform is not None:
+    encoded = request.encode_response(response.status_code, content_type, id=x.id, now_s=int(time.time()))
+    if encoded.transform is not None:
         if x.answer is None or x.source is not None:
-            x.taps.change(left.transform, name=f"to {x.surface}")
+            x.taps.change(encoded.transform, name=f"to {x.surface}")
         else:
-            response.content = left.transform.feed(response.content or b"") + left.transform.end()
-    _fix_head(x, response, left.status, left.content_type, left.fields)
+            response.content = encoded.transform.feed(response.content or b"") + encoded.transform.end()
+    _fix_head(x, response, encoded.status, encoded.content_type, encoded.fields)
 
 
-def decode_request(x: Exchange, model: str, unsupported: Policy) -> Entered:
+def decode_request(x: Exchange, model: str, unsupported: Policy) -> ClientRequest:
     """The client's request as one of the Messages API, with the way back for its answer. Raises Refused."""
-    from sluicegate.core.formats.decode import enter
     from sluicegate.core.translate.base import Malformed
 
     try:
-        return enter(x.surface, x.request.path, x.request.data.content or b"", model=model, unsupported=unsupported)
+        body = x.request.data.content or b""
+        return x.format.decode_request(x.request.path, body, model=model, unsupported=unsupported)
     except Malformed as e:
         raise Refused(400, str(e), should_retry=False) from None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from sluicegate.core.formats.surfaces import ANSWERS
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.pricing.prices import Prices
 from sluicegate.exchange.exchange import Exchange
@@ -31,7 +30,7 @@ def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | No
 
 def _call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
     facts = x.routing.call.facts if x.routing.call else None
-    if facts is None or not facts.usage.known or x.surface not in ANSWERS:
+    if facts is None or not facts.usage.known or not x.format.answers:
         return None
     request = x.facts
     model = facts.model or (request.model if request else None) or ""  # what was sent, where no answer names one

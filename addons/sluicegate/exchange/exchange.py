@@ -19,8 +19,7 @@ from typing import Any, Final, Literal, Protocol
 
 from mitmproxy import http
 
-from sluicegate.core.formats.facts import read_facts
-from sluicegate.core.formats.surfaces import ANSWERS, INFERENCE, Surface
+from sluicegate.core.formats.client_format import ClientFormat
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.exchange.bodies import ByteSource, KeptBody
@@ -109,10 +108,10 @@ class _FactsOfBody:
     body: bytes | None = None
     path: bytes = b""
 
-    def read(self, surface: Surface, path: bytes, body: bytes) -> RequestFacts | None:
+    def read(self, format: ClientFormat, path: bytes, body: bytes) -> RequestFacts | None:
         if body is not self.body or path != self.path:
             self.body, self.path = body, path
-            self.facts = read_facts(surface, path.decode("ascii", "replace"), body)
+            self.facts = format.read_facts(path.decode("ascii", "replace"), body)
         return self.facts
 
 
@@ -124,7 +123,8 @@ class Exchange:
     flow: http.HTTPFlow
     policy: PolicyPort
     door: Door
-    surface: Surface
+    format: ClientFormat
+    """The client's format: what its request is in, and what its answer must be in."""
     started: float
     """Monotonic seconds."""
     started_at: float
@@ -203,16 +203,21 @@ class Exchange:
         return self.policy.settings.ping_s
 
     @property
+    def surface(self) -> str:
+        """The format's name, as records have it."""
+        return self.format.name
+
+    @property
     def inference(self) -> bool:
-        return self.surface in INFERENCE
+        return self.format.inference
 
     @property
     def in_messages(self) -> bool:
         """Whether the answer, as stages see it, is one of the Messages API, streamed or not."""
-        if self.surface != "chat_completions" or self.answer is not None:
-            return self.surface in ANSWERS
+        if self.format.answers_like_messages or self.answer is not None:
+            return self.format.answers
         translation = self.routing.translation
-        return translation is not None and translation.entered is not None
+        return translation is not None and translation.client_request is not None
 
     @property
     def facts(self) -> RequestFacts | None:
@@ -223,7 +228,7 @@ class Exchange:
             return translation.facts
         if not self.inference or not body:
             return None
-        return self._facts.read(self.surface, d.path, body)
+        return self._facts.read(self.format, d.path, body)
 
     def truncation_reason(self, *, empty: bool) -> str | None:
         """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell.
@@ -232,7 +237,7 @@ class Exchange:
         """
         call = self.routing.call
         facts = call.facts if call else None
-        if facts is None or self.surface not in ANSWERS or self.status != 200 or not facts.stream:
+        if facts is None or not self.format.answers or self.status != 200 or not facts.stream:
             return None
         if facts.complete or facts.error_type or facts.note or (not facts.events and not empty):
             return None

@@ -21,7 +21,7 @@ from sluicegate.core.wire.eventstream import CONTENT_TYPE
 from sluicegate.providers.base import Provider, ResponsePlan, UpstreamRequest, Verdict, pass_through
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
-    from sluicegate.core.formats.decode import Entered
+    from sluicegate.core.formats.client_format import ClientRequest
     from sluicegate.core.translate.base import Transform
 
 __all__ = ["MAX_BUFFERED", "PASS_THROUGH", "BufferedResponse", "Translation"]
@@ -37,20 +37,20 @@ class Translation:
 
     provider: Provider
     prepared: UpstreamRequest
-    entered: Entered | None = None
-    """None: the client's format is the provider's."""
+    client_request: ClientRequest | None = None
+    """As one of the Messages API. None: the client's format is the provider's."""
     facts: RequestFacts | None = None
     """The facts of the client's own request; the flow holds the provider's request now."""
 
     @property
     def as_asked(self) -> bool:
         """Whether the request is in the client's own format still, so that an edit of it can be read."""
-        return self.entered is None and self.prepared.plan_response is pass_through
+        return self.client_request is None and self.prepared.plan_response is pass_through
 
     @property
     def dropped(self) -> tuple[str, ...]:
         """The request's fields that the provider's format cannot express."""
-        return (*(self.entered.dropped if self.entered else ()), *self.prepared.dropped)
+        return (*(self.client_request.dropped if self.client_request else ()), *self.prepared.dropped)
 
     def native_status(self, response: http.Response) -> int:
         """The status that the Messages API would use for this answer; the retry rules read it."""
@@ -88,10 +88,10 @@ class Translation:
         if answered.status >= 400 or not (answered.whole or answered.transform is None):
             return None
         steps = [answered.transform] if answered.transform else []
-        if self.entered:
+        if self.client_request:
             content_type = answered.content_type or response.headers.get("content-type", "")
-            left = self.entered.leave(answered.status, content_type, id="", now_s=0)
-            steps += [left.transform] if left.transform and (steps or left.whole) else []
+            encoded = self.client_request.encode_response(answered.status, content_type, id="", now_s=0)
+            steps += [encoded.transform] if encoded.transform and (steps or encoded.whole) else []
         return BufferedResponse(steps, response.headers.get("content-encoding", "")) if steps else None
 
     def answered(self, response: http.Response, id: str, now_s: int) -> ResponsePlan:

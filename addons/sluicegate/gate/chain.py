@@ -24,7 +24,7 @@ from sluicegate.admin.responses import Answer
 from sluicegate.admin.router import AdminRouter
 from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
-from sluicegate.core.formats.surfaces import INFERENCE, surface
+from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.messages.facts import agent_of, session_of
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
@@ -37,7 +37,7 @@ from sluicegate.exchange.exchange import (
     new_id,
 )
 from sluicegate.exchange.framing import frame, mark
-from sluicegate.exchange.native_errors import native_response, shown_status
+from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
 from sluicegate.gate.onion import Onion
@@ -221,7 +221,7 @@ class Chain:
             flow=flow,
             policy=policy,
             door=door,
-            surface=surface(d.method.decode("ascii", "replace"), path),
+            format=format_at(d.method.decode("ascii", "replace"), path),
             started=time.monotonic(),
             started_at=time.time(),
             client_credentials=presented,
@@ -283,7 +283,7 @@ class Chain:
             return self._answer_ourselves(x)
         if x.answer is None:
             d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
-            x.surface = surface(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
+            x.format = format_at(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
             if x.websocket and not self._may_upgrade(x):
                 return None
             x.session_id = session_of(x.request.headers, x.facts)
@@ -318,7 +318,7 @@ class Chain:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
             x.websocket = False  # an upgrade to something else is not passed on: the request goes as plain HTTP
             return True
-        inference = surface("POST", x.request.path) in INFERENCE
+        inference = format_at("POST", x.request.path).inference
         if x.policy.relays_websockets and not inference:
             return True
         status, why = (426, "inference") if inference else (403, "a stage that must read what passes")
@@ -424,7 +424,7 @@ class Chain:
         else:
             outcome = "truncated" if x.status is not None else "failed"
         if x.status is None and not x.life.gone:
-            x.status, x.ending.is_own = shown_status(x.surface, x.ending.status_of(502)), True
+            x.status, x.ending.is_own = x.format.shown_status(x.ending.status_of(502)), True
         self._finish(x, outcome, message)
 
     def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:

@@ -126,7 +126,7 @@ class Onion:
         x.answer = native_response(
             refused.status,
             refused.message,
-            surface=x.surface,
+            format=x.format,
             kind=refused.kind,
             exchange_id=x.id,
             fields=refused.headers(),
@@ -141,7 +141,7 @@ class Onion:
         x.answer = native_response(
             500,
             f"an internal error in the gate ({where}); nothing was sent upstream",
-            surface=x.surface,
+            format=x.format,
             exchange_id=x.id,
         )
         x.flow.response = x.answer

@@ -22,6 +22,7 @@ __all__ = [
     "Origin",
     "Provider",
     "ProviderRequest",
+    "ProviderSurface",
     "ResponsePlan",
     "ResponsePlanner",
     "SigningInput",
@@ -61,11 +62,15 @@ class Origin:
 # -- the request
 
 
+ProviderSurface = Literal["messages", "count_tokens", "chat_completions"]
+"""The client formats that a provider is asked in: all others are translated before."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
     """A request as the stages left it, in the words of the Messages API, or of Chat Completions where `surface` says so."""
 
-    surface: Literal["messages", "count_tokens", "chat_completions"]
+    surface: ProviderSurface
     path: str
     """As the client wrote it, with its query."""
     fields: Fields

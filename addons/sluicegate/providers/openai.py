@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from sluicegate.core.errors import Refused, error_type
+from sluicegate.core.formats.chat.facts import wants_usage
 from sluicegate.core.formats.chat.usage import WithoutUsageChunk
-from sluicegate.core.formats.facts import wants_usage
 from sluicegate.core.messages.facts import rename_model
 from sluicegate.core.messages.tokens import estimate_input_tokens
 from sluicegate.core.translate.pairs import (

@@ -8,6 +8,7 @@ from typing import Final
 
 from mitmproxy import http
 
+from sluicegate.core.errors import ERROR_STATUS
 from sluicegate.core.wire.encoding import (
     DecodeError,
     Decoder,
@@ -23,7 +24,8 @@ __all__ = ["MAX_HELD", "Begins", "Fails", "FirstEvent", "decoded", "words_of"]
 MAX_HELD: Final = 64 * 1024
 """Bytes of an answer that are held back before it is passed on or thrown away."""
 _MAX_DECODED: Final = 16 * MAX_HELD
-_ERROR_STATUS: Final = {"overloaded_error": 529, "rate_limit_error": 429, "api_error": 500, "timeout_error": 504}
+_OF_THE_MOMENT: Final = frozenset({"overloaded_error", "rate_limit_error", "api_error", "timeout_error"})
+"""Error types after which another attempt may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class FirstEvent:
         for event in found:
             if event.event == b"error":
                 kind = _error_type(event.data)
-                return Fails(f"event: error ({kind})", _ERROR_STATUS[kind]) if kind in _ERROR_STATUS else Begins()
+                return Fails(f"event: error ({kind})", ERROR_STATUS[kind]) if kind in _OF_THE_MOMENT else Begins()
             if event.event != b"ping":
                 return Begins()
         return Begins() if ended else None

@@ -48,12 +48,10 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
-from sluicegate.core.formats.surfaces import ANSWERS
 from sluicegate.core.routing.attempts import Cause
 from sluicegate.exchange import cors
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.exchange.native_errors import ping_of
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
 from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.connections.pool import FULL
@@ -155,7 +153,7 @@ class RetryingStream(GateStream):
         if x is None:
             yield from super().send_upstream()
             return
-        if x.ping_s and x.facts and x.facts.stream and ping_of(x.surface):
+        if x.ping_s and x.facts and x.facts.stream and x.format.ping:
             self._arm_ping(x.ping_s)
         if x.routing.attempts and x.routing.attempts.delay_s:
             yield SluicegateTurnHook(self.flow)
@@ -255,7 +253,7 @@ class RetryingStream(GateStream):
     def _gates(self, x: Exchange, response: http.Response, *, ended: bool) -> bool:
         """Whether its first event is looked at before it is passed on; a stream that has ended already is, in any case."""
         return (
-            x.surface in ANSWERS
+            x.format.answers
             and response.status_code == 200
             and x.routing.attempts is not None
             and (ended or x.routing.attempts.left)
@@ -359,7 +357,7 @@ class RetryingStream(GateStream):
         if x and x.routing.call and not x.source:
             self._heard = self._told = time.monotonic()
             self._arm(max(0.0, min(x.timeouts.idle_s, self._deadline(x) - self._heard)))
-            if x.ping_s and ping_of(x.surface) and self._may_ping():
+            if x.ping_s and x.format.ping and self._may_ping():
                 self._arm_ping(x.ping_s)
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -618,7 +616,7 @@ class RetryingStream(GateStream):
             response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
             cors.dress(x, response)
             yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        if (ping := ping_of(x.surface)) and (not streaming or self._at_boundary):
+        if (ping := x.format.ping) and (not streaming or self._at_boundary):
             yield SendHttp(ResponseData(self.stream_id, ping), self.context.client)
         self._arm_ping(x.ping_s)
 

@@ -43,10 +43,11 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
+from sluicegate.core.formats.messages.format import MESSAGES
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange, exchange_of
-from sluicegate.exchange.native_errors import last_event, native_response
+from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Target
 from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, at_once
 from sluicegate.proxy.hooks import SluicegatePullHook
@@ -363,7 +364,7 @@ class GateStream(HttpStream):
         response = native_response(
             exchange.ending.status_of(status) if exchange else status,
             f"sluicegate: {readable(event.message)}",
-            surface=exchange.surface if exchange else "messages",
+            format=exchange.format if exchange else MESSAGES,
             exchange_id=exchange.id if exchange else None,
             close=not whole,
         )
@@ -388,8 +389,8 @@ class GateStream(HttpStream):
             return []
         else:
             content_type = response.headers.get("content-type", "")
-        surface = exchange.surface if exchange else "messages"
-        words = last_event(surface, content_type, f"sluicegate: {readable(event.message)}")
+        format = exchange.format if exchange else MESSAGES
+        words = format.last_event(content_type, f"sluicegate: {readable(event.message)}")
         return [ResponseData(self.stream_id, words)] if words else []
 
 

@@ -4,23 +4,24 @@ import msgspec
 import pytest
 
 from sluicegate.core.errors import (
-    ERROR_TYPES,
+    ERROR_STATUS,
     Refused,
     error_body,
     error_type,
+    own_error_type,
 )
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.proxy.stream import readable
 
 
-@pytest.mark.parametrize("status", [*ERROR_TYPES, 418, 599])
+@pytest.mark.parametrize("status", [*ERROR_STATUS.values(), 407, 409, 418, 421, 431, 502, 503, 599])
 def test_native_responses(status: int) -> None:
     """A JSON error in the API's shape, with its length, our id, and what else belongs to it."""
     response = native_response(status, 'wörds "quoted"\n', exchange_id="sg_1", fields=[(b"retry-after", b"3")], close=True)
     body = msgspec.json.decode(response.content or b"")
     assert body == {
         "type": "error",
-        "error": {"type": error_type(status), "message": 'wörds "quoted"\n'},
+        "error": {"type": own_error_type(status), "message": 'wörds "quoted"\n'},
         "request_id": "sg_1",
     }
     assert response.headers["content-length"] == str(len(response.content or b""))
@@ -34,6 +35,7 @@ def test_error_types() -> None:
     assert error_type(529) == "overloaded_error"
     assert error_type(451) == "invalid_request_error"
     assert error_type(599) == "api_error"
+    assert (own_error_type(407), error_type(407)) == ("authentication_error", "invalid_request_error")
     assert b"request_id" not in error_body(400, "x")
 
 

@@ -18,7 +18,7 @@ from mitmproxy import http as mhttp
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.bedrock import codec as bedrock
 from sluicegate.core.formats.chat.usage import ChatReader
-from sluicegate.core.formats.surfaces import surface
+from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.formats.vertex import codec as vertex
 from sluicegate.core.messages.grammar import check_stream
 from sluicegate.core.wire.eventstream import MessagesFromFrames
@@ -81,7 +81,7 @@ def exchange(client: str, *, stream: bool = False, headers: Any = (), **more: An
             raw = bedrock.from_messages(raw, [])
         case _:
             path, raw = vertex.path_of("q", "r", MODEL, stream=stream), vertex.from_messages(raw)
-    return make_exchange(make_flow(path=path, body=raw, headers=headers), surface=surface("POST", path))
+    return make_exchange(make_flow(path=path, body=raw, headers=headers), format=format_at("POST", path))
 
 
 def ask(x: Exchange, made: Translation, sim: Simulator, knobs: str = "", cut: int = 11) -> bytes:
@@ -355,11 +355,11 @@ def test_chat_completions_are_translated_where_a_stage_reads_answers(sim: Simula
     before = x.request.data.content
     made = prepare_for(x, make_provider("openai", sim))
     assert isinstance(made, Translation)
-    assert made.entered is None
+    assert made.client_request is None
     assert x.request.data.content == before
     x = exchange("chat_completions")
     x.policy = Policy(x.policy.settings, (_Reader,), Services({}))
     x.routing.translation = made = prepare_for(x, make_provider("openai", sim))  # type: ignore[assignment]
     assert isinstance(made, Translation)
-    assert made.entered is not None
+    assert made.client_request is not None
     assert x.in_messages

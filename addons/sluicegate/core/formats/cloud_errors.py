@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from sluicegate.core.errors import ERROR_STATUS, error_type
+
 __all__ = ["Verdict", "aws_exception", "aws_kind", "document", "of_aws", "of_google"]
 
 _MAX_MESSAGE: Final = 4000
@@ -26,61 +28,49 @@ class Verdict(NamedTuple):
     """A quota or a balance is used up: waiting does not help, another key may."""
 
 
-_INVALID: Final = (400, "invalid_request_error")
-_DENIED: Final = (403, "permission_error")
-_NOT_THERE: Final = (404, "not_found_error")
-_LIMITED: Final = (429, "rate_limit_error")
-_TIMED_OUT: Final = (504, "timeout_error")
-_OVERLOADED: Final = (529, "overloaded_error")
-_FAILED: Final = (500, "api_error")
+_AWS: Final[dict[str, str]] = {
+    "validation": "invalid_request_error",
+    "servicequotaexceeded": "invalid_request_error",
+    "accessdenied": "permission_error",
+    "unrecognizedclient": "authentication_error",
+    "invalidsignature": "authentication_error",
+    "incompletesignature": "authentication_error",
+    "missingauthenticationtoken": "authentication_error",
+    "expiredtoken": "authentication_error",
+    "resourcenotfound": "not_found_error",
+    "requestentitytoolarge": "request_too_large",
+    "throttling": "rate_limit_error",
+    "modelnotready": "rate_limit_error",
+    "modeltimeout": "timeout_error",
+    "serviceunavailable": "overloaded_error",
+    "internalserver": "api_error",
+    "internalfailure": "api_error",
+    "modelerror": "api_error",
+    "modelstreamerror": "api_error",
+}
+"""An exception's name, in lower case and without its ending → error type of the Messages API."""
 
-_AWS: Final[dict[str, tuple[int, str]]] = {
-    "validation": _INVALID,
-    "servicequotaexceeded": _INVALID,
-    "accessdenied": _DENIED,
-    "unrecognizedclient": (401, "authentication_error"),
-    "invalidsignature": (401, "authentication_error"),
-    "incompletesignature": (401, "authentication_error"),
-    "missingauthenticationtoken": (401, "authentication_error"),
-    "expiredtoken": (401, "authentication_error"),
-    "resourcenotfound": _NOT_THERE,
-    "requestentitytoolarge": (413, "request_too_large"),
-    "throttling": _LIMITED,
-    "modelnotready": _LIMITED,
-    "modeltimeout": _TIMED_OUT,
-    "serviceunavailable": _OVERLOADED,
-    "internalserver": _FAILED,
-    "internalfailure": _FAILED,
-    "modelerror": _FAILED,
-    "modelstreamerror": _FAILED,
+_GOOGLE: Final[dict[str, str]] = {
+    "INVALID_ARGUMENT": "invalid_request_error",
+    "FAILED_PRECONDITION": "invalid_request_error",
+    "OUT_OF_RANGE": "invalid_request_error",
+    "UNAUTHENTICATED": "authentication_error",
+    "PERMISSION_DENIED": "permission_error",
+    "NOT_FOUND": "not_found_error",
+    "RESOURCE_EXHAUSTED": "rate_limit_error",
+    "UNAVAILABLE": "overloaded_error",
+    "DEADLINE_EXCEEDED": "timeout_error",
+    "INTERNAL": "api_error",
+    "UNKNOWN": "api_error",
 }
-"""An exception's name, in lower case and without its ending → status and type."""
-
-_GOOGLE: Final[dict[str, tuple[int, str]]] = {
-    "INVALID_ARGUMENT": _INVALID,
-    "FAILED_PRECONDITION": _INVALID,
-    "OUT_OF_RANGE": _INVALID,
-    "UNAUTHENTICATED": (401, "authentication_error"),
-    "PERMISSION_DENIED": _DENIED,
-    "NOT_FOUND": _NOT_THERE,
-    "RESOURCE_EXHAUSTED": _LIMITED,
-    "UNAVAILABLE": _OVERLOADED,
-    "DEADLINE_EXCEEDED": _TIMED_OUT,
-    "INTERNAL": _FAILED,
-    "UNKNOWN": _FAILED,
+_BY_STATUS: Final[dict[int, str]] = {
+    402: "invalid_request_error",
+    408: "timeout_error",
+    424: "api_error",
+    503: "overloaded_error",
+    529: "api_error",
 }
-_BY_STATUS: Final[dict[int, tuple[int, str]]] = {
-    400: _INVALID,
-    401: (401, "authentication_error"),
-    403: _DENIED,
-    404: _NOT_THERE,
-    408: _TIMED_OUT,
-    413: (413, "request_too_large"),
-    424: _FAILED,
-    429: _LIMITED,
-    503: _OVERLOADED,
-    504: _TIMED_OUT,
-}
+"""Statuses that mean something else at a cloud than in the Messages API, if the answer names no exception."""
 
 
 def aws_exception(name: str) -> str:
@@ -90,7 +80,7 @@ def aws_exception(name: str) -> str:
 
 def aws_kind(name: str) -> str:
     """The error type for an exception within a stream."""
-    return _AWS.get(_key(name), _FAILED)[1]
+    return _AWS.get(_key(name), "api_error")
 
 
 def _key(name: str) -> str:
@@ -103,7 +93,8 @@ def of_aws(status: int, exception: str, body: bytes) -> Verdict:
     named = exception or _text(value.get("__type"))
     found = _AWS.get(_key(named)) or _by_status(status)
     words = _text(value.get("message")) or _text(value.get("Message"))
-    return Verdict(*found, words or aws_exception(named) or f"the provider answered {status} without saying why")
+    message = words or aws_exception(named) or f"the provider answered {status} without saying why"
+    return Verdict(ERROR_STATUS[found], found, message)
 
 
 def of_google(status: int, body: bytes) -> Verdict:
@@ -112,11 +103,12 @@ def of_google(status: int, body: bytes) -> Verdict:
     error = value.get("error")
     error = error if isinstance(error, dict) else {}
     found = _GOOGLE.get(_text(error.get("status"))) or _by_status(status)
-    return Verdict(*found, _text(error.get("message")) or f"the provider answered {status} without saying why")
+    message = _text(error.get("message")) or f"the provider answered {status} without saying why"
+    return Verdict(ERROR_STATUS[found], found, message)
 
 
-def _by_status(status: int) -> tuple[int, str]:
-    return _BY_STATUS.get(status) or (_INVALID if status < 500 else _FAILED)
+def _by_status(status: int) -> str:
+    return _BY_STATUS.get(status) or error_type(status)
 
 
 def _object(body: bytes) -> Mapping[str, Any]:

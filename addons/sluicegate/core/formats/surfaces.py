@@ -1,83 +1,62 @@
-"""Which surface (client API) a request belongs to, by its method and path."""
+"""Which client format a request is in, by its method and path: the only reader of paths for that question.
+
+What a request may do, and whose key goes with it, follows from the answer. The formats give their rows (path_endings.py);
+this file looks through every spelling of a path.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Final, Literal
+from collections.abc import Iterable, Iterator
+from typing import Final
 from urllib.parse import unquote
 
-__all__ = ["ANSWERS", "COUNTS", "INFERENCE", "Surface", "surface"]
+from sluicegate.core.formats.client_format import ClientFormat
+from sluicegate.core.formats.messages.format import MESSAGES
+from sluicegate.core.formats.no_conversation import OTHER
+from sluicegate.core.formats.path_endings import Action, Item, PathEnding, Tail, Verb
+from sluicegate.core.formats.registry import ALL, FORMATS
+
+__all__ = ["format_at"]
+
+_ROWS: Final[tuple[tuple[PathEnding, ClientFormat], ...]] = tuple((row, f) for f in ALL for row in f.paths)
+_TAILS: Final = {row.segments: f for row, f in _ROWS if isinstance(row, Tail)}
+_ITEMS: Final = {row.segments: f for row, f in _ROWS if isinstance(row, Item)}
+_ACTIONS: Final = {row.name: (row.collection, f) for row, f in _ROWS if isinstance(row, Action)}
+_VERBS: Final = {(row.id, row.name): (row.collection, f) for row, f in _ROWS if isinstance(row, Verb)}
+_TAIL_DEPTHS: Final = sorted({len(segments) for segments in _TAILS})
+_ITEM_DEPTHS: Final = sorted({len(segments) for segments in _ITEMS})
+_USUAL: Final = {f.usual_path: f for f in FORMATS if f.usual_path}
+
+_STRICTEST: Final = tuple(f for kind in ("answers", "counts", "none") for f in ALL if f.kind == kind)
 
 
-Surface = Literal[
-    "messages",
-    "count_tokens",
-    "chat_completions",
-    "bedrock",
-    "bedrock_count",
-    "vertex",
-    "vertex_count",
-    "models",
-    "other",
-]
-"""What a path is for. bedrock: InvokeModel, streamed or not. vertex: rawPredict and streamRawPredict."""
-
-ANSWERS: Final[frozenset[Surface]] = frozenset({"messages", "chat_completions", "bedrock", "vertex"})
-COUNTS: Final[frozenset[Surface]] = frozenset({"count_tokens", "bedrock_count", "vertex_count"})
-INFERENCE: Final[frozenset[Surface]] = ANSWERS | COUNTS
-"""The surfaces whose bodies hold a conversation; all others are paths of no concern to most stages."""
+def _words(formats: Iterable[ClientFormat]) -> re.Pattern[str]:
+    words = {row.word for f in formats for row in f.paths}
+    shortest = (word for word in words if not any(other in word for other in words - {word}))
+    return re.compile("|".join(map(re.escape, sorted(shortest))), re.IGNORECASE)
 
 
-_SURFACES: Final[dict[tuple[str, ...], Surface]] = {
-    ("v1", "messages"): "messages",
-    ("v1", "messages", "count_tokens"): "count_tokens",
-    ("chat", "completions"): "chat_completions",
-    ("v1", "models"): "models",
-}
-_ACTIONS: Final[dict[str, Surface]] = {
-    "invoke": "bedrock",
-    "invoke-with-response-stream": "bedrock",
-    "count-tokens": "bedrock_count",
-}
-"""The end of `/model/{id}/…`; an id that is an ARN may hold slashes."""
-_VERBS: Final[dict[str, Surface]] = {"rawpredict": "vertex", "streamrawpredict": "vertex"}
-"""The end of `…/models/{id}:…`."""
-_PLAIN: Final[dict[str, Surface]] = {
-    "/v1/messages": "messages",
-    "/v1/messages/count_tokens": "count_tokens",
-    "/v1/chat/completions": "chat_completions",
-}
+_INFERENCE_WORDS: Final = _words(FORMATS)
+"""A path without any of them, in whatever case, is not an inference call."""
+_ANY_WORDS: Final = _words(ALL)
 
 
-def surface(method: str, path: str) -> Surface:
-    """Which surface a request belongs to, by its method and its path (the query does not count).
+def format_at(method: str, path: str) -> ClientFormat:
+    """The format of a request, by its method and its path (the query does not count).
 
     Servers differ in how they read an odd path: percent-decoding (once, more often, before or after the split into
     segments), dot segments, empty segments, `;parameters`, backslashes, case, a prefix before `/v1`. The path is read in
-    all these ways, and the strictest surface of them holds: no spelling of an inference call that some server would
-    accept passes as `other`.
+    all these ways, and the strictest format of them holds: no spelling of an inference call that some server would
+    accept passes as OTHER.
     """
     bare = path.partition("?")[0]
-    found = _PLAIN.get(bare) or _widest(bare)
-    if found in INFERENCE:
-        return found if method.upper() == "POST" else "other"
+    found = _USUAL.get(bare) or _widest(bare)
+    if found.inference:
+        return found if method.upper() == "POST" else OTHER
     return found
 
 
-_STRICTEST: Final[tuple[Surface, ...]] = (
-    "messages",
-    "chat_completions",
-    "bedrock",
-    "vertex",
-    "count_tokens",
-    "bedrock_count",
-    "vertex_count",
-    "models",
-    "other",
-)
-_WORDS: Final = re.compile(r"messages|completions|invoke|count-tokens|rawpredict", re.IGNORECASE)
-"""A path without any of them, in whatever case, is no inference call."""
 _MAX_PATH: Final = 2048
 _MAX_SEGMENTS: Final = 32
 _MAX_DECODINGS: Final = 4
@@ -85,21 +64,21 @@ _PATH_END: Final = re.compile(r"[?#\0]")
 _SEGMENT_END: Final = re.compile(r"[?#\0;]")
 
 
-def _widest(path: str) -> Surface:
+def _widest(path: str) -> ClientFormat:
     if len(path) > _MAX_PATH:  # longer than any real path: what may be a hidden call is taken for one
-        return "messages" if "%" in path or _WORDS.search(path) else "other"
+        return MESSAGES if "%" in path or _INFERENCE_WORDS.search(path) else OTHER
     texts = [path]
     while len(texts) <= _MAX_DECODINGS and (decoded := unquote(texts[-1])) != texts[-1]:
         texts.append(decoded)
     if len(texts) > _MAX_DECODINGS and unquote(texts[-1]) != texts[-1]:
-        return "messages"  # encoded more often than any real path
+        return MESSAGES  # encoded more often than any real path
     last = texts[-1].lower()
-    if not _WORDS.search(last) and "models" not in last:
-        return "other"
+    if not _ANY_WORDS.search(last):
+        return OTHER
     if last.count("/") + last.count("\\") > _MAX_SEGMENTS:
-        return "messages"  # more segments than any real path has: too many ways to read it
+        return MESSAGES  # more segments than any real path has: too many ways to read it
     found = {_named(parts) for segments in _splits(texts) for parts in _resolved(segments)}
-    return next(s for s in _STRICTEST if s in found)
+    return next(f for f in _STRICTEST if f in found)
 
 
 def _splits(texts: list[str]) -> set[tuple[str, ...]]:
@@ -128,12 +107,19 @@ def _resolved(segments: tuple[str, ...]) -> Iterator[list[str]]:
         yield [p for p in parts if p]
 
 
-def _named(parts: list[str]) -> Surface:
-    for depth in (2, 3):
-        if found := _SURFACES.get(tuple(parts[-depth:])):
+def _named(parts: list[str]) -> ClientFormat:
+    for depth in _TAIL_DEPTHS:
+        if found := _TAILS.get(tuple(parts[-depth:])):
             return found
-    if parts and (found := _ACTIONS.get(parts[-1])) and "model" in parts[:-2]:
-        return found
-    if parts and (found := _VERBS.get(parts[-1].rpartition(":")[2])) and "models" in parts[:-1]:
-        return "vertex_count" if parts[-1] == "count-tokens:rawpredict" else found
-    return "models" if parts[-3:-1] == ["v1", "models"] else "other"
+    if not parts:
+        return OTHER
+    last = parts[-1]
+    id, _, verb = last.rpartition(":")
+    action = _ACTIONS.get(last)
+    if action and action[0] in parts[:-2]:
+        return action[1]
+    action = _VERBS.get((id, verb)) or _VERBS.get(("", verb))
+    if action and action[0] in parts[:-1]:
+        return action[1]
+    items = (_ITEMS.get(tuple(parts[-depth - 1 : -1])) for depth in _ITEM_DEPTHS)
+    return next(filter(None, items), OTHER)

@@ -1,4 +1,4 @@
-"""What a Messages request says of itself, and which surface a path belongs to."""
+"""What a Messages request says of itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sluicegate.core.wire.json_object import (
     utf8,
 )
 
-__all__ = ["RequestFacts", "agent_of", "clean", "read_request", "rename_model", "session_of"]
+__all__ = ["RequestFacts", "agent_of", "clean", "model_in_path", "read_request", "rename_model", "session_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,11 @@ def read_request(body: bytes) -> RequestFacts | None:
         user_id=user_id,
         session_id=_session(user_id) if user_id else None,
     )
+
+
+def model_in_path(name: str) -> str:
+    """A model's name out of a path, as the facts have it."""
+    return name[:_MAX_MODEL].encode("utf-8", "replace").decode()
 
 
 def _text(value: object) -> str | None:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from sluicegate.core.errors import error_type
 from sluicegate.core.translate.base import Answer
 from sluicegate.core.translate.reading import Json
 
@@ -13,6 +14,7 @@ __all__ = [
     "Fault",
     "chat_error",
     "chat_fault",
+    "chat_status",
     "fault_to_chat",
     "fault_to_messages",
     "messages_error",
@@ -34,18 +36,6 @@ class Fault(NamedTuple):
 
 
 _MESSAGES_STATUS: Final[dict[int, int]] = {408: 504, 422: 400, 424: 500, 498: 529, 503: 529}
-_MESSAGES_TYPE: Final[dict[int, str]] = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    500: "api_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 _CODES: Final[dict[str, str]] = {
     "context_length_exceeded": "invalid_request_error",
     "invalid_api_key": "authentication_error",
@@ -66,31 +56,32 @@ _CODES: Final[dict[str, str]] = {
 }
 """A code or type in the midst of a stream → an error type of the Messages API; anything else is an api_error."""
 
-_CHAT: Final[dict[str, tuple[int, str, str | None]]] = {
-    "invalid_request_error": (400, "invalid_request_error", None),
-    "authentication_error": (401, "invalid_request_error", "invalid_api_key"),
-    "billing_error": (402, "insufficient_quota", "insufficient_quota"),
-    "permission_error": (403, "permission_error", None),
-    "not_found_error": (404, "invalid_request_error", "model_not_found"),
-    "request_too_large": (413, "invalid_request_error", "request_too_large"),
-    "rate_limit_error": (429, "rate_limit_error", "rate_limit_exceeded"),
-    "api_error": (500, "server_error", None),
-    "timeout_error": (504, "server_error", "timeout"),
-    "overloaded_error": (503, "server_error", "overloaded"),
+_CHAT: Final[dict[str, tuple[str, str | None]]] = {
+    "invalid_request_error": ("invalid_request_error", None),
+    "authentication_error": ("invalid_request_error", "invalid_api_key"),
+    "billing_error": ("insufficient_quota", "insufficient_quota"),
+    "permission_error": ("permission_error", None),
+    "not_found_error": ("invalid_request_error", "model_not_found"),
+    "request_too_large": ("invalid_request_error", "request_too_large"),
+    "rate_limit_error": ("rate_limit_error", "rate_limit_exceeded"),
+    "api_error": ("server_error", None),
+    "timeout_error": ("server_error", "timeout"),
+    "overloaded_error": ("server_error", "overloaded"),
 }
-"""An error type of the Messages API → status, type and code in Chat Completions."""
+"""An error type of the Messages API → type and code in Chat Completions."""
 
 
 _STATUS_WORDS: Final = frozenset(str(status) for status in range(400, 600))
 
 
 def messages_status(status: int) -> int:
-    """The status by which the Messages API says what a Chat Completions provider says by this one."""
+    """The status with which the Messages API reports what a Chat Completions provider reports with this one."""
     return _MESSAGES_STATUS.get(status, status)
 
 
-def _type_of(status: int) -> str:
-    return _MESSAGES_TYPE.get(status, "invalid_request_error" if status < 500 else "api_error")
+def chat_status(status: int) -> int:
+    """The status with which Chat Completions reports what the Messages API reports with this one."""
+    return 503 if status == 529 else status
 
 
 def chat_fault(value: object) -> Fault | None:
@@ -126,7 +117,7 @@ def fault_to_messages(fault: Fault, status: int | None = None) -> Json:
     """The `error` document of the Messages API. Without a status (in a stream) the fault's own code decides the type."""
     if status is None and fault.code in _STATUS_WORDS:  # OpenRouter gives a status for a code
         status = messages_status(int(fault.code))
-    kind = _CODES.get(fault.code, "api_error") if status is None else _type_of(status)
+    kind = _CODES.get(fault.code, "api_error") if status is None else error_type(status)
     message = fault.message
     if fault.code == "context_length_exceeded" and not message.startswith(_TOO_LONG):
         message = f"{_TOO_LONG}: {message}"
@@ -135,7 +126,7 @@ def fault_to_messages(fault: Fault, status: int | None = None) -> Json:
 
 def fault_to_chat(fault: Fault) -> Json:
     """The error document of Chat Completions."""
-    _, kind, code = _CHAT.get(fault.code, (500, "server_error", None))
+    kind, code = _CHAT.get(fault.code, ("server_error", None))
     if fault.message.startswith(_TOO_LONG):
         code = "context_length_exceeded"
     return {"error": {"message": fault.message, "type": kind, "param": None, "code": code}}
@@ -164,7 +155,7 @@ class _Collect:
         if not self._to_chat:
             return msgspec.json.encode(fault_to_messages(fault, self._status))
         if fault.code not in _CHAT:
-            fault = fault._replace(code=_type_of(self._status))
+            fault = fault._replace(code=error_type(self._status))
         return msgspec.json.encode(fault_to_chat(fault))
 
 
@@ -176,5 +167,4 @@ def messages_error(status: int) -> Answer:
 
 def chat_error(status: int) -> Answer:
     """An Anthropic provider's error for a client of Chat Completions."""
-    shown = 503 if status == 529 else status
-    return Answer(shown, "application/json", _Collect(status, to_chat=True))
+    return Answer(chat_status(status), "application/json", _Collect(status, to_chat=True))

@@ -28,7 +28,7 @@ _MAX_BYTES: Final = 64 * 1024 * 1024
 
 def inject(x: Exchange, plan: CachePlan) -> bool:
     """Put cache_control into the request's body where the client set none; True where that was done."""
-    if plan.inject == "off" or x.surface != "messages" or x.answer is not None:
+    if plan.inject == "off" or not x.format.takes_cache_markers or x.answer is not None:
         return False
     if plan.markers == {"none"} or _is_claude_code(x):
         return False

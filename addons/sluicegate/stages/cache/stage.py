@@ -16,7 +16,7 @@ from sluicegate.core.cachekey.cache_control import HEADER, Wishes, read_wishes
 from sluicegate.core.cachekey.key import Bypass
 from sluicegate.core.cachekey.names import NamesIn, names_of_answer
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.surfaces import ANSWERS
+from sluicegate.core.formats.registry import format_of
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.redact.hide.placeholders import placeholders_in
 from sluicegate.exchange.bodies import KeptBody
@@ -227,7 +227,7 @@ class Cache(Stage):
             self._land(x, fields, fields.flight)
         elif fields.following:
             fields.following.leave(fields.boarded)
-        elif x.surface in ANSWERS:
+        elif x.format.answers:
             self._watch(x, fields)
         if self.shelf is None:
             return
@@ -255,7 +255,7 @@ class Cache(Stage):
 
     def _land(self, x: Exchange, fields: CacheFields, flight: Flight) -> None:
         """The call is over: those who listen get their end, and what they saved."""
-        if x.surface in ANSWERS:
+        if x.format.answers:
             self._watch(x, fields)
         facts = x.routing.call.facts if x.routing.call else None
         if facts and facts.usage.known:
@@ -324,7 +324,7 @@ class Cache(Stage):
 
 def _replayed(head: Head) -> dict[str, object]:
     """What a stored answer says of itself. It used no tokens this time."""
-    used = 0 if head.surface in ANSWERS else None
+    used = 0 if format_of(head.surface).answers else None
     return {
         "model_served": head.model,
         "stream": head.stream,

@@ -93,7 +93,7 @@ class Identity(Stage):
         if x.door == "replay":
             return
         ours = x.door == "reverse" or x.request.path.startswith("/v1/")  # elsewhere our key does not go
-        if x.surface == "other" and ours and not x.client_chose and not is_own_affair(x.request.path):
+        if not x.format.known and ours and not x.client_chose and not is_own_affair(x.request.path):
             raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED}", should_retry=False)
 
     def report(self, x: Exchange) -> Mapping[str, object]:
@@ -129,7 +129,7 @@ class Identity(Stage):
         keys = presented_keys(x.client_credentials)
         if any(holds_key(key) for key in keys):
             raise Refused(401, "a virtual key is of no use here; send your provider's own", should_retry=False)
-        if not any(keys) and (x.surface != "other" or x.is_admin_endpoint):
+        if not any(keys) and (x.format.known or x.is_admin_endpoint):
             raise Refused(401, NO_CREDENTIAL, should_retry=False)
         return self.who.unproved(x.client_credentials) if vouched is None else self.who.vouched_for(vouched)
 

@@ -13,8 +13,6 @@ from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.facts import renamed
-from sluicegate.core.formats.surfaces import ANSWERS
 from sluicegate.core.identity.account import (
     BatchPart,
     batch_parts,
@@ -168,7 +166,7 @@ class Limiter(Stage):
     def _counters(self, x: Exchange, caller: Caller, model: str) -> tuple[Counter, ...]:
         counters = self.rules.counters(caller, model, self._provider(model))
         runaway = self.limits.runaway
-        if x.surface not in ANSWERS or not (runaway.same_request or runaway.session_usd):
+        if not x.format.answers or not (runaway.same_request or runaway.session_usd):
             return counters
         digest = ""
         if runaway.same_request:
@@ -238,7 +236,7 @@ class Limiter(Stage):
             raise Refused(403, chosen.message, should_retry=False)
         if chosen.why is not None and chosen.model != asked:
             d = x.request.data
-            path, d.content = renamed(x.surface, x.request.path, d.content or b"", chosen.model)
+            path, d.content = x.format.rename(x.request.path, d.content or b"", chosen.model)
             d.path = path.encode()
             d.headers["content-length"] = str(len(d.content))
             fields.model, fields.model_rule = chosen.model, chosen.why

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Final
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.surfaces import ANSWERS
 from sluicegate.core.identity.account import BatchPart
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.estimate import (
@@ -51,7 +50,7 @@ class UsageEstimator:
     # -- before
     def estimate(self, x: Exchange, counters: Sequence[Counter], key_id: str, model: str, provider: str) -> Amounts:
         """The amounts to reserve: the likely usage, in strict mode the maximum. Refused if strict mode knows no price."""
-        if x.surface not in ANSWERS or not [c for c in counters if c.unit not in _COUNTED]:
+        if not x.format.answers or not [c for c in counters if c.unit not in _COUNTED]:
             return _ONE
         body, most = x.request.data.content or b"", x.facts.max_tokens if x.facts else None
         most = most if most and most > 0 else None
@@ -111,7 +110,7 @@ class UsageEstimator:
             return _ONE
         if call is None or (call.status is None and _was_not_sent(x)):
             return None
-        if x.surface not in ANSWERS or (call.status or 0) >= 400:
+        if not x.format.answers or (call.status or 0) >= 400:
             return _ONE
         facts = call.facts
         if facts is None or not facts.usage.known:

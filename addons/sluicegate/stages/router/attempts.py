@@ -41,10 +41,6 @@ _OF_THE_KEY: Final = {401: "key.refused", 402: "key.spent"}
 """What a provider says of our key and not of the request, with the alarm that it raises."""
 
 
-_KEEPS_THINKING: Final = frozenset({"messages", "bedrock", "vertex"})
-"""Surfaces whose clients send back what a model thought."""
-
-
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A target to be, and under which name its health is kept."""
@@ -167,7 +163,7 @@ class Attempts:
         return status != 400 and self.left and self._other_keys()
 
     def _may_be_the_thinking(self, x: Exchange) -> bool:
-        return x.surface in _KEEPS_THINKING and not self._stripped and b'"thinking"' in (self._base[-1] or b"")
+        return x.format.keeps_thinking and not self._stripped and b'"thinking"' in (self._base[-1] or b"")
 
     def _other_keys(self) -> bool:
         return len(self.candidates) > 1 and not self.plan.pinned

@@ -9,20 +9,28 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from mitmproxy import http
 
 from sluicegate.core.messages.facts import RequestFacts, read_request
-from sluicegate.exchange.answering import SPEAK_MESSAGES, decode_request
+from sluicegate.exchange.answering import decode_request
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Fields
 from sluicegate.exchange.translation import Translation
-from sluicegate.providers.base import Credential, CredentialSource, Estimated, Provider, ProviderRequest, SigningInput
+from sluicegate.providers.base import (
+    Credential,
+    CredentialSource,
+    Estimated,
+    Provider,
+    ProviderRequest,
+    ProviderSurface,
+    SigningInput,
+)
 from sluicegate.providers.plain import plain_fields
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
-    from sluicegate.core.formats.decode import Entered
+    from sluicegate.core.formats.client_format import ClientRequest
     from sluicegate.core.translate.base import Policy
 
 __all__ = ["credential_for", "prepare_for"]
@@ -49,8 +57,8 @@ def prepare_for(
     d = request.data
     body = d.content or b""
     facts = x.facts  # of the request as it is now, not of an earlier attempt's
-    entered = _decoded(x, provider, model or (facts.model if facts else None) or "", unsupported)
-    asked = _asked(x, entered, facts, body)
+    decoded = _decoded(x, provider, model or (facts.model if facts else None) or "", unsupported)
+    asked = _asked(x, decoded, facts, body)
     prepared = provider.prepare(asked, model=model, region=region)
     if isinstance(prepared, Estimated):
         return prepared
@@ -63,32 +71,31 @@ def prepare_for(
         length = (b"content-length", b"%d" % len(prepared.body))
         d.headers.fields = (*(f for f in prepared.fields if f[0].lower() not in _FRAMING), length)
         d.content = prepared.body
-    return Translation(provider, prepared, entered, facts)
+    return Translation(provider, prepared, decoded, facts)
 
 
-def _decoded(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> Entered | None:
-    if x.surface in SPEAK_MESSAGES:
+def _decoded(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> ClientRequest | None:
+    if x.format.speaks_messages:
         return None
     if x.surface == "chat_completions" and provider.takes_chat and not x.policy.reads_answers:
         return None
     return decode_request(x, model, unsupported)
 
 
-def _asked(x: Exchange, entered: Entered | None, facts: RequestFacts | None, body: bytes) -> ProviderRequest:
+def _asked(x: Exchange, decoded: ClientRequest | None, facts: RequestFacts | None, body: bytes) -> ProviderRequest:
     fields = x.request.data.headers.fields
-    if entered is None:
-        surface = x.surface
-        assert surface in ("messages", "count_tokens", "chat_completions")
+    if decoded is None:
+        surface = cast("ProviderSurface", x.surface)  # a provider takes no other format as it is
         return ProviderRequest(surface, x.request.path, fields, body, facts)
     _, mark, query = x.request.path.partition("?")
-    facts = read_request(entered.body)
-    return ProviderRequest(entered.surface, mark + query, _messages_fields(fields, entered, facts), entered.body, facts)
+    facts = read_request(decoded.body)
+    return ProviderRequest(decoded.surface, mark + query, _messages_fields(fields, decoded, facts), decoded.body, facts)
 
 
-def _messages_fields(fields: Fields, entered: Entered, facts: RequestFacts | None) -> Fields:
+def _messages_fields(fields: Fields, decoded: ClientRequest, facts: RequestFacts | None) -> Fields:
     """The header fields of a request that came in another format."""
     plain = plain_fields(fields, "text/event-stream" if facts and facts.stream else "application/json")
-    betas = ((b"anthropic-beta", ",".join(entered.betas).encode("latin-1", "replace")),) if entered.betas else ()
+    betas = ((b"anthropic-beta", ",".join(decoded.betas).encode("latin-1", "replace")),) if decoded.betas else ()
     return (*plain, (b"anthropic-version", _VERSION), *betas)
 
 

@@ -18,6 +18,8 @@ import msgspec
 from mitmproxy import http
 
 from sluicegate.core.errors import Refused
+from sluicegate.core.formats.bedrock.format import BEDROCK
+from sluicegate.core.formats.registry import served
 from sluicegate.core.messages.facts import rename_model
 from sluicegate.core.messages.models import same_model
 from sluicegate.core.messages.prompt_size import fits
@@ -72,10 +74,6 @@ class Upstream:
 _OPENAIS: Final = re.compile(r"^/(?:v1/)?(?:responses|embeddings|completions|moderations|images|audio|realtime)(?:/|$)")
 """Paths of OpenAI's API that Anthropic does not have, and that are no Chat Completions."""
 _CONVERSE: Final = re.compile(r"/model/.+/converse(?:-stream)?$")
-_SERVED: Final = (
-    "the gate takes POST /v1/messages, POST /v1/chat/completions (for clients of the Responses API: set them to Chat "
-    "Completions), Bedrock's InvokeModel and Vertex' rawPredict"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,10 +212,10 @@ class Router(Stage):
             return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
             # the list of models is the gate's own affair on every door: it must match what the routes serve
-            upstream = self._general(x) if x.door == "reverse" or x.surface == "models" else named
+            upstream = self._general(x) if x.door == "reverse" or x.format.known else named
             return (RouteTarget(upstream),) if upstream else ()
         if x.facts is None:
-            if self.first.provider and x.surface not in ("messages", "count_tokens"):
+            if self.first.provider and not x.format.speaks_messages:
                 raise Refused(400, "the request body is no JSON object", should_retry=False)
             return (RouteTarget(self.first),)  # the provider says what is wrong with it
         model = x.facts.model or ""
@@ -232,10 +230,10 @@ class Router(Stage):
         upstream, path = self.general or self.first, x.request.path.partition("?")[0]
         host = upstream.origin.host if upstream.origin else x.origin[1]
         if upstream.provider and not upstream.traits.serves_converse and _CONVERSE.search(path):
-            x.surface = "bedrock"  # its client reads no other words
+            x.format = BEDROCK  # its client reads no other words
             raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
         if not upstream.traits.forwards_other_paths or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
-            raise Refused(404, f"{path[:100]} is not served here: {_SERVED}", should_retry=False)
+            raise Refused(404, f"{path[:100]} is not served here: the gate takes {served()}", should_retry=False)
         return upstream
 
     def _target(self, x: Exchange, route_target: RouteTarget, key: CredentialSource | None) -> Target:
@@ -244,7 +242,7 @@ class Router(Stage):
             return self._bridged(x, route_target, upstream.provider, key)
         if upstream.origin:
             tls, host, port = upstream.origin.tls, upstream.origin.host, upstream.origin.port
-            if known := _PATHS.get(x.surface):
+            if x.format.speaks_messages and (known := x.format.usual_path):
                 # one spelling for every provider: the client's may have another host's prefix, or ours from before a replay
                 _, mark, query = request.path.partition("?")
                 request.path = upstream.origin.path + known + mark + query
@@ -319,7 +317,7 @@ class Router(Stage):
             response.headers.get("content-encoding", ""),
             response.status_code,
         )
-        if x.surface in ("messages", "count_tokens") or response.status_code >= 400:
+        if x.format.speaks_messages or response.status_code >= 400:
             x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
 
     @property
@@ -385,9 +383,6 @@ def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
         with contextlib.suppress(ValueError):  # no Messages request: the provider says what is wrong with it
             body = without_thinking(body)
     return rename_model(body, model)
-
-
-_PATHS = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count_tokens"}
 
 
 def _our_keys(x: Exchange, upstream: Upstream) -> tuple[CredentialSource, ...]:

@@ -20,8 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NoReturn
 
 from sluicegate.core.errors import Refused, StoreError
-from sluicegate.core.formats.facts import readable_body, sendable_body
-from sluicegate.core.formats.surfaces import ANSWERS, Surface
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import read_request, session_of
 from sluicegate.core.redact.hide.conversation_id import conversation_id
@@ -52,7 +50,7 @@ from sluicegate.stores.placeholder_numbers.base import TooManyValues
 __all__ = ["ScrubFields", "Scrubber"]
 
 _DIGESTS: Final = ("content-md5", "content-digest", "repr-digest", "digest")
-_WALKS: Final[Mapping[Surface, WalkSurface]] = {
+_WALKS: Final[Mapping[str, WalkSurface]] = {
     "messages": "messages",
     "count_tokens": "count_tokens",
     "bedrock": "messages",
@@ -203,7 +201,7 @@ class Scrubber(Stage):
         limit = int(self.settings.scrub.max_body)
         try:
             body = decode_body(x.request.data.content or b"", x.request.headers.get("content-encoding", ""), limit)
-            return readable_body(x.surface, body)
+            return x.format.readable_body(body)
         except Unreadable as e:
             raise _unreadable(e) from None
         except BodyTooLarge:
@@ -290,10 +288,10 @@ def _hide(
     except KeyCollision as e:
         raise Refused(400, f"the request cannot be rewritten with placeholders: {e}", should_retry=False) from None
     document.root = scan.root
-    body, headers = sendable_body(x.surface, document.render()), x.request.headers
+    body, headers = x.format.sendable_body(document.render()), x.request.headers
     x.request.data.content = body
     for name in ("content-encoding", "transfer-encoding", *_DIGESTS):
         headers.pop(name, None)
     headers["content-length"] = str(len(body))
-    if x.surface in ANSWERS:
+    if x.format.answers:
         headers["accept-encoding"] = "identity"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-__all__ = ["FREE", "SHAPES", "Data", "Each", "Fixed", "Free", "Object", "Shape", "WalkSurface"]
+__all__ = ["BATCHES", "BODY", "FREE", "SHAPES", "Data", "Each", "Fixed", "Free", "Object", "Shape", "WalkSurface"]
 
 WalkSurface = Literal["messages", "count_tokens", "batches", "chat_completions", "other"]
 
@@ -152,16 +152,16 @@ _SAMPLING: Final = (
     "max_tokens max_completion_tokens stream temperature top_p top_k n seed reasoning_effort parallel_tool_calls "
     "presence_penalty frequency_penalty"
 )
-_BODY: Final = Object(
+BODY: Final = Object(
     {**_BODY_FIELDS, **dict.fromkeys(_SAMPLING.split(), _NAME)},
     first={"tools": 0, "system": 1, "messages": 2},
 )
-_BATCHES: Final = Object({"requests": Each(Object({"custom_id": FREE, "params": _BODY}))})
+BATCHES: Final = Object({"requests": Each(Object({"custom_id": FREE, "params": BODY}))})
 
 SHAPES: Final[dict[WalkSurface, Shape]] = {
-    "messages": _BODY,
-    "count_tokens": _BODY,
-    "batches": _BATCHES,
-    "chat_completions": _BODY,
+    "messages": BODY,
+    "count_tokens": BODY,
+    "batches": BATCHES,
+    "chat_completions": BODY,
     "other": FREE,
 }
