@@ -31,7 +31,7 @@ from sluicegate.cli.table import (
 )
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.base import Entry, Head, Limits
-from sluicegate.stores.cache.sealing import Sealing
+from sluicegate.stores.cache.encryption import BodyEncryption
 from sluicegate.stores.cache.sqlite import SqliteCache
 
 pytestmark = pytest.mark.e2e
@@ -66,13 +66,13 @@ def cache(folder: Path, *arguments: str, code: int = 0, **env: str) -> str:
     return run(folder, "cache", *arguments, "--config", str(folder / "gate.yaml"), code=code, **env)
 
 
-def keep(folder: Path, *keys: str, sealing: Sealing | None = None) -> None:
+def keep(folder: Path, *keys: str, encryption: BodyEncryption | None = None) -> None:
     async def put() -> None:
         store = SqliteCache(folder / "cache.sqlite", Limits())
         for key in keys:
             head = Head("claude-haiku-4-5", tokens=(10, 5, 0, 0, 0), cost_usd=0.25, snippet="what is asked")
             entry = Entry(key.ljust(64, "0"), time.time(), time.time() + 3600, head, ANSWER)
-            await store.put(sealing.seal(entry) if sealing else entry)
+            await store.put(encryption.encrypt(entry) if encryption else entry)
         await store.close()
 
     asyncio.run(put())
@@ -126,7 +126,7 @@ def test_what_a_provider_says_does_not_steer_the_terminal(folder: Path) -> None:
 
 def test_encrypted_entries(folder: Path) -> None:
     """With the configuration's key they are shown; without it the command says so."""
-    keep(folder, "ab", sealing=Sealing("s3cret"))
+    keep(folder, "ab", encryption=BodyEncryption("s3cret"))
     assert "cannot be decrypted" in cache(folder, "show", "ab", code=2)
     (folder / "gate.yaml").write_text(CONFIG.replace("snippet: true", "encrypt_key: env:CACHE_KEY"))
     assert "the answer" in cache(folder, "show", "ab", CACHE_KEY="s3cret")
@@ -147,7 +147,7 @@ def test_keys_of_saved_requests(folder: Path) -> None:
     assert first[0] != second[0]
     assert first[1:] == second[1:]
     assert cache(folder, "key", one, "-H", "x-api-key: a") != cache(folder, "key", one, "-H", "x-api-key: b")
-    assert "no key: it has container" in cache(folder, "key", write(folder, "c.json", container="c"))
+    assert "no key: the request has container" in cache(folder, "key", write(folder, "c.json", container="c"))
 
 
 def test_where_two_requests_differ(folder: Path) -> None:

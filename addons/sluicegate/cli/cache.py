@@ -26,14 +26,14 @@ from sluicegate.core.errors import StoreError
 from sluicegate.core.formats.registry import format_of
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
-from sluicegate.stores.cache import open_cache, place_of
+from sluicegate.stores.cache import cache_location, open_cache
 from sluicegate.stores.cache.base import (
     CacheStore,
     Entry,
+    EntrySummary,
     Limits,
-    Listed,
 )
-from sluicegate.stores.cache.sealing import Sealing
+from sluicegate.stores.cache.encryption import BodyEncryption
 
 __all__ = ["app", "in_store", "line_of"]
 
@@ -48,7 +48,7 @@ def in_store[T](settings: Settings, work: Callable[[CacheStore], Awaitable[T]]) 
 
     async def run() -> T:
         own = settings.cache
-        store = open_cache(place_of(settings.store, settings.state_dir), Limits(own.max_entries, own.max_bytes))
+        store = open_cache(cache_location(settings.store, settings.state_dir), Limits(own.max_entries, own.max_bytes))
         try:
             return await work(store)
         finally:
@@ -78,7 +78,7 @@ def list_(
         typer.echo("\n" + rows([(e.key[:12], e.head.snippet[:66]) for e in found]))
 
 
-def line_of(entry: Listed) -> tuple[str, ...]:
+def line_of(entry: EntrySummary) -> tuple[str, ...]:
     """An entry as the cells of a table; see HEADINGS."""
     now, head = time.time(), entry.head
     counts = format_of(head.surface).kind == "counts"
@@ -113,7 +113,7 @@ def show(
     typer.echo(printable(entry.body), nl=False)
 
 
-def described(one: Listed) -> str:
+def described(one: EntrySummary) -> str:
     """All that is known of an entry, a line for each field."""
     head = msgspec.to_builtins(one.head)
     known = {
@@ -132,17 +132,17 @@ def read_entry(settings: Settings, key: str) -> Entry:
     """An entry with its body, decrypted where need be."""
     own = settings.cache
     try:
-        sealing = Sealing(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
+        encryption = BodyEncryption(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
     except SecretError as e:
         fail(str(e))
     found = in_store(settings, lambda store: store.get(key))
-    entry = sealing.open(found) if found else None
+    entry = encryption.decrypt(found) if found else None
     if entry is None:
         fail("it cannot be decrypted with this configuration's cache.encrypt_key" if found else "it is not there any more")
     return entry
 
 
-def _only(settings: Settings, prefix: str) -> Listed:
+def _only(settings: Settings, prefix: str) -> EntrySummary:
     found = in_store(settings, lambda store: store.listing(prefix.lower(), 5))
     if not found:
         fail(f"nothing is kept under {prefix[:64]!r}; see `sluicegate cache list`", 1)
@@ -175,14 +175,14 @@ def rm(
 @app.command()
 def on(config: ConfigOption = None) -> None:
     """Switch the cache on again, for all gates that share it."""
-    in_store(read_settings(config), lambda store: store.switch(True))
+    in_store(read_settings(config), lambda store: store.set_enabled(True))
     typer.echo("the cache is on")
 
 
 @app.command()
 def off(config: ConfigOption = None) -> None:
     """Switch the cache off until it is switched on: gates that share it neither look nor keep, within a second."""
-    in_store(read_settings(config), lambda store: store.switch(False))
+    in_store(read_settings(config), lambda store: store.set_enabled(False))
     typer.echo("the cache is off; entries stay")
 
 

@@ -12,15 +12,15 @@ from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import printable, rows
 from sluicegate.core.cachekey.difference import first_difference
 from sluicegate.core.cachekey.key import (
-    Asked,
     Bypass,
+    KeyInput,
     KeyMaker,
-    Rules,
+    KeyRules,
+    is_api_header,
     read_body,
-    speaks_to_api,
     tenant_of,
 )
-from sluicegate.core.cachekey.normal import Strips, compile_strips, normalized
+from sluicegate.core.cachekey.normalize import Strips, compile_strips, normalized
 from sluicegate.core.messages.facts import read_request, session_of
 
 __all__ = ["key"]
@@ -56,26 +56,26 @@ def key(
         raise typer.Exit(1)
     fields = [(k.strip().lower(), v.strip()) for k, _, v in (h.partition(":") for h in header or ())]
     for file, body in zip(files, bodies, strict=True):
-        typer.echo(_keys(file, body, fields, query, Rules("suffix", strips, settings.cache.suffix_messages)))
+        typer.echo(_keys(file, body, fields, query, KeyRules("suffix", strips, settings.cache.suffix_messages)))
 
 
-def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, rules: Rules) -> str:
+def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, rules: KeyRules) -> str:
     facts, headers = read_request(body), dict(fields)
-    asked = Asked(
+    asked = KeyInput(
         tenant_of(None, [(k.encode(), v.encode()) for k, v in fields if k in ("x-api-key", "authorization", "api-key")]),
         "messages",
         (facts.model if facts else None) or "",
         body,
         headers.get("anthropic-version", ""),
         [v for k, v in fields if k == "anthropic-beta"],
-        [f"{k}: {v}" for k, v in fields if speaks_to_api(k.encode()) and k not in ("anthropic-version", "anthropic-beta")],
+        [f"{k}: {v}" for k, v in fields if is_api_header(k.encode()) and k not in ("anthropic-version", "anthropic-beta")],
         query,
         session_id=session_of(headers, facts),
     )
     keys = KeyMaker(rules).keys(asked)
     if isinstance(keys, Bypass):
         return f"{file}: no key: {keys.why}"
-    table = [("exact", keys.exact), *keys.look]
+    table = [("exact", keys.exact), *keys.lookup]
     return f"{file}\n" + rows([(f"  {tier}", found) for tier, found in table])
 
 

@@ -16,9 +16,9 @@ from sluicegate.cli.table import printable
 from sluicegate.core.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
-from sluicegate.stores.cache import open_cache, place_of
-from sluicegate.stores.cache.base import CacheStore, Limits, Listed
-from sluicegate.stores.cache.sealing import Sealing
+from sluicegate.stores.cache import cache_location, open_cache
+from sluicegate.stores.cache.base import CacheStore, EntrySummary, Limits
+from sluicegate.stores.cache.encryption import BodyEncryption
 
 __all__ = ["Explorer"]
 
@@ -56,14 +56,14 @@ class Explorer(App[None]):
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
-        self.entries: dict[str, Listed] = {}
+        self.entries: dict[str, EntrySummary] = {}
         self._store: CacheStore | None = None
 
     @property
     def store(self) -> CacheStore:
         if self._store is None:
             own = self.settings.cache
-            place = place_of(self.settings.store, self.settings.state_dir)
+            place = cache_location(self.settings.store, self.settings.state_dir)
             self._store = open_cache(place, Limits(own.max_entries, own.max_bytes))
         return self._store
 
@@ -94,7 +94,7 @@ class Explorer(App[None]):
         for entry in found:
             self.table.add_row(*line_of(entry), key=entry.key)
 
-    def _chosen(self) -> Listed | None:
+    def _chosen(self) -> EntrySummary | None:
         if not self.table.row_count:
             return None
         key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value
@@ -109,11 +109,11 @@ class Explorer(App[None]):
         own = self.settings.cache
         try:
             found = await self.store.get(one.key)
-            sealing = Sealing(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
+            encryption = BodyEncryption(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
         except (StoreError, SecretError) as e:
             self.notify(str(e), severity="error", markup=False)
             return
-        entry = sealing.open(found) if found else None
+        entry = encryption.decrypt(found) if found else None
         body = printable(entry.body[:_MAX_SHOWN]) if entry else "(gone, or encrypted with another key)"
         await self.push_screen(Whole(f"{described(one)}\n{body}"))
 

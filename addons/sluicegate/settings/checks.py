@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from sluicegate.core.cachekey.normal import compile_strips
+from sluicegate.core.cachekey.normalize import compile_strips
 from sluicegate.core.redact.rules.rule import pattern_fault
 from sluicegate.settings.errors import Problem
 from sluicegate.settings.limits import DollarBudget, TokenBudget

@@ -2,32 +2,32 @@
 
 import pytest
 
-from sluicegate.core.cachekey.cache_control import Wishes, read_wishes
+from sluicegate.core.cachekey.cache_control import CacheDirectives, read_directives
 
-BYPASS = Wishes(look=False, store=False)
-REFRESH = Wishes(look=False)
+BYPASS = CacheDirectives(lookup=False, store=False)
+REFRESH = CacheDirectives(lookup=False)
 
 
 @pytest.mark.parametrize(
-    ("cache_control", "own", "wishes"),
+    ("cache_control", "sluicegate_cache", "directives"),
     [
-        ("", "", Wishes()),
+        ("", "", CacheDirectives()),
         ("no-cache", "", REFRESH),
         ("max-age=0", "", REFRESH),
         ("No-Cache, no-transform", "", REFRESH),
         ("no-store", "", BYPASS),
         ("no-cache, no-store", "", BYPASS),
-        ("only-if-cached", "", Wishes(only_if_cached=True)),
-        ("max-age=60", "", Wishes(max_age_s=60)),
-        ('max-age="60"', "", Wishes(max_age_s=60)),
-        ("only-if-cached, no-cache", "", Wishes(look=True, store=False, only_if_cached=True, max_age_s=0.0)),
-        ("max-age=x, what=ever", "", Wishes()),
+        ("only-if-cached", "", CacheDirectives(only_if_cached=True)),
+        ("max-age=60", "", CacheDirectives(max_age_s=60)),
+        ('max-age="60"', "", CacheDirectives(max_age_s=60)),
+        ("only-if-cached, no-cache", "", CacheDirectives(lookup=True, store=False, only_if_cached=True, max_age_s=0.0)),
+        ("max-age=x, what=ever", "", CacheDirectives()),
         ("", "bypass", BYPASS),
         ("", " Refresh ", REFRESH),
-        ("no-store", "only-if-cached", Wishes(only_if_cached=True)),
-        ("", "nonsense", Wishes()),
+        ("no-store", "only-if-cached", CacheDirectives(only_if_cached=True)),
+        ("", "nonsense", CacheDirectives()),
     ],
 )
-def test_wishes(cache_control: str, own: str, wishes: Wishes) -> None:
+def test_directives(cache_control: str, sluicegate_cache: str, directives: CacheDirectives) -> None:
     """RFC 9111's words and the gate's own header; unknown words do nothing."""
-    assert read_wishes(cache_control, own) == wishes
+    assert read_directives(cache_control, sluicegate_cache) == directives

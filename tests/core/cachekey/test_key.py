@@ -11,33 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.cachekey.key import (
-    Asked,
     Bypass,
+    KeyInput,
     KeyMaker,
+    KeyRules,
     Keys,
-    Rules,
     Tier,
     tenant_of,
 )
-from sluicegate.core.cachekey.normal import compile_strips
+from sluicegate.core.cachekey.normalize import compile_strips
 
 SESSION = "cf79fe42-06c3-4f30-bf68-088441e04bda"
 OTHER = "346a2912-3fbe-489a-9548-813778628aff"
 
 
-def asked(body: Any, **fields: Any) -> Asked:
+def asked(body: Any, **fields: Any) -> KeyInput:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Asked(**{"tenant": b"t", "surface": "messages", "model": "m", "body": raw, **fields})
+    return KeyInput(**{"tenant": b"t", "surface": "messages", "model": "m", "body": raw, **fields})
 
 
-def keys(body: Any, tier: Tier = "normalized", rules: Rules | None = None, **fields: Any) -> Keys:
-    found = KeyMaker(rules or Rules(tier)).keys(asked(body, **fields))
+def keys(body: Any, tier: Tier = "normalized", rules: KeyRules | None = None, **fields: Any) -> Keys:
+    found = KeyMaker(rules or KeyRules(tier)).keys(asked(body, **fields))
     assert isinstance(found, Keys), found
     return found
 
 
 def first(body: Any, tier: Tier = "normalized", **fields: Any) -> str:
-    return keys(body, tier, **fields).look[0][1]
+    return keys(body, tier, **fields).lookup[0][1]
 
 
 def claude_code(session: str = SESSION, version: str = "2.1.197.b97") -> dict[str, Any]:
@@ -137,8 +137,8 @@ FIELDS = {
 @pytest.mark.parametrize("tier", ["exact", "normalized", "suffix"])
 def test_what_stands_beside_the_body_counts(name: str, tier: Tier) -> None:
     """Tenant, surface, model, version, betas and query; no key of one is a key of the other."""
-    plain = {key for _, key in keys(claude_code(), tier).look}
-    other = {key for _, key in keys(claude_code(), tier, **{name: FIELDS[name]}).look}
+    plain = {key for _, key in keys(claude_code(), tier).lookup}
+    other = {key for _, key in keys(claude_code(), tier, **{name: FIELDS[name]}).lookup}
     assert not plain & other
 
 
@@ -159,8 +159,8 @@ bodies = st.dictionaries(
 @given(tenants, tenants, bodies, text, text, st.sampled_from(["exact", "normalized", "suffix"]))
 def test_no_key_is_shared_between_tenants(a: bytes, b: bytes, body: Any, model: str, query: str, tier: Tier) -> None:
     """Whatever they ask, and however their names run into the parts beside them."""
-    one = {key for _, key in keys(body, tier, tenant=a, model=model, query=query).look}
-    two = {key for _, key in keys(body, tier, tenant=b, model=model, query=query).look}
+    one = {key for _, key in keys(body, tier, tenant=a, model=model, query=query).lookup}
+    two = {key for _, key in keys(body, tier, tenant=b, model=model, query=query).lookup}
     assert (one == two) == (a == b)
     if a != b:
         assert not one & two
@@ -191,21 +191,21 @@ def test_suffix_looks_at_the_last_messages_only() -> None:
     """After the closer tier; everything but the earlier messages still counts."""
     one, two = claude_code(), claude_code()
     one["messages"] = [{"role": "user", "content": "early"}, {"role": "assistant", "content": "x"}, *one["messages"]]
-    (normal, a), (tier, b) = keys(one, "suffix").look
+    (normal, a), (tier, b) = keys(one, "suffix").lookup
     assert (normal, tier) == ("normalized", "suffix")
-    assert keys(two, "suffix").look[0][1] != a
-    assert keys(two, "suffix").look[1][1] == b
+    assert keys(two, "suffix").lookup[0][1] != a
+    assert keys(two, "suffix").lookup[1][1] == b
     two["max_tokens"] = 7
-    assert keys(two, "suffix").look[1][1] != b
+    assert keys(two, "suffix").lookup[1][1] != b
 
 
 def test_the_operators_expressions() -> None:
     """Apply to texts of their part alone, in blocks and strings, tool results included."""
-    rules = Rules("normalized", compile_strips(("Current date[^\\n]*",), ("<env>.*?</env>",)))
+    rules = KeyRules("normalized", compile_strips(("Current date[^\\n]*",), ("<env>.*?</env>",)))
 
     def key(system: Any, content: Any) -> str:
         body = {"system": system, "messages": [{"role": "user", "content": content}]}
-        return keys(body, rules=rules).look[0][1]
+        return keys(body, rules=rules).lookup[0][1]
 
     assert key("a\nCurrent date: 1\nb", "c") == key("a\nCurrent date: 2\nb", "c")
     block = [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "<env>{}</env>"}]}]
@@ -217,7 +217,7 @@ def test_the_operators_expressions() -> None:
 
 def test_no_expression_can_hang() -> None:
     """What would keep a backtracking engine busy for ages is done at once."""
-    rules = Rules("normalized", compile_strips((r"(a+)+$", r"(\w+\s?)*:"), ()))
+    rules = KeyRules("normalized", compile_strips((r"(a+)+$", r"(\w+\s?)*:"), ()))
     keys({"system": "a" * 200_000 + "!"}, rules=rules)
     with pytest.raises(ValueError, match="invalid"):
         compile_strips((), (r"(a)\1",))
@@ -232,7 +232,7 @@ def test_a_session_that_is_no_uuid_is_a_word_like_others() -> None:
 @pytest.mark.parametrize("tier", ["exact", "normalized", "suffix"])
 def test_what_cannot_be_read_strictly_is_left_alone(body: bytes, tier: Tier) -> None:
     """Others may read it in another way than we do."""
-    assert isinstance(KeyMaker(Rules(tier)).keys(asked(body)), Bypass)
+    assert isinstance(KeyMaker(KeyRules(tier)).keys(asked(body)), Bypass)
 
 
 json_values = st.recursive(
@@ -245,13 +245,13 @@ json_values = st.recursive(
 @given(st.dictionaries(st.sampled_from(["system", "messages", "tools", "metadata", "cache_control"]), json_values))
 def test_no_shape_breaks_it(body: dict[str, Any]) -> None:
     """Clients send what they like; a key or a bypass comes out, and twice the same."""
-    one, two = (KeyMaker(Rules("suffix")).keys(asked(body, session_id=SESSION)) for _ in range(2))
+    one, two = (KeyMaker(KeyRules("suffix")).keys(asked(body, session_id=SESSION)) for _ in range(2))
     assert one == two
 
 
-def test_what_was_asked_lately_is_remembered() -> None:
+def test_the_latest_requests_are_remembered() -> None:
     """And forgotten again: the memory is bounded."""
-    maker = KeyMaker(Rules("normalized"))
+    maker = KeyMaker(KeyRules("normalized"))
     made = [maker.keys(asked({"n": n})) for n in range(600)]
-    assert len(maker._recent) == 500
+    assert len(maker._remembered) == 500
     assert [maker.keys(asked({"n": n})) for n in range(600)] == made

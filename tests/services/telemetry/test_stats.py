@@ -76,7 +76,7 @@ def test_what_the_caches_did() -> None:
     assert (seen["labels"], seen["saved_tokens"], seen["saved_usd"]) == ({"HIT": 2, "MISS": 1}, 30, 0.5)
     assert seen["all_time"] == {"saved_usd": 9.0}
     for i in range(60):
-        stats.add_fall({"n": i, "lost_tokens": 10, "lost_usd": None if i else 0.25})
+        stats.add_prompt_cache_miss({"n": i, "lost_tokens": 10, "lost_usd": None if i else 0.25})
     lost = stats.snapshot()["prompt_cache"]
     assert (lost["falls"], lost["lost_tokens"], lost["lost_usd"]) == (60, 600, 0.25)
     assert [f["n"] for f in lost["recent"]] == list(range(10, 60))

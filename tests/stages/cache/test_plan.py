@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.cachekey.key import (
-    Asked,
+    KeyInput,
     KeyMaker,
+    KeyRules,
     Keys,
-    Rules,
 )
 from sluicegate.settings import Settings
 from sluicegate.stages.cache.plan import Plans
@@ -19,11 +19,11 @@ BODIES = st.builds(lambda n, text: b'{"n":%d,"text":"%s"}' % (n, b"x" * text), s
 
 
 @given(BODIES, BODIES, st.sampled_from([b"a", b"b"]), st.sampled_from([b"a", b"b"]))
-def test_what_is_known_again_is_the_same(one: bytes, two: bytes, mine: bytes, yours: bytes) -> None:
+def test_what_is_known_again_is_the_fingerprint(one: bytes, two: bytes, mine: bytes, yours: bytes) -> None:
     """The keys that are remembered are those that would be made anew, for whatever was asked before."""
     maker = PLANS._makers["normalized"]
-    for asked in (Asked(mine, "messages", "m", one), Asked(yours, "messages", "m", two)):
-        fresh = KeyMaker(Rules("normalized")).keys(asked)
+    for asked in (KeyInput(mine, "messages", "m", one), KeyInput(yours, "messages", "m", two)):
+        fresh = KeyMaker(KeyRules("normalized")).keys(asked)
         assert maker.keys(asked) == maker.keys(replace(asked, body=bytes(bytearray(asked.body)))) == fresh
         assert isinstance(fresh, Keys)
 
@@ -31,5 +31,5 @@ def test_what_is_known_again_is_the_same(one: bytes, two: bytes, mine: bytes, yo
 def test_no_two_processes_tell_bodies_apart_alike() -> None:
     """What knows a body again is keyed anew each time: nobody can look for two bodies that it takes for one."""
     one, two = Plans(Settings())._makers["exact"], Plans(Settings())._makers["exact"]
-    assert one._same(b"{}") != two._same(b"{}")
-    assert one._same(b"{}") == one._same(b"{}") != one._same(b"{ }")
+    assert one._fingerprint(b"{}") != two._fingerprint(b"{}")
+    assert one._fingerprint(b"{}") == one._fingerprint(b"{}") != one._fingerprint(b"{ }")

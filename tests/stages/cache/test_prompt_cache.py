@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from sluicegate.core.prompt_cache.drift import Turn, fingerprint
+from sluicegate.core.prompt_cache.misses import Turn, fingerprint
 from sluicegate.gate.chain import Chain
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
@@ -22,7 +22,7 @@ from sluicegate.settings.routes import (
     Target,
 )
 from sluicegate.stages import Audit, Cache, Router
-from sluicegate.stages.cache.prompt_cache import Sessions
+from sluicegate.stages.cache.prompt_cache import PreviousTurns
 from sluicegate.testing import (
     chain_of,
     descend,
@@ -121,7 +121,7 @@ async def test_routes_and_providers(tmp_path: Path) -> None:
 
 
 async def test_the_key_knows_nothing_of_markers(tmp_path: Path) -> None:
-    """With both caches on, what was injected stands in what is sent alone; the same request is a hit."""
+    """With both caches on, what was with_markers stands in what is sent alone; the same request is a hit."""
     cache = CacheSettings(mode="exact", prompt_cache=PromptCache(inject="auto"))
     answer = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn", "usage": {"input_tokens": 1}}
     with chain_of(Cache, Router, settings=quiet(cache=cache, state_dir=tmp_path), services=Services({})) as chain:
@@ -197,15 +197,15 @@ def turn(n: int, size: int = 100) -> Turn:
 
 def test_memory_is_bounded() -> None:
     """By sessions, by lines of one session, and by the bytes of their bodies."""
-    sessions = Sessions(max_bytes=5000)
+    turns = PreviousTurns(max_bytes=5000)
     for n in range(1000):
-        sessions.next(f"s{n}", None, b"t", turn(n))
-    assert sum(len(t.body) for lines in sessions._lines.values() for t in lines) == sessions._bytes <= 5000
+        turns.replace(f"s{n}", None, b"t", turn(n))
+    assert sum(len(t.body) for lines in turns._lines.values() for t in lines) == turns._bytes <= 5000
     for n in range(100):
-        sessions.next("one", None, b"t", turn(n, 1))
-    sessions.next("large", None, b"t", turn(1, 10_000))
-    assert sessions._bytes == sum(len(t.body) for lines in sessions._lines.values() for t in lines) <= 5000
-    many = Sessions()
+        turns.replace("one", None, b"t", turn(n, 1))
+    turns.replace("large", None, b"t", turn(1, 10_000))
+    assert turns._bytes == sum(len(t.body) for lines in turns._lines.values() for t in lines) <= 5000
+    many = PreviousTurns()
     for n in range(1000):
-        many.next(f"s{n}", None, b"t", turn(n))
+        many.replace(f"s{n}", None, b"t", turn(n))
     assert len(many._lines) == 300

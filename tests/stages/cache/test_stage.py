@@ -24,7 +24,8 @@ from sluicegate.settings.routes import (
 )
 from sluicegate.settings.secret import Secret
 from sluicegate.stages import Audit, Cache, Router
-from sluicegate.stages.cache.asked import snippet_of
+from sluicegate.stages.cache.entries import Placeholders
+from sluicegate.stages.cache.request import snippet_of
 from sluicegate.testing import (
     chain_of,
     descend,
@@ -400,7 +401,7 @@ async def test_bodies_are_kept_encrypted(tmp_path: Path, services: Services) -> 
     with chain_of(Cache, Router, settings=settings, services=services) as chain:
         bench = Bench(chain)
         await bench.ask()
-        await chain.policy.stages[0].shelf.settled()  # type: ignore[union-attr]
+        await chain.policy.stages[0].cache_client.settled()  # type: ignore[union-attr]
         files = b"".join(p.read_bytes() for p in tmp_path.glob("cache.sqlite*"))
         assert b"tool_use" not in files
         assert b"claude-haiku" in files
@@ -417,7 +418,7 @@ async def test_what_was_saved_survives_a_restart(tmp_path: Path, services: Servi
     """A new process finds entries and totals."""
     await bench.ask()
     await bench.ask()
-    await bench.chain.policy.stages[1].shelf.settled()  # type: ignore[union-attr]
+    await bench.chain.policy.stages[1].cache_client.settled()  # type: ignore[union-attr]
     with chain_of(Audit, Cache, Router, settings=config(tmp_path), services=Services({})) as chain:
         later = Bench(chain)
         assert chain.services.stats.snapshot()["cache"]["all_time"]["saved_usd"] == 0.00129
@@ -437,7 +438,7 @@ async def test_a_store_that_is_down_serves_from_upstream(tmp_path: Path) -> None
     assert services.alarms["cache.store"] == 1
 
 
-@pytest.mark.parametrize("method", ["_set_keys", "_found", "answer", "_keep"])
+@pytest.mark.parametrize("method", ["_set_keys", "_looked_up", "answer", "_store"])
 async def test_a_bug_serves_from_upstream(bench: Bench, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever it is: the client gets its answer, the request goes as the client sent it, and an alarm is raised."""
 
@@ -468,7 +469,7 @@ async def test_a_replay_passes_the_taps_of_the_stages_outside(tmp_path: Path, se
         for label in ("MISS", "HIT"):
             assert await bench.ask(answer=answer) == answer.replace(b"<NAME_1>", b"secret")
             assert bench.label == label
-        await chain.policy.stages[1].shelf.settled()  # type: ignore[union-attr]
+        await chain.policy.stages[1].cache_client.settled()  # type: ignore[union-attr]
         files = b"".join(p.read_bytes() for p in tmp_path.glob("cache.sqlite*"))
         assert b"secret" not in files
         assert b"<NAME_1>" in files
@@ -480,7 +481,7 @@ async def test_a_placeholder_needs_its_name_in_the_request(bench: Bench, monkeyp
     with chain_of(Cache, Router, settings=strip, services=bench.chain.services) as chain:
         own = Bench(chain)
         stage = chain.policy.stages[0]  # type: ignore[union-attr]
-        monkeypatch.setattr(stage, "finders", [placeholders_in])
+        monkeypatch.setattr(stage, "placeholders", Placeholders(placeholders_in))
 
         def asks(name: str) -> dict[str, Any]:
             return {**BODY, "messages": [{"role": "user", "content": f"who is {name}"}]}

@@ -55,7 +55,7 @@ def test_any_chunking_and_encoding_gives_the_same_bytes(encoding: str, cuts: lis
     kept = tee(encoding)
     pour(kept, ENCODINGS[encoding](STREAM), cuts)
     assert kept.body == STREAM
-    assert kept.whole("m-1", ASKED)
+    assert kept.is_complete("m-1", ASKED)
     assert sum(size for _, size in kept.timing) == len(STREAM)
 
 
@@ -75,7 +75,7 @@ def test_a_part_is_never_whole(length: int, cuts: list[int]) -> None:
     """Wherever it was cut off, even if the connection ended cleanly."""
     kept = tee()
     pour(kept, STREAM[:length], cuts)
-    assert not kept.whole("m-1", ASKED)
+    assert not kept.is_complete("m-1", ASKED)
 
 
 def test_more_than_the_limit_is_let_go_of() -> None:
@@ -83,4 +83,4 @@ def test_more_than_the_limit_is_let_go_of() -> None:
     kept = tee(limit=100)
     pour(kept, STREAM, [60, 60])
     assert kept.body == b""
-    assert not kept.whole("m-1", ASKED)
+    assert not kept.is_complete("m-1", ASKED)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from sluicegate.core.errors import StoreError
-from sluicegate.stores.cache import open_cache, place_of
+from sluicegate.stores.cache import cache_location, open_cache
 from sluicegate.stores.cache.base import (
     CacheStore,
     Entry,
     Head,
+    HitSavings,
     Limits,
-    Use,
 )
 from sluicegate.stores.cache.redis import RedisCache
 from sluicegate.stores.cache.sqlite import SqliteCache
@@ -99,7 +99,7 @@ async def test_the_least_recently_used_go(open_store: Open) -> None:
         clock.now += 1
         await store.put(entry(n))
     clock.now += 1
-    await store.touch({key(1): Use(1, 0, 0.0)})
+    await store.record_hits({key(1): HitSavings(1, 0, 0.0)})
     clock.now += 1
     await store.put(entry(4))
     assert [e.key for e in await store.listing()] == [key(4), key(1), key(3)]
@@ -124,8 +124,8 @@ async def test_hits_are_counted_for_all_time(open_store: Open) -> None:
     """By entry and in all, also for an entry that is gone; another process sees them."""
     store = open_store()
     await store.put(entry(1))
-    await store.touch({key(1): Use(2, 30, 0.25), key(9): Use(1, 5, 0.5)})
-    await asyncio.to_thread(store.touch_now, {key(1): Use(1, 15, 0.125)})
+    await store.record_hits({key(1): HitSavings(2, 30, 0.25), key(9): HitSavings(1, 5, 0.5)})
+    await asyncio.to_thread(store.record_hits_sync, {key(1): HitSavings(1, 15, 0.125)})
     (listed,) = await store.listing()
     assert listed.hits == 3
     totals = (await open_store().state()).totals
@@ -171,24 +171,24 @@ async def test_a_list_by_prefix(open_store: Open) -> None:
 async def test_the_switch(open_store: Open) -> None:
     """On at first; off for every process that shares the store, until it is on again."""
     store, other = open_store(), open_store()
-    assert (await other.state()).on
-    await store.switch(False)
-    assert not (await other.state()).on
-    await other.switch(True)
-    assert (await store.state()).on
+    assert (await other.state()).enabled
+    await store.set_enabled(False)
+    assert not (await other.state()).enabled
+    await other.set_enabled(True)
+    assert (await store.state()).enabled
 
 
 async def test_nothing_there_is_known_without_asking(open_store: Open) -> None:
     """`absent` may say no; it never says yes of what this process stored, or of what was there when it caught up."""
     store = open_store()
     await store.put(entry(1))
-    assert not store.absent(key(1))
+    assert not store.known_absent(key(1))
     later = open_store()
     await later.state()
-    assert not later.absent(key(1))
+    assert not later.known_absent(key(1))
     await store.put(entry(2))
     await later.state()
-    assert not later.absent(key(2))
+    assert not later.known_absent(key(2))
 
 
 async def test_many_at_once(open_store: Open) -> None:
@@ -208,25 +208,25 @@ async def test_a_store_that_is_down(open_store: Open, tmp_path: Path) -> None:
         await broken.close()
     else:
         broken = RedisCache("redis://:hunter2@127.0.0.1:1/0")
-    uses = {key(1): Use(1, 1, 1.0)}
+    hits = {key(1): HitSavings(1, 1, 1.0)}
     for ask in (
-        lambda: broken.get(key(1)), lambda: broken.put(entry(1, expires=2e10)), lambda: broken.touch(uses),
-        lambda: broken.delete(key(1)), broken.listing, broken.state, lambda: broken.switch(True),
+        lambda: broken.get(key(1)), lambda: broken.put(entry(1, expires=2e10)), lambda: broken.record_hits(hits),
+        lambda: broken.delete(key(1)), broken.listing, broken.state, lambda: broken.set_enabled(True),
     ):  # fmt: skip
         with pytest.raises(StoreError) as caught:
             await ask()
         assert "hunter2" not in str(caught.value)
     if isinstance(store, RedisCache):
         with pytest.raises(StoreError):
-            broken.touch_now(uses)
+            broken.record_hits_sync(hits)
 
 
-def test_places(tmp_path: Path) -> None:
+def test_locations(tmp_path: Path) -> None:
     """A file of the cache's own in the state folder, beside the file named, or in the folder named; Redis as it is."""
-    assert place_of("sqlite", tmp_path) == str(tmp_path / "cache.sqlite")
-    assert place_of(f"sqlite:///{tmp_path}/gate.db", Path("/x")) == str(tmp_path / "gate-cache.sqlite")
-    assert place_of(f"sqlite:///{tmp_path}", Path("/x")) == str(tmp_path / "cache.sqlite")
-    assert place_of("redis://h/1", tmp_path) == "redis://h/1"
+    assert cache_location("sqlite", tmp_path) == str(tmp_path / "cache.sqlite")
+    assert cache_location(f"sqlite:///{tmp_path}/gate.db", Path("/x")) == str(tmp_path / "gate-cache.sqlite")
+    assert cache_location(f"sqlite:///{tmp_path}", Path("/x")) == str(tmp_path / "cache.sqlite")
+    assert cache_location("redis://h/1", tmp_path) == "redis://h/1"
     assert isinstance(open_cache(str(tmp_path / "new" / "cache.sqlite"), Limits()), SqliteCache)
     assert isinstance(open_cache("redis://127.0.0.1:1", Limits()), RedisCache)
     assert (tmp_path / "new" / "cache.sqlite").stat().st_mode & 0o777 == 0o600

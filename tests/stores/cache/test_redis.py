@@ -1,4 +1,4 @@
-"""The cache in Redis: what it says when Redis does not do what it is asked."""
+"""The cache in Redis: its error messages when Redis fails."""
 
 import asyncio
 
@@ -13,18 +13,18 @@ pytest.importorskip("redis")
 @pytest.mark.parametrize(
     ("answer", "advice"),
     [
-        ("MOVED 1234 10.0.0.1:6379", "one node of a cluster"),
-        ("CLUSTERDOWN The cluster is down", "its cluster is down"),
+        ("MOVED 1234 10.0.0.1:6379", "does not hold the data"),
+        ("CLUSTERDOWN The cluster is down", "the cluster is down"),
         ("WRONGPASS invalid username-password pair", "the user or the password"),
         ("NOAUTH Authentication required.", "the user or the password"),
-        ("NOPERM this user has no permissions", "its user"),
-        ("READONLY You can't write against a read only replica.", "name the primary"),
+        ("NOPERM this user has no permissions", "lacks permission"),
+        ("READONLY You can't write against a read only replica.", "set `store` to the primary"),
         ("OOM command not allowed when used memory > 'maxmemory'.", "maxmemory"),
         ("LOADING Redis is loading the dataset in memory", "loading"),
     ],
 )
 async def test_it_says_what_to_do(answer: str, advice: str) -> None:
-    """What is wrong, and what to do about it; never in the server's words, which may quote anything."""
+    """What is wrong, and what to do about it; never the server's own text, which may quote anything."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while await reader.readline():
@@ -42,6 +42,6 @@ async def test_it_says_what_to_do(answer: str, advice: str) -> None:
 
 
 async def test_one_that_does_not_listen() -> None:
-    """Where it was looked for is in the configuration; that nobody is there is said."""
+    """The message asks whether it is running; its address is in the configuration."""
     with pytest.raises(StoreError, match=r"is it running, at the host and the port in `store`\?"):
         await RedisCache("redis://:hunter2@127.0.0.1:1/0").get("a" * 64)

@@ -19,7 +19,7 @@ from sluicegate.stores.cache.sqlite import SqliteCache
 WRITER = """
 import asyncio, sys, time
 from pathlib import Path
-from sluicegate.stores.cache.base import Entry, Head, Limits, Use
+from sluicegate.stores.cache.base import Entry, Head, HitSavings, Limits
 from sluicegate.stores.cache.sqlite import SqliteCache
 
 async def main():
@@ -30,7 +30,7 @@ async def main():
         keys = [f"{n + i:064x}" for i in range(8)]
         now = time.time()
         await asyncio.gather(*(store.put(Entry(k, now, now + 900, Head("m", exact=k), k.encode() * 200)) for k in keys))
-        await store.touch({keys[0]: Use(1, 10, 0.5)})
+        await store.record_hits({keys[0]: HitSavings(1, 10, 0.5)})
         await store.delete(keys[1])
         n += 8
 

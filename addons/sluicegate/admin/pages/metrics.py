@@ -59,7 +59,9 @@ class _Run:
         yield _counter("cache_lookups", "Requests by the cache's word for them.", stats.labels, "label")
         yield _plain("saved_tokens", "Tokens of answers that came from the cache.", stats.saved_tokens)
         yield _plain("saved_usd", "What these would have cost, in US dollars.", stats.saved_usd)
-        yield _plain("prompt_cache_falls", "Prompts no longer read from the provider's cache.", stats.fall_count)
+        yield _plain(
+            "prompt_cache_falls", "Prompts no longer read from the provider's cache.", stats.prompt_cache_miss_count
+        )
         yield _plain("prompt_cache_lost_tokens", "Tokens that had to be written anew for it.", stats.lost_tokens)
         yield _plain("prompt_cache_lost_usd", "What that cost, in US dollars.", stats.lost_usd)
         yield _counter("limited", "Refusals by the limit that they hit.", stats.limited, "limit")

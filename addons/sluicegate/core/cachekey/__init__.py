@@ -1,1 +1,1 @@
-"""The response cache's key, and which requests and answers it is made for."""
+"""The response cache's key, which requests bypass it, and which headers a replay has."""

@@ -1,4 +1,4 @@
-"""What a client says of the cache: Cache-Control (RFC 9111, 5.2.1) and `x-sluicegate-cache`."""
+"""A request's directives for the cache: Cache-Control (RFC 9111, 5.2.1) and `x-sluicegate-cache`."""
 
 from __future__ import annotations
 
@@ -6,43 +6,43 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["HEADER", "Wishes", "read_wishes"]
+__all__ = ["HEADER", "CacheDirectives", "read_directives"]
 
 HEADER: Final = "x-sluicegate-cache"
-"""In a request: bypass, refresh or only-if-cached. In an answer: what the cache did."""
+"""In a request: bypass, refresh or only-if-cached. In an answer: the cache status."""
 
 _MAX_AGE: Final = re.compile(r"max-age=\"?(\d{1,9})\"?")
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
-    look: bool = True
-    """An entry will do."""
+class CacheDirectives:
+    lookup: bool = True
+    """A cached answer is acceptable."""
     store: bool = True
     only_if_cached: bool = False
     max_age_s: float | None = None
-    """An entry that is older will not do."""
+    """An older entry is not acceptable."""
 
 
-_NONE: Final = Wishes()
+_DEFAULT: Final = CacheDirectives()
 
 
-def read_wishes(cache_control: str, own: str) -> Wishes:
-    """Read the two headers. The gate's own goes first; words that it does not know are ignored."""
-    if not cache_control and not own:
-        return _NONE
-    words = {w.strip().lower() for w in cache_control.split(",")}
-    match own.strip().lower():
+def read_directives(cache_control: str, sluicegate_cache: str) -> CacheDirectives:
+    """Parse the two headers. `x-sluicegate-cache` takes precedence; unknown directives are ignored."""
+    if not cache_control and not sluicegate_cache:
+        return _DEFAULT
+    directives = {w.strip().lower() for w in cache_control.split(",")}
+    match sluicegate_cache.strip().lower():
         case "bypass":
-            return Wishes(look=False, store=False)
+            return CacheDirectives(lookup=False, store=False)
         case "refresh":
-            return Wishes(look=False)
+            return CacheDirectives(lookup=False)
         case "only-if-cached":
-            return Wishes(only_if_cached=True)
-    if "no-store" in words:
-        return Wishes(look=False, store=False)
-    ages = [float(m[1]) for w in words if (m := _MAX_AGE.fullmatch(w))]
-    only = "only-if-cached" in words
-    if "no-cache" in words or 0.0 in ages:
-        return Wishes(look=only, store=not only, only_if_cached=only, max_age_s=0.0 if only else None)
-    return Wishes(only_if_cached=only, max_age_s=min(ages, default=None))
+            return CacheDirectives(only_if_cached=True)
+    if "no-store" in directives:
+        return CacheDirectives(lookup=False, store=False)
+    ages = [float(m[1]) for d in directives if (m := _MAX_AGE.fullmatch(d))]
+    only = "only-if-cached" in directives
+    if "no-cache" in directives or 0.0 in ages:
+        return CacheDirectives(lookup=only, store=not only, only_if_cached=only, max_age_s=0.0 if only else None)
+    return CacheDirectives(only_if_cached=only, max_age_s=min(ages, default=None))

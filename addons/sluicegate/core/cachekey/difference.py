@@ -16,7 +16,7 @@ _ABSENT: Final = object()
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """`path` as in `messages[2].content[0].text`; the values as JSON, shortened around where they part."""
+    """`path` as in `messages[2].content[0].text`; the values as JSON, cut to the part around the difference."""
 
     path: str
     left: str
@@ -24,7 +24,7 @@ class Difference:
 
 
 def first_difference(left: Any, right: Any, path: str = "") -> Difference | None:
-    """The first place, in reading order, where two JSON values differ; None where they are equal."""
+    """The first difference between two JSON values in document order; None if they are equal."""
     if isinstance(left, dict) and isinstance(right, dict):
         return _in_objects(left, right, path)
     if isinstance(left, list) and isinstance(right, list):

@@ -1,12 +1,12 @@
-"""The response cache's key: which two requests may get the same answer.
+"""The response cache's key: which requests may get the same answer.
 
     exact       the body byte for byte
-    normalized  without what differs between two identical runs of a client (normal.py)
-    suffix      normalized, and of the messages the last few only
+    normalized  without what differs between two identical runs of a client (normalize.py)
+    suffix      normalized, and only the last few messages
 
-Whatever the tier, these belong to the key: the tenant, the surface, the effective model, the query, the headers that speak
-to a provider's API (`anthropic-version`, a guardrail of Bedrock's), and the host where no route decides on it. Parts are
-hashed with their lengths, so that no text can move from one part to the next.
+In every tier the key covers the tenant, the surface, the effective model, the query, the headers of a provider's API
+(`anthropic-version`, a Bedrock guardrail), and the host unless a route chooses it. Each part is hashed with its length, so
+that text cannot move from one part to the next.
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from sluicegate.core.cachekey.normal import NO_STRIPS, Strips, normalized
+from sluicegate.core.cachekey.normalize import NO_STRIPS, Strips, normalized
 from sluicegate.core.cachekey.stateful import why_stateful
 
-__all__ = ["Asked", "Bypass", "KeyMaker", "Keys", "Rules", "Tier", "read_body", "speaks_to_api", "tenant_of"]
+__all__ = ["Bypass", "KeyInput", "KeyMaker", "KeyRules", "Keys", "Tier", "is_api_header", "read_body", "tenant_of"]
 
 Tier = Literal["exact", "normalized", "suffix"]
 
 _FORMAT: Final = b"sluicegate response cache 2"
-"""Changes when the same request would get another key: old entries are then never found."""
+"""Change it when the same request would get another key: old entries are then never found."""
 
-
-_MAX_RECENT: Final = 500
+_MAX_REMEMBERED: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What the configuration says of the key."""
+class KeyRules:
+    """The key as configured."""
 
     tier: Tier = "exact"
     strips: Strips = NO_STRIPS
@@ -43,11 +42,11 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A request, as far as it decides the answer."""
+class KeyInput:
+    """The parts of a request that decide its answer."""
 
     tenant: bytes
-    """Whose it is: see `tenant_of`. Never part of anything that is stored or shown, but through the hash."""
+    """See `tenant_of`. Stored and shown only as part of the hash."""
     surface: str
     model: str
     """The model that the first target is asked for."""
@@ -55,32 +54,32 @@ class Asked:
     version: str = ""
     """The anthropic-version header."""
     betas: Sequence[str] = ()
-    """The anthropic-beta headers, each of which may list several flags."""
-    more: Sequence[str] = ()
-    """Other headers that speak to a provider's API (`speaks_to_api`), as `name: value`, names in lower case."""
+    """The anthropic-beta headers; each may list several flags."""
+    api_headers: Sequence[str] = ()
+    """Other headers of a provider's API (`is_api_header`), as `name: value`, names in lower case."""
     query: str = ""
     origin: str = ""
-    """Where it goes by itself; empty where routes decide by the model."""
+    """The host that the client chose; empty if routes choose it by the model."""
     session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """`exact` tells a repeated request from a similar one. `look` are the keys to look under, the closest first."""
+    """`exact` tells a repeated request from a similar one. `lookup` are the keys to look under, the closest match first."""
 
     exact: str
-    look: tuple[tuple[Tier, str], ...]
+    lookup: tuple[tuple[Tier, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Bypass:
-    """The cache has nothing to do with this request."""
+    """The request bypasses the cache."""
 
     why: str
 
 
 def read_body(body: bytes) -> dict[str, Any] | None:
-    """The request's JSON object; None where it is none, or none that a strict reader takes."""
+    """The request's JSON object; None if it is not an object, or not strictly valid JSON."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -89,64 +88,64 @@ def read_body(body: bytes) -> dict[str, Any] | None:
 
 
 class KeyMaker:
-    """Makes keys by one set of rules, and remembers the last: a request that is sent again is not read again.
+    """Makes keys by one set of rules, and remembers the latest, so that a repeated request is not parsed again.
 
-    `same` gives equal bytes for equal bodies and, as far as anybody can bring about, for no others: that is how a body is
-    known again. The keys themselves are made with SHA-256.
+    `fingerprint` identifies a body among the remembered ones; a client must not be able to make two bodies collide. The
+    keys themselves are SHA-256 hashes.
     """
 
-    def __init__(self, rules: Rules, same: Callable[[bytes], bytes] | None = None) -> None:
+    def __init__(self, rules: KeyRules, fingerprint: Callable[[bytes], bytes] | None = None) -> None:
         self.rules = rules
-        self._same = same or (lambda body: hashlib.sha256(body).digest())
-        self._recent: OrderedDict[tuple[object, ...], Keys | Bypass] = OrderedDict()
+        self._fingerprint = fingerprint or (lambda body: hashlib.sha256(body).digest())
+        self._remembered: OrderedDict[tuple[object, ...], Keys | Bypass] = OrderedDict()
 
-    def keys(self, asked: Asked) -> Keys | Bypass:
+    def keys(self, request: KeyInput) -> Keys | Bypass:
         """The keys of a request: 64 hexadecimal digits each."""
-        asked_as = (
-            asked.tenant,
-            asked.surface,
-            asked.model,
-            self._same(asked.body),
-            asked.version,
-            tuple(asked.betas),
-            tuple(asked.more),
-            asked.query,
-            asked.origin,
-            asked.session_id,
+        identity = (
+            request.tenant,
+            request.surface,
+            request.model,
+            self._fingerprint(request.body),
+            request.version,
+            tuple(request.betas),
+            tuple(request.api_headers),
+            request.query,
+            request.origin,
+            request.session_id,
         )
-        found = self._recent.get(asked_as)
+        found = self._remembered.get(identity)
         if found is None:
-            found = self._recent[asked_as] = self._make(asked, _exact(asked))
-            if len(self._recent) > _MAX_RECENT:
-                self._recent.popitem(last=False)
+            found = self._remembered[identity] = self._make(request, _exact(request))
+            if len(self._remembered) > _MAX_REMEMBERED:
+                self._remembered.popitem(last=False)
         return found
 
-    def _make(self, asked: Asked, exact: str) -> Keys | Bypass:
-        value = read_body(asked.body)
+    def _make(self, request: KeyInput, exact: str) -> Keys | Bypass:
+        value = read_body(request.body)
         if value is None:
-            return Bypass("the body is no JSON object that can be read strictly")
+            return Bypass("the body is not a strictly valid JSON object")
         if why := why_stateful(value):
             return Bypass(why)
         if self.rules.tier == "exact":
             return Keys(exact, (("exact", exact),))
         try:
-            return Keys(exact, tuple(_similar(value, asked, self.rules)))
+            return Keys(exact, tuple(_looser_keys(value, request, self.rules)))
         except (RecursionError, msgspec.EncodeError, UnicodeEncodeError):
-            return Bypass("the body is nested too deeply to be compared")
+            return Bypass("the body is nested too deeply")
 
 
-def _exact(asked: Asked) -> str:
-    return _digest(b"exact", *_common(asked, ",".join(asked.betas)), asked.body)
+def _exact(request: KeyInput) -> str:
+    return _digest(b"exact", *_common(request, ",".join(request.betas)), request.body)
 
 
-def _common(asked: Asked, flags: str) -> tuple[bytes, ...]:
-    more = "\n".join(sorted(asked.more))
-    return (asked.tenant, *map(_utf8, (asked.surface, asked.model, asked.version, flags, more, asked.query, asked.origin)))
+def _common(request: KeyInput, flags: str) -> tuple[bytes, ...]:
+    r, headers = request, "\n".join(sorted(request.api_headers))
+    return (r.tenant, *map(_utf8, (r.surface, r.model, r.version, flags, headers, r.query, r.origin)))
 
 
-def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Tier, str]]:
-    common = _common(asked, ",".join(sorted({f.strip() for line in asked.betas for f in line.split(",")} - {""})))
-    plain = normalized(value, rules.strips, asked.session_id)
+def _looser_keys(value: dict[str, Any], request: KeyInput, rules: KeyRules) -> list[tuple[Tier, str]]:
+    common = _common(request, ",".join(sorted({f.strip() for line in request.betas for f in line.split(",")} - {""})))
+    plain = normalized(value, rules.strips, request.session_id)
     found: list[tuple[Tier, str]] = [("normalized", _digest(b"normalized", *common, msgspec.json.encode(plain)))]
     if rules.tier == "suffix" and isinstance(messages := plain.get("messages"), list):
         tail = {**plain, "messages": messages[-rules.suffix_messages :]}
@@ -154,31 +153,31 @@ def _similar(value: dict[str, Any], asked: Asked, rules: Rules) -> list[tuple[Ti
     return found
 
 
-_APIS: Final = (b"anthropic-", b"x-amzn-bedrock-", b"openai-")
+_API_PREFIXES: Final = (b"anthropic-", b"x-amzn-bedrock-", b"openai-")
 
 
-def speaks_to_api(name: bytes) -> bool:
-    """Whether a header (in lower case) may change what a provider answers: their lists are open."""
-    return name.startswith(_APIS)
+def is_api_header(name: bytes) -> bool:
+    """Whether a header (in lower case) belongs to a provider's API and may change the answer; any such prefix counts."""
+    return name.startswith(_API_PREFIXES)
 
 
-def tenant_of(scope: str | None, presented: Sequence[tuple[bytes, bytes]]) -> bytes:
-    """Whose cache it is: the virtual key's scope, else a hash of the credential that the client presented.
+def tenant_of(scope: str | None, credentials: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Who shares cached answers: the virtual key's scope, else a hash of the client's credential.
 
-    `x-api-key: K` and `authorization: Bearer K` are the same credential; cookies and the admin token are none.
+    `x-api-key: K` and `authorization: Bearer K` are the same credential; cookies and the admin token do not count.
     """
     if scope is not None:
         return b"scope\0" + _utf8(scope)
     tokens = {
         value[7:].strip() if value[:7].lower() == b"bearer " else value.strip()
-        for name, value in presented
+        for name, value in credentials
         if name.lower() not in (b"cookie", b"x-sluicegate-admin")
     }
     return b"credential\0" + bytes.fromhex(_digest(*sorted(tokens)))
 
 
 def _utf8(text: str) -> bytes:
-    """Of any text, headers with stray bytes in them included."""
+    """Encodes any text, including headers with stray bytes."""
     return text.encode("utf-8", "surrogatepass")
 
 

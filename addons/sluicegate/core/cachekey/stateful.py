@@ -1,13 +1,12 @@
-"""Which requests the cache keeps out of: those that do something, or that ask about what may have changed meanwhile.
+"""Which requests bypass the cache because of state at the provider: they change it, or read what may have changed.
 
-    container, container_upload, file ids    name things at the provider, which come and go
-    mcp_servers, MCP tools                   reach other machines, and may do anything there
-    server tools                             search and fetch what changes by the hour, or run code; the tool search alone
-                                             looks at nothing but the request. Unknown ones are taken for such
-    compaction, background, threads          continue or begin something that the provider keeps
+    container, container_upload, file ids    refer to objects at the provider, which may disappear
+    mcp_servers, MCP tools                   call other machines, with any effect
+    server tools                             search or fetch changing content, or run code; only the tool search looks at
+                                             nothing but the request. Unknown tool types count as server tools
+    compaction, background, threads          continue or start state that the provider keeps
 
-Tools that the client runs itself (its own, and bash, text editor, computer, memory) are no reason: the answer only asks
-for them.
+Tools that the client runs (custom, bash, text editor, computer, memory) do not matter: the answer only requests their use.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ _BLOCKS: Final = frozenset({"container_upload", "compaction", "mcp_tool_use", "m
 
 
 def why_stateful(body: dict[str, Any]) -> str | None:
-    """Why the cache keeps out of this request; None where it need not."""
+    """Why the request bypasses the cache; None if it need not."""
     for name in _FIELDS:
         if body.get(name):
-            return f"it has {name}"
+            return f"the request has {name}"
     for tool in _dicts(body.get("tools")):
         kind = tool.get("type")
         if kind not in (None, "custom", "function") and not str(kind).startswith(_CLIENT_TOOLS):
@@ -33,7 +32,7 @@ def why_stateful(body: dict[str, Any]) -> str | None:
     management = body.get("context_management")
     for edit in _dicts(management.get("edits")) if isinstance(management, dict) else ():
         if str(edit.get("type")).startswith("compact"):
-            return "it asks for compaction"
+            return "the request asks for compaction"
     for message in _dicts(body.get("messages")):
         if why := _why_blocks(message.get("content"), depth=2):
             return why
@@ -44,10 +43,10 @@ def _why_blocks(content: object, depth: int) -> str | None:
     for block in _dicts(content):
         kind = block.get("type")
         if kind in _BLOCKS:
-            return f"it has a {kind} block"
+            return f"the request has a {kind} block"
         source = block.get("source")
         if "file_id" in block or (isinstance(source, dict) and (source.get("type") == "file" or "file_id" in source)):
-            return "it names a file at the provider"
+            return "the request refers to a file at the provider"
         if depth and kind in ("tool_result", "document") and (why := _why_blocks(block.get("content"), depth - 1)):
             return why
     return None

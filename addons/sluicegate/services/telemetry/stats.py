@@ -11,7 +11,7 @@ from sluicegate.core.messages.usage import Usage
 
 __all__ = ["Stats"]
 
-_MAX_FALLS = 50
+_MAX_PROMPT_CACHE_MISSES = 50
 _MAX_MODELS = 200
 """Model names come from requests; beyond this many they are counted together."""
 _MAX_TOOLS = 200
@@ -41,8 +41,8 @@ class Stats:
         self.labels: Counter[str] = Counter()
         self.saved_tokens = 0
         self.saved_usd = 0.0
-        self.falls: deque[dict[str, Any]] = deque(maxlen=_MAX_FALLS)
-        self.fall_count = 0
+        self.prompt_cache_misses: deque[dict[str, Any]] = deque(maxlen=_MAX_PROMPT_CACHE_MISSES)
+        self.prompt_cache_miss_count = 0
         self.lost_tokens = 0
         self.lost_usd = 0.0
         self.saved_all_time: Callable[[], dict[str, Any] | None] = lambda: None
@@ -105,12 +105,12 @@ class Stats:
         self.saved_tokens += saved_tokens or 0
         self.saved_usd += saved_usd or 0.0
 
-    def add_fall(self, fall: dict[str, Any]) -> None:
-        """Count a fall of a provider's prompt cache, and remember the last of them."""
-        self.falls.append(fall)
-        self.fall_count += 1
-        self.lost_tokens += fall["lost_tokens"]
-        self.lost_usd += fall["lost_usd"] or 0.0
+    def add_prompt_cache_miss(self, miss: dict[str, Any]) -> None:
+        """Count a miss of the provider's prompt cache, and remember the latest ones."""
+        self.prompt_cache_misses.append(miss)
+        self.prompt_cache_miss_count += 1
+        self.lost_tokens += miss["lost_tokens"]
+        self.lost_usd += miss["lost_usd"] or 0.0
 
     def snapshot(self) -> dict[str, Any]:
         """The `run` part of `/stats`."""
@@ -136,10 +136,10 @@ class Stats:
                 "all_time": self.saved_all_time(),
             },
             "prompt_cache": {
-                "falls": self.fall_count,
+                "falls": self.prompt_cache_miss_count,
                 "lost_tokens": self.lost_tokens,
                 "lost_usd": round(self.lost_usd, 6),
-                "recent": list(self.falls),
+                "recent": list(self.prompt_cache_misses),
             },
             "models": {m: {**row, "cost_usd": round(self.cost_by_model.get(m, 0.0), 6)} for m, row in self.models.items()},
         }

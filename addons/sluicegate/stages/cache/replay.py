@@ -1,4 +1,4 @@
-"""A kept answer, given again: the recorded bytes, at once or at the pace at which they came."""
+"""Replays a cached answer: the recorded bytes, at once or at the pace at which they were recorded."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _tasks: set[asyncio.Task[None]] = set()
 
 
 def replay(entry: Entry, pace: float) -> tuple[http.Response, ByteSource]:
-    """The answer, and the source of its body: it passes the taps as any other, so what was hidden is restored.
+    """The response, and the source of its body. It passes the taps like any answer, so hidden values are restored.
 
-    `pace`: 0 for at once; else how long it takes in terms of the recording, for streams.
+    `pace`: 0 sends the body at once; otherwise a stream's recorded pauses are multiplied by it.
     """
     fields = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in entry.head.headers]
     fields.append((b"age", b"%d" % max(0, time.time() - entry.created)))
@@ -31,7 +31,7 @@ def replay(entry: Entry, pace: float) -> tuple[http.Response, ByteSource]:
     response = lean_response(200, b"OK", tuple(fields), time.time())
     source = ByteSource(limit=len(entry.body) + 1)
     if paced:
-        task = asyncio.get_running_loop().create_task(_paced(entry, pace, source))
+        task = asyncio.get_running_loop().create_task(_send_paced(entry, pace, source))
         _tasks.add(task)
         task.add_done_callback(_tasks.discard)
     else:
@@ -40,15 +40,15 @@ def replay(entry: Entry, pace: float) -> tuple[http.Response, ByteSource]:
     return response, source
 
 
-async def _paced(entry: Entry, pace: float, source: ByteSource) -> None:
-    at, told = 0, entry.head.timing[0][0]
+async def _send_paced(entry: Entry, pace: float, source: ByteSource) -> None:
+    offset, last_ms = 0, entry.head.timing[0][0]
     for ms, size in entry.head.timing:
-        if (pause_s := (ms - told) / 1000 * pace) > 0:
+        if (pause_s := (ms - last_ms) / 1000 * pace) > 0:
             await asyncio.sleep(min(pause_s, _MAX_PAUSE_S))
-            told = ms
-        if source.closed:  # the client has gone
+            last_ms = ms
+        if source.closed:  # the client has disconnected
             return
-        source.write(entry.body[at : at + size])
-        at += size
-    source.write(entry.body[at:])
+        source.write(entry.body[offset : offset + size])
+        offset += size
+    source.write(entry.body[offset:])
     source.close()

@@ -1,9 +1,9 @@
-"""Identical requests under way: one of them makes the call, the others get its bytes as they arrive.
+"""Identical requests at the same time share one upstream call: the leader makes it, subscribers get its bytes.
 
-The first to ask is the leader; its call is the flight. Whoever asks the same while it is under way follows: waits for the
-head of the answer, then gets its bytes from the start. The call belongs to nobody alone: when the leader's client leaves
-while others listen, the call goes on without it (proxy/stream.py), and what was reserved for it is settled when the call
-ends; when the last of them has left as well, the call is ended.
+The first request for a key is the leader. A request for the same key that arrives before the call has ended subscribes: it
+waits for the head of the answer, then gets the body from its first byte. The call does not belong to the leader's client:
+when that client disconnects while others are subscribed, the call goes on without it (proxy/stream.py), and its reservation
+is settled when the call ends. When the last subscriber disconnects as well, the call is cancelled.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from mitmproxy import http
 
-from sluicegate.core.cachekey.answers import kept_headers
+from sluicegate.core.cachekey.replay_headers import replayable_headers
 from sluicegate.core.errors import Refused
 from sluicegate.core.wire.encoding import (
     DecodeError,
@@ -25,52 +25,52 @@ from sluicegate.core.wire.sse import PING
 from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange
 
-__all__ = ["Flight", "Flights"]
+__all__ = ["SharedCall", "Singleflight"]
 
-_MOST_BYTES: Final = 4 * 1024 * 1024
-"""Of an answer that a late joiner can still get from its start; a larger one takes nobody on any more."""
-_UNREADABLE: Final = "the provider's answer can not be decoded"
-_UNWANTED: Final = "nobody listens any more"
+MAX_REPLAY_BYTES: Final = 4 * 1024 * 1024
+"""How much of the body is kept for late subscribers; a call with a longer answer accepts no more of them."""
+_UNDECODABLE: Final = "cannot decode the provider's answer"
+_FAILED: Final = "the shared call failed"
+_ABANDONED: Final = "all clients disconnected"
 
 
-class Flight:
-    """One call and those who listen to it."""
+class SharedCall:
+    """One upstream call, its leader and its subscribers."""
 
-    def __init__(self, leader: Exchange, names: frozenset[str]) -> None:
+    def __init__(self, leader: Exchange, placeholders: frozenset[str]) -> None:
         self.leader = leader
-        self.names = names
-        """Placeholders in the leader's request: only who has the same may follow."""
+        self.placeholders = placeholders
+        """Those in the leader's request: only a request with the same ones may subscribe."""
         self.saved_tokens = 0
         self.saved_usd: float | None = None
-        self.boards = True
-        """Whether it still takes somebody on."""
+        self.accepts_subscribers = True
         self._head: http.Response | None = None
         self._begun = asyncio.Event()
-        self._log: list[bytes] = []
+        self._replay: list[bytes] = []
         self._size = 0
-        self._readers: list[ByteSource] = []
+        self._subscribers: list[ByteSource] = []
         self._waiting = 0
         self._failure: Refused | None = None
         self._decoder: Decoder | None = None
 
-    # -- the leader
+    # -- called for the leader
     @property
     def wanted(self) -> bool:
-        """Whether somebody besides the leader listens, or waits to."""
+        """Whether anyone besides the leader reads the answer, or waits for it."""
         return self.followers > 0
 
     @property
     def followers(self) -> int:
-        """How many besides the leader listen, or wait to."""
-        return len(self._readers) + self._waiting
+        """How many exchanges besides the leader read the answer, or wait for it."""
+        return len(self._subscribers) + self._waiting
 
     def begin(self, response: http.Response) -> None:
-        """The head of the answer is there."""
-        fields = kept_headers(response.headers.fields)
+        """The head of the answer has arrived."""
+        fields = replayable_headers(response.headers.fields)
         encoding = response.headers.get("content-encoding", "")
         try:
             self._decoder = decoder(encoding)
-        except UnknownEncoding:  # they may know it
+        except UnknownEncoding:  # the clients may know it
             fields.append((b"content-encoding", encoding.encode("utf-8", "surrogateescape")))
         self._head = http.Response(
             b"HTTP/1.1", response.status_code, b"", http.Headers(fields), b"", None, response.timestamp_start, None
@@ -78,46 +78,46 @@ class Flight:
         self._begun.set()
 
     def write(self, data: bytes) -> None:
-        """Some of its body; decoded, as each follower may know other encodings."""
+        """A chunk of the body. It is passed on decoded, because each subscriber may accept other encodings."""
         if self._decoder and not self._failure:
             try:
-                self._pass(self._decoder.feed(data))
+                self._publish(self._decoder.feed(data))
             except DecodeError:
-                self._failure = Refused(502, _UNREADABLE)
+                self._failure = Refused(502, _UNDECODABLE)
         elif not self._failure:
-            self._pass(data)
+            self._publish(data)
 
-    def _pass(self, data: bytes) -> None:
+    def _publish(self, data: bytes) -> None:
         if not data:
             return
         self._size += len(data)
-        if self._size > _MOST_BYTES:
-            self.boards = False
-            self._log.clear()
+        if self._size > MAX_REPLAY_BYTES:
+            self.accepts_subscribers = False
+            self._replay.clear()
         else:
-            self._log.append(data)
-        for reader in self._readers:
-            reader.write(data)
+            self._replay.append(data)
+        for subscriber in self._subscribers:
+            subscriber.write(data)
 
-    def end(self, error: Refused | None) -> None:
-        """The call is over; `error` where its answer did not come whole."""
-        self.boards = False
+    def finish(self, error: Refused | None) -> None:
+        """The call has ended; `error` says why if its answer is incomplete."""
+        self.accepts_subscribers = False
         if self._decoder and not error and not self._failure:
             try:
-                self._pass(self._decoder.end())
+                self._publish(self._decoder.end())
             except DecodeError:
-                self._failure = Refused(502, _UNREADABLE)
+                self._failure = Refused(502, _UNDECODABLE)
         self._failure = error = error or self._failure
         self._begun.set()
-        for reader in self._readers:
-            reader.close(error.message if error else None)
+        for subscriber in self._subscribers:
+            subscriber.close(error.message if error else None)
 
-    # -- those who follow
-    async def board(self, x: Exchange, ping_s: float) -> tuple[http.Response, ByteSource] | None:
-        """The answer for one more listener; None where its client has left. Raises Refused where the call failed.
+    # -- called for subscribers
+    async def subscribe(self, x: Exchange, ping_s: float) -> tuple[http.Response, ByteSource] | None:
+        """The answer for one more exchange; None if its client has disconnected. Raises Refused if the call failed.
 
-        `ping_s`: after so many seconds without an answer a client that streams is committed to a stream and gets pings;
-        0 for never.
+        `ping_s`: a client that asked for a stream gets its headers and pings after so many seconds without an answer; 0:
+        never.
         """
         self._waiting += 1
         try:
@@ -125,13 +125,13 @@ class Flight:
                 return self._pinged(x, ping_s)
         finally:
             self._waiting -= 1
-            self._look_whether_wanted()
+            self._cancel_if_abandoned()
         if x.life.gone:
             return None
         if self._head is None:
-            raise self._failure or Refused(502, "the call that this one waited for failed")
+            raise self._failure or Refused(502, _FAILED)
         response = self._head.copy()
-        return response, self._reader()
+        return response, self._attach(ByteSource())
 
     async def _started(self, x: Exchange, within_s: float) -> bool:
         await x.life.wait_for(self._begun.wait(), within_s or None)
@@ -154,62 +154,62 @@ class Flight:
                     return
                 source.write(PING)
         except BaseException:
-            source.close("an internal error in the gate")  # else its client would wait for ever
+            source.close("an internal error in the gate")  # otherwise its client would wait forever
             raise
         finally:
             self._waiting -= 1
-            self._look_whether_wanted()
+            self._cancel_if_abandoned()
         head = self._head
         if head is None or head.status_code != 200 or "event-stream" not in head.headers.get("content-type", ""):
-            source.close(self._failure.message if self._failure else "the provider gave no stream")
+            source.close(self._failure.message if self._failure else "the provider did not return a stream")
         else:
-            self._reader(source)
+            self._attach(source)
 
-    def _reader(self, source: ByteSource | None = None) -> ByteSource:
-        source = source or ByteSource()
-        for data in self._log:
+    def _attach(self, source: ByteSource) -> ByteSource:
+        """Replay the body so far into `source`; the rest follows as it arrives."""
+        for data in self._replay:
             source.write(data)
-        if self._failure or (not self.boards and self._begun.is_set() and self.leader.life.closed):
+        if self._failure or (not self.accepts_subscribers and self._begun.is_set() and self.leader.life.closed):
             source.close(self._failure.message if self._failure else None)
-        elif self._size > _MOST_BYTES:
-            source.close("the answer is too large to be given from its start")
+        elif self._size > MAX_REPLAY_BYTES:
+            source.close("the shared answer is too large to be replayed from the start")
         else:
-            self._readers.append(source)
+            self._subscribers.append(source)
         return source
 
-    def leave(self, source: ByteSource | None) -> None:
-        """A listener is done, well or not."""
-        if source in self._readers:
-            self._readers.remove(source)
-            self._look_whether_wanted()
+    def unsubscribe(self, source: ByteSource | None) -> None:
+        """A subscriber's exchange has ended, successfully or not."""
+        if source in self._subscribers:
+            self._subscribers.remove(source)
+            self._cancel_if_abandoned()
 
-    def _look_whether_wanted(self) -> None:
+    def _cancel_if_abandoned(self) -> None:
         if self.leader.life.detached and not self.leader.life.closed and not self.wanted:
-            self.leader.interrupt(_UNWANTED)
+            self.leader.interrupt(_ABANDONED)
 
 
-class Flights:
-    """The calls under way of one process, by the key of what they ask."""
+class Singleflight:
+    """The shareable calls of one process that have not ended, by exact cache key."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, Flight] = {}
+        self._by_key: dict[str, SharedCall] = {}
 
-    def join(self, key: str, x: Exchange, names: frozenset[str]) -> tuple[Flight, bool]:
-        """The flight of this key, and whether it is a new one, led by this exchange."""
-        flight = self._by_key.get(key)
-        if flight is not None and flight.boards and flight.names == names and not flight.leader.life.gone:
-            return flight, False
-        flight = Flight(x, names)
-        self._by_key.setdefault(key, flight)
-        return flight, True
+    def join(self, key: str, x: Exchange, placeholders: frozenset[str]) -> tuple[SharedCall, bool]:
+        """The call for this key; True if it is a new one and `x` is its leader."""
+        call = self._by_key.get(key)
+        if call and call.accepts_subscribers and call.placeholders == placeholders and not call.leader.life.gone:
+            return call, False
+        call = SharedCall(x, placeholders)
+        self._by_key.setdefault(key, call)
+        return call, True
 
     def followers(self) -> int:
-        """How many exchanges wait for, or listen to, the call of another."""
-        return sum(flight.followers for flight in self._by_key.values())
+        """How many exchanges wait for, or read, the call of another."""
+        return sum(call.followers for call in self._by_key.values())
 
-    def landed(self, key: str, flight: Flight) -> None:
-        """The call is over."""
-        if self._by_key.get(key) is flight:
+    def remove(self, key: str, call: SharedCall) -> None:
+        """The call has ended."""
+        if self._by_key.get(key) is call:
             del self._by_key[key]
 
 

@@ -1,4 +1,4 @@
-"""Where kept answers live: SQLite on one machine, Redis for several."""
+"""Stores for cached answers: SQLite for one machine, Redis for several."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sluicegate.stores.cache.base import CacheStore, Limits
 
-__all__ = ["open_cache", "place_of"]
+__all__ = ["cache_location", "open_cache"]
 
 
-def place_of(store: str, state_dir: Path) -> str:
-    """Where the cache is, by the configuration's `store`: a Redis URL, or the path of a file of its own."""
+def cache_location(store: str, state_dir: Path) -> str:
+    """The cache's location by the configuration's `store`: a Redis URL, or the path of an SQLite file of its own."""
     if "://" in store and not store.startswith("sqlite:"):
         return store
     _, _, named = store.partition("sqlite:///")
@@ -20,12 +20,12 @@ def place_of(store: str, state_dir: Path) -> str:
     return str(path / "cache.sqlite" if path.is_dir() else path.with_name(f"{path.stem}-cache.sqlite"))
 
 
-def open_cache(place: str, limits: Limits) -> CacheStore:
-    """Open what `place_of` names. Raises StoreError."""
-    if "://" in place:
+def open_cache(location: str, limits: Limits) -> CacheStore:
+    """Open the store at a `cache_location`. Raises StoreError."""
+    if "://" in location:
         from sluicegate.stores.cache.redis import RedisCache
 
-        return RedisCache(place, limits)
+        return RedisCache(location, limits)
     from sluicegate.stores.cache.sqlite import SqliteCache
 
-    return SqliteCache(Path(place), limits)
+    return SqliteCache(Path(location), limits)

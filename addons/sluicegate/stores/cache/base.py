@@ -1,4 +1,4 @@
-"""What a cache store keeps, and what it can do. Backends: sqlite.py, redis.py; one set of tests runs on both."""
+"""What a cache store holds, and its interface. Backends: sqlite.py, redis.py; one conformance suite runs on both."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ import msgspec
 from sluicegate.core.errors import StoreError
 from sluicegate.core.messages.usage import Usage
 
-__all__ = ["CacheStore", "Entry", "Head", "Limits", "Listed", "State", "StoreLost", "Totals", "Use"]
+__all__ = [
+    "CacheStore",
+    "Entry",
+    "EntrySummary",
+    "Head",
+    "HitSavings",
+    "Limits",
+    "StoreLost",
+    "StoreState",
+    "Totals",
+    "decode_head",
+]
 
 KEY_LENGTH: Final = 64
 
 
 class StoreLost(StoreError):
-    """What was opened is the store no more: it has to be opened anew."""
+    """The opened file is no longer the store: it has to be opened again."""
 
 
 class Head(msgspec.Struct, frozen=True, omit_defaults=True):
-    """All of a kept answer but its body."""
+    """Everything about a cached answer except its body. Stored as JSON: field names are part of the file format."""
 
     model: str
     """As the answer names it."""
@@ -29,27 +40,37 @@ class Head(msgspec.Struct, frozen=True, omit_defaults=True):
     stream: bool = False
     headers: tuple[tuple[str, str], ...] = ()
     exact: str = ""
-    """The exact key of the request that was answered: tells a repeated request from a similar one."""
+    """The exact key of the answered request: tells a repeated request from a similar one."""
     tokens: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
     """input, output, cache read, cache write 5m, cache write 1h."""
     cost_usd: float | None = None
     stop_reason: str | None = None
     tools: tuple[str, ...] = ()
     timing: tuple[tuple[int, int], ...] = ()
-    """(ms since the first, bytes) of the chunks as they came."""
+    """(ms since the first chunk, bytes) of each chunk as it arrived."""
     names: tuple[str, ...] = ()
-    """The placeholders that the answer names."""
+    """The placeholders in the answer."""
     snippet: str = ""
     sealed: bool = False
-    """The body is encrypted (sealing.py)."""
+    """The body is encrypted (encryption.py)."""
 
     def usage(self) -> Usage:
         return Usage(*self.tokens, known=any(self.tokens))
 
 
+def decode_head(raw: bytes | None) -> Head | None:
+    """None if it is missing or was written by an incompatible version: such an entry is a miss."""
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=Head)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A kept answer. Times are Unix seconds."""
+    """A cached answer. Times are Unix seconds."""
 
     key: str
     created: float
@@ -59,8 +80,8 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """An entry without its body, as a list shows it."""
+class EntrySummary:
+    """An entry without its body, for listings."""
 
     key: str
     created: float
@@ -82,8 +103,8 @@ class Totals:
 
 
 @dataclass(slots=True)
-class Use:
-    """What hits on one entry saved."""
+class HitSavings:
+    """The hits on one entry, and what they saved."""
 
     hits: int = 0
     tokens: int = 0
@@ -91,63 +112,63 @@ class Use:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
-    """What may change from outside: by another process, or by `sluicegate cache`."""
+class StoreState:
+    """What another process, or `sluicegate cache`, may change."""
 
-    on: bool = True
+    enabled: bool = True
     version: int = 0
-    """Another one where an entry was deleted or replaced: copies of entries may be out of date."""
+    """Changes when an entry is deleted or replaced: copies of entries in memory may then be stale."""
     totals: Totals = Totals()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The least recently used entries go where there are more."""
+    """Beyond these, the least recently used entries are evicted."""
 
     entries: int = 10_000
     bytes: int = 1_000_000_000
 
 
 class CacheStore(Protocol):
-    """All methods that wait raise StoreError where the backend does not do what it is asked."""
+    """All async methods raise StoreError if the backend fails."""
 
     limits: Limits
-    found: State | None
-    """The state when it was opened; None where that means waiting."""
+    initial_state: StoreState | None
+    """The state when the store was opened; None if reading it would block."""
 
-    def absent(self, key: str) -> bool:
-        """Whether it is known without asking the backend that there is nothing; what another process stored may be
-        unknown until the next `state`."""
+    def known_absent(self, key: str) -> bool:
+        """Whether there is surely no entry, without asking the backend. What another process has stored since the last
+        `state` may be missed."""
         ...
 
     async def get(self, key: str) -> Entry | None:
-        """None where there is nothing, or nothing that is still good."""
+        """None if there is no entry, or it has expired."""
         ...
 
     async def put(self, entry: Entry) -> None:
-        """Returns when it is kept: `kill -9` does not lose it then (Redis: as its own settings say)."""
+        """Returns when the entry is durable: `kill -9` does not lose it then (Redis: as its own settings say)."""
         ...
 
-    async def touch(self, uses: Mapping[str, Use]) -> None:
-        """Count hits, by key: the entries were used now, and saved so much."""
+    async def record_hits(self, hits: Mapping[str, HitSavings]) -> None:
+        """Add up hits by key, and mark the entries as used now."""
         ...
 
-    def touch_now(self, uses: Mapping[str, Use]) -> None:
-        """The same without a loop or threads: at the end of the process there are none any more."""
+    def record_hits_sync(self, hits: Mapping[str, HitSavings]) -> None:
+        """The same without an event loop or threads, for the end of the process."""
         ...
 
     async def delete(self, key: str) -> bool: ...
 
-    async def listing(self, prefix: str = "", limit: int = 1000) -> list[Listed]:
-        """The entries that are still good, the last used first."""
+    async def listing(self, prefix: str = "", limit: int = 1000) -> list[EntrySummary]:
+        """The entries that have not expired, the most recently used first."""
         ...
 
-    async def state(self) -> State:
+    async def state(self) -> StoreState:
         """Catch up with the other processes that use the same store."""
         ...
 
-    async def switch(self, on: bool) -> None:
-        """For all processes that use the same store, and for good."""
+    async def set_enabled(self, enabled: bool) -> None:
+        """For all processes that use the same store, and permanently."""
         ...
 
     async def close(self) -> None: ...

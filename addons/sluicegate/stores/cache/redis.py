@@ -1,23 +1,23 @@
-"""The cache in Redis (or Valkey), shared by several machines. All keys share one hash tag, so that a cluster takes them."""
+"""The cache in Redis (or Valkey), shared by several machines. All keys share a hash tag, so one cluster node has them."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.base import (
     Entry,
-    Head,
+    EntrySummary,
+    HitSavings,
     Limits,
-    Listed,
-    State,
+    StoreState,
     Totals,
-    Use,
+    decode_head,
 )
 
 __all__ = ["RedisCache"]
@@ -31,7 +31,7 @@ _LUA: Final = Path(__file__).with_name("lua")
 
 
 class RedisCache:
-    """Connects when it is first used. StoreError where the `redis` package is missing."""
+    """Connects on first use. Raises StoreError if the `redis` package is missing."""
 
     def __init__(self, url: str, limits: Limits | None = None, clock: Callable[[], float] = time.time) -> None:
         try:
@@ -39,7 +39,7 @@ class RedisCache:
         except ImportError as e:
             raise StoreError("store: redis://… needs the redis package: pip install 'sluicegate[redis]'") from e
         self.limits = limits or Limits()
-        self.found: State | None = None
+        self.initial_state: StoreState | None = None
         self._clock = clock
         self._url = url
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)
@@ -48,18 +48,18 @@ class RedisCache:
                 url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S, health_check_interval=30
             )
         except ValueError as e:
-            raise StoreError(f"store: not a URL that Redis is reached by: {e}") from e
+            raise StoreError(f"store: not a valid Redis URL: {e}") from e
         scripts = {p.stem: self._redis.register_script(p.read_text()) for p in _LUA.glob("*.lua")}
         self._put, self._delete, self._touch = scripts["put"], scripts["delete"], scripts["touch"]
 
-    def absent(self, key: str) -> bool:
-        return False  # who knows what the other machines store
+    def known_absent(self, key: str) -> bool:
+        return False  # other machines may have stored it
 
     async def get(self, key: str) -> Entry | None:
         created, expires, head, body = await self._ask(
             self._redis.hmget(_ENTRY + key, ("created", "expires", "head", "body"))
         )
-        if body is None or float(expires) <= self._clock() or (read := _head(head)) is None:
+        if body is None or float(expires) <= self._clock() or (read := decode_head(head)) is None:
             return None
         return Entry(key, float(created), float(expires), read, body)
 
@@ -72,34 +72,34 @@ class RedisCache:
         keys = (_ENTRY + entry.key, _BY_USED, _BY_EXPIRES, _SIZES, _NUMBERS)
         await self._ask(self._put(keys, (*arguments, self.limits.entries, self.limits.bytes, _ENTRY)))
 
-    async def touch(self, uses: Mapping[str, Use]) -> None:
+    async def record_hits(self, hits: Mapping[str, HitSavings]) -> None:
         pipe = self._redis.pipeline(transaction=False)
-        for keys, arguments in self._touches(uses):
+        for keys, arguments in self._touches(hits):
             await self._touch(keys, arguments, client=pipe)
         await self._ask(pipe.execute())
 
-    def touch_now(self, uses: Mapping[str, Use]) -> None:
+    def record_hits_sync(self, hits: Mapping[str, HitSavings]) -> None:
         import redis
 
         try:
-            with redis.Redis.from_url(self._url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as own:
-                count = own.register_script((_LUA / "touch.lua").read_text())
-                for keys, arguments in self._touches(uses):
+            with redis.Redis.from_url(self._url, socket_timeout=_TIMEOUT_S, socket_connect_timeout=_TIMEOUT_S) as client:
+                count = client.register_script((_LUA / "touch.lua").read_text())
+                for keys, arguments in self._touches(hits):
                     count(keys, arguments)
         except self._errors as e:
-            raise _told(e) from e
+            raise _store_error(e) from e
 
-    def _touches(self, uses: Mapping[str, Use]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
+    def _touches(self, hits: Mapping[str, HitSavings]) -> Iterator[tuple[tuple[str, ...], tuple[Any, ...]]]:
         now = self._clock()
-        for key, use in uses.items():
-            yield (_ENTRY + key, _BY_USED, _NUMBERS), (key, now, use.hits, use.tokens, f"{use.usd:.12f}")
+        for key, hit in hits.items():
+            yield (_ENTRY + key, _BY_USED, _NUMBERS), (key, now, hit.hits, hit.tokens, f"{hit.usd:.12f}")
 
     async def delete(self, key: str) -> bool:
         keys = (_ENTRY + key, _BY_USED, _BY_EXPIRES, _SIZES, _NUMBERS)
         return bool(await self._ask(self._delete(keys, (key,))))
 
-    async def listing(self, prefix: str = "", limit: int = 1000) -> list[Listed]:
-        found: list[Listed] = []
+    async def listing(self, prefix: str = "", limit: int = 1000) -> list[EntrySummary]:
+        found: list[EntrySummary] = []
         ranked: list[tuple[bytes, float]] = await self._ask(self._redis.zrevrange(_BY_USED, 0, -1, withscores=True))
         wanted = [(k.decode(), used) for k, used in ranked if k.startswith(prefix.encode())]
         for at in range(0, len(wanted), 200):
@@ -108,7 +108,7 @@ class RedisCache:
             found += await self._listed(wanted[at : at + 200])
         return found[:limit]
 
-    async def _listed(self, wanted: list[tuple[str, float]]) -> list[Listed]:
+    async def _listed(self, wanted: list[tuple[str, float]]) -> list[EntrySummary]:
         pipe = self._redis.pipeline(transaction=False)
         for key, _ in wanted:
             pipe.hmget(_ENTRY + key, ("created", "expires", "hits", "head"))
@@ -116,11 +116,11 @@ class RedisCache:
         *rows, sizes = await self._ask(pipe.execute())
         found = []
         for (key, used), (created, expires, hits, head), size in zip(wanted, rows, sizes, strict=True):
-            if head is not None and float(expires) > self._clock() and (read := _head(head)):
-                found.append(Listed(key, float(created), float(expires), used, int(hits), int(size or 0), read))
+            if head is not None and float(expires) > self._clock() and (read := decode_head(head)):
+                found.append(EntrySummary(key, float(created), float(expires), used, int(hits), int(size or 0), read))
         return found
 
-    async def state(self) -> State:
+    async def state(self) -> StoreState:
         pipe = self._redis.pipeline(transaction=False)
         pipe.hgetall(_NUMBERS)
         pipe.zcard(_BY_USED)
@@ -128,10 +128,10 @@ class RedisCache:
         n = {k.decode(): float(v) for k, v in raw.items()}
         used, hits, tokens = (int(n.get(k, 0)) for k in ("bytes", "hits", "tokens"))
         totals = Totals(entries, used, hits, tokens, n.get("usd", 0.0))
-        return State(bool(n.get("on", 1)), int(n.get("version", 0)), totals)
+        return StoreState(bool(n.get("on", 1)), int(n.get("version", 0)), totals)
 
-    async def switch(self, on: bool) -> None:
-        await self._ask(self._redis.hset(_NUMBERS, "on", int(on)))
+    async def set_enabled(self, enabled: bool) -> None:
+        await self._ask(self._redis.hset(_NUMBERS, "on", int(enabled)))
 
     async def close(self) -> None:
         await self._ask(self._redis.aclose())
@@ -140,33 +140,26 @@ class RedisCache:
         try:
             return await command
         except self._errors as e:
-            raise _told(e) from e
+            raise _store_error(e) from e
 
 
 _ADVICE: Final = {
-    "MovedError": "it is one node of a cluster, and another node has this data: name a Redis of its own in `store`, "
-    "or the node (and its port) that holds the slot of {sluicegate:cache}",
-    "AskError": "it is one node of a cluster that is moving its data: try again, or name a Redis of its own in `store`",
-    "ClusterDownError": "its cluster is down",
-    "AuthenticationError": "it refuses the user or the password in `store`",
-    "NoPermissionError": "its user in `store` may not do this: it needs the keys {sluicegate:cache}:* and scripts",
-    "ReadOnlyError": "it is a replica that takes no writes: name the primary in `store`",
-    "OutOfMemoryError": "it has no memory left (maxmemory): lower cache.max_bytes, or give it more",
-    "BusyLoadingError": "it is still loading its data",
+    "MovedError": "this node of the cluster does not hold the data: set `store` to a standalone Redis, "
+    "or to the node (and port) that holds the slot of {sluicegate:cache}",
+    "AskError": "the cluster is migrating this data: try again, or set `store` to a standalone Redis",
+    "ClusterDownError": "the cluster is down",
+    "AuthenticationError": "the user or the password in `store` was rejected",
+    "NoPermissionError": "the user in `store` lacks permission: it needs the keys {sluicegate:cache}:* and scripts",
+    "ReadOnlyError": "this is a read-only replica: set `store` to the primary",
+    "OutOfMemoryError": "out of memory (maxmemory): lower cache.max_bytes, or raise maxmemory",
+    "BusyLoadingError": "it is still loading its data set",
     "ConnectionError": "is it running, at the host and the port in `store`?",
     "TimeoutError": f"no answer within {_TIMEOUT_S:.0f} s",
 }
 
 
-def _told(e: Exception) -> StoreError:
-    """What is wrong, and what to do. Not in the words of the exception: a wrong URL's password may be in them."""
+def _store_error(e: Exception) -> StoreError:
+    """What is wrong, and what to do. Without the exception's text: it may quote the URL, password included."""
     name = next((c.__name__ for c in type(e).__mro__ if c.__name__ in _ADVICE), "")
     advice = f": {_ADVICE[name]}" if name else ""
-    return StoreError(f"the cache's Redis does not answer as it should ({type(e).__name__}){advice}")
-
-
-def _head(raw: bytes | None) -> Head | None:
-    try:
-        return msgspec.json.decode(cast("bytes", raw), type=Head)
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError):
-        return None
+    return StoreError(f"the cache's Redis failed ({type(e).__name__}){advice}")

@@ -1,7 +1,7 @@
 """The cache in an SQLite file: WAL, one writer thread that commits in groups, one reader thread.
 
-Nothing waits for the disk on the event loop. An index of the keys in memory answers the commonest question, "nothing
-there", without asking a thread; other processes' entries get into it with `state`.
+The event loop never waits for the disk. An index of the keys in memory answers the commonest lookup, a miss, without the
+reader thread; `state` adds the entries of other processes to it.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import msgspec
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.base import (
     Entry,
-    Head,
+    EntrySummary,
+    HitSavings,
     Limits,
-    Listed,
-    State,
     StoreLost,
+    StoreState,
     Totals,
-    Use,
+    decode_head,
 )
 from sluicegate.stores.cache.writer import Writer
 from sluicegate.stores.private_file import ensure_private
@@ -54,11 +54,11 @@ _VERSION: Final = 1
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SLACK: Final = 1000
 _OVERHEAD: Final = 200
-"""Bytes that an entry costs besides its head and body."""
+"""Bytes that an entry takes besides its head and body."""
 
 
 class SqliteCache:
-    """Opens the file, and makes it, at once. Raises StoreError. One that is no usable database is put aside."""
+    """Opens or creates the file at once. Raises StoreError. A file that is not a usable database is moved aside."""
 
     def __init__(self, path: Path, limits: Limits | None = None, clock: Callable[[], float] = time.time) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class SqliteCache:
         try:
             self._reader = _open(path)
             self._reader.execute("PRAGMA query_only = 1")
-            self.found: State | None = self._catch_up()
+            self.initial_state: StoreState | None = self._catch_up()
             self._writer = Writer(_connect(path), f"cache {path.name}")
             self._inode = path.stat().st_ino
         except (sqlite3.Error, OSError) as e:
@@ -77,7 +77,7 @@ class SqliteCache:
         self._threads = ThreadPoolExecutor(1, "cache-reader")
 
     # -- reading
-    def absent(self, key: str) -> bool:
+    def known_absent(self, key: str) -> bool:
         return _short(key) not in self._index
 
     async def get(self, key: str) -> Entry | None:
@@ -89,24 +89,24 @@ class SqliteCache:
         if row is None:
             self._index.discard(_short(key))
             return None
-        head = _head(row[2])
+        head = decode_head(row[2])
         return Entry(key, row[0], row[1], head, row[3]) if head else None
 
-    async def listing(self, prefix: str = "", limit: int = 1000) -> list[Listed]:
+    async def listing(self, prefix: str = "", limit: int = 1000) -> list[EntrySummary]:
         query = (
             "SELECT key, created, expires, used, hits, size, head FROM entries "
             "WHERE key >= ? AND key < ? AND expires > ? ORDER BY used DESC, id DESC LIMIT ?"
         )
         arguments = (prefix, prefix + "~", self._clock(), limit)
         rows = await self._read(lambda db: db.execute(query, arguments).fetchall())
-        return [Listed(*row[:6], head) for row in rows if (head := _head(row[6]))]  # type: ignore[call-arg]
+        return [EntrySummary(*row[:6], head) for row in rows if (head := decode_head(row[6]))]  # type: ignore[call-arg]
 
-    async def state(self) -> State:
-        return await self._read(lambda _: self._looked_up())
+    async def state(self) -> StoreState:
+        return await self._read(lambda _: self._checked_state())
 
-    def _looked_up(self) -> State:
-        if not self._in_place():  # SQLite would go on with a file that nobody else sees
-            raise StoreLost(f"the cache {self.path} was taken away; a new one is begun")
+    def _checked_state(self) -> StoreState:
+        if not self._in_place():  # SQLite would go on writing to a deleted file that no other process sees
+            raise StoreLost(f"the cache {self.path} was removed; a new one will be created")
         return self._catch_up()
 
     def _in_place(self) -> bool:
@@ -115,7 +115,7 @@ class SqliteCache:
         except FileNotFoundError:
             return False
 
-    def _catch_up(self) -> State:
+    def _catch_up(self) -> StoreState:
         db = self._reader
         n = dict(db.execute("SELECT name, value FROM numbers").fetchall())
         if len(self._index) > 2 * n["entries"] + _SLACK:
@@ -124,7 +124,7 @@ class SqliteCache:
             self._index.add(_short(key))
             self._last_id = id_
         totals = Totals(int(n["entries"]), int(n["bytes"]), int(n["hits"]), int(n["tokens"]), n["usd"])
-        return State(bool(n["on"]), int(n["version"]), totals)
+        return StoreState(bool(n["on"]), int(n["version"]), totals)
 
     async def _read[T](self, ask: Callable[[sqlite3.Connection], T]) -> T:
         try:
@@ -152,16 +152,16 @@ class SqliteCache:
         await self._write(write, size)
         self._index.add(_short(entry.key))
 
-    async def touch(self, uses: Mapping[str, Use]) -> None:
+    async def record_hits(self, hits: Mapping[str, HitSavings]) -> None:
         now = self._clock()
-        await self._write(lambda db: _count(db, uses, now))
+        await self._write(lambda db: _count(db, hits, now))
 
-    def touch_now(self, uses: Mapping[str, Use]) -> None:
+    def record_hits_sync(self, hits: Mapping[str, HitSavings]) -> None:
         try:
             db = _connect(self.path)
             try:
                 db.execute("BEGIN IMMEDIATE")
-                _count(db, uses, self._clock())
+                _count(db, hits, self._clock())
                 db.execute("COMMIT")
             finally:
                 db.close()
@@ -174,8 +174,8 @@ class SqliteCache:
         self._index.discard(_short(key))
         return sum(gone) > 0
 
-    async def switch(self, on: bool) -> None:
-        await self._write(lambda db: db.execute("UPDATE numbers SET value = ? WHERE name = 'on'", (float(on),)))
+    async def set_enabled(self, enabled: bool) -> None:
+        await self._write(lambda db: db.execute("UPDATE numbers SET value = ? WHERE name = 'on'", (float(enabled),)))
 
     async def _write(self, write: Callable[[sqlite3.Connection], object], size: int = 0) -> None:
         try:
@@ -186,22 +186,24 @@ class SqliteCache:
     def _failed(self, e: Exception, what: str) -> StoreError:
         if getattr(e, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
             return StoreError(f"the cache {self.path} cannot be {what}: {e}")
-        if self._in_place():  # another process may have been here first
-            _put_aside(self.path)
-        return StoreLost(f"the cache {self.path} is damaged ({e}); it is kept as {self.path}.unusable, a new one is begun")
+        if self._in_place():  # another process may have moved it already
+            _move_aside(self.path)
+        return StoreLost(
+            f"the cache {self.path} is damaged ({e}): moved to {self.path}.unusable, a new one will be created"
+        )
 
     async def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits for pending writes."""
         await asyncio.get_running_loop().run_in_executor(None, self._writer.close)
         self._threads.shutdown()
         self._reader.close()
 
 
-def _count(db: sqlite3.Connection, uses: Mapping[str, Use], now: float) -> None:
+def _count(db: sqlite3.Connection, hits: Mapping[str, HitSavings], now: float) -> None:
     db.executemany(
-        "UPDATE entries SET used = ?, hits = hits + ? WHERE key = ?", [(now, u.hits, key) for key, u in uses.items()]
+        "UPDATE entries SET used = ?, hits = hits + ? WHERE key = ?", [(now, h.hits, key) for key, h in hits.items()]
     )
-    sums = [(sum(getattr(u, name) for u in uses.values()), name) for name in ("hits", "tokens", "usd")]
+    sums = [(sum(getattr(h, name) for h in hits.values()), name) for name in ("hits", "tokens", "usd")]
     db.executemany("UPDATE numbers SET value = value + ? WHERE name = ?", sums)
 
 
@@ -227,7 +229,7 @@ def _evict(db: sqlite3.Connection, limits: Limits, now: float) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    """A cache is worth nothing broken: a file that is no database, or of another version, makes way for a new one."""
+    """A damaged cache has no value: a file that is not a database, or has another version, is replaced by a new one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         db = _connect(path)
@@ -238,13 +240,13 @@ def _open(path: Path) -> sqlite3.Connection:
     except sqlite3.DatabaseError as e:
         if isinstance(e, sqlite3.OperationalError):
             raise  # locked, read-only, a full disk: the file itself may be fine
-    _put_aside(path)
+    _move_aside(path)
     db = _connect(path)
     _set_up(db)
     return db
 
 
-def _put_aside(path: Path) -> None:
+def _move_aside(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             Path(f"{path}{suffix}").replace(Path(f"{path}.unusable{suffix}"))
@@ -265,11 +267,3 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _short(key: str) -> bytes:
     return key[:32].encode("ascii", "replace")
-
-
-def _head(raw: bytes) -> Head | None:
-    """None for one that another version wrote: as good as absent."""
-    try:
-        return msgspec.json.decode(raw, type=Head)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None

@@ -1,4 +1,4 @@
-"""One thread that writes to an SQLite file: what is submitted while it commits goes into its next commit, together."""
+"""A thread that writes to an SQLite file in group commits: writes submitted during a commit form the next one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CLOSE_TIMEOUT_S: Final = 5.0
 
 
 class Writer:
-    """Owns the connection. A write that fails takes no other with it."""
+    """Owns the connection. A failed write does not affect the others of its group."""
 
     def __init__(self, db: sqlite3.Connection, name: str) -> None:
         self._db = db
@@ -35,19 +35,19 @@ class Writer:
         atexit.register(self.close)
 
     def submit(self, write: Write, size: int = 0) -> Future[None]:
-        """Done when it is committed. `size`: bytes that it holds in memory. StoreError where too much waits already."""
+        """The future is done after the commit. `size`: bytes held in memory. Raises StoreError if too much is queued."""
         with self._lock:
             if self._closed:
                 raise StoreError("the cache is closed")
             if self._queued and self._queued + size > _MAX_QUEUED:
-                raise StoreError("the cache's disk does not keep up with what is to be written")
+                raise StoreError("the disk is too slow for the cache: too many bytes are waiting to be written")
             self._queued += size
         done: Future[None] = Future()
         self._queue.put((write, size, done))
         return done
 
     def close(self) -> None:
-        """Write what is left, and end. Later calls do nothing."""
+        """Write what is queued, and stop. Later calls do nothing."""
         atexit.unregister(self.close)
         with self._lock:
             if self._closed:

@@ -1,4 +1,4 @@
--- Let go of one entry; 1 where it was there.
+-- Delete an entry; returns 1 if there was one.
 -- KEYS: entry, by_used, by_expires, sizes, numbers    ARGV: key
 local size = redis.call('HGET', KEYS[4], ARGV[1])
 if size then

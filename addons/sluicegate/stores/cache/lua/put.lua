@@ -1,4 +1,4 @@
--- Keep an entry, then let go of what is over, expired entries first and then the least recently used.
+-- Store an entry, then evict beyond the limits: expired entries first, then the least recently used.
 -- KEYS: entry, by_used, by_expires, sizes, numbers
 -- ARGV: key, created, expires, now, size, head, body, max_entries, max_bytes, prefix of entries
 local function drop(key)

@@ -1,6 +1,6 @@
-"""Placeholders in kept answers: an answer that names one must not go to a request that does not have it.
+"""The text of a cached answer in which placeholders are searched.
 
-What a placeholder looks like is the scrubber's affair; here is where its text is to be found.
+A cached answer with a placeholder may only be replayed to a request that has the same one.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import msgspec
 
 from sluicegate.core.wire.sse import SSEParser
 
-__all__ = ["NamesIn", "names_of_answer"]
+__all__ = ["FindPlaceholders", "answer_text"]
 
-NamesIn = Callable[[str], frozenset[str]]
-"""The placeholders in a text: of a request's body, or of what `names_of_answer` gives."""
+FindPlaceholders = Callable[[str], frozenset[str]]
+"""Finds the placeholders in a text; the scrubber knows what they look like."""
 
 
-def names_of_answer(body: bytes, *, stream: bool) -> str:
-    """All that an answer says: the deltas of each block of a stream joined, as placeholders may be cut between events."""
+def answer_text(body: bytes, *, stream: bool) -> str:
+    """All text of an answer. The deltas of each block of a stream are joined, because events may split a placeholder."""
     if not stream:
         return body.decode("utf-8", "replace")
-    said: defaultdict[object, list[str]] = defaultdict(list)
+    blocks: defaultdict[object, list[str]] = defaultdict(list)
     for event in SSEParser().feed(body):
         try:
             value = msgspec.json.decode(event.data)
@@ -32,8 +32,8 @@ def names_of_answer(body: bytes, *, stream: bool) -> str:
         if not isinstance(value, dict):
             continue
         delta = value.get("delta")
-        said[value.get("index")].extend(_texts(delta if isinstance(delta, dict) else value))
-    return "\n".join("".join(parts) for parts in said.values())
+        blocks[value.get("index")].extend(_texts(delta if isinstance(delta, dict) else value))
+    return "\n".join("".join(parts) for parts in blocks.values())
 
 
 def _texts(value: Any) -> list[str]:

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from sluicegate.core.prompt_cache.drift import (
-    Finding,
+from sluicegate.core.prompt_cache.misses import (
+    PromptCacheMiss,
     Turn,
-    finding_of,
+    explain_miss,
     fingerprint,
-    same_line,
+    same_conversation,
 )
 
 MARK = {"type": "ephemeral"}
@@ -50,8 +50,8 @@ def later(body: Any = None) -> dict[str, Any]:
     return more
 
 
-def found(now: dict[str, Any], **fields: Any) -> Finding:
-    finding = finding_of(turn(BODY, written=5000), turn(now, **fields))
+def found(now: dict[str, Any], **fields: Any) -> PromptCacheMiss:
+    finding = explain_miss(turn(BODY, written=5000), turn(now, **fields))
     assert finding
     assert finding.lost_tokens == 5000
     return finding
@@ -81,7 +81,7 @@ def test_planted_changes_are_found_and_named(name: str) -> None:
     at[way[-1]] = value
     finding = found(changed)
     assert (finding.reason, finding.where) == ("changed", where)
-    assert where in finding.told()
+    assert where in finding.describe()
     assert finding.before != finding.now
     assert finding.byte is not None
 
@@ -115,7 +115,7 @@ def test_markers_are_no_part_of_the_prefix() -> None:
     assert found(moved).reason == "evicted"
     del moved["messages"][-1], moved["system"][1]["cache_control"]
     assert found(moved).reason == "unmarked"
-    assert same_line(turn(BODY).print, turn(moved).print)
+    assert same_conversation(turn(BODY).print, turn(moved).print)
 
 
 def test_what_is_not_in_the_blocks() -> None:
@@ -128,14 +128,14 @@ def test_what_is_not_in_the_blocks() -> None:
     assert found(later(), model="n").reason == "model"
     assert found(later(), provider="q").reason == "provider"
     for finding in (found(parameters), found(later(), at_s=301), found(later(), model="n"), found(later(), provider="q")):
-        assert len(finding.told()) > 20
+        assert len(finding.describe()) > 20
 
 
 def test_no_fall_no_finding() -> None:
     """As much was read as was there, or nearly: nothing is looked for."""
-    assert finding_of(turn(BODY, read=100, written=900), turn(later(), read=1000)) is None
-    assert finding_of(turn(BODY, read=100, written=900), turn(later(), read=950)) is None
-    assert finding_of(turn(BODY), turn({"messages": []})) is None
+    assert explain_miss(turn(BODY, read=100, written=900), turn(later(), read=1000)) is None
+    assert explain_miss(turn(BODY, read=100, written=900), turn(later(), read=950)) is None
+    assert explain_miss(turn(BODY), turn({"messages": []})) is None
 
 
 def test_lines_of_conversation() -> None:
@@ -144,7 +144,7 @@ def test_lines_of_conversation() -> None:
     other_prefix["system"] = "x"
     other_opening["messages"][0]["content"] = "x"
     other["system"], other["messages"][0]["content"] = "x", "x"
-    lines = [same_line(turn(BODY).print, turn(b).print) for b in (later(), other_prefix, other_opening, other)]
+    lines = [same_conversation(turn(BODY).print, turn(b).print) for b in (later(), other_prefix, other_opening, other)]
     assert lines == [True, True, True, False]
 
 
@@ -157,4 +157,4 @@ def test_odd_bodies_have_no_fingerprint(body: bytes) -> None:
 @pytest.mark.parametrize("body", [{}, {"messages": [None, 3]}, {"tools": 3, "system": 4}, {"tools": [1], "system": [2]}])
 def test_odd_shapes_do_no_harm(body: dict[str, Any]) -> None:
     """They are compared as far as they can be."""
-    assert finding_of(turn(body, written=1000), turn({**body, "tools": [9]})) is not None
+    assert explain_miss(turn(body, written=1000), turn({**body, "tools": [9]})) is not None

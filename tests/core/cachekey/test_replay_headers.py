@@ -2,7 +2,7 @@
 
 import pytest
 
-from sluicegate.core.cachekey.answers import kept_headers
+from sluicegate.core.cachekey.replay_headers import replayable_headers
 from sluicegate.core.messages.models import serves
 
 
@@ -52,7 +52,7 @@ def test_headers_that_go_with_a_replay() -> None:
         (b"content-encoding", b"gzip"), (b"content-length", b"9"), (b"connection", b"keep-alive, X-Hop"), (b"x-hop", b"1"),
         (b"x-sluicegate-id", b"sg_1"),
     ]  # fmt: skip
-    assert kept_headers(given) == [
+    assert replayable_headers(given) == [
         (b"Content-Type", b"text/event-stream"),
         (b"Cache-Control", b"no-cache"),
         (b"x-new", b"1"),

@@ -1,8 +1,8 @@
-"""A request without what differs between two identical runs of the same client.
+"""Normalizes a request: removes what differs between two identical runs of the same client.
 
-Left out: Claude Code's attribution block, `metadata.user_id`, the session's id wherever it is named, every cache_control,
-the order in which parallel tool results came back, and what the operator's expressions match. All else stays, keys in
-their order. The values given are not changed.
+Removed: Claude Code's attribution block, `metadata.user_id`, the session id wherever it occurs, every cache_control, the
+order in which parallel tool results arrived, and what the operator's expressions match. Everything else stays, and so does
+the order of keys. The input is not modified.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 __all__ = ["ATTRIBUTION", "NO_STRIPS", "Strip", "Strips", "compile_strips", "is_attribution", "normalized"]
 
 Strip = Callable[[str], str]
-"""A text without what an expression matches."""
+"""Removes what an expression matches from a text."""
 
 ATTRIBUTION: Final = "x-anthropic-billing-header:"
 """How the block begins that Claude Code puts first in `system`; it names the version and a value per request."""
@@ -26,7 +26,7 @@ _SESSION: Final = "<session>"
 
 @dataclass(frozen=True, slots=True)
 class Strips:
-    """What the operator leaves out of texts in `system` and in `messages`."""
+    """What the operator removes from texts in `system` and in `messages`."""
 
     system: tuple[Strip, ...] = ()
     messages: tuple[Strip, ...] = ()
@@ -36,7 +36,7 @@ NO_STRIPS: Final = Strips()
 
 
 def compile_strips(system: tuple[str, ...], messages: tuple[str, ...]) -> Strips:
-    """The operator's expressions, run by RE2: linear in the text, whatever the expression. ValueError for a wrong one."""
+    """The operator's expressions, run by RE2 in time linear in the text. Raises ValueError for an invalid one."""
     return Strips(tuple(map(_compiled, system)), tuple(map(_compiled, messages)))
 
 
@@ -50,7 +50,7 @@ def _compiled(pattern: str) -> Strip:
     except re2.error as e:
         said = e.args[0] if e.args else b""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise ValueError(text.partition(": ")[0]) from None  # what follows quotes the expression
+        raise ValueError(text.partition(": ")[0]) from None  # the rest quotes the expression
 
     def strip(text: str) -> str:
         out: str = compiled.sub("", text)
@@ -65,9 +65,9 @@ def is_attribution(block: object) -> bool:
 
 
 def normalized(body: dict[str, Any], strips: Strips = Strips(), session_id: str | None = None) -> dict[str, Any]:
-    """A copy of a request's JSON for comparison; never to be sent."""
+    """A normalized copy of a request's JSON, for comparison only."""
     out = {k: v for k, v in body.items() if k != "cache_control"}
-    forget = _forgetting(session_id)
+    by_session = _session_strip(session_id)
     if isinstance(metadata := out.get("metadata"), dict):
         out["metadata"] = {k: v for k, v in metadata.items() if k != "user_id"}
         if not out["metadata"]:
@@ -75,15 +75,15 @@ def normalized(body: dict[str, Any], strips: Strips = Strips(), session_id: str 
     if isinstance(tools := out.get("tools"), list):
         out["tools"] = [_unmarked(tool) for tool in tools]
     if "system" in out:
-        out["system"] = _system(out["system"], (*forget, *strips.system))
+        out["system"] = _system(out["system"], (*by_session, *strips.system))
     if isinstance(messages := out.get("messages"), list):
-        steps = (*forget, *strips.messages)
+        steps = (*by_session, *strips.messages)
         out["messages"] = [_message(message, steps) for message in messages]
     return out
 
 
-def _forgetting(session_id: str | None) -> tuple[Strip, ...]:
-    """Only what looks like nothing else: a session called "yes" must not make two prompts alike."""
+def _session_strip(session_id: str | None) -> tuple[Strip, ...]:
+    """Only for a UUID: removing a session id such as "yes" would make different prompts equal."""
     if session_id is None or not _UUID.fullmatch(session_id):
         return ()
     return (lambda text: text.replace(session_id, _SESSION),)
@@ -131,7 +131,7 @@ def _block(block: Any, steps: tuple[Strip, ...]) -> Any:
 
 
 def _inner(block: Any, steps: tuple[Strip, ...]) -> Any:
-    """A block within a tool result: text, images; nothing in it has blocks of its own."""
+    """A block within a tool result (text, image); it does not contain further blocks."""
     block = _unmarked(block)
     if steps and isinstance(block, dict) and isinstance(text := block.get("text"), str):
         return {**block, "text": _stripped(text, steps)}
@@ -145,7 +145,7 @@ def _stripped(text: str, steps: tuple[Strip, ...]) -> str:
 
 
 def _results_sorted(blocks: list[Any]) -> list[Any]:
-    """Each contiguous run of tool results in the order of their ids: they came back in the order in which tools ended."""
+    """Sort each run of tool results by id: they arrive in the order in which the tools ended."""
     out: list[Any] = []
     run: list[Any] = []
     for block in blocks:

@@ -1,4 +1,4 @@
-"""What the Cache reads of a request: its headers, whose it is, and how it begins."""
+"""What the Cache reads from a request: its headers, its tenant, the input of its key, and a snippet."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sluicegate.core.cachekey.key import Asked, speaks_to_api, tenant_of
+from sluicegate.core.cachekey.key import KeyInput, is_api_header, tenant_of
 from sluicegate.exchange.exchange import Exchange
 
-__all__ = ["CacheHeaders", "asked_of", "snippet_of", "take_headers", "tenant"]
+__all__ = ["CacheHeaders", "key_input_of", "snippet_of", "take_headers", "tenant"]
 
 _SNIPPET = 80
 
 
 @dataclass(slots=True)
 class CacheHeaders:
-    """What the cache reads of a request's headers."""
+    """A request's headers that matter to the cache."""
 
     version: str = ""
     betas: tuple[str, ...] = ()
-    more: tuple[str, ...] = ()
+    api_headers: tuple[str, ...] = ()
     cache_control: str = ""
-    own: str = ""
-    has_own: bool = False
+    sluicegate_cache: str = ""
+    has_sluicegate_cache: bool = False
     encoded: bool = False
 
 
 def take_headers(x: Exchange) -> CacheHeaders:
-    """In one pass, as most requests have a dozen headers; the gate's own is taken off."""
+    """Read them in one pass, and remove the gate's own `x-sluicegate-cache`."""
     found = CacheHeaders()
     fields = x.request.data.headers.fields
     for name, value in fields:
@@ -40,18 +40,21 @@ def take_headers(x: Exchange) -> CacheHeaders:
             case b"cache-control":
                 found.cache_control += "," + value.decode("latin-1")
             case b"x-sluicegate-cache":
-                found.own, found.has_own = value.decode("latin-1"), True
+                found.sluicegate_cache, found.has_sluicegate_cache = value.decode("latin-1"), True
             case b"content-encoding":
                 found.encoded = True
-            case _ if speaks_to_api(low):
-                found.more = (*found.more, f"{low.decode('latin-1')}: {value.decode('utf-8', 'surrogateescape')}")
-    if found.has_own:
+            case _ if is_api_header(low):
+                found.api_headers = (
+                    *found.api_headers,
+                    f"{low.decode('latin-1')}: {value.decode('utf-8', 'surrogateescape')}",
+                )
+    if found.has_sluicegate_cache:
         x.request.data.headers.fields = tuple(f for f in fields if f[0].lower() != b"x-sluicegate-cache")
     return found
 
 
 def _scope(x: Exchange) -> str | None:
-    """Whose answers a known caller may see: its team's, else its own; None where only its credential tells it apart."""
+    """The cache scope of an identified caller: its team, else its key; None if only its credential identifies it."""
     caller = x.caller
     if caller is None or (caller.mode != "keys" and not (caller.team or caller.user)):
         return None
@@ -59,35 +62,35 @@ def _scope(x: Exchange) -> str | None:
 
 
 def tenant(x: Exchange) -> bytes:
-    """Whose answers this request may see."""
+    """Whose cached answers this request may get."""
     return tenant_of(_scope(x), x.client_credentials)
 
 
-def asked_of(x: Exchange, model: str, headers: CacheHeaders, origin: str) -> Asked:
-    """The request as it decides the answer. `model`: what the first target is asked for."""
+def key_input_of(x: Exchange, model: str, headers: CacheHeaders, origin: str) -> KeyInput:
+    """What the request's key is made of. `model`: the one that the first target will be asked for."""
     d = x.request.data
-    return Asked(
+    return KeyInput(
         tenant(x),
         x.surface,
         model,
         d.content or b"",
         headers.version,
         headers.betas,
-        headers.more,
+        headers.api_headers,
         d.path.partition(b"?")[2].decode("utf-8", "surrogateescape"),
         origin,
         x.session_id,
     )
 
 
-class _Asking(msgspec.Struct):
+class _Conversation(msgspec.Struct):
     messages: list[msgspec.Raw] = []
 
 
 def snippet_of(body: bytes) -> str:
-    """The beginning of the last message, on one line; "" where there is none that can be read."""
+    """The first 80 characters of the last message, on one line; "" if there is none or it cannot be parsed."""
     try:
-        messages = msgspec.json.decode(body, type=_Asking).messages
+        messages = msgspec.json.decode(body, type=_Conversation).messages
         content = msgspec.json.decode(messages[-1])["content"] if messages else ""
         if isinstance(content, list):
             texts = [b.get("text") or b.get("content") for b in content if isinstance(b, dict)]

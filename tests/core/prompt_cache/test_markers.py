@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.core.prompt_cache.inject import injected, least_tokens
+from sluicegate.core.prompt_cache.markers import min_cacheable_tokens, with_markers
 from sluicegate.simulator.prompt import prompt_blocks
 
 MARK = {"type": "ephemeral"}
@@ -23,7 +23,7 @@ def body(**fields: Any) -> dict[str, Any]:
 
 def run(value: Any, **options: Any) -> Any:
     raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    out = injected(raw, **options)
+    out = with_markers(raw, **options)
     return None if out is None else json.loads(out)
 
 
@@ -47,7 +47,7 @@ def test_a_system_string_becomes_a_block() -> None:
         .replace(b"ASCII", b'caf\\u00e9 "' + LONG.encode() + b'"'.replace(b'"', b'\\"'))
     )
     raw = raw.replace(b'\\u00e9 "', b'\\u00e9 \\"')
-    out = injected(raw)
+    out = with_markers(raw)
     assert out
     assert b'[{"type":"text","text":"caf\\u00e9' in out
     assert json.loads(out)["system"] == [{"type": "text", "text": json.loads(raw)["system"], "cache_control": MARK}]
@@ -132,7 +132,7 @@ def test_nothing_is_cached_behind_a_clock() -> None:
 def test_the_least_that_is_cached() -> None:
     """By model; what is not known counts as the usual 1024."""
     models = ("claude-opus-4-5", "claude-opus-4-1-20250805", "claude-haiku-4-5", "claude-3-5-haiku-latest", "brand-new")
-    assert [least_tokens(m) for m in models] == [4096, 1024, 4096, 2048, 1024]
+    assert [min_cacheable_tokens(m) for m in models] == [4096, 1024, 4096, 2048, 1024]
 
 
 blocks = st.lists(

@@ -1,4 +1,4 @@
-"""Encryption of kept bodies: AES-256-GCM, bound to the entry's key, so that no body can stand under another one."""
+"""Encryption of stored bodies: AES-256-GCM, bound to the entry's key, so a body cannot be moved to another entry."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import msgspec
 
 from sluicegate.stores.cache.base import Entry
 
-__all__ = ["Sealing"]
+__all__ = ["BodyEncryption"]
 
 _NONCE: Final = 12
 _SALT: Final = b"sluicegate cache body 1"
 
 
-class Sealing:
-    """`secret`: any text; scrypt makes a key of it (once, 50 ms). Without one, bodies are kept as they are."""
+class BodyEncryption:
+    """`secret`: any text; scrypt derives a key from it (once, 50 ms). Without it, bodies are stored in the clear."""
 
     def __init__(self, secret: str | None) -> None:
         self._aead = None
@@ -31,16 +31,16 @@ class Sealing:
     def on(self) -> bool:
         return self._aead is not None
 
-    def seal(self, entry: Entry) -> Entry:
-        """As it may be kept. What quotes a body goes."""
+    def encrypt(self, entry: Entry) -> Entry:
+        """The entry to be stored; its snippet is removed, because it quotes the prompt."""
         if self._aead is None:
             return entry
         nonce = os.urandom(_NONCE)
-        sealed = nonce + self._aead.encrypt(nonce, entry.body, entry.key.encode())
-        return replace(entry, body=sealed, head=msgspec.structs.replace(entry.head, sealed=True, snippet=""))
+        encrypted = nonce + self._aead.encrypt(nonce, entry.body, entry.key.encode())
+        return replace(entry, body=encrypted, head=msgspec.structs.replace(entry.head, sealed=True, snippet=""))
 
-    def open(self, entry: Entry) -> Entry | None:
-        """As it was; None where it cannot be read with this key."""
+    def decrypt(self, entry: Entry) -> Entry | None:
+        """The original entry; None if it cannot be decrypted with this key."""
         if not entry.head.sealed:
             return entry
         if self._aead is None:

@@ -1,4 +1,4 @@
-"""Entries in memory: what is asked for again and again needs no store. Bounded; the least recently used go."""
+"""The entries that are requested often, in memory. Bounded by bytes; the least recently used are evicted."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Final
 
 from sluicegate.stores.cache.base import Entry
 
-__all__ = ["Hot"]
+__all__ = ["HotEntries"]
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 _MAX_SHARE: Final = 8
 
 
-class Hot:
-    """No entry takes more than an eighth."""
+class HotEntries:
+    """No entry may take more than an eighth of the room."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max = max_bytes
@@ -22,7 +22,7 @@ class Hot:
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def get(self, key: str, now: float) -> Entry | None:
-        """An entry that is still good at `now` (Unix seconds)."""
+        """An entry that has not expired at `now` (Unix seconds)."""
         entry = self._entries.get(key)
         if entry is None or entry.expires <= now:
             return None

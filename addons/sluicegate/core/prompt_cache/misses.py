@@ -1,8 +1,7 @@
-"""Why a prompt that was cached is not read from the cache any more: the first byte and block that changed.
+"""Explains a prompt cache miss: the first block and byte that changed, or another cause.
 
-Per session and line of conversation the last request is remembered. When the provider reads less from its cache than the
-request before left there, the two are compared block by block, in the order in which they are cached: tools, system,
-messages. cache_control itself is no part of the prefix.
+When the provider reads less from its cache than the previous request of the conversation had left there, the two requests
+are compared block by block in caching order: tools, system, messages. cache_control is not part of the cached prefix.
 """
 
 from __future__ import annotations
@@ -14,21 +13,21 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-__all__ = ["Finding", "Fingerprint", "Reason", "Turn", "finding_of", "fingerprint", "same_line"]
+__all__ = ["Fingerprint", "PromptCacheMiss", "Reason", "Turn", "explain_miss", "fingerprint", "same_conversation"]
 
 Reason = Literal["changed", "removed", "parameters", "model", "provider", "expired", "unmarked", "evicted"]
 
-_LEAST_LOST: Final = 64
-"""Tokens: less is no fall, counts differ a little from one request to the next."""
+_MIN_LOST_TOKENS: Final = 64
+"""Tokens: a smaller difference is not a miss, because counts vary a little between requests."""
 _TTL_S: Final = {"5m": 300.0, "1h": 3600.0}
 _SHOWN: Final = 40
 _PARAMETERS: Final = ("tool_choice", "thinking", "output_config", "context_management", "speed")
-"""What, besides the blocks, invalidates cached messages (docs.anthropic.com, "What invalidates the cache")."""
+"""Parameters that invalidate cached messages (docs.anthropic.com, "What invalidates the cache")."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells whether two requests are of one conversation: hashes, no text."""
+    """Hashes that tell whether two requests belong to one conversation."""
 
     prefix: bytes
     """Of tools and system."""
@@ -38,13 +37,13 @@ class Fingerprint:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A request as its answer left it."""
+    """An answered request, and what its answer says about the provider's cache."""
 
     body: bytes = field(repr=False)
     print: Fingerprint
     model: str
     provider: str
-    """And key: caches are kept per workspace."""
+    """With the key: caches are kept per workspace."""
     read: int
     """Tokens that the provider read from its cache."""
     written: int
@@ -54,37 +53,37 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """`where` and `byte` name the first difference; `before` and `now` quote around it (placeholders as they were sent)."""
+class PromptCacheMiss:
+    """`where` and `byte` locate the first difference; `before` and `now` quote the text around it, as it was sent."""
 
     reason: Reason
     lost_tokens: int
     where: str | None = None
     byte: int | None = None
-    """Counted in the prompt's blocks, written as JSON without white space or cache_control."""
+    """Offset in the prompt's blocks as JSON without white space and cache_control."""
     before: str | None = None
     now: str | None = None
     idle_s: float | None = None
 
-    def told(self) -> str:
-        """In one sentence."""
+    def describe(self) -> str:
+        """The cause in one sentence."""
         match self.reason:
             case "changed":
                 return f"{self.where} changed at byte {self.byte}"
             case "removed":
-                return f"{self.where} is not there any more"
+                return f"{self.where} was removed"
             case "parameters":
                 return f"the parameter {self.where} changed"
             case "model":
-                return "another model was asked"
+                return "the request went to another model"
             case "provider":
-                return "another provider or key was asked, and caches are not shared"
+                return "the request went to another provider or key, and caches are not shared"
             case "expired":
-                return f"{self.idle_s:.0f} s went by since the last request, more than the cache lasts"
+                return f"the cache expired: {self.idle_s:.0f} s since the previous request"
             case "unmarked":
                 return "the client set fewer cache_control markers than before"
             case "evicted":
-                return "nothing changed: the provider let go of it"
+                return "nothing changed: the provider evicted it"
 
 
 class _Parts(msgspec.Struct):
@@ -94,7 +93,7 @@ class _Parts(msgspec.Struct):
 
 
 def fingerprint(body: bytes) -> Fingerprint | None:
-    """Cheap: of most requests no more is ever needed. None where the body is none that can be read."""
+    """Cheap, because most requests need nothing more. None if the body cannot be parsed."""
     try:
         parts = msgspec.json.decode(body, type=_Parts)
         prefix = _digest(parts.tools) + _digest(parts.system)
@@ -104,7 +103,7 @@ def fingerprint(body: bytes) -> Fingerprint | None:
 
 
 def _digest(raw: msgspec.Raw) -> bytes:
-    """Of a part without its markers, which move from turn to turn."""
+    """Hash of a part without its markers, which move from turn to turn."""
     data = bytes(raw)
     if b'"cache_control"' in data:
         data = msgspec.json.encode(_bare(msgspec.json.decode(data)))
@@ -120,43 +119,43 @@ def _bare(value: Any) -> Any:
     return value
 
 
-def same_line(before: Fingerprint, now: Fingerprint) -> bool:
-    """Whether one conversation goes on: it opened alike, or tools and system are alike. (A session has side requests.)"""
+def same_conversation(before: Fingerprint, now: Fingerprint) -> bool:
+    """Whether both belong to one conversation: same first message, or same tools and system."""
     return before.opening == now.opening or before.prefix == now.prefix
 
 
-def finding_of(before: Turn, now: Turn) -> Finding | None:
-    """Why the provider read less than the turn before left in its cache; None where it did not."""
+def explain_miss(before: Turn, now: Turn) -> PromptCacheMiss | None:
+    """Why the provider read less than the previous turn had left in its cache; None if it did not read less."""
     lost = before.read + before.written - now.read
-    if lost < _LEAST_LOST:
+    if lost < _MIN_LOST_TOKENS:
         return None
     if before.model != now.model:
-        return Finding("model", lost)
+        return PromptCacheMiss("model", lost)
     if before.provider != now.provider:
-        return Finding("provider", lost)
+        return PromptCacheMiss("provider", lost)
     was, is_ = _read(before.body) or {}, _read(now.body) or {}
     if found := _first_change(was, is_, lost):
         return found
     if name := next((n for n in _PARAMETERS if was.get(n) != is_.get(n)), None):
-        return Finding("parameters", lost, where=name)
+        return PromptCacheMiss("parameters", lost, where=name)
     idle_s = now.at_s - before.at_s
     if idle_s >= _TTL_S[before.ttl]:
-        return Finding("expired", lost, idle_s=idle_s)
-    return Finding("unmarked" if _markers(is_) < _markers(was) else "evicted", lost)
+        return PromptCacheMiss("expired", lost, idle_s=idle_s)
+    return PromptCacheMiss("unmarked" if _markers(is_) < _markers(was) else "evicted", lost)
 
 
-def _first_change(before: dict[str, Any], now: dict[str, Any], lost: int) -> Finding | None:
+def _first_change(before: dict[str, Any], now: dict[str, Any], lost: int) -> PromptCacheMiss | None:
     offset, later = 0, _blocks(now)
     for where, block in _blocks(before):
         old = msgspec.json.encode(_unmarked(block))
         there, new_block = next(later, (None, None))
         if there is None:
-            return Finding("removed", lost, where=where, byte=offset)
+            return PromptCacheMiss("removed", lost, where=where, byte=offset)
         new = msgspec.json.encode(_unmarked(new_block))
         if old != new or where != there:
             at = next((k for k, (x, y) in enumerate(zip(old, new, strict=False)) if x != y), min(len(old), len(new)))
             was, is_ = (piece[max(0, at - 10) : at + _SHOWN].decode("utf-8", "replace") for piece in (old, new))
-            return Finding("changed", lost, there, offset + at, was, is_)
+            return PromptCacheMiss("changed", lost, there, offset + at, was, is_)
         offset += len(old)
     return None
 
@@ -175,7 +174,7 @@ def _read(body: bytes) -> dict[str, Any] | None:
 
 
 def _blocks(body: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Where and what, in the order in which the provider caches; a string is the same as one text block."""
+    """Path and block, in the order in which the provider caches; a string counts as one text block."""
     tools = body.get("tools")
     for i, tool in enumerate(tools if isinstance(tools, list) else ()):
         yield f"tools[{i}]", tool
@@ -194,7 +193,7 @@ def _content(content: Any, where: str, role: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _unmarked(block: Any) -> Any:
-    """A block without its markers; a tool's own input may well have such a key."""
+    """A block without its own marker; a `cache_control` deeper inside may be a tool's input."""
     if not isinstance(block, dict) or "cache_control" not in block:
         return block
     return {k: v for k, v in block.items() if k != "cache_control"}

@@ -1,8 +1,8 @@
-"""cache_control for clients that set none (docs.anthropic.com, "Prompt caching").
+"""Adds cache_control markers for clients that set none (docs.anthropic.com, "Prompt caching").
 
-At most four markers: the last tool that is not deferred, the last stable system block, the end of the previous turn where
-more was added than the provider looks back over, and the automatic one at the end. Nothing is reordered, every other value
-keeps its bytes, and the same body always gets the same markers: a conversation's prefix must not change between turns.
+At most four: on the last tool that is not deferred, the last stable system block, the end of the previous turn if more
+blocks were added than the provider looks back, and the automatic one at the top level. Nothing is reordered, every other
+value keeps its bytes, and equal bodies get equal markers: a conversation's prefix must not change between turns.
 """
 
 from __future__ import annotations
@@ -12,50 +12,50 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from sluicegate.core.cachekey.normal import is_attribution
+from sluicegate.core.cachekey.normalize import is_attribution
 
-__all__ = ["Ttl", "injected", "is_marked", "least_tokens"]
+__all__ = ["Ttl", "has_markers", "min_cacheable_tokens", "with_markers"]
 
 Ttl = Literal["5m", "1h"]
 Fields = dict[str, msgspec.Raw]
 
 _MARK: Final = b'"cache_control"'
 _LOOK_BACK: Final = 15
-"""More blocks than this since the last turn's end: the provider looks 20 back from a marker, and may not find it."""
+"""The provider looks back 20 blocks from a marker; with more new blocks than this the previous turn's end gets its own."""
 _NOT_MARKABLE: Final = ("thinking", "redacted_thinking")
 _UNSTABLE: Final = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d")
-"""A time of day in a system block: it will be another one next time, and so will all that comes after it."""
+"""A time of day in a system block: it changes with the next request, so nothing from there on can be cached."""
 
-_LEAST: Final = (
+_MIN_TOKENS: Final = (
     ("opus-4-1", 1024), ("opus-4-2", 1024), ("opus-4@", 1024), ("3-opus", 1024), ("opus", 4096),
     ("3-5-haiku", 2048), ("haiku-3", 2048), ("3-haiku", 2048), ("haiku", 4096), ("", 1024),
 )  # fmt: skip
-_BYTES_A_TOKEN: Final = 4
+_BYTES_PER_TOKEN: Final = 4
 
 
-def least_tokens(model: str) -> int:
-    """The shortest prefix, in tokens, that the provider caches for a model; the first row that fits counts."""
+def min_cacheable_tokens(model: str) -> int:
+    """The shortest prefix, in tokens, that the provider caches for a model; the first matching row counts."""
     name = model.lower().replace(".", "-")
-    return next(n for part, n in _LEAST if part in name)
+    return next(n for part, n in _MIN_TOKENS if part in name)
 
 
-def is_marked(body: bytes) -> bool:
-    """Whether the client sets markers of its own, anywhere."""
-    return _MARK in body or b"\\u005f" in body.lower() or b"\\u0063" in body.lower()  # or may hide one behind escapes
+def has_markers(body: bytes) -> bool:
+    """Whether the client set markers of its own, anywhere."""
+    return _MARK in body or b"\\u005f" in body.lower() or b"\\u0063" in body.lower()  # the key may be escaped
 
 
-def injected(body: bytes, ttl: Ttl = "5m", *, always: bool = False, automatic: bool = True) -> bytes | None:
-    """The body with markers; None where it must stay as it is.
+def with_markers(body: bytes, ttl: Ttl = "5m", *, always: bool = False, automatic: bool = True) -> bytes | None:
+    """The body with markers; None if it must not be changed.
 
-    `always`: also where the prompt is shorter than what the provider caches. `automatic`: the provider knows cache_control
-    at the top level; else (legacy Bedrock) the last block that can carry one gets it.
+    `always`: even if the prompt is too short to be cached. `automatic`: the provider knows cache_control at the top level;
+    otherwise (legacy Bedrock) the last block that can carry a marker gets one.
     """
-    if is_marked(body):
+    if has_markers(body):
         return None
     try:
         fields = msgspec.json.decode(body, type=Fields)
         model = msgspec.json.decode(fields["model"], type=str)
-        if not always and len(body) // _BYTES_A_TOKEN < least_tokens(model):
+        if not always and len(body) // _BYTES_PER_TOKEN < min_cacheable_tokens(model):
             return None
         return _Injection(fields, ttl).run(automatic=automatic)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, KeyError, ValueError):
@@ -98,7 +98,7 @@ class _Injection:
                 return
 
     def _mark_system(self) -> bool | None:
-        """Whether what comes after `system` can be cached at all; None: leave the body alone."""
+        """Whether the messages after `system` can be cached; None: do not change the body."""
         raw = self.fields.get("system")
         if raw is None:
             return True
@@ -127,7 +127,7 @@ class _Injection:
         return unstable == len(blocks)
 
     def _mark_previous_turn(self, messages: list[msgspec.Raw]) -> None:
-        """Where the previous request ended, if too much came since for the provider to find that end by itself."""
+        """Mark the end of the previous request, if the provider would not find it by looking back."""
         plain = [msgspec.json.decode(m, type=_Message) for m in messages]
         at = len(plain) - 1
         while at >= 0 and plain[at].role != "assistant":
@@ -140,7 +140,7 @@ class _Injection:
             self.marked = True
 
     def _marked(self, raw: msgspec.Raw) -> msgspec.Raw | None:
-        """A message with a marker on its last block that can carry one; None where none can."""
+        """The message with a marker on its last block that can carry one; None if no block can."""
         message = msgspec.json.decode(raw, type=Fields)
         content = msgspec.json.decode(message["content"])
         if isinstance(content, str):

@@ -1,6 +1,6 @@
 """All that an answer says, so that placeholders in it can be found."""
 
-from sluicegate.core.cachekey.names import names_of_answer
+from sluicegate.core.cachekey.answer_text import answer_text
 
 
 def test_deltas_of_a_block_are_joined() -> None:
@@ -13,11 +13,11 @@ def test_deltas_of_a_block_are_joined() -> None:
         "not json",
         '{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"EY_2>"}}',
     ]
-    said = names_of_answer("".join(f"event: e\ndata: {e}\n\n" for e in events).encode(), stream=True)
+    said = answer_text("".join(f"event: e\ndata: {e}\n\n" for e in events).encode(), stream=True)
     assert "at <EMAIL_1>" in said
     assert "<KEY_2>" in said
 
 
 def test_a_document_is_taken_as_it_is() -> None:
     """Its strings stand in it as a whole."""
-    assert "<EMAIL_1>" in names_of_answer(b'{"text": "<EMAIL_1>"}', stream=False)
+    assert "<EMAIL_1>" in answer_text(b'{"text": "<EMAIL_1>"}', stream=False)

@@ -1,16 +1,16 @@
-"""Which answers may be kept, and which of their headers go with a replay."""
+"""Which headers of a recorded answer are replayed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["REPLACED_ID", "kept_headers"]
+__all__ = ["REPLACED_ID", "replayable_headers"]
 
 Fields = Sequence[tuple[bytes, bytes]]
 
 REPLACED_ID: Final = b"x-sluicegate-original-request-id"
-"""Under this name a replay tells the request id that the provider gave the recorded call."""
+"""A replay gives the recorded call's request id under this name."""
 
 _DROPPED: Final = frozenset(
     {
@@ -30,8 +30,8 @@ _DROPPED_PREFIXES: Final = (
 )  # fmt: skip
 
 
-def kept_headers(fields: Fields) -> list[tuple[bytes, bytes]]:
-    """An answer's headers that still say something true when it is replayed; the request id under another name."""
+def replayable_headers(fields: Fields) -> list[tuple[bytes, bytes]]:
+    """An answer's headers that are still true in a replay; the request id under another name."""
     connection = {t.strip().lower() for k, v in fields if k.lower() == b"connection" for t in v.split(b",")}
     kept: list[tuple[bytes, bytes]] = []
     for name, value in fields:
