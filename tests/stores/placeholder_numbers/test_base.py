@@ -21,8 +21,8 @@ from sluicegate.stores.placeholder_numbers.base import (
     TooManyValues,
     ValueKey,
 )
-from sluicegate.stores.placeholder_numbers.redis import RedisPlaceholderNumbers, shared_redis_numbers
-from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers, shared_sqlite_numbers
+from sluicegate.stores.placeholder_numbers.redis import RedisPlaceholderNumbers
+from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers
 
 A, B, C = (("KEY", bytes([n]) * 16) for n in range(3))
 OTHER = ("EMAIL", b"\0" * 16)
@@ -189,12 +189,6 @@ async def test_redis_is_down(clock: Clock) -> None:
         RedisPlaceholderNumbers("http://:pass-word@h")
 
 
-def test_one_object_for_a_url() -> None:
-    """All policies of a process share what it remembers."""
-    numbers = shared_redis_numbers("redis://127.0.0.1:1/0")
-    assert shared_redis_numbers("redis://127.0.0.1:1/0") is numbers
-
-
 async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> None:
     """The file holds what was given, for whoever opens it."""
     path = tmp_path / "c.sqlite"
@@ -203,8 +197,8 @@ async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> N
     second = SqlitePlaceholderNumbers(path, clock)
     assert await second.assign(b"one", [B, A]) == {B: 2, A: 1}
     assert await first.assign(b"one", [C, B]) == {C: 3, B: 2}
-    first.close()
-    second.close()
+    await first.close()
+    await second.close()
     assert await SqlitePlaceholderNumbers(path, clock).assign(b"one", [C]) == {C: 3}
 
 
@@ -242,12 +236,23 @@ async def test_a_broken_file_is_said(tmp_path: Path) -> None:
         assert isinstance(result, StoreError)
 
 
-async def test_one_object_for_a_file(tmp_path: Path) -> None:
-    """All policies of a process share it; when the last lets go, its thread ends."""
-    numbers = shared_sqlite_numbers(tmp_path / "c.sqlite")
-    assert shared_sqlite_numbers(tmp_path / "c.sqlite") is numbers
+async def test_the_thread_ends_with_its_store(tmp_path: Path) -> None:
+    """A store that is no longer referenced ends its thread, and the file can be opened again."""
+    numbers = SqlitePlaceholderNumbers(tmp_path / "c.sqlite")
     await numbers.assign(b"one", [A])
     thread: Callable[[], None] = numbers._thread.join
     del numbers
     thread()
-    assert await shared_sqlite_numbers(tmp_path / "c.sqlite").assign(b"one", [A]) == {A: 1}
+    assert await SqlitePlaceholderNumbers(tmp_path / "c.sqlite").assign(b"one", [A]) == {A: 1}
+
+
+async def test_a_closed_store(tmp_path: Path) -> None:
+    """Jobs that wait are committed; a later call is a StoreError, and does not wait for a thread that has ended."""
+    numbers = SqlitePlaceholderNumbers(tmp_path / "c.sqlite")
+    job = asyncio.create_task(numbers.assign(b"one", [A]))
+    await asyncio.sleep(0)
+    await numbers.close()
+    assert await job == {A: 1}
+    assert not numbers._thread.is_alive()
+    with pytest.raises(StoreError, match="closed"):
+        await numbers.assign(b"one", [B])

@@ -6,6 +6,7 @@ import hmac
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory
@@ -13,15 +14,18 @@ from sluicegate.core.redact.hide.placeholders import GRAMMARS, Grammar
 from sluicegate.core.redact.restore.tool_policy import ToolPolicy
 from sluicegate.core.redact.scan.finder import RulesError, build_finder
 from sluicegate.core.redact.scan.finding import Finder
+from sluicegate.services.process_state import StateKey
 from sluicegate.services.services import Services
 from sluicegate.settings import ConfigError, Settings
 from sluicegate.settings.state_folder import state_folder
 from sluicegate.stores.placeholder_numbers.base import PlaceholderNumbers
 from sluicegate.stores.placeholder_numbers.key import load_or_create_key, parse_key
-from sluicegate.stores.placeholder_numbers.redis import shared_redis_numbers
-from sluicegate.stores.placeholder_numbers.sqlite import shared_sqlite_numbers
+from sluicegate.stores.placeholder_numbers.redis import RedisPlaceholderNumbers
+from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers
 
 __all__ = ["ScrubToolkit", "build_toolkit"]
+
+_NUMBERS: Final = StateKey[PlaceholderNumbers]("scrubber.placeholder_numbers", lambda numbers: numbers.close())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ def build_toolkit(settings: Settings, services: Services) -> ScrubToolkit:
         tools=ToolPolicy(scrub.restore.tools, scrub.restore.allow_hosts),
         key=key,
         known_values=KnownValueScanner(grammar) if hides else None,
-        numbers=_numbers(settings) if hides and scrub.numbering == "ranked" else None,
+        numbers=_numbers(settings, services) if hides and scrub.numbering == "ranked" else None,
     )
 
 
@@ -74,10 +78,13 @@ def _finder(settings: Settings) -> Finder:
         raise ConfigError("scrub.rules", "", None, f"{e.filename} cannot be read: {e.strerror}") from e
 
 
-def _numbers(settings: Settings) -> PlaceholderNumbers:
-    if settings.store.startswith("redis"):
-        return shared_redis_numbers(settings.store)
-    return shared_sqlite_numbers(state_folder(settings) / "conversations.sqlite")
+def _numbers(settings: Settings, services: Services) -> PlaceholderNumbers:
+    """One store for all policies of the process that use the same place."""
+    url = settings.store
+    if url.startswith("redis"):
+        return services.state.get(_NUMBERS, lambda: RedisPlaceholderNumbers(url), url)
+    path = (state_folder(settings) / "conversations.sqlite").absolute()
+    return services.state.get(_NUMBERS, lambda: SqlitePlaceholderNumbers(path), path)
 
 
 def _key(settings: Settings, services: Services) -> bytes:

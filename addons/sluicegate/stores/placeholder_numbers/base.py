@@ -36,6 +36,8 @@ class PlaceholderNumbers(Protocol):
         """The numbers; missing ones are assigned now, in this order. Raises StoreError and TooManyValues."""
         ...
 
+    async def close(self) -> None: ...
+
 
 class ConversationCache:
     """Numbers by conversation, in memory, with LRU eviction."""
@@ -83,6 +85,9 @@ class MemoryPlaceholderNumbers:
 
     async def assign(self, conversation: bytes, keys: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
         return self.cached(conversation, keys)
+
+    async def close(self) -> None:
+        pass
 
 
 def assign_missing(numbers: dict[ValueKey, int], keys: Sequence[ValueKey]) -> list[tuple[ValueKey, int]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -23,7 +22,7 @@ from sluicegate.stores.placeholder_numbers.base import (
     ValueKey,
 )
 
-__all__ = ["RedisPlaceholderNumbers", "shared_redis_numbers"]
+__all__ = ["RedisPlaceholderNumbers"]
 
 _PREFIX: Final = "sluicegate:ranks:"
 _LUA: Final = Path(__file__).with_name("assign_numbers.lua")
@@ -82,14 +81,3 @@ class RedisPlaceholderNumbers:
     async def close(self) -> None:
         """Close the connections."""
         await self._redis.aclose()
-
-
-_shared: weakref.WeakValueDictionary[str, RedisPlaceholderNumbers] = weakref.WeakValueDictionary()
-
-
-def shared_redis_numbers(url: str) -> RedisPlaceholderNumbers:
-    """The store at this URL: one object and one cache for all policies of the process. Raises StoreError."""
-    found = _shared.get(url)
-    if found is None:
-        found = _shared[url] = RedisPlaceholderNumbers(url)
-    return found

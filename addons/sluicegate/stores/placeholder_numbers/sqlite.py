@@ -28,7 +28,7 @@ from sluicegate.stores.placeholder_numbers.base import (
 )
 from sluicegate.stores.private_file import ensure_private
 
-__all__ = ["SqlitePlaceholderNumbers", "shared_sqlite_numbers"]
+__all__ = ["SqlitePlaceholderNumbers"]
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS conversations (id BLOB PRIMARY KEY, seen REAL NOT NULL) WITHOUT ROWID;
@@ -78,6 +78,8 @@ class SqlitePlaceholderNumbers:
         return self._cache.get(conversation, keys, _FRESH_S)
 
     async def assign(self, conversation: bytes, keys: Sequence[ValueKey]) -> Mapping[ValueKey, int]:
+        if not self._finalizer.alive:
+            raise StoreError("placeholder numbers cannot be stored: the store is closed")
         loop = asyncio.get_running_loop()
         job = _Job(conversation, keys, loop, loop.create_future())
         self._queue.put(job)
@@ -85,10 +87,10 @@ class SqlitePlaceholderNumbers:
         self._cache.put(conversation, numbers)
         return numbers
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Commit the waiting jobs, and end the thread."""
         self._finalizer()
-        self._thread.join()
+        await asyncio.to_thread(self._thread.join)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -184,15 +186,3 @@ def _deliver(job: _Job, result: Mapping[ValueKey, int] | Exception) -> None:
 
     if not job.loop.is_closed():
         job.loop.call_soon_threadsafe(settle)
-
-
-_shared: weakref.WeakValueDictionary[Path, SqlitePlaceholderNumbers] = weakref.WeakValueDictionary()
-
-
-def shared_sqlite_numbers(path: Path) -> SqlitePlaceholderNumbers:
-    """The store in this file: one object and one thread for all policies of the process. Raises StoreError."""
-    path = path.absolute()
-    found = _shared.get(path)
-    if found is None:
-        found = _shared[path] = SqlitePlaceholderNumbers(path)
-    return found
