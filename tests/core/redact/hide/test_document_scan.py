@@ -7,16 +7,11 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kits.hiding import Rules, factory_of, hide
 from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
-from sluicegate.core.redact.hide.line_numbers import read_numbered
-from sluicegate.core.redact.hide.multi_string_search import MultiStringSearch
-from sluicegate.core.redact.hide.placeholders import GRAMMARS, json_text
-from sluicegate.core.redact.hide.spellings import spellings
+from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.restore.text_restorer import restore_text
 
 SECRET = "sk-abcdefgh12345678"
@@ -101,48 +96,3 @@ def test_nothing_to_hide() -> None:
     scan = DocumentScan({"a": "b < c"}, "other", Rules(), KnownValueScanner(GRAMMARS["angle"]))
     assert scan.empty
     assert scan.keys_to_number(factory_of()) == []
-
-
-@given(st.dictionaries(st.text(min_size=1, max_size=6), st.none(), max_size=6), st.lists(st.text(max_size=20), max_size=5))
-def test_sweeping_finds_all(needles: dict[str, None], texts: list[str]) -> None:
-    """Every place where the longest needle from there on stands, in any text."""
-    found = {(i, s, e) for i, s, e, _ in MultiStringSearch(needles).find(texts)}
-    expected = set()
-    for i, text in enumerate(texts):
-        for at in range(len(text)):
-            here = [n for n in needles if text.startswith(n, at)]
-            if here:
-                expected.add((i, at, at + len(max(here, key=lambda n: len(n.encode())))))
-    assert found == expected
-
-
-@given(st.text())
-def test_spellings_of_anything(value: str) -> None:
-    """Any text has spellings, itself among them where it is long enough."""
-    found = spellings(value)
-    assert (value in found) == (len(value) >= 8)
-
-
-@given(st.text())
-def test_json_text(value: str) -> None:
-    """What stands between the quotes."""
-    assert json.loads(f'"{json_text(value)}"') == value
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("  1→BEGIN\n  2→x\n  3→END", "BEGIN\nx\nEND"),
-        ("  9\tBEGIN\n 10\tx\n 11\tEND", "BEGIN\nx\nEND"),
-        ("7:BEGIN\n8:x\n9:END", "BEGIN\nx\nEND"),
-        ("  7 | BEGIN\n  8 | x\n  9 | END", "BEGIN\nx\nEND"),
-        ("  1→BEGIN\n  2→x\n  3", "BEGIN\nx\n"),
-        ("BEGIN\nx\nEND", None),
-        ("  1→BEGIN\n  3→x\n  4→END", None),
-        ("  1→BEGIN\nx\nEND", None),
-    ],
-)
-def test_gutters(text: str, value: str | None) -> None:
-    """Numbers that count up, in the forms that tools show them."""
-    found = read_numbered(text, text.index("BEGIN"), len(text))
-    assert (found.value if found else None) == value
