@@ -54,7 +54,7 @@ from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
 from sluicegate.proxy import mitmproxy_internals as internals
-from sluicegate.proxy.connections.pool import FULL
+from sluicegate.proxy.connections.pool import POOL_EXHAUSTED
 from sluicegate.proxy.first_event import (
     MAX_HELD,
     Fails,
@@ -168,7 +168,7 @@ class RetryingStream(GateStream):
             why_not = yield from self.dial(release.target)
             if why_not is None:
                 break
-            if not (yield from self._ask("pool" if FULL in why_not else "connect", why_not)):
+            if not (yield from self._ask("pool" if POOL_EXHAUSTED in why_not else "connect", why_not)):
                 return
         self._unreached = False
         server = self.context.server

@@ -13,7 +13,7 @@ from sluicegate.core.addresses import address_of, is_local, may_reach
 from sluicegate.core.errors import describe
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.proxy import mitmproxy_internals as internals
-from sluicegate.proxy.connections.pool import Pool
+from sluicegate.proxy.connections.pool import Pool, close
 from sluicegate.proxy.connections.timeouts import ConnectTimeouts
 from sluicegate.proxy.listeners import door_of
 from sluicegate.settings.connections import Connections
@@ -78,7 +78,7 @@ class Outbound:
         reverse = door_of(data.client) == "reverse"
         timeouts, connections = policy.limits_at(address[:2], reverse=reverse)
         guarded = is_guarded(data, policy, self._proxies)
-        if not guarded and (connections is None or self.pool.take(data, connections.max)):
+        if not guarded and (connections is None or self._take(data, connections.max)):
             self.timeouts.connecting(data, timeouts)
             return None
         return self._connect_later(data, timeouts, connections.max if connections else None, guarded=guarded)
@@ -89,12 +89,17 @@ class Outbound:
             assert address
             if guarded and await resolves_to_private(address[0], address[1]):
                 data.server.error = PRIVATE_ADDRESS
-            elif most is not None and not self.pool.take(data, most):
+            elif most is not None and not self._take(data, most):
                 await self.pool.wait(data, most, timeouts.pool_s)
             if data.server.error is None:
                 self.timeouts.connecting(data, timeouts)
         except Exception as e:  # noqa: BLE001 - not known to be harmless: not connected to
             self._refuse(data, e)
+
+    def _take(self, data: Hook, most: int) -> bool:
+        taken = self.pool.take(data, most)
+        close(taken.to_close)
+        return taken.granted
 
     def connected(self, data: Hook) -> None:
         """The TCP connection is established."""
@@ -130,7 +135,7 @@ class Outbound:
         if policy is not None and server.address is not None:
             _, connections = policy.limits_at(server.address[:2], reverse=True)
             if connections is not None:
-                self.pool.rest(server, connections.keepalive)
+                close(self.pool.rest(server, connections.keepalive))
 
 
 def is_guarded(data: Hook, policy: ConnectionPolicy | None, proxies: Container[tuple[str, int]]) -> bool:

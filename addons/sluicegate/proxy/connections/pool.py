@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,12 +22,28 @@ from mitmproxy.proxy.layers.http import Http1Client, HttpLayer
 from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.mitmproxy_internals import Http2Connection
 
-__all__ = ["FULL", "Pool", "http_client", "is_idle"]
+__all__ = ["POOL_EXHAUSTED", "Idle", "Pool", "Taken", "close", "http_client", "is_idle"]
 
-FULL: Final = "no free connection"
-"""How the error of a connection that was not opened for want of a place begins."""
+POOL_EXHAUSTED: Final = "no free connection"
+"""How the error of a connection begins that was not opened because all places were taken."""
 
 Address = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """An open connection without a request, to be closed by the caller (`close`)."""
+
+    server: Server
+    client_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Whether a new connection got a place, and which idle ones are closed to make room."""
+
+    granted: bool
+    to_close: Sequence[Idle] = ()
 
 
 @dataclass(slots=True)
@@ -38,15 +55,26 @@ class _Held:
     """The layer that sends requests over it, once it has been used."""
 
 
+@dataclass(slots=True, eq=False)
+class _Waiter:
+    server: Server
+    client_id: str
+    most: int
+    granted: asyncio.Future[None]
+
+
 @dataclass(slots=True)
 class _Destination:
     held: dict[Server, _Held] = field(default_factory=dict)
     """In the order of their last use."""
-    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+    waiting: deque[_Waiter] = field(default_factory=deque)
 
 
 class Pool:
-    """Places for connections, by destination. Fed by the server hooks of the Chain and by the streams."""
+    """Places for connections, by destination. Fed by the Chain's server hooks and by the streams.
+
+    It decides and does no I/O: what is to be closed is returned, and has lost its place already.
+    """
 
     def __init__(self) -> None:
         self._at: dict[Address, _Destination] = {}
@@ -57,40 +85,38 @@ class Pool:
         return len(found.held) if found else 0
 
     # -- opening
-    def take(self, data: server_hooks.ServerConnectionHookData, most: int) -> bool:
-        """A place for a connection that is about to be opened; False where it has to be waited for."""
+    def take(self, data: server_hooks.ServerConnectionHookData, most: int) -> Taken:
+        """A place for a connection that is about to be opened. Not granted: `wait` for one."""
         server = data.server
         assert server.address
         at = self._at.setdefault(server.address[:2], _Destination())
-        if len(at.held) >= most and not self._close_idle(at, 1):
-            return False
+        idle = self._take_from_idle(at, 1) if len(at.held) >= most else ()
+        _assign(at)  # first come, first served
         if len(at.held) >= most or at.waiting:
-            return False
+            return Taken(False, idle)
         at.held[server] = _Held(data.client.id)
-        return True
+        return Taken(True, idle)
 
     async def wait(self, data: server_hooks.ServerConnectionHookData, most: int, pool_s: float) -> None:
-        """Wait for a place, first come first served; after `pool_s` the connection gets an error in place of one."""
+        """Wait for a place, first come first served; after `pool_s` the connection gets an error instead."""
         server = data.server
         assert server.address
         at = self._at.setdefault(server.address[:2], _Destination())
-        deadline = asyncio.get_running_loop().time() + pool_s
-        while len(at.held) >= most:
-            free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            at.waiting.append(free)
-            try:
-                await asyncio.wait_for(free, deadline - asyncio.get_running_loop().time())
-            except asyncio.CancelledError:  # the client has gone
-                _wake(at)
-                raise
-            except TimeoutError:
-                _wake(at)
-                server.error = f"{FULL} within {pool_s:g} s: {most} are in use (config key connections.max)"
-                return
-            finally:
-                if free in at.waiting:
-                    at.waiting.remove(free)
-        at.held[server] = _Held(data.client.id)
+        waiter = _Waiter(server, data.client.id, most, asyncio.get_running_loop().create_future())
+        at.waiting.append(waiter)
+        _assign(at)
+        try:
+            await asyncio.wait_for(waiter.granted, pool_s)
+        except TimeoutError:
+            if server in at.held:
+                return  # granted at the last moment
+            server.error = f"{POOL_EXHAUSTED} within {pool_s:g} s: {most} are in use (config key connections.max)"
+        except asyncio.CancelledError:  # the client has left
+            self.closed(server)
+            raise
+        finally:
+            if waiter in at.waiting:
+                at.waiting.remove(waiter)
 
     def used(self, server: Server, parent: HttpLayer) -> None:
         """A request is about to be sent over a connection."""
@@ -101,42 +127,44 @@ class Pool:
 
     # -- closing
     def closed(self, server: Server) -> None:
-        """A connection has ended, or was never opened. Whoever waits longest gets its place."""
+        """A connection has ended, or was never opened. The one that has waited longest gets its place."""
         at = self._at.get(server.address[:2]) if server.address else None
         if at is None or at.held.pop(server, None) is None:
             return
-        _wake(at)
+        _assign(at)
         if not at.held and not at.waiting:
             del self._at[server.address[:2]]  # type: ignore[index]
 
-    def rest(self, server: Server, keepalive: int) -> None:
-        """An answer is complete: close what is idle beyond `keepalive`, and make room for those who wait."""
+    def rest(self, server: Server, keepalive: int) -> Sequence[Idle]:
+        """An answer is complete: what is idle beyond `keepalive`, or keeps others waiting, is to be closed."""
         at = self._at.get(server.address[:2]) if server.address else None
         if at is None or (len(at.held) <= keepalive and not at.waiting):
-            return
+            return ()
         idle = sum(1 for s, held in at.held.items() if is_idle(s, held.parent))
-        if over := max(idle - keepalive, min(idle, len(at.waiting))):
-            self._close_idle(at, over)
+        over = max(idle - keepalive, min(idle, len(at.waiting)))
+        found = self._take_from_idle(at, over) if over else ()
+        _assign(at)
+        return found
 
-    def _close_idle(self, at: _Destination, most: int) -> int:
-        """Close up to `most` idle connections, those idle longest first. Returns how many."""
-        closed = 0
-        for server, held in tuple(at.held.items()):
-            if closed == most:
-                break
-            if is_idle(server, held.parent) and _close(server, held.client_id):
-                self.closed(server)
-                closed += 1
-        return closed
+    @staticmethod
+    def _take_from_idle(at: _Destination, most: int) -> Sequence[Idle]:
+        """Take their places from up to `most` idle connections, those idle longest first."""
+        idle = [Idle(s, held.client_id) for s, held in at.held.items() if is_idle(s, held.parent)][:most]
+        for connection in idle:
+            del at.held[connection.server]
+        return idle
 
 
-def _wake(at: _Destination) -> None:
-    """Let the next in line look whether there is a place for it."""
+def _assign(at: _Destination) -> None:
+    """Give free places to those who wait, in their order. They hold them from now on: no later one can take them."""
     while at.waiting:
-        free = at.waiting.popleft()
-        if not free.done():
-            free.set_result(None)
-            return
+        first = at.waiting[0]
+        if not first.granted.done():
+            if len(at.held) >= first.most:
+                return
+            at.held[first.server] = _Held(first.client_id)
+            first.granted.set_result(None)
+        at.waiting.popleft()
 
 
 def http_client(child: layer.Layer | None) -> layer.Layer | None:
@@ -159,8 +187,8 @@ def is_idle(server: Connection, parent: HttpLayer | None) -> bool:
             return False
 
 
-def _close(server: Server, client_id: str) -> bool:
-    if not internals.cancel(client_id, server, "idle"):
-        return False
-    server.state = ConnectionState.CLOSED  # at once: no request may choose it any more
-    return True
+def close(connections: Iterable[Idle]) -> None:
+    """Close connections that the pool has given up."""
+    for idle in connections:
+        idle.server.state = ConnectionState.CLOSED  # at once: no request may choose it any more
+        internals.cancel(idle.client_id, idle.server, "idle")
