@@ -8,12 +8,12 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import tflow
 
 from sluicegate.core.addresses import is_local
-from sluicegate.gate.doors import keep_out_strangers, opens_tls
+from sluicegate.gate.doors import opens_tls, reject_remote_client
 from sluicegate.gate.policy import Policy
 from sluicegate.services.services import Services
 from sluicegate.settings.identity import Identity
 from sluicegate.settings.providers import Provider
-from sluicegate.testing import quiet
+from sluicegate.testing import chain_of, quiet
 
 POLICY = Policy(quiet(providers={"l": Provider(kind="anthropic", base_url="https://LLM.corp.example/x")}), (), Services({}))
 
@@ -48,14 +48,17 @@ def test_loopback_addresses(address: Any, local: bool) -> None:
 @pytest.mark.parametrize(
     ("sockname", "local"), [(("127.0.0.1", 4000), True), (("192.168.1.5", 4000), False), (("::", 1), False)]
 )
-def test_strangers(mode: Any, sockname: tuple[str, int], local: bool) -> None:
+def test_clients_of_other_machines(mode: Any, sockname: tuple[str, int], local: bool) -> None:
     """Without identity, and before there is a policy, only what arrived on loopback is let in."""
     client = tflow.tclient_conn()
     client.sockname, client.error = sockname, None
     policy = Policy(quiet(identity=Identity(mode=mode)), (), Services({})) if mode else None
-    kept_out = keep_out_strangers(client, policy)
-    assert bool(kept_out) == (not local and mode in ("open", None))
-    assert bool(client.error) == bool(kept_out)
+    rejected = reject_remote_client(client, policy)
+    assert bool(rejected) == (not local and mode in ("open", None))
+    with chain_of() as chain:
+        chain.policy = policy
+        chain.client_connected(client)
+    assert bool(client.error) == bool(rejected)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from mitmproxy import http
 
 from sluicegate.exchange.release import Fields
 
-__all__ = ["LeanHeaders", "lean_headers", "lean_response", "unchecked"]
+__all__ = ["FastHeaders", "fast_headers", "fast_response", "unchecked"]
 
 
-class LeanHeaders(http.Headers):
+class FastHeaders(http.Headers):
     """Says the same as stock's."""
 
     def get_all(self, name: str | bytes) -> list[str]:
@@ -50,19 +50,19 @@ class LeanHeaders(http.Headers):
         return isinstance(key, (str, bytes)) and bool(self.get_all(key))
 
 
-def lean_headers(fields: Fields) -> http.Headers:
-    headers = LeanHeaders.__new__(LeanHeaders)
+def fast_headers(fields: Fields) -> http.Headers:
+    headers = FastHeaders.__new__(FastHeaders)
     headers.fields = fields
     return headers
 
 
-def lean_response(status: int, reason: bytes, fields: Fields, began: float) -> http.Response:
+def fast_response(status: int, reason: bytes, fields: Fields, began: float) -> http.Response:
     """A response without a body. `began`: in Unix seconds."""
     return unchecked(
         http.Response,
         http.ResponseData,
         http_version=b"HTTP/1.1",
-        headers=lean_headers(fields),
+        headers=fast_headers(fields),
         content=b"",
         trailers=None,
         timestamp_start=began,

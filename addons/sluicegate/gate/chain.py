@@ -126,8 +126,9 @@ class Chain:
 
     # -- connections
     def client_connected(self, client: connection.Client) -> None:
-        if why := doors.keep_out_strangers(client, self.policy):
-            log.warning("client.refused", peer=str(client.peername), why=why)
+        if rejection := doors.reject_remote_client(client, self.policy):
+            client.error = f"sluicegate: {rejection.why}; {rejection.instead}"  # mitmproxy closes it
+            log.warning("client.refused", peer=str(client.peername), why=rejection.why)
         elif self.policy:
             doors.allow_connections(client, self.policy.settings.connections.max)
 

@@ -1,9 +1,9 @@
-"""The doors: who may connect, which TLS is opened, and what may not pass as raw bytes."""
+"""The doors (listeners): who may connect, which TLS is decrypted, and what must not pass as raw bytes."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mitmproxy import connection, http, tls
 from mitmproxy.proxy import layer, mode_specs
@@ -24,36 +24,40 @@ from sluicegate.proxy.port import GatePort
 __all__ = [
     "NO_POLICY",
     "allow_connections",
-    "keep_out_strangers",
     "let_through",
     "next_layer",
     "opens_tls",
+    "reject_remote_client",
 ]
 
-NO_POLICY: Final = "the gate has no valid configuration and lets nothing pass; its log names the file, the line and the key"
+NO_POLICY: Final = "no valid configuration loaded; all requests are denied. The log names the file, the line and the key"
 
 
-def keep_out_strangers(client: connection.Client, policy: Policy | None) -> str | None:
-    """Drop a connection that may not even ask: why, or None where it may.
+class Rejection(NamedTuple):
+    """Why a connection is not accepted, and what to do instead."""
 
-    Without identity, what did not arrive on loopback; with keys, what comes by a door where nobody can present one.
+    why: str
+    instead: str
+
+
+def reject_remote_client(client: connection.Client, policy: Policy | None) -> Rejection | None:
+    """Whether a connection may not even send a request; the caller drops it.
+
+    Without identity: what did not arrive on loopback. With keys: what comes by a door where no client can present one.
     """
     if policy is None or policy.open:
         if is_local(client.sockname):
             return None
-        why, instead = (
+        return Rejection(
             "connections from other machines need identity.mode keys or passthrough",
             "bind to 127.0.0.1 (--listen-host) to stop offering the port",
         )
-    elif policy.settings.identity.mode == "keys" and not _can_ask(client):
-        why, instead = (
-            "identity.mode is keys, and this kind of door can not ask for one",
+    if policy.settings.identity.mode == "keys" and not _can_ask(client):
+        return Rejection(
+            "identity.mode is keys, and this kind of door cannot ask for one",
             "use reverse:http(s), regular or upstream",
         )
-    else:
-        return None
-    client.error = f"sluicegate: {why}; {instead}"
-    return why
+    return None
 
 
 def _can_ask(client: connection.Client) -> bool:
@@ -64,12 +68,12 @@ def _can_ask(client: connection.Client) -> bool:
 
 
 async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fields) -> bytes:
-    """A CONNECT: the hash of the key that opens this tunnel, b"" where none is asked for. Raises Refused."""
+    """A CONNECT: the hash of the key that opens this tunnel, b"" if none is required. Raises Refused."""
     if policy is None:
         raise Refused(503, NO_POLICY, kind="api_error")
     digest = b""
     if policy.settings.identity.mode == "keys":
-        assert policy.identity, "without its stage nobody comes in"
+        assert policy.identity, "the stage that asks for keys is always there"
         digest, _ = policy.identity.who.at_door(proxy_password(presented))
     host = flow.request.host.lower().rstrip(".")
     if host in policy.decrypts or policy.open or is_local(flow.client_conn.peername):
@@ -80,7 +84,7 @@ async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fie
 
 
 def allow_connections(client: connection.Client, most: int) -> None:
-    """How many connections a client's requests may hold open to one address at a time.
+    """Set how many connections a client's requests may hold open to one address at a time.
 
     mitmproxy's own five would make the sixth of many concurrent HTTP/2 streams wait for another one to end.
     """

@@ -69,8 +69,8 @@ from sluicegate.proxy.stream import (
     denied,
     readable,
 )
-from sluicegate.proxy.timer import Alarm
-from sluicegate.proxy.wire.http2_client import GivenBack
+from sluicegate.proxy.timer import Timer
+from sluicegate.proxy.wire.http2_client import RequestNotProcessed
 
 __all__ = ["RetryingStream"]
 
@@ -78,7 +78,7 @@ COLLECT_S: Final = 3.0
 """How long the body of an error is waited for."""
 
 _FROM_UPSTREAM: Final = frozenset(
-    {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError, GivenBack}
+    {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError, RequestNotProcessed}
 )
 _USED: Final = "sluicegate_used"
 _UNREACHED: Final = frozenset({"connect", "write", "reset"})
@@ -94,9 +94,9 @@ class RetryingStream(GateStream):
     """The client was committed to a stream by a ping; the provider's own headers are not sent any more."""
     ended: bool = False
     """The attempt's answer is complete."""
-    _timer: Alarm | None = None
-    _pinger: Alarm | None = None
-    _stopper: Alarm | None = None
+    _timer: Timer | None = None
+    _pinger: Timer | None = None
+    _stopper: Timer | None = None
     _sent: float = 0.0
     """When the request was handed over, in monotonic seconds."""
     _heard: float = 0.0
@@ -393,7 +393,7 @@ class RetryingStream(GateStream):
         self._over()
 
     def _cause_of(self, event: ResponseProtocolError) -> Cause:
-        if isinstance(event, GivenBack):
+        if isinstance(event, RequestNotProcessed):
             return "returned"
         return "stale" if self._reused and self.server_state == self.state_wait_for_response_headers else "reset"
 
@@ -538,7 +538,7 @@ class RetryingStream(GateStream):
     # -- being told to stop
     def _stop(self) -> None:
         if self.server_state not in (self.state_done, self.state_errored):
-            self._stopper = Alarm(self, 0)
+            self._stopper = Timer(self, 0)
 
     def _stopped(self) -> layer.CommandGenerator[None]:
         x = self.exchange
@@ -559,7 +559,7 @@ class RetryingStream(GateStream):
 
     def _arm(self, delay_s: float) -> None:
         self._disarm()
-        self._timer = Alarm(self, delay_s)
+        self._timer = Timer(self, delay_s)
 
     def _disarm(self) -> None:
         if self._timer:
@@ -579,7 +579,7 @@ class RetryingStream(GateStream):
 
     def _arm_ping(self, delay_s: float) -> None:
         self._stop_pings()
-        self._pinger = Alarm(self, delay_s)
+        self._pinger = Timer(self, delay_s)
 
     def _stop_pings(self) -> None:
         if self._pinger:

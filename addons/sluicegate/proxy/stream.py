@@ -49,7 +49,7 @@ from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange, exchange_of
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Target
-from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, at_once
+from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, run_hooks_inline
 from sluicegate.proxy.hooks import SluicegatePullHook
 from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.wire.http1_server import GateHttp1Server
@@ -144,7 +144,7 @@ class GateStream(HttpStream):
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         work: layer.CommandGenerator[None] = super()._handle_event(event)
         if type(event) in WITH_HOOKS:
-            return at_once(work, self.parent.connections.get(self.context.client))
+            return run_hooks_inline(work, self.parent.connections.get(self.context.client))
         return work
 
     # -- the request

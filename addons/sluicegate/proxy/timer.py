@@ -14,10 +14,10 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 
 from sluicegate.proxy import mitmproxy_internals as internals
 
-__all__ = ["Alarm"]
+__all__ = ["Timer"]
 
 
-class Alarm:
+class Timer:
     """Wakes a stream up after a while: it gets `events.Wakeup` with the command `wake`."""
 
     __slots__ = ("_fired", "_sources", "_timer", "wake")

@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from pathlib import Path
 
-COUNTED = ("HTTPFlow", "RetryingStream", "GateLayer", "Exchange", "Attempts", "Server", "Client", "Alarm")
+COUNTED = ("HTTPFlow", "RetryingStream", "GateLayer", "Exchange", "Attempts", "Server", "Client", "Timer")
 
 
 def running() -> None:

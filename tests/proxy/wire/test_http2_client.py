@@ -31,7 +31,7 @@ from mitmproxy.proxy.layers.http import (
 )
 from mitmproxy.proxy.layers.http._http2 import Http2Client
 
-from sluicegate.proxy.wire.http2_client import GateHttp2Client, GivenBack, Goaways
+from sluicegate.proxy.wire.http2_client import GateHttp2Client, Goaways, RequestNotProcessed
 
 REQUEST = http.Request(
     "api.test", 443, b"GET", b"https", b"api.test", b"/", b"HTTP/2.0", http.Headers(), b"", None, 0.0, 0.0
@@ -123,11 +123,11 @@ def test_what_it_has_not_begun_is_given_back() -> None:
     wire.ask(101, 102)
     wire.raw(goaway(wire.asked[0]))
     wire.ask(103)
-    assert wire.of(102) == wire.of(103) == [GivenBack]
+    assert wire.of(102) == wire.of(103) == [RequestNotProcessed]
     wire.raw(HeadersFrame(wire.asked[1], data=b"\x88", flags=["END_HEADERS", "END_STREAM"]).serialize())
     wire.answer(wire.asked[0])
     assert wire.of(101) == WHOLE
-    assert wire.of(102) == [GivenBack]  # whatever the server says of it all the same
+    assert wire.of(102) == [RequestNotProcessed]  # whatever the server says of it all the same
     assert len(wire.asked) == 2
 
 
@@ -146,7 +146,7 @@ def test_a_refused_stream_is_given_back() -> None:
     wire.peer.reset_stream(wire.asked[0], h2.errors.ErrorCodes.REFUSED_STREAM)
     wire.peer.reset_stream(wire.asked[1], h2.errors.ErrorCodes.INTERNAL_ERROR)
     wire.flush()
-    assert wire.of(101) == [GivenBack]
+    assert wire.of(101) == [RequestNotProcessed]
     assert wire.of(102) == [ResponseProtocolError]
     assert "INTERNAL_ERROR" in wire.got[-1].message  # type: ignore[attr-defined]
 
@@ -174,7 +174,7 @@ def test_a_request_that_waits_for_its_turn_is_given_back_when_the_connection_end
         wire.to_gate(events.ConnectionClosed(wire.conn))
     else:
         wire.raw(goaway(wire.asked[0]))
-    assert wire.of(102) == [GivenBack]
+    assert wire.of(102) == [RequestNotProcessed]
     assert wire.of(101) == ([ResponseProtocolError] if how == "close" else [])
 
 

@@ -24,7 +24,7 @@ from sluicegate.core.identity.caller import Caller
 from sluicegate.core.identity.keys import new_key
 from sluicegate.exchange.exchange import exchange_of
 from sluicegate.gate.chain import Chain
-from sluicegate.gate.doors import keep_out_strangers
+from sluicegate.gate.doors import reject_remote_client
 from sluicegate.proxy.seal import seal
 from sluicegate.settings import Settings
 from sluicegate.settings.identity import Team, TrustedHeader, VirtualKey
@@ -518,7 +518,7 @@ async def test_a_door_that_can_not_ask_is_shut(tmp_path: Path, mode: str, asks: 
     with gate(settings_for(tmp_path)) as chain:
         client = make_flow().client_conn
         client.proxy_mode, client.error = ProxyMode.parse(mode), None
-        assert (keep_out_strangers(client, chain.policy) is None) is asks
+        assert (reject_remote_client(client, chain.policy) is None) is asks
 
 
 async def test_a_replay_is_the_operators(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from mitmproxy.proxy.layers.http import (
 from sluicegate.proxy.fast.dispatch import CachedAddonManager
 from sluicegate.proxy.wire.http1_server import GateHttp1Server
 
-__all__ = ["WITH_HOOKS", "at_once"]
+__all__ = ["WITH_HOOKS", "run_hooks_inline"]
 
 WITH_HOOKS: Final = frozenset({RequestHeaders, RequestEndOfMessage, ResponseHeaders, ResponseEndOfMessage})
 """The events that hooks come with."""
@@ -34,7 +34,7 @@ WITH_HOOKS: Final = frozenset({RequestHeaders, RequestEndOfMessage, ResponseHead
 _HOOKS: Final = frozenset({HttpRequestHeadersHook, HttpRequestHook, HttpResponseHeadersHook, HttpResponseHook})
 
 
-def at_once(work: layer.CommandGenerator[None], client: layer.Layer | None) -> layer.CommandGenerator[None]:
+def run_hooks_inline(work: layer.CommandGenerator[None], client: layer.Layer | None) -> layer.CommandGenerator[None]:
     """A stream's commands without those of its hooks that can be run here. `client`: what talks to its client."""
     addons = ctx.master.addons
     if type(addons) is not CachedAddonManager or type(client) is not GateHttp1Server:

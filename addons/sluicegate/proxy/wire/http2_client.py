@@ -26,7 +26,7 @@ from mitmproxy.proxy.layers.http import (
 
 from sluicegate.proxy.mitmproxy_internals import Http2Client
 
-__all__ = ["GateHttp2Client", "GivenBack", "Goaways"]
+__all__ = ["GateHttp2Client", "Goaways", "RequestNotProcessed"]
 
 _HEAD: Final = 9
 _GOAWAY: Final = 7
@@ -35,7 +35,7 @@ _LONGEST: Final = 1 << 16
 """Bytes of a GOAWAY that are looked at; a longer one is no farewell in good order."""
 
 
-class GivenBack(ResponseProtocolError):
+class RequestNotProcessed(ResponseProtocolError):
     """The server has not looked at the request: it may be sent again, whatever it does."""
 
 
@@ -177,7 +177,7 @@ class GateHttp2Client(Http2Client):
 
 def _given_back(stream_id: int) -> ReceiveHttp:
     why = "the upstream turned the request away before it looked at it"
-    return ReceiveHttp(GivenBack(stream_id, why, ErrorCode.GENERIC_SERVER_ERROR))
+    return ReceiveHttp(RequestNotProcessed(stream_id, why, ErrorCode.GENERIC_SERVER_ERROR))
 
 
 def _name_of(code: int | None) -> str:

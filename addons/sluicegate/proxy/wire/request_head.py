@@ -6,7 +6,7 @@ import time
 
 from mitmproxy import http
 
-from sluicegate.exchange.fast_messages import lean_headers, unchecked
+from sluicegate.exchange.fast_messages import fast_headers, unchecked
 from sluicegate.proxy.mitmproxy_internals import read_header_fields, read_request_line
 
 __all__ = ["read_request"]
@@ -19,7 +19,7 @@ def read_request(lines: list[bytes]) -> http.Request:
         http.Request,
         http.RequestData,
         http_version=version,
-        headers=lean_headers(read_header_fields(lines[1:]).fields),
+        headers=fast_headers(read_header_fields(lines[1:]).fields),
         content=None,
         trailers=None,
         timestamp_start=time.time(),

@@ -9,7 +9,7 @@ from typing import Final
 from mitmproxy import http
 
 from sluicegate.exchange.bodies import ByteSource
-from sluicegate.exchange.fast_messages import lean_response
+from sluicegate.exchange.fast_messages import fast_response
 from sluicegate.stores.cache.base import Entry
 
 __all__ = ["replay"]
@@ -28,7 +28,7 @@ def replay(entry: Entry, pace: float) -> tuple[http.Response, ByteSource]:
     paced = pace and entry.head.stream and len(entry.head.timing) > 1
     if not paced:
         fields.append((b"content-length", b"%d" % len(entry.body)))
-    response = lean_response(200, b"OK", tuple(fields), time.time())
+    response = fast_response(200, b"OK", tuple(fields), time.time())
     source = ByteSource(limit=len(entry.body) + 1)
     if paced:
         task = asyncio.get_running_loop().create_task(_send_paced(entry, pace, source))
