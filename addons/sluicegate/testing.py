@@ -27,6 +27,7 @@ from sluicegate.exchange.exchange import Exchange, exchange_of
 from sluicegate.exchange.taps import Fate
 from sluicegate.gate.chain import Chain
 from sluicegate.gate.policy import Policy
+from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.audit import Audit as AuditSettings
@@ -100,7 +101,7 @@ def make_flow(
         host, port, method.encode(), b"https" if tls else b"http", b"", path.encode(), b"HTTP/1.1",
         http.Headers(fields), content, None, time.time(), time.time(),
     )  # fmt: skip
-    flow.request.__dict__["sluicegate_client_host"] = client_host
+    flow.request.__dict__[CLIENT_HOST] = client_host
     flow.response = None
     return flow
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from mitmproxy import options
@@ -19,7 +20,8 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from mitmproxy.proxy.mode_specs import ProxyMode
 
 from sluicegate.gate.chain import Chain
-from sluicegate.proxy.hooks import SluicegatePullHook
+from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.proxy.hooks import SluicegateFailedHook, SluicegatePullHook
 from sluicegate.proxy.layer import GateLayer
 
 
@@ -48,6 +50,10 @@ class Playbook:
         self.flow: Any = None
         self.before_hook: dict[str, Callable[[Any], object]] = {}
         self.on_pull: list[Callable[[Any], object]] = []
+        self.trace: list[tuple[str, Any]] = []
+        """What went out, in order: see kits/transcript.py."""
+        self.handler = SimpleNamespace(client=client, transports={}, server_event=self._event)
+        internals.handlers()[client.id] = self.handler  # for timers and sockets
         self._started = False
 
     @property
@@ -72,6 +78,12 @@ class Playbook:
         server.state = ConnectionState.CLOSED
         await self._event(events.ConnectionClosed(server))
 
+    async def ring(self, of: str) -> None:
+        """A stream's timer rings now: `deadlines` or `pings`."""
+        timers = {id(s): getattr(s, f"_{of}")._timer for s in self.layer.streams.values() if hasattr(s, f"_{of}")}
+        (armed,) = [timer for timer in timers.values() if timer is not None]
+        await self._event(events.Wakeup(armed.wake))
+
     async def _event(self, event: events.Event) -> None:
         if not self._started:
             self._started = True
@@ -95,11 +107,16 @@ class Playbook:
         match command:
             case commands.SendData() if command.connection is self.context.client:
                 self.to_client += command.data
+                self.trace.append(("to client", command.data))
             case commands.SendData():
                 self.sent[command.connection] = self.sent.get(command.connection, b"") + command.data
+                self.trace.append(("to server", command.data))
             case commands.CloseConnection():
                 self.closed.append(command.connection)
+                self.trace.append(("close", "client" if command.connection is self.context.client else "server"))
             case commands.OpenConnection():
+                host, port = command.connection.address[:2]
+                self.trace.append(("dial", f"{host}:{port}"))
                 if self.connect_error:
                     command.connection.error = self.connect_error
                     return events.OpenConnectionCompleted(command, self.connect_error)
@@ -117,8 +134,10 @@ class Playbook:
 
     async def _hook(self, hook: commands.StartHook) -> None:
         self.hooks.append(hook.name)
+        if hook.name.startswith("sluicegate_"):
+            self.trace.append(("hook", hook.name))
         (arg,) = hook.args()
-        self.flow = arg
+        self.flow = arg.flow if isinstance(hook, SluicegateFailedHook) else arg
         if fn := self.before_hook.get(hook.name):
             fn(arg)
         if isinstance(hook, SluicegatePullHook):

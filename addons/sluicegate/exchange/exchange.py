@@ -86,18 +86,15 @@ class Routing:
     """Set by Router while a failed attempt may still be followed by another."""
     failed_attempts: list[dict[str, Any]] = field(default_factory=list)
     """The attempts that failed, as the audit record has them."""
-    failed: Failure | None = None
-    """How the last of them failed."""
-    again: bool = False
-    """Another attempt follows it."""
+    gave_up: bool = False
+    """No other attempt follows the last of them."""
     release: Release | None = None
     call: Call | None = None
 
     @property
     def attempts_made(self) -> int:
         """How many attempts it took: those that failed and, unless the last of them was final, the one that followed."""
-        gave_up = self.failed is not None and not self.again
-        return len(self.failed_attempts) + (not gave_up)
+        return len(self.failed_attempts) + (not self.gave_up)
 
 
 @dataclass(slots=True, eq=False)

@@ -16,11 +16,11 @@ import time
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
 
-from mitmproxy import connection, ctx, http, tls
+from mitmproxy import connection, ctx, hooks, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
-from sluicegate.admin.responses import Answer
+from sluicegate.admin.responses import Answer as OwnAnswer
 from sluicegate.admin.router import AdminRouter
 from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
@@ -48,11 +48,13 @@ from sluicegate.gate.shutdown import STOPPING, Drain
 from sluicegate.providers import anthropic
 from sluicegate.proxy.connections.outbound import Outbound
 from sluicegate.proxy.fast.dispatch import adopt_dispatch
+from sluicegate.proxy.hooks import Answer, Decision, FailedAttempt, GiveUp, Retry
 from sluicegate.proxy.listeners import door_of
+from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
 from sluicegate.proxy.playback import adopt_playback
 from sluicegate.proxy.pull import wait_for_body
 from sluicegate.proxy.seal import take_credentials
-from sluicegate.proxy.stream import CLIENT_HOST, readable
+from sluicegate.proxy.stream import readable
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.stages import ORDER, Identity
@@ -306,7 +308,7 @@ class Chain:
             return None
         return self._answer_later(x, answer)
 
-    async def _answer_later(self, x: Exchange, answer: Awaitable[Answer]) -> None:
+    async def _answer_later(self, x: Exchange, answer: Awaitable[OwnAnswer]) -> None:
         try:
             x.flow.response, x.source = await answer
         except Refused as e:
@@ -357,27 +359,41 @@ class Chain:
             frame(x, response)
         mark(x, response)
 
-    async def sluicegate_failed(self, flow: http.HTTPFlow) -> None:
-        """An attempt failed: decide, wait, and release the request anew for the next target."""
-        x = exchange_of(flow)
-        if x is None or x.routing.failed is None:
+    async def sluicegate_failed(self, attempt: FailedAttempt) -> None:
+        """An attempt failed: decide, and wait until the decision's time has come."""
+        x = exchange_of(attempt.flow)
+        if x is None:
             return
-        x.routing.again, x.routing.release = False, None
-        if x.routing.attempts is None or x.life.closed:
-            return
+        x.routing.gave_up, x.routing.release = True, None
         try:
-            self._show(x, x.routing.failed)
-            again = await x.routing.attempts.again(x, x.routing.failed)
-            x.routing.failed_attempts = x.routing.attempts.told if x.routing.attempts else x.routing.failed_attempts
-            if again and x.answer is not None:
-                x.routing.attempts = None  # the next target needs nothing sent: the gate answers in its place
-            elif again and x.routing.target and not x.life.gone:
-                x.routing.release = Release(x.routing.target, snapshot(x.request))
-                if x.routing.call:
-                    x.routing.call.target = x.routing.target
-                x.routing.again = True
+            attempt.decision = await self._decide(x, attempt.failure)
+            x.routing.gave_up = not isinstance(attempt.decision, Retry)
         except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
             self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
+        await self._show_update(attempt.flow)
+
+    async def _decide(self, x: Exchange, failure: Failure) -> Decision:
+        attempts = x.routing.attempts
+        if attempts is None or x.life.closed:
+            return GiveUp()
+        self._show(x, failure)
+        again = await attempts.again(x, failure)
+        if x.routing.attempts:
+            x.routing.failed_attempts = attempts.told
+        if again and x.answer is not None:
+            x.routing.attempts = None
+            return Answer(x.answer)
+        if again and x.routing.target and not x.life.gone:
+            if x.routing.call:
+                x.routing.call.target = x.routing.target
+            return Retry(Release(x.routing.target, snapshot(x.request)))
+        return GiveUp()
+
+    @staticmethod
+    async def _show_update(flow: http.HTTPFlow) -> None:
+        """As mitmproxy after a hook whose argument is a flow: tell its views, and wait for one that is held back."""
+        await ctx.master.addons.trigger_event(hooks.UpdateHook([flow]))
+        await flow.wait_for_resume()
 
     def _show(self, x: Exchange, failure: Failure) -> None:
         try:

@@ -26,6 +26,8 @@ from mitmproxy.proxy.layers.http._http1 import make_body_reader
 from mitmproxy.proxy.layers.http._http2 import Http2Client, Http2Connection
 
 __all__ = [
+    "CLIENT_HOST",
+    "HOOK_BEGUN",
     "RELIED_ON",
     "ChunkedReader",
     "Http2Client",
@@ -45,6 +47,7 @@ __all__ = [
     "limit_connections",
     "listeners",
     "make_body_reader",
+    "mark_used",
     "option_default",
     "read_header_fields",
     "read_request_line",
@@ -268,6 +271,22 @@ def limit_connections(client_id: str, make_semaphore: Any) -> None:
     """Another bound than mitmproxy's five for a client's connections to one address."""
     if handler := handler_of(client_id):
         handler.max_conns.default_factory = make_semaphore
+
+
+# -- what we hang on mitmproxy's objects
+CLIENT_HOST: Final = "sluicegate_client_host"
+"""Attribute of a request: the Host that the client asked for. mitmproxy rewrites the header in reverse mode."""
+HOOK_BEGUN: Final = "_sluicegate_begun"
+"""Attribute of a hook: it was run where the stream stands, and this is what is left of it (fast/dispatch.py)."""
+_USED: Final = "sluicegate_used"
+"""Attribute of a server connection: it has carried a request. (A flow has its Exchange: exchange/exchange.py.)"""
+
+
+def mark_used(server: Connection) -> bool:
+    """A request is about to be sent over a connection: whether that has happened before."""
+    before = bool(server.__dict__.get(_USED))
+    server.__dict__[_USED] = True
+    return before
 
 
 # -- layers

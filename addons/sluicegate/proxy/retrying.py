@@ -1,44 +1,58 @@
-"""RetryingStream: attempts inside mitmproxy's core, as a state machine.
+"""RetryingStream: attempts inside mitmproxy's core, as a state machine (attempt_states.py has its table).
 
-    send_upstream ──no connection──────────────────────┐
-      │                                                │
-    state_wait_for_response_headers ───────────────────┤ reset, EOF, silence, a request that is not read, an unfit head
-      │  a status to be retried                        │
-      ├──► state_collect_failure ──────────────────────┤ the error's body, at most 64 KB and 3 s
-      │  200 text/event-stream                         │
-      ├──► state_first_event ──────────────────────────┤ `event: error`, an empty or a silent stream
-      │  JSON that is translated                       │
-      ├──► state_whole_answer ─────────────────────────┤ it makes no sense, or breaks off
-      │                                                ▼
-      │                                  _ask the Chain ──send again──► send_upstream (another stream id, maybe another
-      │                                                └──give up──► the failure goes to the client           target)
-      ▼
-    _commit: from here on nothing is retried. What breaks now breaks visibly.
-      └──► state_stream_response_body (GateStream)
+    idle        ── send ──────────► sending
+                ── give up ───────► given up
+    sending     ── sent ──────────► waiting
+                ── failure ───────► deciding
+                ── give up ───────► given up
+    waiting     ── error status ──► collecting
+                ── event stream ──► peeking
+                ── whole answer ──► buffering
+                ── answer ────────► committed
+                ── failure ───────► deciding
+                ── give up ───────► given up
+    collecting  ── answer ────────► committed
+                ── failure ───────► deciding
+                ── give up ───────► given up
+    peeking     ── answer ────────► committed
+                ── failure ───────► deciding
+                ── give up ───────► given up
+    buffering   ── answer ────────► committed
+                ── failure ───────► deciding
+                ── give up ───────► given up
+    deciding    ── retry ─────────► sending
+                ── answer ────────► committed
+                ── give up ───────► given up
+    committed   ── give up ───────► given up
 
-Whatever it waits for: an attempt has a deadline (`_timer`), the client may leave (`GateStream.handle_event`), and the gate
-may be told to stop (`_stop`).
+    waiting      for the head of an answer. A failure is: a reset, EOF, silence, a request that is not read, an unfit head
+    collecting   the body of an error, at most 64 KB and 3 s; then it is a failure, or final
+    peeking      at the first event of a stream: `event: error`, an empty or a silent stream is a failure
+    buffering    JSON that is translated: an answer that makes no sense, or breaks off, is a failure
+    deciding     the Chain is asked: another attempt, an answer without one, or the failure goes to the client
+    committed    from here on nothing is retried. What breaks now breaks visibly
 
-While an answer is waited for, a client that asked for a stream gets a ping now and then (`_pinger`); the first one commits
-it to `200 text/event-stream`, and a final failure then becomes `event: error`. No ping says that all is well while the
-upstream can not be reached.
+Whatever it waits for: an attempt has deadlines (deadlines.py), the client may leave (`GateStream.handle_event`), and the
+gate may stop (`_stop`). A client that asked for a stream gets pings meanwhile (pings.py).
 
-Each attempt has a stream id of its own towards the server: late events of an abandoned attempt are told by it and dropped.
+Each attempt has a stream id of its own towards the server: late events of an abandoned attempt are recognised by it and
+dropped.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
 from typing import Any, Final
 
 from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events, layer
+from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
     ErrorCode,
+    HttpLayer,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
@@ -49,12 +63,13 @@ from mitmproxy.proxy.layers.http import (
 )
 
 from sluicegate.core.routing.attempts import Cause
-from sluicegate.exchange import cors
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
 from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.proxy.attempt_states import AttemptState, IllegalTransition
 from sluicegate.proxy.connections.pool import POOL_EXHAUSTED
+from sluicegate.proxy.deadlines import Deadlines, Overdue
 from sluicegate.proxy.first_event import (
     MAX_HELD,
     Fails,
@@ -62,15 +77,17 @@ from sluicegate.proxy.first_event import (
     decoded,
     words_of,
 )
-from sluicegate.proxy.hooks import SluicegateFailedHook, SluicegateTurnHook
+from sluicegate.proxy.hooks import Answer, FailedAttempt, GiveUp, Retry, SluicegateFailedHook, SluicegateTurnHook
+from sluicegate.proxy.pings import Pings
+from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.stream import (
-    EVENT_STREAM,
     GateStream,
     denied,
     readable,
 )
 from sluicegate.proxy.timer import Timer
 from sluicegate.proxy.wire.http2_client import RequestNotProcessed
+from sluicegate.proxy.write_watch import WriteWatch
 
 __all__ = ["RetryingStream"]
 
@@ -80,7 +97,6 @@ COLLECT_S: Final = 3.0
 _FROM_UPSTREAM: Final = frozenset(
     {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError, RequestNotProcessed}
 )
-_USED: Final = "sluicegate_used"
 _UNREACHED: Final = frozenset({"connect", "write", "reset"})
 """Causes after which nobody knows whether the upstream lives."""
 _UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "reset"})
@@ -90,33 +106,27 @@ _UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "
 class RetryingStream(GateStream):
     _ids = itertools.count(1 << 40)
 
-    pinged: bool = False
-    """The client was committed to a stream by a ping; the provider's own headers are not sent any more."""
     ended: bool = False
     """The attempt's answer is complete."""
-    _timer: Timer | None = None
-    _pinger: Timer | None = None
     _stopper: Timer | None = None
-    _sent: float = 0.0
-    """When the request was handed over, in monotonic seconds."""
-    _heard: float = 0.0
-    _told: float = 0.0
-    """When the client was last sent some of the answer."""
-    _unsent: int = 0
-    """Bytes of the request that the upstream has not read yet; 0 when they are not watched any more."""
-    _unreached: bool = False
-    """The last attempt did not get through to its upstream, and the present one has not yet."""
-    _at_boundary: bool = True
     _reused: bool = False
+    """The attempt's connection had carried a request before."""
     _first: FirstEvent | None = None
     _whole: BufferedResponse | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
+    def __init__(self, context: Context, stream_id: int, parent: HttpLayer, port: GatePort) -> None:
+        super().__init__(context, stream_id, parent, port)
+        self._state = AttemptState()
+        self._deadlines = Deadlines(self)
+        self._pings = Pings(self)
+        self._writes = WriteWatch()
+
     # -- events
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        if type(event) is events.Wakeup and self._pinger and event.command is self._pinger.wake:
-            return self._ping()  # even while a hook is waited for: that is when pings are needed
+        if type(event) is events.Wakeup and self._pings.rang(event):
+            return self._pings.ping()  # even while a hook is waited for: that is when pings are needed
         return super().handle_event(event)
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -153,8 +163,9 @@ class RetryingStream(GateStream):
         if x is None:
             yield from super().send_upstream()
             return
-        if x.ping_s and x.facts and x.facts.stream and x.format.ping:
-            self._arm_ping(x.ping_s)
+        if self._state.now == "idle":
+            self._state.enter("send")
+        self._pings.before_answer(x)
         if x.routing.attempts and x.routing.attempts.delay_s:
             yield SluicegateTurnHook(self.flow)
             if (yield from self._ended_meanwhile(x)):
@@ -163,6 +174,7 @@ class RetryingStream(GateStream):
             release = x.routing.release
             if release is None or not release.covers(self.flow.request):
                 why = "it was never released" if release is None else "it was changed after its release"
+                self._state.enter("give up")
                 yield from self.handle_protocol_error(denied(self, why))
                 return
             why_not = yield from self.dial(release.target)
@@ -170,33 +182,24 @@ class RetryingStream(GateStream):
                 break
             if not (yield from self._ask("pool" if POOL_EXHAUSTED in why_not else "connect", why_not)):
                 return
-        self._unreached = False
+        yield from self._send(x)
+
+    def _send(self, x: Exchange) -> layer.CommandGenerator[None]:
+        self._pings.paused = False
         server = self.context.server
-        self._reused = bool(getattr(server, _USED, False))
-        setattr(server, _USED, True)
+        self._reused = internals.mark_used(server)
         self.ended = False
+        self._state.enter("sent")
         yield from self.send_request()
-        if self.server_state == self.state_wait_for_response_headers:
-            self._sent = time.monotonic()
-            self._unsent = _unsent(self.context.client.id, server)
-            self._arm(x.timeouts.write_s if self._unsent else self._patience_s(x))
-
-    def _patience_s(self, x: Exchange) -> float:
-        """How much longer the beginning of an answer is waited for."""
-        now = time.monotonic()
-        left = self._deadline(x) - now
-        if x.facts and x.facts.stream:
-            left = min(left, self._sent + x.timeouts.first_byte_s - now)
-        return max(left, 0.0)
-
-    def _deadline(self, x: Exchange) -> float:
-        """When the present attempt must be over, its answer included; monotonic seconds."""
-        return self._sent + x.timeouts.total_s
+        if self._state.now == "waiting":  # else it has failed meanwhile
+            self._deadlines.sent = time.monotonic()
+            unread = self._writes.start(self.context.client.id, server)
+            self._deadlines.arm(x.timeouts.write_s if unread else self._patience_s(x))
 
     def _ended_meanwhile(self, x: Exchange) -> layer.CommandGenerator[bool]:
         """After a wait: whether there is nothing more to do. The client has been told then."""
         if (yield from self.check_killed(True)):
-            self._stop_pings()
+            self._pings.stop()
             return True
         if x.life.interrupted:
             yield from self._give_up(x.life.interrupted)
@@ -208,10 +211,12 @@ class RetryingStream(GateStream):
         if x := self.exchange:
             x.routing.attempts = None
         self._forget_answer()
+        yield from self._fail(message, ErrorCode.GENERIC_SERVER_ERROR)
+
+    def _fail(self, message: str, code: ErrorCode) -> layer.CommandGenerator[None]:
+        self._state.enter("give up")
         self.server_state = self.state_wait_for_response_headers
-        yield from self.handle_protocol_error(
-            ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR)
-        )
+        yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, message, code))
 
     # -- the answer's first bytes
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
@@ -225,15 +230,18 @@ class RetryingStream(GateStream):
             return
         again = x.routing.attempts.retryable(x, response)
         self.flow.response = response
-        if again or (self.pinged and response.status_code >= 300):
+        if again or (self.committed_to_stream and response.status_code >= 300):
             self._final = not again
+            self._state.enter("error status")
             self.server_state = self.state_collect_failure
-            self._arm(COLLECT_S)
+            self._deadlines.arm(COLLECT_S)
         elif x.routing.translation and (whole := x.routing.translation.buffered(response)):
             self._whole = whole
+            self._state.enter("whole answer")
             self.server_state = self.state_whole_answer
         elif self._gates(x, response, ended=event.end_stream):
             self._first = FirstEvent(x, response)
+            self._state.enter("event stream")
             self.server_state = self.state_first_event
         else:
             x.routing.attempts.answered(response)
@@ -270,11 +278,18 @@ class RetryingStream(GateStream):
                 yield from self._too_long(x, response)
         elif isinstance(event, ResponseEndOfMessage):
             self.ended = True
-            if self._final:
-                yield from self._commit(False)
-            else:
-                status = _status(x, response)
-                yield from self._again("status", f"HTTP {status}", status)
+            yield from self._collected()
+
+    def _collected(self, note: str = "") -> layer.CommandGenerator[None]:
+        """As much of an error's body is there as will be waited for."""
+        x, response = self.exchange, self.flow.response
+        assert x
+        assert response
+        if self._final:
+            yield from self._commit(False)
+            return
+        status = _status(x, response)
+        yield from self._again("status", f"HTTP {status}, {note}" if note else f"HTTP {status}", status)
 
     def _too_long(self, x: Exchange, response: http.Response) -> layer.CommandGenerator[None]:
         status = _status(x, response)
@@ -318,7 +333,8 @@ class RetryingStream(GateStream):
 
     def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
         """The answer in `flow.response` goes to the client, what was held back of it first."""
-        self._disarm()
+        self._state.enter("answer")
+        self._deadlines.disarm()
         if self.exchange:
             self.exchange.routing.attempts = None
         response = self.flow.response
@@ -326,11 +342,11 @@ class RetryingStream(GateStream):
         held = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         ended = self.ended
-        if self.pinged and not self._goes_on_as_stream(response):
+        if self.committed_to_stream and not self._goes_on_as_stream(response):
             self.flow.response = None
             yield from self.break_off(words_of(self.exchange, response, held), cancel=not ended)
             return
-        self._stop_pings()
+        self._pings.stop()
         yield from super().state_wait_for_response_headers(ResponseHeaders(self.upstream_id, response, end_stream))
         if self.server_state in (self.state_stream_response_body, self.state_consume_response_body):
             if held:
@@ -348,37 +364,21 @@ class RetryingStream(GateStream):
         return bridge.content_type(response) if bridge else response.headers.get("content-type", "")
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
-        if self.pinged:
+        if self.committed_to_stream:
             if not (yield from self._aborted()):
                 self.server_state = self.state_stream_response_body
         else:
             yield from super().start_response_stream()
         x = self.exchange
-        if x and x.routing.call and not x.source:
-            self._heard = self._told = time.monotonic()
-            self._arm(max(0.0, min(x.timeouts.idle_s, self._deadline(x) - self._heard)))
-            if x.ping_s and x.format.ping and self._may_ping():
-                self._arm_ping(x.ping_s)
-
-    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        self._heard = time.monotonic()
-        if type(event) is not ResponseData:
-            self._disarm()
-            self._stop_pings()
-        return super().state_stream_response_body(event)
-
-    def _tapped(self, exchange: Exchange, data: bytes) -> Sequence[bytes]:
-        chunks = super()._tapped(exchange, data)
-        if chunks:  # as the client gets it: translations give whole events, and sometimes nothing for a while
-            self._told = self._heard
-            self._at_boundary = chunks[-1].endswith((b"\n\n", b"\r\n\r\n"))
-        return chunks
+        if x and x.routing.call and not x.source and self.server_state == self.state_stream_response_body:
+            self.heard = self.told = time.monotonic()
+            self._deadlines.arm(max(0.0, min(x.timeouts.idle_s, self._deadlines.left_s(x.timeouts, self.heard))))
+            self._pings.during_answer(x)
 
     # -- failing
     def handle_protocol_error(self, event: RequestProtocolError | ResponseProtocolError) -> layer.CommandGenerator[None]:
         if isinstance(event, ResponseProtocolError):
-            early = (self.state_collect_failure, *self._before_the_answer)
-            if self.attempting and self.server_state in early:
+            if self.attempting and self.server_state in self._early:
                 self._forget_answer()
                 self.ended = True  # there is nothing left to cancel
                 yield from self._again(self._cause_of(event), event.message)
@@ -386,11 +386,20 @@ class RetryingStream(GateStream):
             event = ResponseProtocolError(self.stream_id, readable(event.message), event.code)
         else:
             event = RequestProtocolError(self.upstream_id, event.message, event.code)
-        self._disarm()
-        self._stop_pings()
+        self._stop_timers()
         yield from super().handle_protocol_error(event)
         self.parent.streams.pop(self.upstream_id, None)
         self._over()
+
+    @property
+    def _early(self) -> tuple[Any, ...]:
+        """The states in which nothing of an answer has gone out, so that another attempt may follow."""
+        return (
+            self.state_wait_for_response_headers,
+            self.state_collect_failure,
+            self.state_first_event,
+            self.state_whole_answer,
+        )
 
     def _cause_of(self, event: ResponseProtocolError) -> Cause:
         if isinstance(event, RequestNotProcessed):
@@ -398,8 +407,7 @@ class RetryingStream(GateStream):
         return "stale" if self._reused and self.server_state == self.state_wait_for_response_headers else "reset"
 
     def flow_done(self) -> layer.CommandGenerator[None]:
-        self._disarm()
-        self._stop_pings()
+        self._stop_timers()
         if self.upstream_id != self.stream_id and self.flow.response and self.flow.response.status_code != 101:
             self.parent.streams.pop(self.upstream_id, None)
         yield from super().flow_done()
@@ -425,34 +433,38 @@ class RetryingStream(GateStream):
 
     def _ask(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[bool]:
         """An attempt has failed. True: send again. False: the exchange is over, and the client has been told."""
-        self._disarm()
+        self._state.enter("failure")
+        self._deadlines.disarm()
         x = self.exchange
         assert x
         server = self.context.server
         if not self.ended and cause in _UNDER_WAY and server in self.parent.connections:
             if cause == "write":
-                _drop_unsent(self.context.client.id, server)
+                self._writes.drop(self.context.client.id, server)
             yield SendHttp(RequestProtocolError(self.upstream_id, message, ErrorCode.CANCEL), server)
         self._new_attempt()
-        self._unreached = cause in _UNREACHED
+        self._pings.paused = cause in _UNREACHED
         response, held = self.flow.response, bytes(self.response_body_buf)
         headers = response.headers if response else None
-        x.routing.failed = Failure(cause, readable(message), status, headers, decoded(headers, held))
-        yield SluicegateFailedHook(self.flow)
+        attempt = FailedAttempt(self.flow, Failure(cause, readable(message), status, headers, decoded(headers, held)))
+        yield SluicegateFailedHook(attempt)
         if (yield from self._ended_meanwhile(x)):
             return False
-        if x.answer is not None:  # the next target needs nothing sent
-            self._forget_answer()
-            self.ended, self.flow.response = True, x.answer
-            self.response_body_buf += x.answer.content or b""
-            yield from self._commit(False)
-            return False
-        if x.routing.again:
-            self._forget_answer()
-            self.flow.error = None
-            self.server_state = self.state_wait_for_response_headers
-            return True
-        yield from self._final_failure(x, cause, message)
+        match attempt.decision:
+            case Retry(release):
+                x.routing.release = release
+                self._forget_answer()
+                self.flow.error = None
+                self._state.enter("retry")
+                self.server_state = self.state_wait_for_response_headers
+                return True
+            case Answer(answer):
+                self._forget_answer()
+                self.ended, self.flow.response = True, answer
+                self.response_body_buf += answer.content or b""
+                yield from self._commit(False)
+            case GiveUp():
+                yield from self._final_failure(x, cause, message)
         return False
 
     def _final_failure(self, x: Exchange, cause: Cause, message: str) -> layer.CommandGenerator[None]:
@@ -466,9 +478,8 @@ class RetryingStream(GateStream):
                 yield from self.break_off(message)  # what came is not all of it
             return
         self._forget_answer()
-        self.server_state = self.state_wait_for_response_headers
         code = ErrorCode.CONNECT_FAILED if cause == "connect" else ErrorCode.GENERIC_SERVER_ERROR
-        yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, message, code))
+        yield from self._fail(message, code)
 
     def _new_attempt(self) -> None:
         """The next attempt gets a stream id of its own; whatever still comes for the old one is dropped."""
@@ -479,8 +490,7 @@ class RetryingStream(GateStream):
 
     # -- time
     def _woken(self, event: events.Wakeup) -> layer.CommandGenerator[None]:
-        if self._timer and event.command is self._timer.wake:
-            self._timer = None
+        if self._deadlines.rang(event):
             return self._timed_out()
         if self._stopper and event.command is self._stopper.wake:
             self._stopper = None
@@ -493,47 +503,42 @@ class RetryingStream(GateStream):
             return
         if self.server_state == self.state_stream_response_body:
             yield from self._stream_timed_out(x)
-        elif self.server_state == self.state_collect_failure:
-            assert self.flow.response
-            status = _status(x, self.flow.response)
-            if self._final:
-                yield from self._commit(False)
-            else:
-                yield from self._again("status", f"HTTP {status}, its body too slow", status)
-        elif self.server_state in self._before_the_answer and self.attempting:
+        elif x.life.closed or x.life.interrupted:
+            return  # it ends by itself
+        elif self._state.now == "collecting":
+            yield from self._collected("its body too slow")
+        elif self._state.now in ("waiting", "peeking", "buffering") and self.attempting:
             yield from self._answer_timed_out(x)
+        else:
+            raise IllegalTransition(f"a timer in state {self._state.now!r}")
 
     def _stream_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
-        now = time.monotonic()
-        silent = now - self._heard
-        if now >= self._deadline(x):
-            why = f"not done within {x.timeouts.total_s:g} s (config key timeouts.total_s)"
-            yield from self.break_off(why, cancel=True)
-        elif silent < x.timeouts.idle_s:
-            self._arm(min(x.timeouts.idle_s - silent, self._deadline(x) - now))
+        verdict = self._deadlines.silence(x.timeouts, time.monotonic(), self.heard)
+        if isinstance(verdict, Overdue):
+            yield from self.break_off(verdict, cancel=True)
         else:
-            yield from self.break_off(f"the upstream sent nothing for {x.timeouts.idle_s:g} s", cancel=True)
-
-    @property
-    def _before_the_answer(self) -> tuple[Any, ...]:
-        """The states in which nothing of an answer has gone out, and a timeout may lead to another attempt."""
-        return self.state_wait_for_response_headers, self.state_first_event, self.state_whole_answer
+            self._deadlines.arm(verdict)
 
     def _answer_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
         cause: Cause = "first_byte"
-        if self._unsent:
-            unsent = _unsent(self.context.client.id, self.context.server)
-            if unsent < self._unsent:  # it reads, if slowly
-                self._unsent = unsent
-                self._arm(x.timeouts.write_s if unsent else self._patience_s(x))
+        if self._writes.unsent:
+            if not self._writes.is_stuck(self.context.client.id, self.context.server):
+                self._deadlines.arm(x.timeouts.write_s if self._writes.unsent else self._patience_s(x))
                 return
             cause = "write"
         elif (left := self._patience_s(x)) > 0:
-            self._arm(left)
+            self._deadlines.arm(left)
             return
         self._forget_answer()
         what = "the request was not read" if cause == "write" else "no answer"
         yield from self._again(cause, f"{what} in time by {x.routing.target}")
+
+    def _patience_s(self, x: Exchange) -> float:
+        return self._deadlines.patience_s(x.timeouts, time.monotonic(), streams=bool(x.facts and x.facts.stream))
+
+    def _stop_timers(self) -> None:
+        self._deadlines.disarm()
+        self._pings.stop()
 
     # -- being told to stop
     def _stop(self) -> None:
@@ -550,87 +555,12 @@ class RetryingStream(GateStream):
         ):
             return
         server = self.context.server
-        if self.started and not self.pinged:
+        if self.started and not self.committed_to_stream:
             yield from self.break_off(x.life.interrupted, cancel=True)
             return
         if server in self.parent.connections and not self.ended:
             yield SendHttp(RequestProtocolError(self.upstream_id, x.life.interrupted, ErrorCode.CANCEL), server)
         yield from self._give_up(x.life.interrupted)
-
-    def _arm(self, delay_s: float) -> None:
-        self._disarm()
-        self._timer = Timer(self, delay_s)
-
-    def _disarm(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-
-    # -- pings
-    def _may_ping(self) -> bool:
-        """A ping can be put between two events only where we know where events end."""
-        response = self.flow.response
-        return (
-            response is not None
-            and "event-stream" in response.headers.get("content-type", "")
-            and "content-encoding" not in response.headers
-            and "content-length" not in response.headers
-        )
-
-    def _arm_ping(self, delay_s: float) -> None:
-        self._stop_pings()
-        self._pinger = Timer(self, delay_s)
-
-    def _stop_pings(self) -> None:
-        if self._pinger:
-            self._pinger.cancel()
-            self._pinger = None
-
-    def _ping(self) -> layer.CommandGenerator[None]:
-        self._pinger = None
-        x = self.exchange
-        over = (self.state_done, self.state_errored)
-        if (
-            x is None
-            or x.life.gone
-            or x.life.closed
-            or x.life.detached
-            or self.server_state in over
-            or self.client_state in over[1:]
-        ):
-            return
-        streaming = self.server_state == self.state_stream_response_body
-        quiet = time.monotonic() - self._told
-        if streaming and quiet < x.ping_s:
-            self._arm_ping(x.ping_s - quiet)
-            return
-        if self._unreached and not streaming:
-            self._arm_ping(x.ping_s)
-            return
-        if not self.started:
-            self.started = self.pinged = self.committed_to_stream = True
-            headers = http.Headers(content_type=EVENT_STREAM, cache_control="no-cache")
-            if self.context.client.alpn != b"h2":
-                headers["transfer-encoding"] = "chunked"
-            headers["x-sluicegate-id"] = x.id
-            response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
-            cors.dress(x, response)
-            yield SendHttp(ResponseHeaders(self.stream_id, response, False), self.context.client)
-        if (ping := x.format.ping) and (not streaming or self._at_boundary):
-            yield SendHttp(ResponseData(self.stream_id, ping), self.context.client)
-        self._arm_ping(x.ping_s)
-
-
-def _unsent(client_id: str, server: Any) -> int:
-    """Bytes for a server that its socket has not taken yet."""
-    transport = internals.transport_of(client_id, server)
-    return int(transport.get_write_buffer_size()) if transport else 0
-
-
-def _drop_unsent(client_id: str, server: Any) -> None:
-    """An orderly close would send the rest of the request first, some time: it would be served, and billed, twice."""
-    if server.alpn != b"h2":
-        internals.abort(client_id, server)
 
 
 def _status(x: Exchange, response: http.Response) -> int:

@@ -51,15 +51,13 @@ from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Target
 from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, run_hooks_inline
 from sluicegate.proxy.hooks import SluicegatePullHook
+from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
 from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.wire.http1_server import GateHttp1Server
 
 log = logging.getLogger(__name__)
 
-__all__ = ["CLIENT_HOST", "EVENT_STREAM", "GateStream", "denied"]
-
-CLIENT_HOST = "sluicegate_client_host"
-"""Attribute of a request: the Host that the client asked for. mitmproxy rewrites the header in reverse mode."""
+__all__ = ["EVENT_STREAM", "GateStream", "denied"]
 
 EVENT_STREAM = "text/event-stream"
 TOO_LARGE = "the request body is larger than the {limit:,} bytes that are allowed here (config key {key})"
@@ -71,9 +69,15 @@ class GateStream(HttpStream):
     passed: bool = False
     """Some byte of the answer's body came."""
     committed_to_stream: bool = False
-    """… as an event stream, without an answer from upstream."""
+    """… by a ping, as an event stream: the provider's own headers are not sent any more."""
+    heard: float = 0.0
+    """When the upstream last sent some of the answer's body; monotonic seconds."""
+    told: float = 0.0
+    """When the client was last sent some of it."""
+    at_boundary: bool = True
+    """What the client was sent last ended an event."""
     orphaned: bool = False
-    """The client has left; what would be said to it is dropped."""
+    """The client has left; what would be sent to it is dropped."""
     upstream_id: int
     """The stream's id towards the server: its own, or one per attempt."""
 
@@ -113,6 +117,7 @@ class GateStream(HttpStream):
     def _crashed(self, e: Exception) -> layer.CommandGenerator[None]:
         """A bug in here: nothing more goes upstream, and the client is told, or sees its stream break."""
         log.error("a stream failed: %s", type(e).__name__)  # not the text: it may quote a body
+        self._stop_timers()
         if exchange := self.exchange:
             exchange.ending.internal()
             exchange.routing.release = exchange.routing.attempts = None
@@ -130,6 +135,9 @@ class GateStream(HttpStream):
             with contextlib.suppress(Exception):  # settled now: whoever waits for its end may have no client any more
                 self.port.stream_crashed(self.flow)
         yield DropStream(self.stream_id)
+
+    def _stop_timers(self) -> None:
+        """For subclasses that have some: the answer is over."""
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:
         """With a company's proxy, what is tunnelled undecrypted leaves through it as well."""
@@ -307,13 +315,20 @@ class GateStream(HttpStream):
         return True
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
+        self.heard = time.monotonic()
+        if type(event) is not ResponseData:
+            self._stop_timers()
         exchange = self.exchange
         if exchange is None or not isinstance(event, (ResponseData, ResponseEndOfMessage)):
             yield from super().state_stream_response_body(event)
             return
         end = isinstance(event, ResponseEndOfMessage)
         self.passed = self.passed or not end
-        for chunk in self._tapped(exchange, b"" if isinstance(event, ResponseEndOfMessage) else event.data):
+        chunks = self._tapped(exchange, b"" if isinstance(event, ResponseEndOfMessage) else event.data)
+        if chunks:  # as the client gets it: translations give whole events, and sometimes nothing for a while
+            self.told = self.heard
+            self.at_boundary = chunks[-1].endswith((b"\n\n", b"\r\n\r\n"))
+        for chunk in chunks:
             yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
         if exchange.taps.broken:
             where = exchange.taps.broken[0]

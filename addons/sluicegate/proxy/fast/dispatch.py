@@ -63,7 +63,7 @@ class CachedAddonManager(addonmanager.AddonManager):
 
     async def handle_lifecycle(self, event: hooks.Hook) -> None:
         data = event.args()[0]
-        if begun := event.__dict__.pop(_BEGUN, None):
+        if begun := event.__dict__.pop(internals.HOOK_BEGUN, None):
             rest = begun[0]
         elif isinstance(data, flow.Flow):
             rest = self._with_update(event, data)
@@ -78,7 +78,7 @@ class CachedAddonManager(addonmanager.AddonManager):
         rest = self._with_update(event, data)
         if rest is None and not data.intercepted:
             return True
-        event.__dict__[_BEGUN] = (rest,)
+        event.__dict__[internals.HOOK_BEGUN] = (rest,)
         return False
 
     def _with_update(self, event: hooks.Hook, data: flow.Flow) -> Awaitable[None] | None:
@@ -132,7 +132,6 @@ def _report(e: Exception) -> None:
 
 _RARE: Final = frozenset({"running", "configure", "load", "done"})
 _UPDATE: Final = hooks.UpdateHook([])
-_BEGUN: Final = "_sluicegate_begun"
 
 
 def _cheaper(addon: Any, call: Call) -> Call:
