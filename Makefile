@@ -7,10 +7,10 @@ PIP    := $(PY) -m pip --disable-pip-version-check
 CONFIG ?=
 ARGS   ?=
 
-# A stamp holds the folder it was made for. Where that differs (the tree was moved or copied) or Python is gone, it is made anew.
+# A stamp holds the folder it was made for. If that differs (the tree was moved or copied) or Python is gone, .venv is made again.
 current = $(shell test -x $(PY) && test "`cat $(1) 2>/dev/null`" = "$(CURDIR)" && echo yes)
 
-# Where this is set, each gate that is started compiles all its modules anew: half a second each time.
+# If this is set, each gate compiles all its modules at its start, which takes half a second.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -20,24 +20,24 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 
-setup: $(VENV)/.dev-ready ## Make .venv with everything needed to work on the code
+setup: $(VENV)/.dev-ready ## Create .venv with everything needed to work on the code
 	@echo "Ready: $(VENV) ($$($(PY) --version))"
 
 run: $(VENV)/.run-ready ## Start the gate: base URL on 4000, HTTPS proxy on 8080, mitmweb
 	@exec $(VENV)/bin/sluicegate run --reverse 4000 --regular 8080 --web $(if $(CONFIG),--config "$(CONFIG)") $(ARGS)
 
-demo: $(VENV)/.run-ready ## See it work against a built-in stand-in, with no account and no network
+demo: $(VENV)/.run-ready ## Send sample traffic to a simulated provider: no account, no network
 	@exec $(VENV)/bin/sluicegate demo $(ARGS)
 
-test: $(VENV)/.dev-ready ## Run the tests of the parts and of the command line (a minute)
+test: $(VENV)/.dev-ready ## Run the unit tests and those of the command line (a minute)
 	@$(PY) -m pytest -n 3 --dist worksteal -m "not e2e and not clients and not soak" $(ARGS)
 
 test-e2e: $(VENV)/.dev-ready ## Run the end-to-end tests: real gates on free ports (five minutes)
 	@$(PY) -m pytest -n 3 --dist worksteal -m "e2e and not soak" $(ARGS)
 
-check: lint test test-e2e ## Everything a change must pass: format, lint, types, imports, tests
+check: lint test test-e2e ## Run everything that a change must pass: format, lint, types, imports, tests
 
-lint: $(VENV)/.dev-ready ## Format, lint, types and import rules, without the tests
+lint: $(VENV)/.dev-ready ## Check format, lint, types and import rules
 	@$(PY) -m ruff format --check .
 	@$(PY) -m ruff check .
 	@$(PY) -m mypy
@@ -47,20 +47,20 @@ format: $(VENV)/.dev-ready ## Reformat the code and fix what ruff can fix
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-bench: $(VENV)/.dev-ready ## Measure the promises on this machine
+bench: $(VENV)/.dev-ready ## Measure the gate against bare mitmdump on this machine
 	@$(PY) -m bench $(ARGS)
 
-bench-scrub: $(VENV)/.dev-ready ## Measure what finding secrets costs
+bench-scrub: $(VENV)/.dev-ready ## Measure the cost of finding secrets
 	@$(PY) -m bench.scrub
 
-bench-cache: $(VENV)/.dev-ready ## Measure what the response cache saves: calls, tokens, dollars, latency
+bench-cache: $(VENV)/.dev-ready ## Measure the savings of the response cache: calls, tokens, dollars, latency
 	@$(PY) -m bench.cache $(ARGS)
 
 test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs node and npm) through the gate
 	@sh scripts/install-clients || test -z "$$CI"
 	@$(PY) -m pytest -n 2 -m clients $(ARGS)
 
-soak: $(VENV)/.dev-ready ## Two minutes of faults and clients that leave: nothing may hang or stay behind (SOAK_S=seconds)
+soak: $(VENV)/.dev-ready ## Run two minutes of load with faults and client aborts (SOAK_S=seconds)
 	@$(PY) -m pytest -m soak -s $(ARGS)
 
 clean: ## Remove .venv, caches and builds (keys and state stay)
@@ -69,18 +69,18 @@ clean: ## Remove .venv, caches and builds (keys and state stay)
 
 $(VENV)/.run-ready: pyproject.toml constraints.txt $(if $(call current,$(VENV)/.run-ready),,FORCE)
 	@$(venv)
-	@echo "Installing what the gate needs ..."
+	@echo "Installing the gate ..."
 	@$(PIP) install -q -e . -c constraints.txt
 	@echo "$(CURDIR)" > $@
 
 $(VENV)/.dev-ready: pyproject.toml constraints.txt $(if $(call current,$(VENV)/.dev-ready),,FORCE)
 	@$(venv)
-	@echo "Installing what the gate and its tests need ..."
+	@echo "Installing the gate and its tests ..."
 	@$(PIP) install -q -e . --group dev -c constraints.txt
 	@echo "$(CURDIR)" > $(VENV)/.run-ready
 	@echo "$(CURDIR)" > $@
 
-# Keeps a working .venv of this folder; makes it anew otherwise. pip 25.1 is the first that knows --group.
+# Keeps a working .venv of this folder; else makes it again. --group needs pip 25.1.
 define venv
 set -e; \
 if ! { $(PY) -c 'import pip, sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null && grep -qF "$(CURDIR)/$(VENV)" $(VENV)/bin/pip; }; then \

@@ -185,11 +185,11 @@ def test_a_difference_does_not_steer_the_terminal(folder: Path) -> None:
 
 
 def test_stats(gate: Gate) -> None:
-    """The running gate is found by itself; tables in 80 columns; what was saved in this run and of all time."""
+    """The running gate is found by itself; tables in 80 columns; savings since the start and of all time."""
     said = run(gate.state_dir, "stats")
     assert "HIT 1, MISS 1" in said
-    assert "in this run" in said
-    assert "of all time" in said
+    assert "since start" in said
+    assert "hits, all time" in said
     assert "claude-haiku-4-5" in said
     assert max(map(len, said.splitlines())) <= 80
     assert json.loads(run(gate.state_dir, "stats", "--json", "--url", gate.url))["run"]["cache"]["labels"]["HIT"] == 1
@@ -207,7 +207,9 @@ def test_the_key_of_a_request_is_the_key_of_its_entry(gate: Gate, tmp_path: Path
 
 def test_without_a_gate(tmp_path: Path) -> None:
     """One line that says what to do."""
-    assert "no gate runs here" in run(tmp_path, "stats", code=2)
+    assert "no gate is running on this machine; start one with `sluicegate run`, or point to one with --url" in run(
+        tmp_path, "stats", code=2
+    )
     assert "no gate answers" in run(tmp_path, "monitor", "--url", "http://127.0.0.1:1", code=2)
     assert "--url: expected" in run(tmp_path, "stats", "--url", "ftp://x", code=2)
 
@@ -235,7 +237,7 @@ def test_monitor(gate: Gate) -> None:
 def test_price_and_usage(folder: Path) -> None:
     """Of the built-in table and of the configuration; of a document and of a stream."""
     assert "input" in run(folder, "price", "claude-haiku-4-5")
-    assert "no price is known" in run(folder, "price", "nobody-knows-this", code=1)
+    assert "no price known for 'nobody-knows-this' of anthropic" in run(folder, "price", "nobody-knows-this", code=1)
     (folder / "prices.yaml").write_text("prices: {'nobody-*': {input: 3, output: 15}}")
     own = run(folder, "price", "nobody-knows-this", "--config", str(folder / "prices.yaml"))
     assert [line.split()[-1] for line in own.splitlines()[1:3]] == ["3", "15"]
@@ -251,7 +253,7 @@ def test_price_and_usage(folder: Path) -> None:
         assert "$0.001500" in said
         assert "1000" in said
     (folder / "b").write_text("hello")
-    assert "tells no usage" in run(folder, "usage", str(folder / "b"), code=1)
+    assert "not a response of the Messages API" in run(folder, "usage", str(folder / "b"), code=1)
 
 
 async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

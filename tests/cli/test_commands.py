@@ -126,9 +126,7 @@ def test_check_says_which_preset_has_no_key(tmp_path: Path) -> None:
     file.write_text("providers:\n  fast: {provider: groq}\n  here: {provider: ollama}\n")
     done = sluicegate("check", str(file), state=tmp_path)
     assert done.returncode == 0
-    assert done.stdout.splitlines()[1:] == [
-        "providers.fast: GROQ_API_KEY is not set: clients need a key of their own for it"
-    ]
+    assert done.stdout.splitlines()[1:] == ["providers.fast: GROQ_API_KEY is not set; clients must send their own API key"]
 
 
 def test_schema_is_the_published_one(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_states(run: Any) -> None:
     run("resume", key_id)
     second = run("rotate", key_id, "--grace", "1h")
     assert second.stdout != first
-    assert "works for 1h more" in second.stderr
+    assert "the old key remains valid for 1h" in second.stderr
     row = rows(run)[0]
     assert (row["id"], row["state"]) == (key_id, "active")
     assert row["old_key_until"]
@@ -112,8 +112,8 @@ def test_states(run: Any) -> None:
     [
         (("--budget", "50"), "--budget: expected US dollars"),
         (("--expires", "soon"), "--expires: expected a duration"),
-        (("--expires", "2020-01-01"), "--expires: that is in the past"),
-        (("--expires", "0s"), "--expires: that is in the past"),
+        (("--expires", "2020-01-01"), "--expires: expected a time in the future"),
+        (("--expires", "0s"), "--expires: expected a time in the future"),
         (("--tag", "x"), "--tag: expected NAME=VALUE"),
         (("--tag", "a b=c"), "--tag: expected letters"),
         (("--team", "a/b"), "--team: expected letters"),

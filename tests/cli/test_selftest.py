@@ -81,7 +81,7 @@ def test_a_gate_that_hides_nothing_is_told(tmp_path: Path) -> None:
     with open_rig(scrub, nursery, tmp_path, mode="detect") as rig:
         results = {case.title: _result(rig, case) for case in CASES}
     fine = {title for title, r in results.items() if r.result == "pass"}
-    harmless = {"the witness sees what it should", "nothing to hide, nothing changed", "mode block: refused"}
+    harmless = {"the witness finds a value in plain sight", "no secrets: body unchanged", "mode block: refused"}
     assert fine == harmless | {"the audit log holds no secret"}
     leaked = {title for title, r in results.items() if r.detail.startswith("LEAK: a value of ")}
     for title in (

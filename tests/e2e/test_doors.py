@@ -327,7 +327,7 @@ def test_upstream_auth_is_refused_beside_a_reverse_door(tmp_path: Path) -> None:
     gate = Gate(tmp_path, options={"upstream_auth": PROXY_PLAIN})
     with pytest.raises(AssertionError):
         gate.start()
-    assert "upstream_auth would reach the provider" in gate.output()
+    assert "upstream_auth is not allowed with a reverse door, which would send it to the provider" in gate.output()
 
 
 def test_a_provider_may_go_around_the_companys_proxy(start: Start, company: Gate, upstream: Upstream) -> None:

@@ -93,4 +93,4 @@ def test_planted_changes_are_explained(simulator: Simulator, start_gate: StartGa
             said = CliRunner().invoke(app, ["why", session, *source])
             assert said.exit_code == 0, said.output
             assert f"{where} changed at byte" in said.stdout
-            assert "tokens were not read again" in said.stdout
+            assert "tokens not read from the cache" in said.stdout

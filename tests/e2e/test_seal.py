@@ -789,7 +789,7 @@ def test_the_audit_log_alone(own: Start, upstream: Upstream) -> None:
 # -- (k) (l) options
 def test_proxy_debug_is_refused_at_the_start(tmp_path: Path, upstream: Upstream) -> None:
     """proxy_debug writes credentials to the log: the gate does not start with it, and says why."""
-    with pytest.raises(ProcessFailed, match="proxy_debug writes credentials"):
+    with pytest.raises(ProcessFailed, match="proxy_debug is not allowed; it writes credentials to the log"):
         Gate(tmp_path, upstream=upstream.url, options={"proxy_debug": "true"}).start()
 
 

@@ -1,4 +1,4 @@
-"""What `sluicegate run` prints when its doors are open."""
+"""The addresses that `sluicegate run` prints when the gate listens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Banner"]
 
 
 class Banner:
-    """A mitmproxy addon that prints where the doors are."""
+    """A mitmproxy addon that prints the address of each door (listener)."""
 
     name = "sluicegate_banner"
 

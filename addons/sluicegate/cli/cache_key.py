@@ -1,4 +1,4 @@
-"""`sluicegate cache key`: the keys of saved requests, and where two of them differ."""
+"""`sluicegate cache key`: the cache keys of saved requests, and the first difference between two of them."""
 
 from __future__ import annotations
 
@@ -27,30 +27,31 @@ __all__ = ["key"]
 
 
 def key(
-    files: Annotated[list[Path], typer.Argument(help="Request bodies (JSON), one, or two to compare.")],
-    diff: Annotated[bool, typer.Option("--diff", help="Say where two requests first differ.")] = False,
+    files: Annotated[list[Path], typer.Argument(help="Request bodies (JSON).")],
+    diff: Annotated[bool, typer.Option("--diff", help="Show the first difference between two requests.")] = False,
     header: Annotated[
-        list[str] | None, typer.Option("--header", "-H", help="A header of the request: 'anthropic-version: 2023-06-01'.")
+        list[str] | None,
+        typer.Option("--header", "-H", help="Request header, e.g. 'anthropic-version: 2023-06-01'. Repeatable."),
     ] = None,
-    query: Annotated[str, typer.Option(help="The path's query, without the question mark.")] = "",
+    query: Annotated[str, typer.Option(help="Query string of the path, without the question mark.")] = "",
     config: ConfigOption = None,
 ) -> None:
-    """Print the keys of a request; with --diff, the first place where two requests differ as the cache sees them."""
+    """Print the cache keys of requests; with --diff, the first difference that the cache sees between two."""
     settings = read_settings(config)
     strips = compile_strips(settings.cache.strip.system, settings.cache.strip.messages)
     bodies = [_read(file) for file in files]
     if diff:
         if len(bodies) != 2:
-            fail("--diff compares two files")
+            fail("--diff expects two files")
         exact = settings.cache.mode == "exact"
         left, right = (_plain(body, exact, strips) for body in bodies)
         try:
             found = first_difference(left, right)
         except RecursionError:
-            fail("the files are nested too deeply to be compared")
+            fail("cannot compare the files: nested too deeply")
         if found is None:
             same = "byte for byte" if bodies[0] == bodies[1] else "as the cache sees them"
-            typer.echo(f"the same, {same}" if not exact or bodies[0] == bodies[1] else "they differ in white space alone")
+            typer.echo(f"the same, {same}" if not exact or bodies[0] == bodies[1] else "different, in white space only")
             raise typer.Exit(0 if not exact or bodies[0] == bodies[1] else 1)
         typer.echo(printable(f"{found.path}\n  {files[0]}: {found.left}\n  {files[1]}: {found.right}"))
         raise typer.Exit(1)
@@ -82,7 +83,7 @@ def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, ru
 def _plain(body: bytes, exact: bool, strips: Strips) -> object:
     value = read_body(body)
     if value is None:
-        fail("a file is no JSON object that can be read strictly; such a request bypasses the cache")
+        fail("expected a strict JSON object; any other request bypasses the cache")
     facts = read_request(body)
     return value if exact else normalized(value, strips, facts.session_id if facts else None)
 

@@ -1,4 +1,4 @@
-"""`sluicegate check` and `sluicegate schema`: what a configuration may say, and whether one is right."""
+"""`sluicegate check` and `sluicegate schema`: validate a configuration, and describe the valid ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["check", "schema"]
 
 
 def check(file: Annotated[Path, typer.Argument(help="Configuration file (YAML).")]) -> None:
-    """Check a configuration: say what is wrong with file, line and key."""
+    """Validate a configuration; report errors with file, line and key."""
     try:
         settings = load_usable(file, os.environ)
     except ConfigError as e:
@@ -23,7 +23,7 @@ def check(file: Annotated[Path, typer.Argument(help="Configuration file (YAML)."
     typer.echo(f"{file}: fine")
     for name, provider in settings.providers.items():
         if variable := provider.key_variable:
-            typer.echo(f"providers.{name}: {variable} is not set: clients need a key of their own for it")
+            typer.echo(f"providers.{name}: {variable} is not set; clients must send their own API key")
 
 
 def schema() -> None:

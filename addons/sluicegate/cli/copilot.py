@@ -1,4 +1,4 @@
-"""`sluicegate copilot login` and `logout`: the login that kind copilot uses, kept in the state folder."""
+"""`sluicegate copilot login` and `logout`: the login of providers of kind copilot, stored in the state folder."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Sign in to GitHub Copilot (unofficial, at your own risk).", no_args_is_help=True)
 
-Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); for its state_dir.")]
+Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); its state_dir is used.")]
 
 
 @app.command()
 def login(
     config: Config = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Take the risk without being asked.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the risk without a prompt.")] = False,
 ) -> None:
-    """Sign in with GitHub's device flow, and keep the login (0600) for `kind: copilot`."""
+    """Sign in with GitHub's device flow and store the login (mode 0600)."""
     from sluicegate.providers.auth import copilot_login
     from sluicegate.providers.auth.held_keys import CredentialError
     from sluicegate.providers.copilot import WARNING
 
     typer.echo(WARNING.format(name="copilot") + ".")
     if not yes:
-        typer.confirm("Go on?", abort=True)
+        typer.confirm("Continue?", abort=True)
     path = _file(config)
     try:
         code = copilot_login.begin()
@@ -40,18 +40,18 @@ def login(
     except CredentialError as e:
         fail(str(e), 1)
     keep(path, token)
-    typer.echo(f"signed in; the login is kept in {path}")
+    typer.echo(f"signed in; login stored in {path}")
 
 
 @app.command()
 def logout(config: Config = None) -> None:
-    """Forget the login. What it was exchanged for runs out within half an hour."""
+    """Delete the stored login. Tokens obtained with it expire within 30 minutes."""
     _file(config).unlink(missing_ok=True)
-    typer.echo("the login is gone from this machine; revoke it under https://github.com/settings/applications as well")
+    typer.echo("login deleted from this machine; to revoke it, open https://github.com/settings/applications")
 
 
 def keep(path: Path, token: str) -> None:
-    """Write the login so that nobody else can read it, at no time."""
+    """Write the login to a file that only this user can read, from its first byte on."""
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:

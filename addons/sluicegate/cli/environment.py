@@ -1,4 +1,4 @@
-"""`sluicegate exec` and `sluicegate env`: the environment in which an unmodified client goes through the regular door."""
+"""`sluicegate exec` and `sluicegate env`: the environment that sends an unmodified client through the regular door."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ __all__ = ["client_environment", "env", "exec_"]
 UNSET = ("ALL_PROXY", "all_proxy")
 """With ALL_PROXY set, some clients send /v1/messages past the proxy."""
 
-NO_GATE = "no gate runs here; start one with `sluicegate run`"
+NO_GATE = "no gate is running on this machine; start one with `sluicegate run`"
 
 ProxyOption = Annotated[
     str | None,
-    typer.Option("--proxy", help="The regular door, http://host:port. Default: the gate that runs on this machine."),
+    typer.Option("--proxy", help="URL of the regular door, http://host:port. Default: the gate running on this machine."),
 ]
 CaOption = Annotated[
-    Path | None, typer.Option("--ca", help="The gate's CA certificate (PEM). Default: the running gate's.")
+    Path | None, typer.Option("--ca", help="CA certificate of the gate (PEM). Default: that of the running gate.")
 ]
 
 
 def exec_(ctx: typer.Context, proxy: ProxyOption = None, ca: CaOption = None) -> None:
-    """Run a command whose traffic goes through the gate: sluicegate exec -- claude …"""
+    """Run a command with its traffic through the gate: sluicegate exec -- claude …"""
     if not ctx.args:
-        fail("say what to run: sluicegate exec -- claude")
+        fail("missing command; example: sluicegate exec -- claude")
     program = shutil.which(ctx.args[0])
     if program is None:
-        fail(f"there is no program {ctx.args[0]!r} on PATH", 127)
+        fail(f"command not found on PATH: {ctx.args[0]!r}", 127)
     environment = {k: v for k, v in os.environ.items() if k not in UNSET}
     environment.update(client_environment(proxy, ca))
     os.execve(program, ctx.args, environment)  # noqa: S606 - running the user's command is what this is for
@@ -44,9 +44,11 @@ def exec_(ctx: typer.Context, proxy: ProxyOption = None, ca: CaOption = None) ->
 def env(
     proxy: ProxyOption = None,
     ca: CaOption = None,
-    settings: Annotated[bool, typer.Option("--settings", help="As the env block of Claude Code's settings.json.")] = False,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print the env block for Claude Code's settings.json.")
+    ] = False,
 ) -> None:
-    """Print that environment for a shell:  eval "$(sluicegate env)" """
+    """Print shell commands that send clients through the gate: eval "$(sluicegate env)" """
     variables = client_environment(proxy, ca)
     if settings:
         typer.echo(json.dumps({"env": variables}, indent=2))
@@ -57,12 +59,12 @@ def env(
 
 
 def client_environment(proxy: str | None, ca: Path | None) -> dict[str, str]:
-    """HTTPS_PROXY and the CA, in the spellings that Node, Python and curl read."""
+    """The proxy and CA variables that Node, Python and curl read."""
     gate = _running() if proxy is None or ca is None else {}
     address = proxy or _door(gate)
     certificate = (ca or Path(gate["ca"])).absolute()
     if not certificate.exists():
-        fail(f"there is no CA certificate at {certificate}; name the running gate's with --ca")
+        fail(f"no CA certificate at {certificate}; pass the path of the running gate's with --ca")
     bundle = str(_bundle(certificate))
     return {
         "HTTPS_PROXY": address,
@@ -81,8 +83,8 @@ def _running() -> dict[str, Any]:
 
     gates = living(state_folder(Settings()))
     with_door = [g for g in gates if any(d["mode"] in ("regular", "upstream") for d in g["doors"])]
-    what = "the gate that runs here has no regular door; start it with --regular PORT" if gates else NO_GATE
-    return with_door[0] if with_door else fail(f"{what}, or name one with --proxy and --ca")
+    what = "the gate running on this machine has no regular door; start it with --regular PORT" if gates else NO_GATE
+    return with_door[0] if with_door else fail(f"{what}, or point to one with --proxy and --ca")
 
 
 def _door(gate: dict[str, Any]) -> str:
@@ -92,9 +94,9 @@ def _door(gate: dict[str, Any]) -> str:
 
 
 def _bundle(certificate: Path) -> Path:
-    """SSL_CERT_FILE replaces the trusted roots, it does not add to them: public roots and our CA in one file.
+    """One file with the public roots and our CA, as SSL_CERT_FILE replaces the trusted roots.
 
-    Hosts that the gate does not open are tunnelled, and still need the public roots.
+    Hosts that the gate does not decrypt are tunnelled and need the public roots.
     """
     import certifi
 

@@ -1,4 +1,4 @@
-"""The options of `sluicegate keys add`, from text to what a key record holds; a wrong one ends the command."""
+"""Parse the options of `sluicegate keys add` into the fields of a key record; an invalid option ends the command."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pattern(written: str) -> str:
 
 
 def moment(written: str, now: float) -> float:
-    """Unix seconds of `90d` from now, or of a date or time (UTC where it does not say)."""
+    """Unix seconds of `90d` from now, or of a date or time (UTC if it names no zone)."""
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
@@ -53,5 +53,5 @@ def moment(written: str, now: float) -> float:
     else:
         at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if at <= now:
-        raise ValueError("that is in the past")
+        raise ValueError("expected a time in the future")
     return at

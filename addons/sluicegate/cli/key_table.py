@@ -1,4 +1,4 @@
-"""What `sluicegate keys list` shows: everything but the keys."""
+"""The output of `sluicegate keys list`: all fields of the records; the keys themselves are not in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sluicegate keys`: virtual keys, for clients of a gate in identity.mode keys. A key is shown once, alone on stdout."""
+"""`sluicegate keys`: virtual keys for clients of a gate in identity.mode keys. A key is shown once, alone on stdout."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from sluicegate.stores.keys.opening import open_keys, server_key_of
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Make, list, pause and revoke virtual keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, pause and revoke virtual keys.", no_args_is_help=True)
 
 ConfigOption = Annotated[
     Path | None,
-    typer.Option("--config", "-c", help="The gate's configuration: says where keys are kept. Default: SLUICEGATE_CONFIG."),
+    typer.Option("--config", "-c", help="Configuration file of the gate (YAML). Default: SLUICEGATE_CONFIG."),
 ]
-KeyId = Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `keys list` shows it.")]
+KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `keys list`.")]
 
 
 @contextmanager
 def _store(config: Path | None) -> Iterator[tuple[KeyStore, bytes]]:
-    """The store that the gate with this configuration uses, and its server key; what is wrong becomes one line."""
+    """The key store and the server key of the gate with this configuration; errors end the command with one line."""
     path = config or (Path(os.environ["SLUICEGATE_CONFIG"]) if os.environ.get("SLUICEGATE_CONFIG") else None)
     try:
         settings = load(path, os.environ)
@@ -73,19 +73,19 @@ def _store(config: Path | None) -> Iterator[tuple[KeyStore, bytes]]:
 
 @app.command()
 def add(
-    name: Annotated[str | None, typer.Option(help="What the key is called in lists and records.")] = None,
-    team: Annotated[str | None, typer.Option(help="Whose limits and defaults hold for it.")] = None,
-    user: Annotated[str | None, typer.Option()] = None,
-    project: Annotated[str | None, typer.Option()] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the key in lists and records.")] = None,
+    team: Annotated[str | None, typer.Option(help="Team whose limits and defaults apply.")] = None,
+    user: Annotated[str | None, typer.Option(help="User whose limits apply.")] = None,
+    project: Annotated[str | None, typer.Option(help="Project, for records.")] = None,
     tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="NAME=VALUE, such as cost_center=4711. May be repeated.")
+        list[str] | None, typer.Option("--tag", help="NAME=VALUE, such as cost_center=4711. Repeatable.")
     ] = None,
-    budget: Annotated[str | None, typer.Option(help="US dollars per hour, day, week or month: 50/month")] = None,
-    models: Annotated[list[str] | None, typer.Option(help="A pattern such as 'claude-haiku-*'. May be repeated.")] = None,
-    expires: Annotated[str | None, typer.Option(help="After so long (90d), or at a time (2027-01-31).")] = None,
+    budget: Annotated[str | None, typer.Option(help="US dollars per hour, day, week or month, e.g. 50/month.")] = None,
+    models: Annotated[list[str] | None, typer.Option(help="Allowed models, e.g. 'claude-haiku-*'. Repeatable.")] = None,
+    expires: Annotated[str | None, typer.Option(help="Lifetime (90d) or date (2027-01-31).")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Make a key. It is printed on stdout, once; only its hash is kept."""
+    """Create a key. It is printed once, on stdout; the store holds only its hash."""
     now = time.time()
     about: dict[str, Any] = {
         "name": named("--name", name),
@@ -106,10 +106,10 @@ def add(
 
 @app.command("list")
 def list_(
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON, all of what is known.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all fields as JSON.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """List the keys. Never shows one: they are not kept."""
+    """List the keys by id and name. The keys themselves are not stored."""
     with _store(config) as (store, _):
         rows = [shown(record, time.time()) for record in store.all()]
     if as_json:
@@ -117,49 +117,51 @@ def list_(
     elif rows:
         print_table(rows)
     else:
-        typer.echo("there are no keys; make one with `sluicegate keys add`", err=True)
+        typer.echo("no keys yet; create one with `sluicegate keys add`", err=True)
 
 
 @app.command()
 def revoke(key_id: KeyId, config: ConfigOption = None) -> None:
-    """Let a key never be used again."""
+    """Revoke a key for good."""
     _change(config, key_id, lambda r: revoked(r, time.time()), "is revoked")
 
 
 @app.command()
 def pause(key_id: KeyId, config: ConfigOption = None) -> None:
-    """Let a key not be used until it is resumed."""
+    """Reject a key until it is resumed."""
     _change(config, key_id, lambda r: paused(r, time.time()), "is paused")
 
 
 @app.command()
 def resume(key_id: KeyId, config: ConfigOption = None) -> None:
-    """Let a paused key be used again."""
-    _change(config, key_id, resumed, "works again")
+    """Accept a paused key again."""
+    _change(config, key_id, resumed, "is active again")
 
 
 @app.command()
 def rotate(
     key_id: KeyId,
-    grace: Annotated[str, typer.Option(help="How long the old key still works: 1h")] = "0s",
+    grace: Annotated[str, typer.Option(help="How long the old key remains valid, e.g. 1h.")] = "0s",
     config: ConfigOption = None,
 ) -> None:
-    """Put a new key in place of an old one: same id, limits and spending. It is printed on stdout, once."""
+    """Replace a key; id, limits and spend stay. The new key is printed once, on stdout."""
     grace_s = read("--grace", duration_s, grace) or 0.0
     key = new_key(os.urandom(SECRET_BYTES))
     with _store(config) as (store, server_key):
         digest = digest_of(server_key, key.encode())
         record = store.change(key_id, lambda r: rotated(r, digest, time.time(), grace_s))
     _hand_over(record, key)
-    typer.echo(f"the old key {f'works for {grace} more' if grace_s else 'does not work any more'}", err=True)
+    typer.echo(f"the old key {f'remains valid for {grace}' if grace_s else 'is no longer valid'}", err=True)
 
 
 def _change(config: Path | None, key_id: str, fn: Callable[[KeyRecord], KeyRecord], done: str) -> None:
     with _store(config) as (store, _):
         store.change(key_id, fn)
-    typer.echo(f"{key_id} {done}; running gates know it within a second", err=True)
+    typer.echo(f"{key_id} {done}; running gates apply this within a second", err=True)
 
 
 def _hand_over(record: KeyRecord, key: str) -> None:
-    typer.echo(f"{record.id}{f' ({record.name})' if record.name else ''}: keep this key, it is not shown again", err=True)
+    typer.echo(
+        f"{record.id}{f' ({record.name})' if record.name else ''}: save this key now; it is not shown again", err=True
+    )
     typer.echo(key)

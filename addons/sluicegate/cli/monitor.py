@@ -1,4 +1,4 @@
-"""`sluicegate monitor`: a line for each call, as it is served."""
+"""`sluicegate monitor`: one line per call, live."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _SILENT_S = 60.0  # the gate sends a comment every 15 s
 
 def monitor(
     url: UrlOption = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
-    count: Annotated[int, typer.Option("--count", "-n", min=0, help="End after so many; 0: never.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
+    count: Annotated[int, typer.Option("--count", "-n", min=0, help="Stop after this many calls; 0: never.")] = 0,
 ) -> None:
-    """Print a line for each call: number, label, model, tokens, dollars, milliseconds. Ctrl-C ends it."""
+    """Print one line per call, live: number, cache status or outcome, model, tokens, cost, duration. Stop with Ctrl-C."""
     connection, response = open_page("/monitor", url, timeout_s=_SILENT_S)
     seen = 0
     with contextlib.suppress(KeyboardInterrupt), contextlib.closing(connection):
@@ -35,7 +35,7 @@ def monitor(
             seen += 1
             if count and seen >= count:
                 return
-        fail("the gate has closed the monitor", 1)
+        fail("the gate closed the connection", 1)
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
@@ -44,7 +44,7 @@ def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
         while data := response.read1(_READ):
             yield from (event.data for event in parser.feed(data))
     except (OSError, http.client.HTTPException) as e:
-        fail(f"the gate has gone: {type(e).__name__}", 1)
+        fail(f"connection to the gate lost: {type(e).__name__}", 1)
 
 
 def line_of(call: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Where the command finds things, and how it says that it can not go on."""
+"""Where commands find the CA, and how they end with an error."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["certs_dir", "fail"]
 
 
 def fail(message: str, code: int = 2) -> NoReturn:
-    """One line on stderr, and out."""
+    """Print one line on stderr and exit."""
     typer.echo(f"sluicegate: {message}", err=True)
     raise typer.Exit(code)
 
 
 def certs_dir() -> Path:
-    """Where the CA's keys live: SLUICEGATE_CERTS, certs/ of a checkout, else a folder under the state folder (0700)."""
+    """The folder of the CA's keys: SLUICEGATE_CERTS, certs/ of a checkout, else a folder in the state folder (0700)."""
     if given := os.environ.get("SLUICEGATE_CERTS"):
         folder = Path(given).expanduser()
     else:

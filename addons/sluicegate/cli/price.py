@@ -1,4 +1,4 @@
-"""`sluicegate price`: what a model costs."""
+"""`sluicegate price`: the prices of a model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sluicegate.settings.provider_kinds import kind_named
 
 __all__ = ["KindOption", "price", "prices_of"]
 
-KindOption = Annotated[str, typer.Option(help="The provider's kind, such as anthropic, bedrock, vertex, openai.")]
+KindOption = Annotated[str, typer.Option(help="Provider kind: anthropic, bedrock, vertex, openai, …")]
 _KINDS_OF_TOKENS = {
     "input": "input_tokens",
     "output": "output_tokens",
@@ -25,28 +25,28 @@ _KINDS_OF_TOKENS = {
     "cache write 1h": "cache_write_1h_tokens",
 }
 _PROBE = 1000
-"""Tokens to ask the price of: below where any long-context price begins."""
+"""Tokens used to compute a price: below the threshold of every long-context price."""
 
 
 def price(
-    model: Annotated[str, typer.Argument(help="A model's name, as requests have it.")],
+    model: Annotated[str, typer.Argument(help="Model name, as in requests.")],
     kind: KindOption = "anthropic",
     config: ConfigOption = None,
 ) -> None:
-    """Show a model's prices, in US dollars per million tokens; the configuration's own go first."""
+    """Show the prices of a model in US dollars per million tokens. Prices in the configuration take precedence."""
     prices = prices_of(read_settings(config))
     found = {
         name: prices.cost_usd(Usage(**{field: _PROBE}, known=True), model, kind_named(kind).price_source)  # type: ignore[arg-type]
         for name, field in _KINDS_OF_TOKENS.items()
     }
     if all(usd is None for usd in found.values()):
-        fail(f"no price is known for {model[:100]!r} of {kind}; give one under prices: in the configuration", 1)
+        fail(f"no price known for {model[:100]!r} of {kind}; add one under prices: in the configuration", 1)
     table = [(name, "?" if usd is None else f"{usd / _PROBE * 1_000_000:.4g}") for name, usd in found.items()]
     typer.echo(f"{model}, US dollars per million tokens\n{rows(table, ' r')}")
 
 
 def prices_of(settings: Settings) -> Prices:
-    """Built-in prices under the configuration's."""
+    """The built-in prices, overridden by those of the configuration."""
     from sluicegate.services.services import Services
 
     return Services({}).prices_for(settings)

@@ -1,4 +1,4 @@
-"""How commands reach a running gate: by --url, else the newest gate that runs on this machine's state folder."""
+"""Find a running gate: by --url, else the newest one that uses this machine's state folder."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ TOKEN = "SLUICEGATE_ADMIN_TOKEN"  # noqa: S105 - a variable's name
 _TIMEOUT_S = 10.0
 
 UrlOption = Annotated[
-    str | None, typer.Option("--url", help=f"The gate, e.g. http://127.0.0.1:4000. Its admin token is taken from {TOKEN}.")
+    str | None, typer.Option("--url", help=f"URL of the gate, e.g. http://127.0.0.1:4000. {TOKEN} holds its admin token.")
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="The gate's configuration file (YAML).")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file of the gate (YAML).")]
 
 
 def read_settings(config: Path | None) -> Settings:
@@ -35,12 +35,12 @@ def read_settings(config: Path | None) -> Settings:
 
 
 def ask(page: str, url: str | None) -> Any:
-    """One of the gate's pages, as JSON; ends the command where it cannot be had."""
+    """One of the gate's pages, decoded from JSON; ends the command if the page is not available."""
     connection, response = open_page(page, url)
     try:
         return msgspec.json.decode(response.read())
     except (msgspec.DecodeError, OSError) as e:
-        fail(f"the gate's {page} cannot be read: {type(e).__name__}")
+        fail(f"cannot read {page} of the gate: {type(e).__name__}")
     finally:
         connection.close()
 
@@ -48,7 +48,7 @@ def ask(page: str, url: str | None) -> Any:
 def open_page(
     page: str, url: str | None, timeout_s: float | None = _TIMEOUT_S
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-    """Open a page for reading; the caller closes the connection. Ends the command where the gate has none for us."""
+    """Open a page for reading; the caller closes the connection. Ends the command if the gate refuses."""
     host, port, target = _where(page, url)
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     headers = {"accept": "*/*"}
@@ -60,16 +60,16 @@ def open_page(
     except OSError as e:
         fail(f"no gate answers at {host}:{port}: {e.strerror or type(e).__name__}; start one with `sluicegate run`")
     if response.status != 200:
-        fail(f"the gate answers {response.status} to {page}: {_why(response.read())}")
+        fail(f"the gate returned {response.status} for {page}: {_why(response.read())}")
     return connection, response
 
 
 def _where(page: str, url: str | None) -> tuple[str, int, str]:
-    """Host, port, and what to ask there: on the regular door the pages live on a host of their own."""
+    """Host, port and request target; on the regular door the pages have a host name of their own."""
     if url:
         u = urlsplit(url if "://" in url else f"http://{url}")
         if u.scheme != "http" or not u.hostname:
-            fail("--url: expected something like http://127.0.0.1:4000")
+            fail("--url: expected a URL such as http://127.0.0.1:4000")
         return u.hostname, u.port or 80, page
     from sluicegate.core.addresses import MAGIC_HOST
     from sluicegate.gate.instance_file import living
@@ -78,7 +78,7 @@ def _where(page: str, url: str | None) -> tuple[str, int, str]:
     doors = [d for gate in living(state_folder(read_settings(None))) for d in gate["doors"]]
     door = next((d for d in doors if d["mode"] == "reverse"), None) or next(iter(doors), None)
     if door is None:
-        fail("no gate runs here; start one with `sluicegate run`, or name one with --url")
+        fail("no gate is running on this machine; start one with `sluicegate run`, or point to one with --url")
     host = door["host"] if door["host"] not in ("", "::", "0.0.0.0") else "127.0.0.1"  # noqa: S104
     return host, door["port"], page if door["mode"] == "reverse" else f"http://{MAGIC_HOST}{page}"
 
@@ -87,4 +87,4 @@ def _why(body: bytes) -> str:
     try:
         return str(msgspec.json.decode(body)["error"]["message"])[:300]
     except (msgspec.DecodeError, KeyError, TypeError):
-        return "is that a gate?"
+        return "not a gateway's error; is this the right URL?"

@@ -1,4 +1,4 @@
-"""`sluicegate run`: the gate with its doors, and mitmweb if wanted, in one process."""
+"""`sluicegate run`: the gate with its doors (listeners), and mitmweb on request, in one process."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ __all__ = ["run"]
 def run(
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="Configuration file (YAML). Default: none, pass everything through."),
+        typer.Option("--config", "-c", help="Configuration file (YAML). Default: none; bodies pass unchanged."),
     ] = None,
     reverse: Annotated[
         int | None,
-        typer.Option(min=0, max=65535, help="Reverse door: ANTHROPIC_BASE_URL=http://127.0.0.1:PORT"),
+        typer.Option(min=0, max=65535, help="Port of the reverse door, for clients with a base URL."),
     ] = None,
     regular: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Regular door: HTTPS_PROXY=http://127.0.0.1:PORT")
+        int | None, typer.Option(min=0, max=65535, help="Port of the regular door, for clients with HTTPS_PROXY.")
     ] = None,
     upstream: Annotated[
         str | None,
-        typer.Option(help="The company's proxy: http://[user:password@]host:port. All doors go through it."),
+        typer.Option(help="Send all upstream traffic through this HTTP proxy: http://host:port, or with user:password@."),
     ] = None,
-    web: Annotated[bool, typer.Option("--web", help="Look at the traffic in mitmweb.")] = False,
-    web_port: Annotated[int, typer.Option(min=1, max=65535, help="mitmweb's port.")] = 8081,
+    web: Annotated[bool, typer.Option("--web", help="Show the traffic in mitmweb.")] = False,
+    web_port: Annotated[int, typer.Option(min=1, max=65535, help="Port of mitmweb.")] = 8081,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show mitmproxy's own log as well.")] = False,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="A mitmproxy option: name=value.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show mitmproxy's own log, too.")] = False,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="Set a mitmproxy option: name=value.")] = None,
 ) -> None:
-    """Run the gate. Without --reverse and --regular: the reverse door on 4000 and the regular door on 8080."""
+    """Run the gate. Default doors (listeners): reverse on port 4000 and regular on port 8080."""
     path = config or (Path(os.environ["SLUICEGATE_CONFIG"]) if os.environ.get("SLUICEGATE_CONFIG") else None)
     environ = dict(os.environ)
     if path is None and sys.stdout.isatty():
-        environ.setdefault("SLUICEGATE__AUDIT__FORMAT", "line")  # somebody watches: records as lines for people
+        environ.setdefault("SLUICEGATE__AUDIT__FORMAT", "line")  # a person watches: records as readable lines
     try:
         settings = load_usable(path, environ)
     except ConfigError as e:
@@ -92,7 +92,7 @@ def run(
 
 
 def _reverse_target(settings: Settings) -> str:
-    """What the reverse door points at for mitmproxy; the routes decide where requests really go."""
+    """The upstream that mitmproxy requires for a reverse listener; the routes decide where requests go."""
     first = next(iter(settings.providers.values()), None)
     base = first.resolved_base_url if first else "https://api.anthropic.com"
     scheme, _, rest = base.partition("://")

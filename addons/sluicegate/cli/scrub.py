@@ -1,4 +1,4 @@
-"""`sluicegate scrub`: what would be hidden in a file, and why. Nothing is sent anywhere."""
+"""`sluicegate scrub`: what the scrubber would hide in a file, and why. Sends nothing."""
 
 from __future__ import annotations
 
@@ -27,15 +27,19 @@ __all__ = ["finder_of", "scrub"]
 
 
 def scrub(
-    file: Annotated[Path | None, typer.Argument(help="A text, or a request body as JSON. Default, and -: stdin.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Text, or a request body as JSON. Default, or -: stdin.")] = None,
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Take rules, patterns and style from this configuration.")
+        Path | None, typer.Option("--config", "-c", help="Configuration file with rules, patterns and style.")
     ] = None,
-    rules: Annotated[str | None, typer.Option(help="Rule sets instead of the configured: basic,gitleaks,pii")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="List what was found and why, instead of the text.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="No text: exit code 1 if anything was found, else 0.")] = False,
+    rules: Annotated[
+        str | None, typer.Option(help="Rule sets instead of the configured ones, e.g. basic,gitleaks,pii.")
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="List the findings with their reasons, not the text.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Print no text; exit with 1 if anything was found, else 0.")
+    ] = False,
 ) -> None:
-    """Show a text or a request body with placeholders where secrets were."""
+    """Print a text or a request body with its secrets replaced by placeholders."""
     given = _settings(config, rules)
     finder = finder_of(given)
     subject = _Subject.read(_bytes(file))
@@ -48,7 +52,7 @@ def scrub(
         try:
             scan.hide(factory, _numbers(scan.keys_to_number(factory)))
         except KeyCollision as e:
-            fail(f"this can not be hidden: {e}", 1)
+            fail(f"cannot hide the secrets in this text: {e}", 1)
         sys.stdout.buffer.write(subject.rendered(scan.root))
         sys.stdout.buffer.flush()
     if not explain:
@@ -59,7 +63,7 @@ def scrub(
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is looked at: a JSON document, or a text as it is."""
+    """The input: a JSON document, or plain text."""
 
     root: Any
     surface: WalkSurface
@@ -86,7 +90,7 @@ class _Subject:
 
 
 def _settings(config: Path | None, rules: str | None) -> Scrub:
-    """The section `scrub`, with other rule sets if they were named."""
+    """The section `scrub`, with the rule sets of --rules if given."""
     from msgspec.structs import replace
 
     try:
@@ -99,7 +103,7 @@ def _settings(config: Path | None, rules: str | None) -> Scrub:
 
 
 def finder_of(given: Scrub) -> RuleFinder:
-    """What these settings look for; a fault in them ends the command."""
+    """The finder that these settings describe; an error in them ends the command."""
     try:
         return build_finder(
             rules=given.rules,
@@ -111,7 +115,7 @@ def finder_of(given: Scrub) -> RuleFinder:
     except RulesError as e:
         fail(str(e))
     except OSError as e:
-        fail(f"{e.filename} can not be read: {e.strerror}")
+        fail(f"cannot read {e.filename}: {e.strerror}")
 
 
 def _bytes(file: Path | None) -> bytes:
@@ -120,11 +124,11 @@ def _bytes(file: Path | None) -> bytes:
     try:
         return file.read_bytes()
     except OSError as e:
-        fail(f"{file} can not be read: {e.strerror}")
+        fail(f"cannot read {file}: {e.strerror}")
 
 
 def _numbers(keys: list[ValueKey]) -> dict[ValueKey, int]:
-    """Each type counted by itself, first seen first, as in a conversation that begins here."""
+    """Numbers per type in order of appearance, as in a new conversation."""
     counts: Counter[str] = Counter()
     numbers: dict[ValueKey, int] = {}
     for kind, digest in keys:
@@ -136,7 +140,7 @@ def _numbers(keys: list[ValueKey]) -> dict[ValueKey, int]:
 def _summary(scan: DocumentScan) -> str:
     found = ", ".join(f"{rule} {count}" for rule, count in sorted(scan.found.items()))
     if not found:
-        return "sluicegate: nothing found" if scan.empty else "sluicegate: only what looks like a placeholder"
+        return "sluicegate: nothing found" if scan.empty else "sluicegate: found only text that looks like a placeholder"
     return f"sluicegate: found {found}"
 
 

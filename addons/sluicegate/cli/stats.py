@@ -1,4 +1,4 @@
-"""`sluicegate stats`: what the running gate served, what it cost, what was saved."""
+"""`sluicegate stats`: requests, cost and savings of the running gate."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["stats"]
 
 
 def stats(
-    url: UrlOption = None, as_json: Annotated[bool, typer.Option("--json", help="As the gate's /stats says it.")] = False
+    url: UrlOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print the gate's /stats as JSON.")] = False
 ) -> None:
     """Show the running gate's counters."""
     found = ask("/stats", url)
@@ -36,8 +36,8 @@ def table_of(found: dict[str, Any]) -> str:
     parts = [
         rows(
             [
-                ("up", age(run["uptime_s"])),
-                ("requests", f"{run['requests']} ({outcomes}), {run['active']} under way"),
+                ("uptime", age(run["uptime_s"])),
+                ("requests", f"{run['requests']} ({outcomes}), {run['active']} active"),
                 ("cost", money(run["cost_usd"])),
                 ("bytes", f"{size(run['bytes_in'])} in, {size(run['bytes_out'])} out"),
             ]
@@ -49,16 +49,16 @@ def table_of(found: dict[str, Any]) -> str:
     cache = run["cache"]
     if cache["labels"]:
         labels = ", ".join(f"{name} {n}" for name, n in sorted(cache["labels"].items()))
-        lines = [("cache", labels), ("saved", f"{cache['saved_tokens']} tokens, {money(cache['saved_usd'])} in this run")]
+        lines = [("cache", labels), ("saved", f"{cache['saved_tokens']} tokens, {money(cache['saved_usd'])} since start")]
         if ever := cache["all_time"]:
-            kept = f"{ever['entries']} entries, {size(ever['bytes'])}"
+            stored = f"{ever['entries']} entries, {size(ever['bytes'])}"
             lines += [
-                ("", f"{ever['saved_tokens']} tokens, {money(ever['saved_usd'])} in {ever['hits']} hits of all time"),
-                ("kept", kept),
+                ("", f"{ever['saved_tokens']} tokens, {money(ever['saved_usd'])} in {ever['hits']} hits, all time"),
+                ("stored", stored),
             ]
         parts.append(rows(lines))
     if (lost := run["prompt_cache"])["falls"]:
-        parts.append(f"prompt cache  fell {lost['falls']} times: {lost['lost_tokens']} tokens, {money(lost['lost_usd'])}")
+        parts.append(f"prompt cache  {lost['falls']} misses: {lost['lost_tokens']} tokens, {money(lost['lost_usd'])}")
     if found["alarms"]:
         parts.append(rows([("alarms", ", ".join(f"{k} {n}" for k, n in found["alarms"].items()))]))
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""Plain tables for terminals of 80 columns: no colour, no lines, numbers to the right."""
+"""Plain tables for terminals of 80 columns: no colour, no rules, numbers aligned right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["age", "money", "printable", "rows", "size"]
 
 
 def rows(table: Sequence[Sequence[str]], right: str = "", gap: str = "  ") -> str:
-    """Lines of aligned cells. `right`: an `r` for each column that goes to the right, anything else for the others."""
+    """Lines of aligned cells. `right`: an `r` for each right-aligned column, any other character for the others."""
     widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))] if table else []
     lines = []
     for row in table:
@@ -37,7 +37,7 @@ def age(seconds: float) -> str:
     return f"{max(0, seconds):.0f}s"
 
 
-def printable(said: bytes | str) -> str:
-    """Fit for a terminal: control characters that would steer it become question marks."""
-    text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+def printable(raw: bytes | str) -> str:
+    """Text that is safe to print: control characters become question marks."""
+    text = raw if isinstance(raw, str) else raw.decode("utf-8", "replace")
     return "".join(c if c.isprintable() or c in "\n\t" else "?" for c in text)

@@ -1,4 +1,4 @@
-"""`sluicegate usage`: tokens and cost of a saved answer."""
+"""`sluicegate usage`: tokens and cost of a saved response."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 
 def usage(
-    file: Annotated[Path, typer.Argument(help="An answer of the Messages API: JSON, or the events of a stream.")],
-    model: Annotated[str | None, typer.Option(help="The model to price it for; default: the one that it names.")] = None,
+    file: Annotated[Path, typer.Argument(help="Response of the Messages API: JSON or server-sent events.")],
+    model: Annotated[str | None, typer.Option(help="Model to price it for. Default: the model in the response.")] = None,
     kind: KindOption = "anthropic",
     config: ConfigOption = None,
 ) -> None:
-    """Show the tokens that a saved answer used, and what they cost."""
+    """Show the token usage and cost of a saved response."""
     try:
         facts = read_answer(file.read_bytes())
     except OSError as e:
@@ -35,27 +35,27 @@ def usage(
         typer.echo(f"input tokens counted  {facts.counted}")
         return
     if not found.known:
-        why = facts.error_message or facts.error_type or facts.note or "it is no answer of the Messages API"
-        fail(f"{file} tells no usage: {why}", 1)
+        why = facts.error_message or facts.error_type or facts.note or "not a response of the Messages API"
+        fail(f"no usage in {file}: {why}", 1)
     served = model or facts.model or ""
     cost = prices_of(read_settings(config)).cost_usd(found, served, kind_named(kind).price_source)
     table = [
         ("model", served or "?"),
-        ("stop reason", facts.stop_reason or ("(none: it is not whole)" if not facts.complete else "(none)")),
+        ("stop reason", facts.stop_reason or ("(none: incomplete)" if not facts.complete else "(none)")),
         ("input tokens", str(found.input_tokens)),
         ("output tokens", str(found.output_tokens)),
         ("cache read tokens", str(found.cache_read_tokens)),
         ("cache write tokens, 5m", str(found.cache_write_5m_tokens)),
         ("cache write tokens, 1h", str(found.cache_write_1h_tokens)),
         *([("web searches", str(found.web_search_requests))] if found.web_search_requests else []),
-        *([("further inferences", str(len(found.iterations)))] if found.iterations else []),
+        *([("other inferences", str(len(found.iterations)))] if found.iterations else []),
         ("cost", f"${cost:.6f}" if cost is not None else "unknown: no price for this model"),
     ]
     typer.echo(rows(table))
 
 
 def read_answer(body: bytes) -> ResponseFacts:
-    """What a saved answer says of itself; compressed ones are told by their first bytes."""
+    """The facts of a saved response; a compressed one is recognised by its first bytes."""
     encoding = next((name for magic, name in _MAGIC.items() if body.startswith(magic)), "")
     facts = _read(body, "application/json", encoding)
     return facts if facts.complete else _read(body, "text/event-stream", encoding)

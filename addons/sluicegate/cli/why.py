@@ -1,4 +1,4 @@
-"""`sluicegate why`: why a session's prompts were not read from the provider's cache."""
+"""`sluicegate why`: the causes of a session's prompt-cache misses."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ __all__ = ["why"]
 
 
 def why(
-    session: Annotated[str, typer.Argument(help="A session's id, or how it begins; an exchange's id does as well.")] = "",
+    session: Annotated[str, typer.Argument(help="Session id, a prefix of one, or an exchange id.")] = "",
     url: UrlOption = None,
-    log: Annotated[Path | None, typer.Option(help="Read this audit log in place of asking the running gate.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Read this audit log instead of querying the gate.")] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Say what changed when a session's prompts were no longer read from the provider's cache, and what it cost."""
+    """Show what changed when the provider's prompt cache missed in a session, and the cost."""
     if log is None and config is not None and (target := read_settings(config).audit.log).startswith("file:"):
         log = Path(target.removeprefix("file:")).expanduser()
-    falls = _logged(log) if log else ask("/stats", url)["run"]["prompt_cache"]["recent"]
-    found = [f for f in falls if not session or _is_of(f, session)]
+    misses = _logged(log) if log else ask("/stats", url)["run"]["prompt_cache"]["recent"]
+    found = [m for m in misses if not session or _is_of(m, session)]
     if not found:
-        typer.echo(f"no fall of the prompt cache is known{f' of {session}' if session else ''}")
+        typer.echo(f"no prompt-cache misses recorded{f' for {session}' if session else ''}")
         return
-    for fall in found:
-        typer.echo(told(fall))
-    lost, usd = sum(f["lost_tokens"] for f in found), sum(f["lost_usd"] or 0.0 for f in found)
-    typer.echo(f"{len(found)} in all: {lost} tokens, {money(usd)}")
+    for miss in found:
+        typer.echo(text_of(miss))
+    lost, usd = sum(m["lost_tokens"] for m in found), sum(m["lost_usd"] or 0.0 for m in found)
+    typer.echo(f"total: {len(found)} misses, {lost} tokens, {money(usd)}")
 
 
-def told(fall: dict[str, Any]) -> str:
-    """When, what, where, how much; and both values where the gate was told to quote."""
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(fall["at"]))
-    text = f"{when}  {fall['session'] or fall['exchange']}\n  {fall['what']}"
-    text += f"\n  {fall['lost_tokens']} tokens were not read again: {money(fall['lost_usd'])}"
-    if fall.get("before") is not None:
-        text += f"\n  before: {fall['before']!r}\n  now:    {fall['now']!r}"
+def text_of(miss: dict[str, Any]) -> str:
+    """Time, session, cause and cost; both values if the record quotes them."""
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(miss["at"]))
+    text = f"{when}  {miss['session'] or miss['exchange']}\n  {miss['what']}"
+    text += f"\n  {miss['lost_tokens']} tokens not read from the cache: {money(miss['lost_usd'])}"
+    if miss.get("before") is not None:
+        text += f"\n  before: {miss['before']!r}\n  now:    {miss['now']!r}"
     return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
 
 
-def _is_of(fall: dict[str, Any], session: str) -> bool:
-    return str(fall["session"]).startswith(session) or fall["exchange"] == session
+def _is_of(miss: dict[str, Any], session: str) -> bool:
+    return str(miss["session"]).startswith(session) or miss["exchange"] == session
 
 
 def _logged(log: Path) -> list[dict[str, Any]]:

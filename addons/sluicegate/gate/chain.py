@@ -1,11 +1,11 @@
 """Chain: the only mitmproxy addon. Requests descend through the stages, answers and ends unwind them in reverse.
 
-    requestheaders   open the Exchange, take the client's credentials off the flow, let stages look at the headers
-    request          the descent; its last act is the Release, without which nothing leaves (proxy/layer.py)
+    requestheaders   open the Exchange, take the client's credentials off the flow, let stages read the headers
+    request          the descent; its last act is the Release, without which nothing is sent (proxy/layer.py)
     responseheaders  stages add their taps, innermost first
     response, error  the end: completed stages settle, once
 
-mitmproxy goes on when a hook raises; so nothing here raises. A hook that goes wrong leaves the exchange without a release.
+mitmproxy continues when a hook raises, so no hook here raises. A hook that fails leaves the exchange without a release.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ from sluicegate.views.attempt_flows import show_failed_attempt
 __all__ = ["Chain"]
 
 _LOOK_S = 0.1
-"""How often an intercepted request is looked at."""
+"""Interval between checks of an intercepted request."""
 
 
 class Chain:
-    """Runs the stages around every exchange, whatever door it came in by."""
+    """Runs the stages around every exchange, on every door (listener)."""
 
     name = "sluicegate"
 
@@ -85,13 +85,17 @@ class Chain:
             self.services, lambda: self.under_way, lambda: self.policy.settings.timeouts.drain_s if self.policy else 0.0
         )
         self._tunnels: dict[str, bytes] = {}
-        """What opened a tunnel, by client connection: the hash of a key, or b""."""
+        """The hash of the key that opened a tunnel, or b"", by client connection."""
         self._open: dict[str, dict[str, Exchange]] = {}
-        """Exchanges under way, by client connection: the safety net under hooks that never come."""
+        """Exchanges in progress, by client connection; this ends those whose hooks mitmproxy never calls."""
 
     def join(self, stages: Sequence[type[Stage]]) -> None:
-        """Add stages; they stand in ORDER, whatever order they come in."""
-        merged = {*self.stages, *stages, Identity}  # a stage alone asks who it is as well: modes mean the same everywhere
+        """Add stages; they run in ORDER, whatever the order of the arguments."""
+        merged = {
+            *self.stages,
+            *stages,
+            Identity,
+        }  # identity runs beside a single stage, too: its modes mean the same everywhere
         unknown = [s for s in merged if s not in ORDER]
         self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
         self.reloader.rebuild()
@@ -111,17 +115,17 @@ class Chain:
 
     @property
     def under_way(self) -> list[Exchange]:
-        """The exchanges that have not ended; those of our own endpoints do not count."""
+        """The exchanges that have not ended, except those of our own endpoints."""
         return [x for mine in self._open.values() for x in mine.values()]
 
     @property
     def keeps_bodies(self) -> bool:
-        """Whether somebody will look at the flows: in mitmweb, mitmproxy's console or a saved file."""
+        """Whether flows can be viewed: in mitmweb, in mitmproxy's console or in a saved file."""
         return "view" in ctx.master.addons.lookup or bool(ctx.options.save_stream_file)
 
     async def done(self) -> None:
-        for x in self.under_way:  # whoever writes flows down comes after us
-            self._finish(x, "failed", "the gate ended")
+        for x in self.under_way:  # the addons that record flows run after us
+            self._finish(x, "failed", "the gate shut down")
         await self.reloader.done()
         await self.services.finish()
         self.services.close()
@@ -143,11 +147,11 @@ class Chain:
             if x.life.detached:
                 orphans.append(x)
             else:
-                self._finish(x, "client_abort", "the client's connection ended")
+                self._finish(x, "client_abort", "the client disconnected")
         return self._until_closed(orphans) if orphans else None
 
     async def _until_closed(self, orphans: list[Exchange]) -> None:
-        """Others listen to these calls: mitmproxy closes the connections to servers as soon as this hook returns."""
+        """Other clients follow these calls; mitmproxy closes the server connections as soon as this hook returns."""
         for x in orphans:
             with contextlib.suppress(Exception):
                 await x.life.until_closed()
@@ -188,7 +192,7 @@ class Chain:
             log.warning("tunnel.refused", peer=str(flow.client_conn.peername), host=flow.request.host, status=e.status)
         except BaseException as e:  # noqa: BLE001
             self.services.alarm("chain.http_connect", error=describe(e))
-            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
+            flow.response = native_response(500, "internal error in the gate; the request was not sent")
 
     def http_connect_upstream(self, flow: http.HTTPFlow) -> None:
         if auth := self.services.via_auth(flow.server_conn.address):
@@ -196,7 +200,7 @@ class Chain:
 
     # -- the request
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        attach(flow, None)  # a replay brings the old flow: never let its past speak for it
+        attach(flow, None)  # a replay reuses the flow: its previous exchange must not count
         try:
             presented = take_credentials(flow.request.headers)
             if self.policy is None:
@@ -205,7 +209,7 @@ class Chain:
             x = self._enter(flow, self.policy, presented)
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
             self.services.alarm("chain.requestheaders", error=type(e).__name__)
-            flow.response = native_response(500, "an internal error in the gate; nothing was sent upstream")
+            flow.response = native_response(500, "internal error in the gate; the request was not sent")
             return
         if x.is_admin_endpoint or x.answer is not None:
             return
@@ -250,14 +254,14 @@ class Chain:
         if sni and d.host.lower() not in policy.decrypts and sni.lower() in policy.decrypts:
             return True, sni, 443  # CONNECT to an address, TLS to a provider's name
         if d.host.lower() in anthropic.HOSTS:
-            return True, d.host, 443  # never in the clear, whatever the tunnel said
+            return True, d.host, 443  # never in plain text, whatever the tunnel's port
         return d.scheme == b"https", d.host, d.port
 
     def request(self, flow: http.HTTPFlow) -> Coroutine[Any, Any, None] | None:
         x = exchange_of(flow)
         if x is None or x.life.closed:
-            if flow.response is None:  # the seal would stop it as well; say it in the first place
-                flow.response = native_response(500, "the request never entered the gate; nothing was sent upstream")
+            if flow.response is None:  # the seal would stop it as well; this error is clearer
+                flow.response = native_response(500, "the request bypassed the gate's checks and was not sent")
             return None
         try:
             return self._descend_when_resumed(x) if flow.intercepted else self._start_descent(x)
@@ -266,7 +270,7 @@ class Chain:
             return None
 
     async def _descend_when_resumed(self, x: Exchange) -> None:
-        """Somebody edits the request in the user interface: the stages see what comes out of it."""
+        """A user edits the request in mitmproxy's interface: the stages see the edited request."""
         try:
             # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
             while x.flow.intercepted and not x.life.gone:
@@ -285,7 +289,7 @@ class Chain:
         if x.is_admin_endpoint and x.answer is None:
             return self._answer_ourselves(x)
         if x.answer is None:
-            d = x.request.data  # another addon, or somebody in the user interface, may have changed it since its headers
+            d = x.request.data  # another addon, or a user, may have changed it since its headers arrived
             x.format = format_at(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
             if x.websocket and not self._may_upgrade(x):
                 return None
@@ -319,13 +323,13 @@ class Chain:
 
     def _may_upgrade(self, x: Exchange) -> bool:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
-            x.websocket = False  # an upgrade to something else is not passed on: the request goes as plain HTTP
+            x.websocket = False  # any other upgrade is not passed on: the request goes as plain HTTP
             return True
         inference = format_at("POST", x.request.path).inference
         if x.policy.relays_websockets and not inference:
             return True
-        status, why = (426, "inference") if inference else (403, "a stage that must read what passes")
-        self.onion.refuse(x, Refused(status, f"WebSockets are not relayed here ({why})", kind="invalid_request_error"))
+        status, why = (426, "on inference paths") if inference else (403, "while a stage must read the traffic")
+        self.onion.refuse(x, Refused(status, f"WebSockets are not relayed {why}", kind="invalid_request_error"))
         self.onion.land(x)
         return False
 
@@ -338,7 +342,7 @@ class Chain:
             self._answer(x, flow.response)
         except BaseException as e:  # noqa: BLE001
             self.services.alarm("chain.responseheaders", exchange=x.id, error=describe(e))
-            x.ending.withhold("internal", "an internal error in the gate")
+            x.ending.withhold("internal", "internal error in the gate")
 
     def _answer(self, x: Exchange, response: http.Response) -> None:
         x.first_byte = time.monotonic()
@@ -348,7 +352,7 @@ class Chain:
             return
         if response.status_code == 101:
             if not (x.routing.release and x.routing.release.upgrade):
-                x.ending.withhold("failed", "the upstream switched protocols unasked")
+                x.ending.withhold("failed", "the upstream switched protocols without a request to do so")
             return
         if self.keeps_bodies and not x.kept_body and (x.answer is None or x.source):
             x.kept_body = KeptBody()
@@ -368,7 +372,7 @@ class Chain:
         try:
             attempt.decision = await self._decide(x, attempt.failure)
             x.routing.gave_up = not isinstance(attempt.decision, Retry)
-        except BaseException as e:  # noqa: BLE001 - no release: what failed stays failed
+        except BaseException as e:  # noqa: BLE001 - no release: the attempt stays failed
             self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
         await self._show_update(attempt.flow)
 
@@ -398,18 +402,18 @@ class Chain:
     def _show(self, x: Exchange, failure: Failure) -> None:
         try:
             show_failed_attempt(x, failure)
-        except Exception as e:  # noqa: BLE001 - for people to look at: it must not cost the next attempt
+        except Exception as e:  # noqa: BLE001 - only for display: it must not prevent the next attempt
             self.services.alarm("chain.view", exchange=x.id, error=describe(e))
 
     async def sluicegate_turn(self, flow: http.HTTPFlow) -> None:
-        """The first target's time has not come yet."""
+        """Wait before the first attempt, as its target is cooling down."""
         x = exchange_of(flow)
         if x is not None and x.routing.attempts is not None:
             with contextlib.suppress(Exception):
                 await x.life.sleep(x.routing.attempts.delay_s)
 
     async def sluicegate_pull(self, flow: http.HTTPFlow) -> None:
-        """A body that arrives over time: wait for its next bytes, and for the client's buffers to drain."""
+        """Pull the next bytes of a body that arrives over time, once the client's buffers have drained."""
         x = exchange_of(flow)
         if x is None or x.source is None:
             return
@@ -445,7 +449,7 @@ class Chain:
         self._finish(x, outcome, message)
 
     def _finish(self, x: Exchange, outcome: Outcome, error: str | None) -> None:
-        """Settle the stages that completed, in reverse, exactly once; then let go of everything that holds a secret."""
+        """Settle the stages that completed, in reverse, exactly once; then drop every reference to a secret."""
         if x.life.closed:
             return
         x.life.close()

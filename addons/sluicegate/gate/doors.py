@@ -55,7 +55,7 @@ def reject_remote_client(client: connection.Client, policy: Policy | None) -> Re
     if policy.settings.identity.mode == "keys" and not _can_ask(client):
         return Rejection(
             "identity.mode is keys, and this kind of door cannot ask for one",
-            "use reverse:http(s), regular or upstream",
+            "use mode reverse:http(s), regular or upstream",
         )
     return None
 
@@ -86,33 +86,33 @@ async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fie
 def allow_connections(client: connection.Client, most: int) -> None:
     """Set how many connections a client's requests may hold open to one address at a time.
 
-    mitmproxy's own five would make the sixth of many concurrent HTTP/2 streams wait for another one to end.
+    With mitmproxy's default of 5, the sixth concurrent HTTP/2 stream waits for another one to end.
     """
     internals.limit_connections(client.id, lambda: asyncio.Semaphore(most))
 
 
 def opens_tls(data: tls.ClientHelloData, policy: Policy | None) -> bool:
-    """Regular and upstream door: whether this TLS is a provider's, by CONNECT host or by SNI."""
+    """Whether to decrypt this TLS. On the regular and upstream doors: only a provider's, by CONNECT host or by SNI."""
     if door_of(data.context.client) not in ("regular", "upstream"):
         return True
     address = data.context.server.address
-    if address is None:  # TLS towards ourselves: a client that speaks TLS to its proxy
+    if address is None:  # TLS to the gate itself: a client that speaks TLS to its proxy
         return True
     names = {address[0].lower().rstrip("."), (data.client_hello.sni or "").lower().rstrip(".")}
     return policy is not None and not names.isdisjoint(policy.decrypts)
 
 
 def next_layer(nextlayer: layer.NextLayer, policy: Policy | None, port: GatePort) -> None:
-    """Put HTTP under the seal; where HTTP is due, do not let raw bytes through instead."""
+    """Put HTTP under the seal; where HTTP is expected, do not pass raw bytes."""
     adopt(nextlayer, port)
     chosen, context = nextlayer.layer, nextlayer.context
-    if type(chosen) is TCPLayer and _http_is_due(context, policy):
+    if type(chosen) is TCPLayer and _expects_http(context, policy):
         if chosen in context.layers:
             context.layers.remove(chosen)
         nextlayer.layer = GateLayer(context, HTTPMode.transparent, port)
 
 
-def _http_is_due(context: Any, policy: Policy | None) -> bool:
+def _expects_http(context: Any, policy: Policy | None) -> bool:
     mode = context.client.proxy_mode
     if isinstance(mode, mode_specs.ReverseMode):
         return mode.scheme in ("http", "https")

@@ -1,6 +1,6 @@
-"""`install()`: what a script calls to put stages into the running mitmproxy. Several scripts share one Chain.
+"""`install()`: called by a script to put stages into the running mitmproxy. Several scripts share one Chain.
 
-The Chain is added to mitmproxy itself, not to the script: reloading, breaking or removing the script does not take it away.
+The Chain is added to mitmproxy itself, not to the script: it stays when the script is reloaded, broken or removed.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from sluicegate.stages.base import Stage
 __all__ = ["install"]
 
 _RECORDERS: Final = ("save", "savehar", "dumper")
-"""mitmproxy's own addons that write a flow down when it ends."""
+"""mitmproxy's own addons that record a flow at its end."""
 
 
 def install(*stages: type[Stage], services: Services | None = None) -> Chain:
-    """Add stages (classes) to the Chain of the running mitmproxy; make the Chain first where there is none."""
+    """Add stages (classes) to the Chain of the running mitmproxy; create the Chain if there is none."""
     chain = ctx.master.addons.get(Chain.name)
     if isinstance(chain, Chain):
         chain.join(stages)

@@ -1,4 +1,4 @@
-"""A small file per running gate that says where its doors and its CA are: how `sluicegate exec` and `env` find it."""
+"""One file per running gate with the addresses of its doors and the path of its CA, for `sluicegate exec` and `env`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["announce", "living"]
 
 
 def announce(state: Path) -> Path:
-    """Write the file for this process (0600); returns its path, to be removed at the end."""
+    """Write the file of this process (0600); the caller removes it at the end."""
     folder = state / "run"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"{os.getpid()}.json"
@@ -37,7 +37,7 @@ def _describe() -> dict[str, Any]:
 
 
 def living(state: Path) -> list[dict[str, Any]]:
-    """The gates that run now on this state folder, newest first; files of dead ones are removed."""
+    """The running gates of this state folder, newest first; files of dead ones are removed."""
     found: list[tuple[float, dict[str, Any]]] = []
     for path in (state / "run").glob("*.json"):
         try:

@@ -1,8 +1,8 @@
 """The onion: requests descend through the stages, answers and ends unwind those that completed, in reverse.
 
-A stage that raises does what its fate says: `closed` ends the exchange with a 500 and sends nothing, `aside` goes on with
-the request as the stage before left it. Refused is no fault but an answer. Nothing that a stage does gets out of here as
-an exception: in a hook of mitmproxy it would let the request pass, or hang the client.
+The fate of a stage decides what follows an exception in it: `closed` ends the exchange with a 500 and sends nothing,
+`aside` continues with the request as the previous stage left it. Refused is not an error but a response. No exception of a
+stage leaves this module: in a hook of mitmproxy it would let the request pass, or hang the client.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ class Onion:
 
     # -- down
     def heads(self, x: Exchange) -> None:
-        """The stages that look at a request's headers before its body is there."""
+        """Run the stages that read a request's headers before its body has arrived."""
         for stage in policy_of(x).heads:
             if x.answer or not self._step(x, stage, stage.head):
                 return
 
     def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
-        """Through the stages from `start` on, to an answer or a release; a coroutine for the rest where one waits."""
+        """Run the stages from `start` on, up to an answer or a release; a coroutine for the rest if a stage waits."""
         stages, skipped = policy_of(x).stages, progress_of(x).skipped
         for i in range(start, len(stages)):
             if x.answer is not None:
@@ -89,15 +89,15 @@ class Onion:
         try:
             await waiting
             _complete(x, stage)
-        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client
             self._stage_raised(x, stage, e, before)
         if x.life.gone:
-            return  # the proxy core tells the rest through the error hook
+            return  # the proxy core ends the exchange through the error hook
         if rest := self.descend(x, i + 1):
             await rest
 
     def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
-        """One synchronous method of one stage. False: the descent is over."""
+        """Call one synchronous method of one stage. False: the descent is over."""
         before = snapshot(x.request) if stage.fate == "aside" else None
         try:
             method(x)
@@ -134,25 +134,25 @@ class Onion:
         x.ending.refused(refused.message)
 
     def bug(self, x: Exchange, where: str, e: BaseException) -> None:
-        """Fail closed: nothing goes upstream, the client gets a native 500."""
+        """Fail closed: send nothing upstream, give the client a native 500."""
         self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
         x.routing.release = None
         x.ending.internal(f"a bug in {where}: {type(e).__name__}")
         x.answer = native_response(
             500,
-            f"an internal error in the gate ({where}); nothing was sent upstream",
+            f"internal error in the gate ({where}); the request was not sent",
             format=x.format,
             exchange_id=x.id,
         )
         x.flow.response = x.answer
 
     def land(self, x: Exchange) -> None:
-        """The end of the descent: an answer of ours, or the release."""
+        """End the descent: with the gate's own answer, or with the release."""
         try:
             if x.answer is not None:
                 x.flow.response = x.answer
                 return
-            if x.routing.target is None:  # no router runs: the request goes where the client meant it to go
+            if x.routing.target is None:  # no router: the request goes to the host that the client named
                 x.routing.target = own_target(x, self.services.via)
             x.routing.release = Release(x.routing.target, snapshot(x.request), upgrade=x.websocket)
         except Refused as e:
@@ -163,10 +163,10 @@ class Onion:
 
     # -- up
     def answer(self, x: Exchange) -> bool:
-        """The answer's headers are there: stages add their taps, innermost first. False: it must not be passed on.
+        """The answer's headers have arrived: stages add their taps, innermost first. False: it must not be passed on.
 
-        They see the words of the Messages API. Outside them it is put in the client's own format, and those who count what
-        the client gets stand outside of that.
+        The taps read Messages events. The encoder to the client's format stands outside them, and the taps that count the
+        client's bytes outside the encoder.
         """
         entered = progress_of(x).entered
         last = [stage for stage in entered if stage.sees_last]
@@ -176,7 +176,7 @@ class Onion:
             encode_for_client(x)
         except BaseException as e:  # noqa: BLE001
             self.services.alarm("stage.bug", stage="leave", exchange=x.id, error=describe(e))
-            x.ending.withhold("internal", "an internal error in the gate (the client's format)")
+            x.ending.withhold("internal", "internal error in the gate (encoding for the client)")
             return False
         return self._answers(x, reversed(last))
 
@@ -188,16 +188,16 @@ class Onion:
             except BaseException as e:  # noqa: BLE001
                 if stage.fate != "aside":
                     self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
-                    x.ending.withhold("internal", f"an internal error in the gate ({stage.name})")
+                    x.ending.withhold("internal", f"internal error in the gate ({stage.name})")
                     return False
                 self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
                 x.taps.truncate(taps)
         return True
 
     def settle(self, x: Exchange) -> None:
-        """The end: those whose turn never came are told so, then each stage that completed, in reverse, exactly once.
+        """The end: call `skipped` of the stages that never ran, then `settle` of those that completed, in reverse, once.
 
-        In that order, as the Audit among the latter writes down what the others leave.
+        In that order, because the Audit, which is among the latter, records the results of the others.
         """
         self._skip(x)
         entered = progress_of(x).entered

@@ -1,4 +1,4 @@
-"""The policy in force: settings, and the stages built from them. Pinned on each Exchange; a reload makes a new one."""
+"""The policy: settings, and the stages built from them. Each Exchange keeps its own; a reload builds a new one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Policy", "policy_of"]
 
 
 class Policy:
-    """One configuration, compiled. Never changes after it is built."""
+    """One configuration, compiled. Immutable."""
 
     def __init__(self, settings: Settings, stages: Sequence[type[Stage]], services: Services) -> None:
         self.settings = settings
@@ -34,10 +34,10 @@ class Policy:
             for o in (origin_of(p.resolved_base_url),)
         }
         self.speaks_http2 = frozenset(at for at, name in self._provider_at.items() if settings.providers[name].http2)
-        """Destinations that are offered HTTP/2 whatever the client speaks."""
+        """Destinations that are offered HTTP/2 whatever the client's protocol."""
         self.relays_websockets = not any(s.reads_websockets for s in self.stages)
         self.reads_answers = any(s.reads_answers for s in self.stages)
-        """Whether answers have to pass the stages in the words of the Messages API."""
+        """Whether answers must be translated to the Messages API before the stages."""
         self.open = settings.identity.mode == "open"
         self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
         self.router: Router | None = next((s for s in self.stages if isinstance(s, Router)), None)
@@ -50,14 +50,14 @@ class Policy:
                 *(self.router.hosts if self.router else ()),
             }
         )
-        """Hosts whose TLS the regular door opens."""
+        """Hosts whose TLS the regular door decrypts."""
 
     def timeouts_for(self, provider: str) -> Timeouts:
-        """The time limits that hold for a provider; the general ones for a name that is not configured."""
+        """The timeouts of a provider; the general ones for a name that is not configured."""
         return self._timeouts.get(provider) or self._timeouts[""]
 
     def limits_at(self, address: tuple[str, int], *, reverse: bool = False) -> tuple[Timeouts, Connections | None]:
-        """Time limits and connection numbers for a destination; None where it is no provider's.
+        """Timeouts and connection limits of a destination; no connection limits unless it is a provider's.
 
         `reverse`: the connection serves a reverse door, whose own target counts as a provider.
         """
@@ -68,7 +68,7 @@ class Policy:
 
 
 def policy_of(x: Exchange) -> Policy:
-    """The policy that the gate pinned on an exchange, with the stages that the rooms below do not see."""
+    """The policy of an exchange, with its stages, which lower layers do not see."""
     policy = x.policy
     assert isinstance(policy, Policy)
     return policy

@@ -1,7 +1,7 @@
-"""From a configuration file to the policy in force: at the start, and again whenever the file changes.
+"""Build the policy from the configuration file: at the start, and on every change of the file.
 
-A file that does not parse changes nothing: the old policy stays, and the log says what is wrong and where. Requests under
-way keep the policy that they began with.
+A file with errors changes nothing: the previous policy stays in force, and the log names the error and its line.
+Each request keeps the policy that it started with.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class Reloader:
             "sluicegate_config",
             str,
             "",
-            "Sluicegate's configuration file (YAML). Without one everything passes through and is audited.",
+            "Configuration file of Sluicegate (YAML). Without one, requests pass unchanged and are audited.",
         )
 
     def configure(self, updated: set[str]) -> None:
         if self._setting:
-            return  # our own change of an option, from within here
+            return  # called by our own change of an option below
         options = ctx.options
         if options.proxy_debug:
-            raise exceptions.OptionsError("sluicegate: proxy_debug writes credentials to the log; it can not be used here")
+            raise exceptions.OptionsError("sluicegate: proxy_debug is not allowed; it writes credentials to the log")
         if options.upstream_auth and any(m.startswith("reverse:") for m in options.mode):
             raise exceptions.OptionsError(
-                "sluicegate: upstream_auth would reach the provider on a reverse door; "
-                "give the proxy's credentials in its URL: sluicegate run --upstream http://user:password@host:port"
+                "sluicegate: upstream_auth is not allowed with a reverse door, which would send it to the provider; "
+                "put the credentials into the proxy URL: sluicegate run --upstream http://user:password@host:port"
             )
         if options.connection_strategy != "lazy":
             # eager drops the client when the upstream is down, and dials for answers that need no upstream
@@ -72,7 +72,7 @@ class Reloader:
                 options.update(connection_strategy="lazy")
             finally:
                 self._setting = False
-        trust(  # what the gate itself asks providers for (lists of models, tokens) trusts whom the proxy core does
+        trust(  # the gate's own requests to providers (model lists, tokens) trust the same CAs as the proxy core
             ca_file=options.ssl_verify_upstream_trusted_ca,
             ca_folder=options.ssl_verify_upstream_trusted_confdir,
             anybody=options.ssl_insecure,
@@ -86,7 +86,7 @@ class Reloader:
                 self._first_load(path)
 
     def _find(self, given: str) -> Path | None:
-        """The file, looked for from the working directory, then beside mitmproxy's own configuration."""
+        """The file, relative to the working directory, else to mitmproxy's configuration folder."""
         if not given:
             return None
         path = Path(given).expanduser()
@@ -97,9 +97,9 @@ class Reloader:
         return path.absolute()
 
     def _first_load(self, path: Path | None) -> None:
-        """Another file than before: if it can not be put in force, neither is its name.
+        """Load another file than before. On an error the previous file and policy stay.
 
-        At the start that ends the gate. The policy before is that of no file at all, which hides, limits and asks nothing.
+        At the start an error ends the gate: the policy without a file has no scrubbing, no limits and no identity.
         """
         before = self.path, self._stamp
         self.path = path
@@ -121,7 +121,7 @@ class Reloader:
         self.settings, chain.policy = settings, policy
 
     def rebuild(self) -> None:
-        """The set of stages has changed."""
+        """Build the policy again, as the set of stages has changed."""
         if self.settings is not None:
             self._apply(self.settings)
 
@@ -148,7 +148,7 @@ class Reloader:
                 self.chain.services.alarm("config.watch", error=type(e).__name__)
 
     async def _renew_keys(self) -> None:
-        """Keys that their file or command gives anew: used from the next attempt on."""
+        """Read provider keys from their files and commands again; a changed key is used from the next attempt on."""
         services = self.chain.services
         changed, failed = await services.provider_keys.refresh()
         for key in changed:
@@ -156,7 +156,7 @@ class Reloader:
             for name in [n for n in services.health.resting if n == key.name or n.startswith(f"{key.name}/")]:
                 services.health.mark_healthy(name)
         for key, why in failed:
-            services.alarm("key.unreadable", key=key.name, why=why, kept="the key as it was")
+            services.alarm("key.unreadable", key=key.name, why=why, kept="the previous key")
 
     def _look(self) -> None:
         if self.path is None:
@@ -177,7 +177,7 @@ class Reloader:
             self._keep_old(e)
 
     def _keep_old(self, e: BaseException) -> None:
-        self.chain.services.alarm("config.rejected", why=in_full(e), kept="the policy in force before")
+        self.chain.services.alarm("config.rejected", why=in_full(e), kept="the previous policy")
 
     async def done(self) -> None:
         if self._task:
@@ -187,7 +187,7 @@ class Reloader:
 
 
 def in_full(e: BaseException) -> str:
-    """All that is wrong, not only the first of it."""
+    """All errors, not only the first."""
     return e.report() if isinstance(e, ConfigError) else str(e)
 
 

@@ -1,8 +1,8 @@
-"""A graceful end: on SIGTERM the gate stops accepting, lets calls end, and tells the rest.
+"""Graceful shutdown: on SIGTERM the gate stops accepting, lets exchanges finish, and interrupts the rest.
 
-SIGTERM   → the ports are closed, /ready says 503, new requests on open connections get a 503 and `connection: close`
-calls end → the process ends at once
-drain_s   → what is still under way is told: `event: error` in a stream, a native 503 elsewhere
+SIGTERM       → the ports close, /ready returns 503, new requests on open connections get a 503 and `connection: close`
+all finished  → the process ends at once
+drain_s       → exchanges in progress are interrupted: `event: error` in a stream, a native 503 otherwise
 SIGTERM again → the process ends without waiting
 """
 
@@ -21,10 +21,10 @@ from sluicegate.services.telemetry.log import log
 
 __all__ = ["STOPPING", "Drain"]
 
-STOPPING: Final = "the gate is stopping; try again"
+STOPPING: Final = "the gate is shutting down; try again"
 _LOOK_S: Final = 0.05
-_TELL_S: Final = 2.0
-"""How long those who were told may take to read it."""
+_INTERRUPTED_S: Final = 2.0
+"""How long interrupted clients may take to read the error."""
 
 
 class Drain:
@@ -38,13 +38,13 @@ class Drain:
         self._task: asyncio.Task[None] | None = None
 
     def install(self) -> None:
-        """Put it into the running master. Safe to call again."""
+        """Replace `shutdown` of the running master. Idempotent."""
         if self._stock is None:
             self._stock = ctx.master.shutdown
             ctx.master.shutdown = self.shutdown  # type: ignore[method-assign]
 
     def shutdown(self) -> None:
-        """Begin to stop; asked again, stop."""
+        """Start to drain; on the second call, stop."""
         assert self._stock
         self._services.draining = True
         if self._task is not None or not self._under_way():
@@ -63,8 +63,8 @@ class Drain:
                 log.warning("drain.interrupted", calls=len(left), after_s=drain_s)
                 for x in left:
                     x.interrupt(STOPPING)
-                await self._until_done(_TELL_S)
-                await asyncio.sleep(_LOOK_S)  # what they were told is on its way
+                await self._until_done(_INTERRUPTED_S)
+                await asyncio.sleep(_LOOK_S)  # the errors are being written
         finally:
             self._stock()
 

@@ -46,37 +46,56 @@ class _Run:
 
     def collect(self) -> Iterator[Metric]:
         services, stats = self.services, self.services.stats
-        yield _gauge("info", "The gate's version.", [((__version__,), 1)], ["version"])
-        yield _gauge("start_time_seconds", "When it started, in Unix seconds.", [((), stats.started_at)])
-        yield _gauge("active_exchanges", "Exchanges under way.", [((), stats.active)])
-        yield _gauge("following_exchanges", "Exchanges that have joined the call of another.", [((), stats.followers())])
-        yield _gauge("queued_exchanges", "Exchanges that wait on the last rung of their route.", [((), services.queued)])
-        yield _gauge("draining", "1 while the gate lets calls end and takes no new ones.", [((), int(services.draining))])
-        yield _counter("exchanges", "Exchanges by how they ended.", stats.outcomes, "outcome")
-        yield _counter("answers", "Answers by HTTP status.", stats.statuses, "status")
-        yield _counter("bytes", "Bytes of bodies.", {"in": stats.bytes_in, "out": stats.bytes_out}, "direction")
-        yield from self._usage()
-        yield _counter("cache_lookups", "Requests by the cache's word for them.", stats.labels, "label")
-        yield _plain("saved_tokens", "Tokens of answers that came from the cache.", stats.saved_tokens)
-        yield _plain("saved_usd", "What these would have cost, in US dollars.", stats.saved_usd)
-        yield _plain(
-            "prompt_cache_falls", "Prompts no longer read from the provider's cache.", stats.prompt_cache_miss_count
+        yield _gauge("info", "Version of the gate.", [((__version__,), 1)], ["version"])
+        yield _gauge("start_time_seconds", "Start time of the gate, in Unix seconds.", [((), stats.started_at)])
+        yield _gauge("active_exchanges", "Exchanges in progress.", [((), stats.active)])
+        yield _gauge(
+            "following_exchanges",
+            "Exchanges that share the upstream call of an identical request.",
+            [((), stats.followers())],
         )
-        yield _plain("prompt_cache_lost_tokens", "Tokens that had to be written anew for it.", stats.lost_tokens)
-        yield _plain("prompt_cache_lost_usd", "What that cost, in US dollars.", stats.lost_usd)
-        yield _counter("limited", "Refusals by the limit that they hit.", stats.limited, "limit")
-        yield _counter("hidden_values", "Values found by the scrubber, by rule.", stats.scrub["found"], "rule")
-        yield _counter("restored_values", "Placeholders in answers.", stats.scrub["names"], "result")
-        yield _counter("alarms", "What an operator has to see, by kind.", services.alarms, "kind")
+        yield _gauge("queued_exchanges", "Exchanges waiting in the retry queue.", [((), services.queued)])
+        yield _gauge(
+            "draining",
+            "1 during shutdown, while running exchanges finish and new ones are rejected.",
+            [((), int(services.draining))],
+        )
+        yield _counter("exchanges", "Exchanges by outcome.", stats.outcomes, "outcome")
+        yield _counter("answers", "Responses by HTTP status.", stats.statuses, "status")
+        yield _counter(
+            "bytes",
+            "Body bytes by direction: in from clients, out to clients.",
+            {"in": stats.bytes_in, "out": stats.bytes_out},
+            "direction",
+        )
+        yield from self._usage()
+        yield _counter("cache_lookups", "Cache lookups by result.", stats.labels, "label")
+        yield _plain("saved_tokens", "Tokens of responses served from the cache.", stats.saved_tokens)
+        yield _plain("saved_usd", "Cost avoided by responses served from the cache, in US dollars.", stats.saved_usd)
+        yield _plain(
+            "prompt_cache_falls",
+            "Requests whose prompt the provider's cache no longer held.",
+            stats.prompt_cache_miss_count,
+        )
+        yield _plain(
+            "prompt_cache_lost_tokens",
+            "Tokens not read from the provider's cache because of such misses.",
+            stats.lost_tokens,
+        )
+        yield _plain("prompt_cache_lost_usd", "Cost of such misses, in US dollars.", stats.lost_usd)
+        yield _counter("limited", "Rejected requests by limit.", stats.limited, "limit")
+        yield _counter("hidden_values", "Values hidden by the scrubber, by rule.", stats.scrub["found"], "rule")
+        yield _counter("restored_values", "Placeholders in responses, by result.", stats.scrub["names"], "result")
+        yield _counter("alarms", "Conditions that need an operator's attention, by kind.", services.alarms, "kind")
 
     def _usage(self) -> Iterator[Metric]:
         stats = self.services.stats
         models = stats.models.items()
         tokens = [((model, kind), row[name]) for model, row in models for name, kind in _KINDS.items() if row[name]]
-        yield _counter_of("tokens", "Tokens by model, as the provider counted them.", tokens, ["model", "kind"])
+        yield _counter_of("tokens", "Tokens by model, as counted by the provider.", tokens, ["model", "kind"])
         costs = [((model,), cost) for model, cost in stats.cost_by_model.items()]
         yield _counter_of("cost_usd", "Cost in US dollars by model.", costs, ["model"])
-        yield _plain("unpriced_exchanges", "Exchanges whose model has no known price.", stats.unpriced)
+        yield _plain("unpriced_exchanges", "Exchanges of models without a known price.", stats.unpriced)
 
 
 def exposition(services: Services) -> bytes:

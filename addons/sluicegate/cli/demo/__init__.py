@@ -1,6 +1,6 @@
-"""`sluicegate demo`: see the gate at work with no account and no network; a simulator stands in for the provider.
+"""`sluicegate demo`: sample traffic through a gate to a simulated provider, without an account or network.
 
-The play is the table SCENES. Each scene is one call; what is shown of it comes from the gate's own audit record.
+The calls are the table SCENES. Each line of the output comes from the gate's audit record of the call.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = ["SCENES", "demo"]
 
 
 def demo(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The gate's port; 0 chooses a free one.")] = 0,
-    keep: Annotated[bool, typer.Option("--keep", help="Leave it running until Ctrl-C, to try things out.")] = False,
-    web: Annotated[bool, typer.Option("--web", help="Look at the traffic in mitmweb; leaves it running too.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the gate; 0: any free port.")] = 0,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep running until Ctrl-C.")] = False,
+    web: Annotated[bool, typer.Option("--web", help="Show the traffic in mitmweb; implies --keep.")] = False,
 ) -> None:
-    """Send sample traffic through a gate to a simulated provider: no account, no network."""
+    """Send sample traffic through a gate to a simulated provider. Needs no account and no network."""
     from rich.console import Console
 
     if port and not is_free(port):
-        fail(f"port {port} is in use; choose another with --port, or leave it out")
+        fail(f"port {port} is in use; choose another with --port, or omit it")
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, _leave)  # so that the processes started here end with us
+        signal.signal(number, _leave)  # so that the child processes end with this one
     console = Console(highlight=False, markup=False)
     try:
         with tempfile.TemporaryDirectory(prefix="sluicegate-demo-", ignore_cleanup_errors=True) as folder:
@@ -47,7 +47,7 @@ def demo(
     except (DemoError, ProcessError) as e:
         fail(str(e), 1)
     if not fine:
-        fail("not everything went as expected; see the lines marked with ! above", 1)
+        fail("some calls did not go as expected; see the lines marked with ! above", 1)
 
 
 def _leave(number: int, _frame: object) -> NoReturn:
@@ -75,7 +75,7 @@ def _until_left(console: Console, *running: Child) -> None:
         while True:
             for child in running:
                 if child.ended:
-                    raise child.failed("ended by itself")
+                    raise child.failed("exited unexpectedly")
             time.sleep(0.2)
     except KeyboardInterrupt:
         console.print("\nStopped.")

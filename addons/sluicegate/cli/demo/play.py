@@ -1,4 +1,4 @@
-"""Plays the scenes, a line each as it finishes; what is shown comes from the gate's own audit record."""
+"""Plays the scenes and prints one line for each, from the gate's audit record."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ Where to look next
 """
 GONE = """\
 Where to look next
-  sluicegate demo --keep   leaves this running, with /stats and /monitor
-  sluicegate demo --web    the same, with mitmweb to look at each call
+  sluicegate demo --keep   keep this running, with /stats and /monitor
+  sluicegate demo --web    the same, with mitmweb to inspect each call
   sluicegate run           a gate for your own account; then
                            ANTHROPIC_BASE_URL=http://127.0.0.1:4000 claude
 """
-READ_ON = "  README.md    doors, routes, what a configuration may say\n"
+READ_ON = "  README.md    doors, routes and the configuration\n"
 
 
 class DemoError(Exception):
@@ -41,7 +41,7 @@ class DemoError(Exception):
 
 
 class Play:
-    """Sends the scenes through the gate and shows what the gate has to say about each."""
+    """Sends the scenes through the gate and prints the gate's record of each."""
 
     def __init__(self, console: Console, simulator_url: str, gate_url: str, audit_log: Path) -> None:
         self.console = console
@@ -59,9 +59,9 @@ class Play:
         self.console.print(_line("call", "status", "tokens", "cost", "time"), style="dim")
 
     def scene(self, scene: Scene) -> bool:
-        """Play one scene; False where it did not go as written."""
+        """Play one scene; False if the result is not the expected one."""
         if callable(scene.body) and not self.went_well:
-            self.console.print(f"  ! {scene.title}: left out, there is nothing to go on from", style="bold red")
+            self.console.print(f"  ! {scene.title}: skipped, the previous scene failed", style="bold red")
             return False
         body = scene.body(self.before) if callable(scene.body) else scene.body
         with self.console.status(scene.title):
@@ -76,7 +76,7 @@ class Play:
         elif scene.holds not in answer:
             wrong = f"expected {scene.holds.decode()} in the answer"
         elif record.get("status") != status:
-            wrong = f"the audit log says status {record.get('status')}"
+            wrong = f"expected status {status} in the audit log, got {record.get('status')}"
         style = "red" if wrong else "green" if status < 400 else "yellow"
         cost = record.get("cost_usd")
         self.console.print(
@@ -97,10 +97,10 @@ class Play:
     def _script(self, steps: list[Mapping[str, Any]]) -> None:
         status, answer = _http("POST", f"{self.simulator_url}/_sim/script", steps)
         if status >= 300:
-            raise DemoError(f"the simulator refused its script: {answer.decode(errors='replace')}")
+            raise DemoError(f"the simulator rejected its script: {answer.decode(errors='replace')}")
 
     def _record(self) -> Json:
-        """The audit record of the newest call; written when the call has ended, so it may take a moment."""
+        """The audit record of the latest call; the gate writes it after the call has ended."""
         deadline = time.monotonic() + RECORD_TIMEOUT_S
         while len(records := _records(self.audit_log)) < self.sent:
             if time.monotonic() > deadline:
@@ -109,7 +109,7 @@ class Play:
         return records[-1]
 
     def sum_up(self) -> bool:
-        """The gate's own counters as a table; False where they do not match what was sent."""
+        """Print the gate's counters as a table; False if they do not match the calls sent."""
         from rich import box
         from rich.table import Table
 
@@ -127,11 +127,11 @@ class Play:
         self.console.print(table)
         outcomes = ", ".join(f"{n} {name}" for name, n in sorted(run["outcomes"].items()))
         self.console.print(f"outcomes   {outcomes}")
-        self.console.print(f"audit log  {records} records, one for each call")
+        self.console.print(f"audit log  {records} records, one per call")
         if run["requests"] == records == self.sent and not alarms:
             return True
-        told = f"{self.sent} calls were sent, {run['requests']} counted; alarms: {alarms}"
-        self.console.print(f"  ! {told}", style="bold red")
+        mismatch = f"{self.sent} calls were sent, {run['requests']} counted; alarms: {alarms}"
+        self.console.print(f"  ! {mismatch}", style="bold red")
         return False
 
     def where_next(self, *, keep: bool, web_url: str) -> None:
@@ -162,7 +162,7 @@ def _records(file: Path) -> list[Json]:
 
 
 def _http(method: str, url: str, body: object = None) -> tuple[int, bytes]:
-    """Status and whole body of an answer."""
+    """Status and body of a response."""
     authority, _, path = url.removeprefix("http://").partition("/")
     connection = HTTPConnection(authority, timeout=CALL_TIMEOUT_S)
     headers = {"content-type": "application/json", "x-api-key": "demo", "anthropic-version": "2023-06-01"}
@@ -171,6 +171,6 @@ def _http(method: str, url: str, body: object = None) -> tuple[int, bytes]:
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, HTTPException) as e:
-        raise DemoError(f"{method} {url} got no whole answer: {e or type(e).__name__}") from e
+        raise DemoError(f"{method} {url}: incomplete response: {e or type(e).__name__}") from e
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""The play: a table of calls, and what has to come back."""
+"""The calls of the demo as a table, with the expected responses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEATHER = {
 }
 
 TOKEN = "ghp_" + "demo" * 9
-"""Looks like one of GitHub's. The provider sees a placeholder, and says that."""
+"""Looks like a GitHub token. The provider sees, and repeats, a placeholder."""
 
 THINKING = {"type": "enabled", "budget_tokens": 1024}
 
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One call and its answer, for a scene that goes on from there."""
+    """One call and its response, for a scene that continues the conversation."""
 
     body: Json
     status: int
@@ -35,17 +35,17 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One call: what is sent, and what has to come back."""
+    """One call and the expected response."""
 
     title: str
     body: Json | Callable[[Turn], Json]
-    """A function makes it from the scene before."""
+    """A function builds it from the previous scene."""
     status: int = 200
     holds: bytes = b'"type":"message"'
-    """Has to be in the answer."""
+    """Must be in the response."""
     path: str = "/v1/messages"
     fault: Mapping[str, Any] | None = None
-    """What the simulator does with this scene's calls, in the words of its script."""
+    """The simulator's behaviour for this scene's calls, as an entry of its script."""
 
 
 def ask(model: str, text: str, **more: Any) -> Json:
@@ -53,7 +53,7 @@ def ask(model: str, text: str, **more: Any) -> Json:
 
 
 def with_tool_result(before: Turn) -> Json:
-    """The conversation so far, the model's tool call, and what the tool said."""
+    """The conversation so far with the model's tool call and the tool's result."""
     content = json.loads(before.answer)["content"]
     call_id = next(block["id"] for block in content if block["type"] == "tool_use")
     result = {"type": "tool_result", "tool_use_id": call_id, "content": "11 degrees, rain"}
@@ -82,7 +82,7 @@ SCENES = (
         path="/v1/messages/count_tokens",
     ),
     Scene(
-        "overloaded once: tried again",
+        "overloaded once: retried",
         ask(SONNET, "Are you there?"),
         fault={"status": 529},
     ),
@@ -101,7 +101,7 @@ SCENES = (
     ),
     Scene("the first question again: free", ask(HAIKU, "Good morning!")),
     Scene(
-        "a secret stays here, and is back",
+        "a secret is hidden and restored",
         ask(HAIKU, f"My token is {TOKEN}. Which is it?"),
         holds=f"It is {TOKEN}.".encode(),
         fault={"text": "It is <GITHUB_TOKEN_1>."},

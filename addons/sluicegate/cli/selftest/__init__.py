@@ -1,6 +1,6 @@
-"""`sluicegate selftest`: proof that no planted secret leaves, with the real gate, between us and a leak witness.
+"""`sluicegate selftest`: show that no planted secret leaves a real gate, with leak witnesses as providers.
 
-The cases are the table CASES; the configuration's own rules are tested when it is given.
+The cases are the table CASES. With --config, the rules of that configuration are tested.
 """
 
 from __future__ import annotations
@@ -47,17 +47,20 @@ class Result:
 
 def selftest(
     config: Annotated[
-        Path | None, typer.Option("--config", "-c", help="Test the scrub section of this file. Default: basic, gitleaks.")
+        Path | None,
+        typer.Option(
+            "--config", "-c", help="Configuration file with the scrub section to test. Default: rules basic and gitleaks."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON.")] = False,
 ) -> None:
-    """Plant secrets, send them through a real gate to a leak witness, and see that none arrives. Needs no network."""
+    """Send planted secrets through a real gate and check that none arrives. Needs no network."""
     from rich.console import Console
 
     scrub = _BUILTIN if config is None else _section(config)
     nursery = Nursery(finder_of(scrub), Random(os.urandom(16)))  # noqa: S311 - made-up secrets
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
-        signal.signal(number, _leave)  # so that the processes started here end with us
+        signal.signal(number, _leave)  # so that the child processes end with this one
     console = Console(highlight=False, markup=False, stderr=as_json)
     try:
         with tempfile.TemporaryDirectory(prefix="sluicegate-selftest-", ignore_cleanup_errors=True) as folder:
@@ -73,7 +76,7 @@ def selftest(
     else:
         _show(console, results, scrub, nursery)
         if config is not None and scrub.mode in ("off", "detect"):
-            console.print(f"scrub.mode is {scrub.mode}: the gate hides nothing with it; pseudonymize and block were tested")
+            console.print(f"scrub.mode is {scrub.mode}, which hides nothing; this tested pseudonymize and block")
     if not ok:
         raise typer.Exit(1)
 
@@ -99,7 +102,7 @@ def _played(console: Console, scrub: Scrub, nursery: Nursery, folder: Path) -> l
 
 
 def _result(rig: Rig, case: Case) -> Result:
-    """Play a case; whatever it says itself, a value that a witness sees is a failure."""
+    """Play a case. A value that a witness sees is a failure, whatever the case itself reports."""
     marks = [(witness, witness.mark()) for witness in (rig.first, rig.second)]
     result = Result(case.title, "pass")
     try:
@@ -109,7 +112,7 @@ def _result(rig: Rig, case: Case) -> Result:
     except Failed as e:
         result = Result(case.title, "FAIL", str(e))
     except (ValueError, LookupError, OSError) as e:
-        result = Result(case.title, "FAIL", f"what came back can not be read ({type(e).__name__})")
+        result = Result(case.title, "FAIL", f"unreadable response ({type(e).__name__})")
     wanted = rig.wanted()
     if leaks := [leak for witness, mark in marks for leak in witness.leaks(mark, wanted)]:
         return Result(case.title, "FAIL", f"LEAK: {'; '.join(leaks[:3])}")

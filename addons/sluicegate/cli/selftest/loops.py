@@ -1,4 +1,4 @@
-"""Cases of more than one call: tools that are handed values, a second turn, a second provider."""
+"""Cases with more than one call: tools that get values, a second turn, a second provider."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def given_to(tool: str, template: Mapping[str, str]) -> Callable[[Rig], None]:
 
 
 def withheld_from(tool: str, template: Mapping[str, str]) -> Callable[[Rig], None]:
-    """The same, and the placeholder stays."""
+    """The same; the client gets the placeholder."""
     return lambda rig: _call(rig, tool, template, given=False)
 
 
@@ -45,11 +45,11 @@ def _call(rig: Rig, tool: str, template: Mapping[str, str], *, given: bool) -> N
         got = _input_of(reply.body, stream=stream)
         expected = {key: text.replace("{}", plant.value if given else name) for key, text in template.items()}
         if got != expected:
-            raise Failed("the tool did not get the value" if given else "the tool got more than the placeholder")
+            raise Failed("the tool did not get the value" if given else "the tool got the value, not the placeholder")
 
 
 def _as_configured(rig: Rig, tool: str, asked: Mapping[str, str], *, given: bool) -> None:
-    """Where the configuration wants it otherwise there is nothing to test."""
+    """Skip the case if the configuration decides otherwise for this tool."""
     policy = rig.tools
     rule = policy.rule(tool)
     allowed = not has_egress(json.dumps(asked), policy.hosts) if rule == "no-egress" else rule
@@ -64,11 +64,11 @@ def _input_of(body: bytes, *, stream: bool) -> Any:
         deltas = (json.loads(e.data).get("delta", {}) for e in SSEParser().feed(body))
         return json.loads("".join(d.get("partial_json") or "" for d in deltas))
     except (ValueError, LookupError):
-        raise Failed("no tool was called") from None
+        raise Failed("the response has no tool call") from None
 
 
 def both_turns(rig: Rig) -> None:
-    """What was hidden in the first turn has the same bytes in the second."""
+    """A hidden text has the same bytes in the second turn as in the first."""
     first, second, session = rig.plant(), rig.plant(), rig.session()
     mark = rig.first.mark()
     body = _said(first.text)
@@ -81,11 +81,11 @@ def both_turns(rig: Rig) -> None:
     if sent[1][0] != sent[0][0]:
         raise Failed("the first message changed between the turns")
     if sent[1][2] == sent[0][0]:
-        raise Failed("two values got one name")
+        raise Failed("two values got the same placeholder")
 
 
 def fails_over(rig: Rig) -> None:
-    """The first provider is overloaded: the second, too, gets the placeholder, and the client its value."""
+    """The first provider is overloaded: the second gets the placeholder as well, and the client its value."""
     plant = rig.plant()
     rig.first.simulator.script({"status": 529, "match": {"model": OPUS}})
     marks = rig.first.mark(), rig.second.mark()

@@ -1,4 +1,4 @@
-"""What is planted: secrets made up at random for the rules that are on, each found by the rules that are tested."""
+"""Random secrets for the enabled rules; the rules under test find each of them."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["Nursery", "Plant"]
 
 _TRIES: Final = 40
 _SHORTEST: Final = 8
-"""Characters: a shorter value may stand in other bytes by chance."""
+"""Characters: a shorter value may occur in other bytes by chance."""
 _ALNUM: Final = string.ascii_letters + string.digits
 _FIRST: Final = ("anthropic_key", "github_token", "openai_key", "aws_access_key")
-"""Rules whose secrets are tried first for the cases that need just one."""
+"""Rules tried first for the cases that need a single secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plant:
     rule: str
     text: str
-    """The value with what it takes to be found: `password = …`."""
+    """The value in the context that its rule requires: `password = …`."""
     value: str
-    """What must not leave."""
+    """The secret itself."""
 
 
 class Nursery:
@@ -43,7 +43,7 @@ class Nursery:
 
     @property
     def usual(self) -> str | None:
-        """The rule of the plants that `plant` makes; None where no rule is on that something can be made for."""
+        """The rule of the secrets that `plant` makes; None if none can be generated for any enabled rule."""
         return self._usual.id if self._usual else None
 
     def plant(self) -> Plant:
@@ -54,7 +54,7 @@ class Nursery:
         return made
 
     def each_rule(self) -> tuple[list[Plant], list[str]]:
-        """A plant for every rule that is on, and the rules for which none could be made up."""
+        """A plant for each enabled rule, and the rules without one."""
         plants: list[Plant] = []
         without: list[str] = []
         for rule in self.finder.rules.values():
@@ -66,7 +66,7 @@ class Nursery:
         return plants, without
 
     def key_block(self) -> str | None:
-        """A private key in PEM, if one is found as a whole; else None."""
+        """A private key in PEM; None unless the rules find it as a whole."""
         text = pem(self._random)
         found = self.finder.find(text)
         return text if len(found) == 1 and (found[0].start, found[0].end) == (0, len(text)) else None
@@ -105,7 +105,7 @@ def _some(random: Random, length: int) -> str:
 
 
 def pem(random: Random) -> str:
-    """The look of an RSA key: no key at all, random lines."""
+    """Random lines that look like an RSA key."""
     body = base64.b64encode(random.randbytes(1190)).decode()
     lines = [body[at : at + 64] for at in range(0, len(body), 64)]
     kind = "RSA PRIVATE" + " KEY"

@@ -1,4 +1,4 @@
-"""The real gate between us and two leak witnesses, all on free ports and in a folder that goes at the end."""
+"""The real gate in front of two leak witnesses, all on free ports and in a temporary folder."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _READY: Final = r"reverse +(http://\S+) "
 
 
 class Failed(Exception):
-    """A case went wrong; the message says how, and tells no value."""
+    """A case failed; the message says how and quotes no value."""
 
 
 class LeftOut(Exception):
-    """A case that can not be played with this configuration; the message says why."""
+    """A case does not apply to this configuration; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Reply:
 
 @dataclass(slots=True)
 class Rig:
-    """What a case is played with."""
+    """The processes and values that a case uses."""
 
     scrub: Scrub
     folder: Path
@@ -60,7 +60,7 @@ class Rig:
     blocking: Child
     """The same gate in mode block."""
     planted: dict[str, str] = field(default_factory=dict)
-    """Every value so far, by a name that can be shown."""
+    """Every value so far, by a printable name."""
     sessions: int = 0
 
     @property
@@ -72,7 +72,7 @@ class Rig:
         return ToolPolicy(self.scrub.restore.tools, self.scrub.restore.allow_hosts)
 
     def is_hidden(self, request: Request) -> bool:
-        """Whether there is a placeholder in it."""
+        """Whether its body holds a placeholder."""
         return bool(GRAMMARS[self.scrub.style].patterns["json"].search(request.body.decode("utf-8", "replace")))
 
     # -- planting
@@ -80,12 +80,12 @@ class Rig:
         try:
             plant = self.nursery.plant()
         except LookupError:
-            raise LeftOut("no rule is on for which a secret can be made up") from None
+            raise LeftOut("no secret can be generated for any enabled rule") from None
         self.note(plant.rule, plant.value)
         return plant
 
     def note(self, name: str, value: str) -> str:
-        """From now on this value must not be seen."""
+        """From now on no witness may see this value."""
         self.planted[f"a value of {name} (no. {len(self.planted) + 1})"] = value
         return value
 
@@ -109,7 +109,7 @@ class Rig:
         to: str | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """POST through the gate; `to`: another address. What is not bytes goes as JSON."""
+        """POST through the gate, or to the address `to`. A body that is not bytes is sent as JSON."""
         payload = body if isinstance(body, bytes) else json.dumps(body).encode()
         fields = {
             "content-type": "application/json",
@@ -126,20 +126,22 @@ class Rig:
             answer = _exchange(connection, path, payload, fields)
             return Reply(answer.status, answer.getheader("content-type", ""), answer.read())
         except (OSError, HTTPException) as e:
-            raise Failed(f"no whole answer came: {type(e).__name__}") from None
+            raise Failed(f"incomplete response: {type(e).__name__}") from None
         finally:
             connection.close()
 
 
 def _exchange(connection: HTTPConnection, path: str, payload: bytes, fields: Mapping[str, str]) -> HTTPResponse:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused before all was sent: the answer is there
+    with contextlib.suppress(
+        BrokenPipeError, ConnectionResetError
+    ):  # refused before the whole body was sent: the response can be read
         connection.request("POST", path, payload, dict(fields))
     return connection.getresponse()
 
 
 @contextmanager
 def open_rig(scrub: Scrub, nursery: Nursery, folder: Path, mode: str = "pseudonymize") -> Iterator[Rig]:
-    """Start all of it; ProcessError where a process does not start. In another `mode` the cases have to fail."""
+    """Start all processes. Raises ProcessError if one does not start. In another `mode` the cases must fail."""
     with Witness().running() as first, Witness().running() as second:
         saving = ["--set", f"save_stream_file={folder / 'gate' / 'flows'}"]
         gate = _gate(folder / "gate", scrub, mode, first, second, saving)
@@ -178,7 +180,7 @@ def _absolute(rule: str) -> str:
 
 
 def _escaped(value: Any) -> Any:
-    """The texts of a configuration, so that `${` in them is not read as the environment's."""
+    """The same value with `${` escaped, so that it is not read as a reference to the environment."""
     if isinstance(value, dict):
         return {key: _escaped(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

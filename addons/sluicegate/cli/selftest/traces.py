@@ -1,4 +1,4 @@
-"""What is left behind in files, and whether the witness can be trusted."""
+"""Cases on files that the gate leaves behind, and on the witness itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["audit_log", "saved_flows", "state_and_logs", "witness_itself"]
 
 
 def witness_itself(rig: Rig) -> None:
-    """What is sent past the gate in all spellings and encodings is seen: a witness that sees nothing proves nothing."""
+    """The witness finds a value sent past the gate in every spelling and encoding; a blind witness would prove nothing."""
     value = f'{rig.nursery.plant().value if rig.nursery.usual else "x" * 20}"\n'
     wanted = rig.wanted({"the value": value})
     body = json.dumps({"model": SONNET, "text": value}).encode()
@@ -40,7 +40,7 @@ def witness_itself(rig: Rig) -> None:
         ("in deflate", zlib.compress(body), "deflate"),
         ("in br", brotli.compress(body), "br"),
         ("in zstd", zstandard.compress(body), "zstd"),
-        ("in gzip, untold", gzip.compress(body), None),
+        ("in undeclared gzip", gzip.compress(body), None),
     ]
     with Witness().running() as witness:
         for way, sent, encoding in ways:
@@ -56,23 +56,23 @@ def witness_itself(rig: Rig) -> None:
 
 
 def saved_flows(rig: Rig) -> None:
-    """What mitmproxy saved shows the placeholders that were sent, and no value."""
+    """The flows saved by mitmproxy hold the placeholders and no value."""
     data = rig.flows.read_bytes() if rig.flows.exists() else b""
     if not GRAMMARS[rig.scrub.style].patterns["json"].search(data.decode("utf-8", "replace")):
-        raise Failed("no placeholder was saved")
+        raise Failed("the saved flows hold no placeholder")
     _clean(rig, [rig.flows])
 
 
 def audit_log(rig: Rig) -> None:
-    """It has a record of what was found, and no value."""
+    """The audit log records the findings and no value."""
     log = rig.folder / "gate" / "audit.jsonl"
     if not log.exists() or b'"found"' not in log.read_bytes():
-        raise Failed("the audit log has no record of what was found")
+        raise Failed("the audit log does not record the findings")
     _clean(rig, [log])
 
 
 def state_and_logs(rig: Rig) -> None:
-    """Nothing that the gates wrote has a value in it."""
+    """No file written by the gates holds a value."""
     _clean(rig, (file for name in ("gate", "blocking") for file in (rig.folder / name).rglob("*") if file.is_file()))
 
 

@@ -1,7 +1,7 @@
-"""The leak witness: a provider's stand-in that keeps every byte the gate sends, and looks for planted values in it.
+"""The leak witness: a simulated provider that keeps every byte the gate sends, and searches it for planted values.
 
-It looks at the bytes as they came and at what a reader makes of them: the URL and the headers decoded, the body with its
-encoding undone (and any that its first bytes tell), the strings of its JSON. A value counts in each of its spellings.
+It searches the raw bytes, the decoded URL and headers, the decoded body (by its header and by its magic bytes) and the
+strings of its JSON. It looks for every spelling of a value.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Needles", "Witness", "needles", "seen_in"]
 _MAX_BODY: Final = 64 * 1024 * 1024
 
 type Needles = Mapping[str, frozenset[bytes]]
-"""Value's name → all that must not be seen of it."""
+"""Name of a value → all spellings that must not occur."""
 
 
 def needles(values: Mapping[str, str]) -> Needles:
@@ -43,17 +43,17 @@ def _spelled(value: str) -> Iterator[bytes]:
 
 
 def seen_in(data: bytes, wanted: Needles) -> list[str]:
-    """The names of the values that are in there."""
+    """The names of the values that occur in `data`."""
     return [name for name, spelled in wanted.items() if any(s in data for s in spelled)]
 
 
 class Witness:
-    """Runs a simulator in a thread; `since(mark)` is what came after `mark()`."""
+    """Runs a simulator in a thread; `since(mark)` is all traffic after `mark()`."""
 
     def __init__(self) -> None:
         self.simulator = Simulator(taps=self._connection)
         self.requests: list[Request] = []
-        """All whole requests, in the order in which they ended; not those to the simulator's controls."""
+        """All complete requests in the order of their end, except those to the control endpoints."""
         self._streams: list[bytearray] = []
 
     @contextmanager
@@ -87,7 +87,7 @@ class Witness:
         return self.requests[mark[0] :], [bytes(s[at:]) for s, at in zip(list(self._streams), starts, strict=True)]
 
     def leaks(self, mark: tuple[int, list[int]], wanted: Needles) -> list[str]:
-        """Where which of the values came through, in words."""
+        """One sentence for each value and place where it arrived."""
         requests, streams = self.since(mark)
         found = dict.fromkeys(f"{name} in the bytes" for data in streams for name in seen_in(data, wanted))
         for request in requests:
@@ -97,7 +97,7 @@ class Witness:
 
 
 def _views(request: Request) -> Iterator[tuple[str, bytes]]:
-    """What a reader makes of a request."""
+    """The decoded views of a request: the name of a place, and its bytes."""
     yield "the URL", unquote_plus(request.target).encode()
     for name, value in request.headers:
         yield f"the header {name}", f"{value}\0{unquote_plus(value)}".encode()
@@ -107,7 +107,7 @@ def _views(request: Request) -> Iterator[tuple[str, bytes]]:
 
 
 def _decoded(request: Request) -> Iterator[bytes]:
-    """The body, and what it decodes to; what can not be decoded was looked at as it came."""
+    """The raw body, then its decoded forms, if it can be decoded."""
     body = request.body
     yield body
     with suppress(UnknownEncoding, DecodeError):
