@@ -56,7 +56,7 @@ bench-scrub: $(VENV)/.dev-ready ## Measure the cost of finding secrets
 bench-cache: $(VENV)/.dev-ready ## Measure the savings of the response cache: calls, tokens, dollars, latency
 	@$(PY) -m bench.cache $(ARGS)
 
-test-clients: $(VENV)/.dev-ready ## Run real clients (SDKs, Claude Code; needs node and npm) through the gate
+test-clients: $(VENV)/.dev-ready ## Run real clients through the gate (needs node and npm)
 	@sh scripts/install-clients || test -z "$$CI"
 	@$(PY) -m pytest -n 2 -m clients $(ARGS)
 
