@@ -75,7 +75,7 @@ def test_a_stream_under_way_is_finished(start_gate: StartGate, simulator: Simula
         idle.send(post("/v1/messages", ASK))
         turned_away = idle.answer()
         assert turned_away.status == 503
-        assert "stopping" in turned_away.json()["error"]["message"]
+        assert "the gate is shutting down; try again" in turned_away.json()["error"]["message"]
         assert turned_away.one("connection") == "close"
         simulator.release()
         rest = client.rest()
@@ -97,9 +97,9 @@ def test_what_does_not_end_is_told(start_gate: StartGate, simulator: Simulator, 
         answer = waiting.answer()
         rest = streaming.rest()
     assert answer.status == 503
-    assert "stopping" in answer.json()["error"]["message"]
+    assert "the gate is shutting down; try again" in answer.json()["error"]["message"]
     assert b"event: error" in rest
-    assert b"stopping" in rest
+    assert b"the gate is shutting down; try again" in rest
     wait_until(lambda: not gate.running, "the end of the process")
     assert gate.child.returncode == 0
 
