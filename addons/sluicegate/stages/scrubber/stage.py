@@ -33,6 +33,7 @@ from sluicegate.core.redact.walk.decode_body import BodyTooLarge, decode_body
 from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
 from sluicegate.core.redact.walk.json_walk import KeyCollision, WalkSurface
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.taps import Fate
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
@@ -85,6 +86,9 @@ class ScrubFields:
         }
 
 
+_STATE: Final = Slot[ScrubFields]("scrubber")
+
+
 class Scrubber(Stage):
     name: ClassVar[str] = "scrubber"
     fate: ClassVar[Fate] = "closed"
@@ -107,7 +111,7 @@ class Scrubber(Stage):
     def request(self, x: Exchange) -> Awaitable[None] | None:
         if self.mode == "off" or not self._concerns(x):
             return None
-        fields = x.fields[self.name] = ScrubFields()
+        fields = _STATE.set(x, ScrubFields())
         try:
             if not self.enforces:
                 self._detect(x, fields)
@@ -194,7 +198,7 @@ class Scrubber(Stage):
         except StoreError as e:
             self.services.alarm("scrub.store", exchange=x.id, error=str(e))
             raise Refused(503, "placeholder numbers cannot be stored; the request was not sent", kind="api_error") from e
-        _hide(x, x.fields[self.name], document, scan, factory, numbers)
+        _hide(x, _STATE[x], document, scan, factory, numbers)
 
     def _body(self, x: Exchange) -> bytes:
         """The decoded body. Raises Refused if it is too large, or cannot be decoded."""
@@ -217,13 +221,13 @@ class Scrubber(Stage):
             x.request.data.content = None
 
     def report(self, x: Exchange) -> Mapping[str, object]:
-        fields: ScrubFields | None = x.fields.get(self.name)
+        fields = _STATE.find(x)
         return {"scrub": fields.record()} if fields else {}
 
     # -- the answer
     def answer(self, x: Exchange) -> None:
         """An inner stage's answer (the cache's) is restored here only if it is streamed (`x.source`)."""
-        fields: ScrubFields | None = x.fields.get(self.name)
+        fields = _STATE.find(x)
         response = x.flow.response
         if self.mode != "pseudonymize" or fields is None or response is None or not x.in_messages:
             return
