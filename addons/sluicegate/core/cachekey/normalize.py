@@ -12,13 +12,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["ATTRIBUTION", "NO_STRIPS", "Strip", "Strips", "compile_strips", "is_attribution", "normalized"]
+from sluicegate.core.messages.attribution import ATTRIBUTION_PREFIX, is_attribution
+
+__all__ = ["NO_STRIPS", "Strip", "Strips", "compile_strips", "normalized"]
 
 Strip = Callable[[str], str]
 """Removes what an expression matches from a text."""
-
-ATTRIBUTION: Final = "x-anthropic-billing-header:"
-"""How the block begins that Claude Code puts first in `system`; it names the version and a value per request."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _SESSION: Final = "<session>"
@@ -59,11 +58,6 @@ def _compiled(pattern: str) -> Strip:
     return strip
 
 
-def is_attribution(block: object) -> bool:
-    """Whether a system block is Claude Code's attribution."""
-    return isinstance(block, dict) and isinstance(text := block.get("text"), str) and text.startswith(ATTRIBUTION)
-
-
 def normalized(body: dict[str, Any], strips: Strips = Strips(), session_id: str | None = None) -> dict[str, Any]:
     """A normalized copy of a request's JSON, for comparison only."""
     out = {k: v for k, v in body.items() if k != "cache_control"}
@@ -98,7 +92,7 @@ def _unmarked(block: Any) -> Any:
 def _system(system: Any, steps: tuple[Strip, ...]) -> Any:
     if isinstance(system, str):
         first, newline, rest = system.partition("\n")
-        return _stripped(rest if newline and first.startswith(ATTRIBUTION) else system, steps)
+        return _stripped(rest if newline and first.startswith(ATTRIBUTION_PREFIX) else system, steps)
     if isinstance(system, list):
         return [_block(b, steps) for b in system if not is_attribution(b)]
     return system

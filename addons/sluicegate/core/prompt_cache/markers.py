@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from sluicegate.core.cachekey.normalize import is_attribution
+from sluicegate.core.messages.attribution import is_attribution
 
 __all__ = ["Ttl", "has_markers", "min_cacheable_tokens", "with_markers"]
 

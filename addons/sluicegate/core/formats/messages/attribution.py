@@ -9,12 +9,12 @@ from typing import Final
 
 import msgspec
 
+from sluicegate.core.messages.attribution import ATTRIBUTION_PREFIX
 from sluicegate.core.wire.json_object import edited, top
 
 __all__ = ["without_attribution"]
 
-_MARK: Final = "x-anthropic-billing-header:"
-_SEEN: Final = _MARK.encode()
+_SEEN: Final = ATTRIBUTION_PREFIX.encode()
 
 
 class _Block(msgspec.Struct):
@@ -32,7 +32,7 @@ def without_attribution(body: bytes) -> bytes:
     try:
         if system.lstrip()[:1] == b'"':
             text = msgspec.json.decode(system, type=str)
-            if not text.startswith(_MARK):
+            if not text.startswith(ATTRIBUTION_PREFIX):
                 return body
             rest = text.partition("\n")[2].lstrip("\n")
             return edited(body, put={"system": rest}) if rest else edited(body, drop=("system",))
@@ -47,6 +47,6 @@ def without_attribution(body: bytes) -> bytes:
 
 def _is_attribution(block: msgspec.Raw) -> bool:
     try:
-        return msgspec.json.decode(block, type=_Block).text.startswith(_MARK)
+        return msgspec.json.decode(block, type=_Block).text.startswith(ATTRIBUTION_PREFIX)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False

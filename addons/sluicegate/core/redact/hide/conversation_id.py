@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Final
+from typing import Any
+
+from sluicegate.core.messages.attribution import is_attribution
 
 __all__ = ["conversation_id"]
-
-_ATTRIBUTION: Final = "x-anthropic-billing-header"
-"""The prefix of Claude Code's first system block, whose content differs from request to request."""
 
 
 def conversation_id(session: str | None, root: Any) -> bytes:
@@ -22,13 +21,9 @@ def conversation_id(session: str | None, root: Any) -> bytes:
         (m.get("content") for m in messages if isinstance(m, dict) and m.get("role") == "user"), None
     ) if isinstance(messages, list) else None  # fmt: skip
     system = body.get("system")
-    blocks = [b for b in system if not _is_attribution(b)] if isinstance(system, list) else system
+    blocks = [b for b in system if not is_attribution(b)] if isinstance(system, list) else system
     said = json.dumps([_bare(blocks), _bare(first)], sort_keys=True)
     return b"h:" + hashlib.sha256(said.encode()).digest()
-
-
-def _is_attribution(block: Any) -> bool:
-    return isinstance(block, dict) and str(block.get("text", "")).startswith(_ATTRIBUTION)
 
 
 def _bare(content: Any) -> Any:

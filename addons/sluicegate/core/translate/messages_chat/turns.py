@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sluicegate.core.messages.attribution import ATTRIBUTION_PREFIX
 from sluicegate.core.translate.base import Losses, Malformed
 from sluicegate.core.translate.messages_chat.flavours import Flavour
 from sluicegate.core.translate.messages_chat.parts import joined, parts_of
@@ -25,8 +26,6 @@ from sluicegate.core.translate.tool_names import call_id, nine_letters, sent_nam
 
 __all__ = ["chat_messages"]
 
-_ATTRIBUTION: Final = "x-anthropic-billing-header:"
-"""How the block begins that Claude Code puts first in `system`: it differs by request and would ruin prefix caches."""
 _ATTACHED: Final = "See the attachment in the next message."
 
 
@@ -87,7 +86,7 @@ class _Turns:
         return found[0]["text"] if found else ""
 
     def _unattributed(self, prompt: str) -> str:
-        if not prompt.startswith(_ATTRIBUTION):
+        if not prompt.startswith(ATTRIBUTION_PREFIX):
             return prompt
         self._losses.tell("attribution")
         return prompt.partition("\n")[2]
