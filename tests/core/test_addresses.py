@@ -6,6 +6,7 @@ import pytest
 
 from sluicegate.core.addresses import (
     address_of,
+    canonical_host,
     is_local,
     is_within,
     may_reach,
@@ -18,6 +19,12 @@ INSIDE = [
     *("::ffff:127.0.0.1", "::ffff:169.254.169.254", "64:ff9b::a00:1", "64:ff9b::7f00:1", "2002:a00:1::", "fec0::1"),
 ]
 OUTSIDE = ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1", "64:ff9b::101:101"]
+
+
+@pytest.mark.parametrize("name", ["api.anthropic.com", "API.Anthropic.COM", "api.anthropic.com.", "Api.anthropic.com.."])
+def test_one_host_has_one_spelling(name: str) -> None:
+    """Case and the dot of a fully qualified name make no other host."""
+    assert canonical_host(name) == "api.anthropic.com"
 
 
 @pytest.mark.parametrize("address", INSIDE)

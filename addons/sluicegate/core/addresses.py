@@ -1,4 +1,4 @@
-"""Network addresses: which are this machine's, and which a client from elsewhere may not be led to."""
+"""Host names and network addresses: which are the same, this machine's, or out of bounds for a client from elsewhere."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["MAGIC_HOST", "Address", "Network", "address_of", "is_local", "is_within", "may_reach"]
+__all__ = ["MAGIC_HOST", "Address", "Network", "address_of", "canonical_host", "is_local", "is_within", "may_reach"]
 
 MAGIC_HOST: Final = "sluicegate.local"
 """The host of the gate's own endpoints for clients that use the gate as a proxy."""
@@ -17,6 +17,11 @@ _NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
 _UNICAST: Final = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given out to the world
 _METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "169.254.169.254", "100.100.100.200")))
 """Clouds' own addresses for their machines; the first is a public one by its number."""
+
+
+def canonical_host(name: str) -> str:
+    """A host name in the spelling that names are compared in: lower case, without the dot of a fully qualified name."""
+    return name.lower().rstrip(".")
 
 
 def address_of(socket_address: Any) -> Address | None:

@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Protocol
 
 from mitmproxy import http
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.formats.client_format import ClientFormat
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import RequestFacts
@@ -173,7 +174,7 @@ class Exchange:
         """Whether this goes to a host that the client named and that is no provider's."""
         if self.is_admin_endpoint or self.door not in ("regular", "upstream"):
             return False
-        return self.origin[1].lower().rstrip(".") not in self.policy.decrypts
+        return canonical_host(self.origin[1]) not in self.policy.decrypts
 
     @property
     def request(self) -> http.Request:

@@ -26,6 +26,7 @@ from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
 from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.messages.facts import agent_of, session_of
+from sluicegate.core.routing.paths import is_inference_path
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
 from sluicegate.exchange.call import Failure
@@ -325,7 +326,7 @@ class Chain:
         if x.request.headers.get("upgrade", "").lower() != "websocket":
             x.websocket = False  # any other upgrade is not passed on: the request goes as plain HTTP
             return True
-        inference = format_at("POST", x.request.path).inference
+        inference = is_inference_path(x.request.path)
         if x.policy.relays_websockets and not inference:
             return True
         status, why = (426, "on inference paths") if inference else (403, "while a stage must read the traffic")

@@ -10,7 +10,7 @@ from mitmproxy.proxy import layer, mode_specs
 from mitmproxy.proxy.layers import TCPLayer
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from sluicegate.core.addresses import is_local
+from sluicegate.core.addresses import canonical_host, is_local
 from sluicegate.core.errors import Refused
 from sluicegate.core.identity.caller import proxy_password
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
@@ -75,7 +75,7 @@ async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fie
     if policy.settings.identity.mode == "keys":
         assert policy.identity, "the stage that asks for keys is always there"
         digest, _ = policy.identity.who.at_door(proxy_password(presented))
-    host = flow.request.host.lower().rstrip(".")
+    host = canonical_host(flow.request.host)
     if host in policy.decrypts or policy.open or is_local(flow.client_conn.peername):
         return digest
     if await resolves_to_private(host, flow.request.port):
@@ -98,7 +98,7 @@ def opens_tls(data: tls.ClientHelloData, policy: Policy | None) -> bool:
     address = data.context.server.address
     if address is None:  # TLS to the gate itself: a client that speaks TLS to its proxy
         return True
-    names = {address[0].lower().rstrip("."), (data.client_hello.sni or "").lower().rstrip(".")}
+    names = {canonical_host(address[0]), canonical_host(data.client_hello.sni or "")}
     return policy is not None and not names.isdisjoint(policy.decrypts)
 
 

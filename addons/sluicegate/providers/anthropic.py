@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.messages.attribution import without_attribution
 from sluicegate.core.messages.facts import rename_model
@@ -67,7 +68,7 @@ def forwarded(presented: Credential, host: str) -> Credential:
 
 
 def _anthropics_own(host: str) -> bool:
-    host = host.lower().rstrip(".")
+    host = canonical_host(host)
     return any(host == own or host.endswith("." + own) for own in _OWN)
 
 

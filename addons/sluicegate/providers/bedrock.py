@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.bedrock import codec as bedrock
 from sluicegate.core.formats.buffered import Whole
@@ -137,4 +138,4 @@ def _request_id(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_aws(host: str) -> bool:
-    return host.lower().rstrip(".").endswith(_AWS) or is_loopback(host)
+    return canonical_host(host).endswith(_AWS) or is_loopback(host)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.messages.attribution import without_attribution
 from sluicegate.core.messages.facts import rename_model
@@ -75,7 +76,7 @@ class _Session:
 
 def is_githubs(host: str) -> bool:
     """Whether a host is GitHub's own, so that its tokens may go there."""
-    host = host.lower().rstrip(".")
+    host = canonical_host(host)
     return host == "api.github.com" or host == "githubcopilot.com" or host.endswith(".githubcopilot.com")
 
 

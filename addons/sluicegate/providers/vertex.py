@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.buffered import Whole
 from sluicegate.core.formats.cloud_errors import Verdict, document, of_google
@@ -140,7 +141,7 @@ class Token:
         await self._fetched.ready()
 
     def fields(self, request: SigningInput) -> Credential:
-        host = request.host.lower().rstrip(".")
+        host = canonical_host(request.host)
         if host != self._host and not host.endswith(".googleapis.com") and not is_loopback(host):
             raise CredentialError(f"a Google token does not go to {request.host}")
         return ((b"authorization", b"Bearer " + self._fetched.value.encode()),)

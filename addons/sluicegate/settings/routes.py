@@ -26,3 +26,7 @@ class Route(Section, frozen=True, kw_only=True):
     model: Pattern
     targets: Annotated[tuple[Target, ...], Meta(min_length=1)]
     cache: RouteCache = field(default_factory=RouteCache)
+
+    @property
+    def pattern(self) -> str:
+        return self.model

@@ -7,10 +7,9 @@ import msgspec
 import pytest
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.surfaces import Surface
-from sluicegate.core.identity.account import BatchPart
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.estimate import WORST_OUTPUT_TOKENS, Amounts
+from sluicegate.core.messages.batches import BatchPart
 from sluicegate.core.messages.usage import ResponseFacts, Usage
 from sluicegate.exchange.call import Call
 from sluicegate.exchange.exchange import Exchange
@@ -41,7 +40,7 @@ class Rig:
         self.reservations = Reservations(storage_from_url("memory"), self.services.alarm)
         self.estimator = UsageEstimator(self.settings, self.services, self.reservations)
 
-    def exchange(self, body: dict[str, Any] | None = None, surface: Surface = "messages", **fields: Any) -> Exchange:
+    def exchange(self, body: dict[str, Any] | None = None, surface: str = "messages", **fields: Any) -> Exchange:
         flow = make_flow(body={"model": MODEL, **(body or {})})
         return make_exchange(flow, settings=self.settings, services=self.services, surface=surface, **fields)
 

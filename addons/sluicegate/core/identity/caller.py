@@ -6,8 +6,9 @@ import base64
 import binascii
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Final, Literal
+
+from sluicegate.core.routing.routes import matches_any
 
 __all__ = [
     "KEY_PREFIX",
@@ -61,7 +62,7 @@ class Caller:
 
     def may_ask_for(self, model: str | None) -> bool:
         """Whether a request for this model is the caller's to make; one without a readable model is only where all are."""
-        return not self.models or (model is not None and any(fnmatchcase(model, p) for p in self.models))
+        return not self.models or (model is not None and matches_any(self.models, model))
 
 
 @dataclass(frozen=True, slots=True)

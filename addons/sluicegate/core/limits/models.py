@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from sluicegate.core.limits.rules import Layer
+from sluicegate.core.routing.routes import matches, matches_any
 
 __all__ = ["Chosen", "Forbidden", "choose", "downgrades", "names_models"]
 
@@ -35,7 +35,7 @@ def names_models(layers: Sequence[Layer]) -> bool:
 def downgrades(layers: Sequence[Layer], asked: str) -> frozenset[str]:
     """The scopes whose budgets decide whether a request for this model is downgraded."""
     model = _alias(asked, layers).model
-    return frozenset(layer.scope for layer in layers if any(fnmatchcase(model, d.from_) for d in layer.limit.downgrade))
+    return frozenset(layer.scope for layer in layers if matches_any((d.from_ for d in layer.limit.downgrade), model))
 
 
 def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = lambda _: 0.0) -> Chosen | Forbidden:
@@ -49,7 +49,7 @@ def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = l
         return no
     for layer in layers:
         for rule in layer.limit.downgrade:
-            if fnmatchcase(chosen.model, rule.from_) and used(layer.scope) >= rule.over:
+            if matches(rule.from_, chosen.model) and used(layer.scope) >= rule.over:
                 return Chosen(rule.to, f"{layer.name}.downgrade: over {rule.over:.0%} of the budget of {layer.owner}")
     return chosen
 
@@ -57,7 +57,7 @@ def choose(asked: str, layers: Sequence[Layer], used: Callable[[str], float] = l
 def _alias(asked: str, layers: Sequence[Layer]) -> Chosen:
     for layer in layers:
         for pattern, model in layer.limit.aliases.items():
-            if fnmatchcase(asked, pattern):
+            if matches(pattern, asked):
                 return Chosen(model, f"{layer.name}.aliases.{pattern}")
     return Chosen(asked)
 
@@ -67,12 +67,12 @@ def _forbidden(model: str, layers: Sequence[Layer]) -> Forbidden | None:
     listed: set[str] = set()
     for layer in layers:
         limit = layer.limit
-        if any(fnmatchcase(model, p) for p in limit.deny):
+        if matches_any(limit.deny, model):
             return Forbidden(f"{layer.name}.deny", f"{layer.owner} may not use {shown} ({layer.name}.deny)")
         if not limit.models or layer.scope in listed:  # a key's own list replaces the default one
             continue
         listed.add(layer.scope)
-        if not any(fnmatchcase(model, p) for p in limit.models):
+        if not matches_any(limit.models, model):
             allowed = ", ".join(limit.models)
             return Forbidden(
                 f"{layer.name}.models",

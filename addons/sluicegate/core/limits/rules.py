@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final
 
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.limits.configured import LimitLike, LimitsLike
 from sluicegate.core.limits.counters import MINUTE_MS, Counter, Unit
 from sluicegate.core.limits.windows import Window
+from sluicegate.core.routing.routes import matches
 
 __all__ = ["NANO", "Layer", "Rules"]
 
@@ -123,7 +123,7 @@ class Rules:
 
     def _shared_counters(self, model: str, provider: str) -> Iterator[Counter]:
         for pattern, limit in self._limits.models.items():
-            if model and fnmatchcase(model, pattern):
+            if model and matches(pattern, model):  # a request without a model is charged to none
                 yield from counters_of(
                     [Layer(f"limits.models.{pattern}", f"the model {pattern}", f"model:{pattern}", limit)]
                 )

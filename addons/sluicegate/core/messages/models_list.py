@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from sluicegate.core.routing.routes import first_route
 from sluicegate.core.wire.json_object import loads
 
 __all__ = ["Model", "RouteFacts", "entry", "listing", "read_listing", "served"]
@@ -93,7 +93,7 @@ def _named(route: RouteFacts, known: Mapping[str, Model]) -> Model:
 
 def _is_served(name: str, routes: Iterable[RouteFacts], names: Mapping[str, AbstractSet[str]]) -> bool:
     """Whether the first route that takes a name has a target that would know it."""
-    route = next((r for r in routes if fnmatchcase(name, r.pattern)), None)
+    route = first_route(routes, name)
     if route is None:
         return False
     return any(model is not None or name in names.get(provider, ()) for provider, model in route.targets)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from sluicegate.core.messages.usage import Usage
+from sluicegate.core.routing.routes import matches
 
 __all__ = ["ModelPrice", "Prices"]
 
@@ -117,7 +117,7 @@ class Prices:
         if not variant and (standard := self._standard.get((source, model))):
             return standard
         for pattern, price in self.overrides.items():
-            if fnmatchcase(model, pattern):
+            if matches(pattern, model):
                 return None if "speed" in variant else price  # the operator gave the standard speed's price
         found = self._find(model, source)
         if found and found.only:

@@ -9,7 +9,7 @@ from mitmproxy import connection, tls
 from mitmproxy.proxy import server_hooks
 from mitmproxy.proxy.layers.http import HttpLayer
 
-from sluicegate.core.addresses import address_of, is_local, may_reach
+from sluicegate.core.addresses import address_of, canonical_host, is_local, may_reach
 from sluicegate.core.errors import describe
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.proxy import mitmproxy_internals as internals
@@ -147,6 +147,6 @@ def is_guarded(data: Hook, policy: ConnectionPolicy | None, proxies: Container[t
         and address is not None
         and door_of(data.client) in ("regular", "upstream")
         and not is_local(data.client.peername)
-        and address[0].lower().rstrip(".") not in policy.decrypts
+        and canonical_host(address[0]) not in policy.decrypts
         and tuple(address[:2]) not in proxies
     )

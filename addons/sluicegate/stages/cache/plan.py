@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Final, get_args
 
 from sluicegate.core.cachekey.key import KeyMaker, KeyRules, Tier
 from sluicegate.core.cachekey.normalize import compile_strips
 from sluicegate.core.prompt_cache.markers import Ttl
+from sluicegate.core.routing.routes import first_route
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.settings import Settings
@@ -92,7 +92,7 @@ class Plans:
 
     def _make(self, model: str) -> CachePlan:
         own = self.settings.cache
-        route = next((r for r in self.settings.routes if fnmatchcase(model, r.model)), None)
+        route = first_route(self.settings.routes, model)
         override = route.cache if route else None
         mode = (override.mode if override else None) or own.mode
         prompt = override.prompt_cache if override else None

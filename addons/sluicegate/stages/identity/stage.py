@@ -17,12 +17,6 @@ from mitmproxy import http
 
 from sluicegate.core.addresses import is_local
 from sluicegate.core.errors import Refused
-from sluicegate.core.identity.account import (
-    batch_parts,
-    is_batch,
-    is_own_affair,
-    may_start_models,
-)
 from sluicegate.core.identity.caller import (
     Caller,
     holds_key,
@@ -31,6 +25,8 @@ from sluicegate.core.identity.caller import (
     presented_keys,
     proxy_password,
 )
+from sluicegate.core.messages.batches import batch_parts
+from sluicegate.core.routing.paths import is_batch, is_first_party_path, may_start_models, takes_our_keys
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.exchange.release import Fields
@@ -92,8 +88,8 @@ class Identity(Stage):
         """Raises Refused where a key would reach, with the provider's key of us all, what others have left there."""
         if x.door == "replay":
             return
-        ours = x.door == "reverse" or x.request.path.startswith("/v1/")  # elsewhere our key does not go
-        if not x.format.known and ours and not x.client_chose and not is_own_affair(x.request.path):
+        ours = takes_our_keys(x.door, inference=x.format.inference, path=x.request.path)
+        if not x.format.known and ours and not x.client_chose and not is_first_party_path(x.request.path):
             raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED}", should_retry=False)
 
     def report(self, x: Exchange) -> Mapping[str, object]:

@@ -9,16 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import ClassVar, Final
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.identity.account import (
-    BatchPart,
-    batch_parts,
-    is_batch,
-    may_start_models,
-)
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.estimate import Amounts, charges
@@ -36,6 +29,9 @@ from sluicegate.core.limits.reservations import (
     Verdict,
 )
 from sluicegate.core.limits.rules import Layer, Rules
+from sluicegate.core.messages.batches import BatchPart, batch_parts
+from sluicegate.core.routing.paths import is_batch, may_start_models, takes_our_keys
+from sluicegate.core.routing.routes import first_route
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
@@ -199,8 +195,8 @@ class Limiter(Stage):
         return tuple([Charge(counter, amount) for counter, amount in amounts.items()])
 
     def _we_pay(self, x: Exchange) -> bool:
-        """Whether it is sent with a configured provider key. Proxied paths outside the API use the client's credentials."""
-        if x.client_chose or (x.door != "reverse" and not x.request.path.startswith("/v1/")):
+        """Whether a configured provider key would go with the request."""
+        if x.client_chose or not takes_our_keys(x.door, inference=x.format.inference, path=x.request.path):
             return False
         configured = self.settings.providers.get(self._provider(""))
         return self.settings.identity.mode == "keys" or (configured is not None and bool(configured.keys))
@@ -217,9 +213,8 @@ class Limiter(Stage):
 
     def _provider(self, model: str) -> str:
         """The provider that the routes try first, whose limits are checked; the one that serves the call is charged."""
-        for route in self.settings.routes:
-            if fnmatchcase(model, route.model):
-                return route.targets[0].provider
+        if route := first_route(self.settings.routes, model):
+            return route.targets[0].provider
         return next(iter(self.settings.providers), self.services.default_provider)
 
     # -- models

@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Final
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.identity.account import BatchPart
 from sluicegate.core.limits.counters import Counter
 from sluicegate.core.limits.estimate import (
     WORST_OUTPUT_TOKENS,
@@ -21,6 +20,7 @@ from sluicegate.core.limits.estimate import (
     used_tokens,
 )
 from sluicegate.core.limits.rules import NANO
+from sluicegate.core.messages.batches import BatchPart
 from sluicegate.core.messages.usage import Usage
 from sluicegate.exchange.cost import call_cost_usd, cost_usd
 from sluicegate.exchange.exchange import Exchange

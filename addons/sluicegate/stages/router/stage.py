@@ -11,7 +11,6 @@ import re
 import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -26,7 +25,9 @@ from sluicegate.core.messages.prompt_size import fits
 from sluicegate.core.messages.thinking import without_thinking
 from sluicegate.core.messages.usage import ResponseReader
 from sluicegate.core.routing.attempts import Backoff, Plan, Queue
+from sluicegate.core.routing.paths import takes_our_keys
 from sluicegate.core.routing.pinning import names_one_place
+from sluicegate.core.routing.routes import first_route
 from sluicegate.exchange.answering import translate_answer
 from sluicegate.exchange.call import Call
 from sluicegate.exchange.exchange import Exchange
@@ -219,9 +220,8 @@ class Router(Stage):
                 raise Refused(400, "the request body is no JSON object", should_retry=False)
             return (RouteTarget(self.first),)  # the provider says what is wrong with it
         model = x.facts.model or ""
-        for route in self.routes:
-            if fnmatchcase(model, route.pattern):
-                return route.targets
+        if route := first_route(self.routes, model):
+            return route.targets
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
 
@@ -386,13 +386,8 @@ def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
 
 
 def _our_keys(x: Exchange, upstream: Upstream) -> tuple[CredentialSource, ...]:
-    """Our own keys for this request; () where the client's own credential goes.
-
-    Through the regular door, what is no API call (telemetry, account pages) stays the client's own affair.
-    """
-    if x.door != "reverse" and not x.inference and not x.request.path.startswith("/v1/"):
-        return ()
-    return upstream.keys
+    """Our own keys for this request; () if the client's own credential goes with it."""
+    return upstream.keys if takes_our_keys(x.door, inference=x.inference, path=x.request.path) else ()
 
 
 def is_repeatable(x: Exchange) -> bool:

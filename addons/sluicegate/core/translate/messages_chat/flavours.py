@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
+from sluicegate.core.addresses import canonical_host
+
 __all__ = ["FLAVOURS", "GENERIC", "Flavour", "flavour_of"]
 
 _ALL: Final = ("minimal", "low", "medium", "high", "xhigh", "max")
@@ -112,7 +114,7 @@ _HOSTS: Final = {
 
 def flavour_of(host: str) -> Flavour:
     """The flavour of the server at a host; OpenAI's regional hosts count as OpenAI's."""
-    host = host.lower().rstrip(".")
+    host = canonical_host(host)
     if host.endswith((".openai.com", ".openai.azure.com")):
         return FLAVOURS["openai"]
     return FLAVOURS.get(_HOSTS.get(host, ""), GENERIC)
