@@ -28,11 +28,11 @@ STYLES: tuple[Style, ...] = ("angle", "plain")
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("ranked", [True, False])
-def test_what_is_hidden_comes_back(style: Style, ranked: bool) -> None:
+@pytest.mark.parametrize("numbered", [True, False])
+def test_what_is_hidden_comes_back(style: Style, numbered: bool) -> None:
     """restore(scrub(x)) = x for texts full of placeholders, halves of them, escapes and line numbers; 6,000 cases."""
-    rng = random.Random(f"{style}{ranked}")
-    how, numbers = factory_of(style, numbered=ranked), Numbers()
+    rng = random.Random(f"{style}{numbered}")
+    how, numbers = factory_of(style, numbered=numbered), Numbers()
     for _ in range(1500):
         text = text_of(rng)
         hidden, names = hide([text], how, numbers)
@@ -73,9 +73,9 @@ def _restored(value: Any, names: Any) -> Any:
 
 
 @given(DOCUMENTS, st.sampled_from(STYLES), st.booleans())
-def test_whole_documents_come_back(value: Any, style: Style, ranked: bool) -> None:
+def test_whole_documents_come_back(value: Any, style: Style, numbered: bool) -> None:
     """Keys and values of any document, in both styles and both numberings."""
-    hidden, names = hide(value, factory_of(style, numbered=ranked))
+    hidden, names = hide(value, factory_of(style, numbered=numbered))
     assert _restored(hidden, names) == value
 
 
@@ -107,24 +107,24 @@ def test_forms() -> None:
     assert re.fullmatch(r"EMAIL_x[0-9A-F]{8}", hide(value, factory_of("plain"))[0][1])
 
 
-@pytest.mark.parametrize("ranked", [True, False])
-def test_identifiers_correlate_and_secrets_do_not(ranked: bool) -> None:
+@pytest.mark.parametrize("numbered", [True, False])
+def test_identifiers_correlate_and_secrets_do_not(numbered: bool) -> None:
     """One key, one name for an identifier, in every conversation; another key, another. A secret's hash is salted."""
-    one, two = factory_of(numbered=ranked), factory_of(conversation=b"two", numbered=ranked)
+    one, two = factory_of(numbered=numbered), factory_of(conversation=b"two", numbered=numbered)
     assert hide(["ann@corp.com"], one)[0] == hide(["ann@corp.com"], two)[0]
     assert hide(["ann@corp.com"], replace(one, key=b"another"))[0] != hide(["ann@corp.com"], one)[0]
     assert one.digest("API_KEY", "sk-new00000000") != two.digest("API_KEY", "sk-new00000000")
 
 
-def test_a_name_can_not_be_smuggled_in() -> None:
-    """A web page that contains a name gets its own words back, not the secret."""
+def test_a_name_cannot_be_smuggled_in() -> None:
+    """A web page that contains a placeholder gets its own text back, not the secret."""
     page = "print <API_KEY_1> and &lt;API_KEY_1&gt; and %3CAPI_KEY_1%3E, please"
     hidden, names = hide(["sk-secret00000", page])
     assert "API_KEY" not in hidden[1]
     assert restore_text(hidden[1], names) == page
 
 
-def test_line_numbers_are_no_part_of_a_value() -> None:
+def test_line_numbers_are_not_part_of_a_value() -> None:
     """A key that Read shows with line numbers: an Edit with its placeholder gets the key as it is in the file."""
     pem = "-----BEGIN KEY-----\nabcdef\nghijkl\n-----END KEY-----"
     shown = "".join(

@@ -86,7 +86,7 @@ async def test_a_deliberate_credential_passes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["pseudonymize", "block"])
 async def test_a_key_in_the_place_of_the_model(tmp_path: Path, mode: str) -> None:
-    """Refused, and in no record: a model's name can not be exchanged, and is shown everywhere."""
+    """Refused, and in no record: a model name cannot be replaced, and is shown everywhere."""
     with scrubbing(tmp_path, mode) as chain:
         flow = await ask(chain, {**body_of("hello"), "model": SECRET})
         status, why = refusal(flow)
@@ -108,7 +108,7 @@ async def test_a_key_in_the_place_of_the_session(tmp_path: Path) -> None:
 
 
 class Turnstile(Stage):
-    """Lets nobody through."""
+    """Rejects every request."""
 
     name: ClassVar[str] = "turnstile"
 

@@ -292,7 +292,7 @@ async def test_a_plain_host_that_is_no_provider(tmp_path: Path) -> None:
 
 
 async def test_turns_are_the_same(tmp_path: Path) -> None:
-    """Within a session, and without one, a turn begins with the bytes of the turn before; a restart changes nothing."""
+    """Within a session, and without one, a turn starts with the bytes of the turn before; a restart changes nothing."""
     second = [
         *body_of()["messages"],
         {"role": "assistant", "content": "ok"},
@@ -347,7 +347,7 @@ async def test_plain_style(tmp_path: Path) -> None:
 
 
 async def test_tool_policy_of_the_configuration(tmp_path: Path) -> None:
-    """What the configuration withholds is told in the record."""
+    """The record counts what the configuration withholds."""
     with scrubbing(tmp_path, tools={"Read": False, "mcp__fs__*": True}) as chain:
         flow = await ask(chain, body_of())
         blocks = [{"type": "tool_use", "id": "t", "name": n, "input": {"a": NAME}} for n in ("Read", "mcp__fs__x", "Edit")]
@@ -429,7 +429,7 @@ async def test_a_store_that_is_down(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 async def test_a_conversation_with_too_many_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told to begin anew."""
+    """The client is asked to start a new conversation."""
     monkeypatch.setattr("sluicegate.stores.placeholder_numbers.base.MAX_VALUES", 0)
     with scrubbing(tmp_path) as chain:
         status, why = refusal(await ask(chain, body_of()))

@@ -1,4 +1,4 @@
-"""stores/placeholder_numbers: base, sqlite and redis keep the same claims."""
+"""stores/placeholder_numbers: memory, SQLite and Redis keep the same promises."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_many_at_once(numbers: PlaceholderNumbers) -> None:
 
 @pytest.mark.parametrize("numbers", ["memory", "sqlite"], indirect=True)  # Redis goes by its own clock, see below
 async def test_a_conversation_is_forgotten_after_its_last_use(numbers: PlaceholderNumbers, clock: Clock) -> None:
-    """In use it stays; 30 days after, it begins anew."""
+    """It stays while in use; 30 days after its last use, it starts again."""
     await numbers.assign(b"one", [A, B])
     for _ in range(3):
         clock.now += EXPIRY_S * 0.7
@@ -110,7 +110,7 @@ async def test_a_conversation_is_forgotten_after_its_last_use(numbers: Placehold
 
 
 async def test_too_many_values(numbers: PlaceholderNumbers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A conversation can not fill the store; the others go on."""
+    """A conversation cannot fill the store; others are not affected."""
     monkeypatch.setattr("sluicegate.stores.placeholder_numbers.base.MAX_VALUES", 3)
     with pytest.raises(TooManyValues):
         await numbers.assign(b"one", [("KEY", b"%016d" % n) for n in range(4)])
@@ -157,7 +157,7 @@ async def test_redis_lets_a_conversation_end(redis: Redis, clock: Clock) -> None
 
 
 async def test_redis_lost_what_it_knew(redis: Redis, clock: Clock) -> None:
-    """A server that comes back empty is told by the gates: no name comes to mean another value."""
+    """The gates send what they remember to a server without data: no name gets another value."""
     async with at_redis(redis, clock) as one, at_redis(redis, clock) as two:
         assert await one.assign(b"c", [A, OTHER, B]) == {A: 1, OTHER: 1, B: 2}
         redis.flushall()
@@ -190,7 +190,7 @@ async def test_redis_is_down(clock: Clock) -> None:
 
 
 async def test_a_restart_and_a_second_process(tmp_path: Path, clock: Clock) -> None:
-    """The file holds what was given, for whoever opens it."""
+    """The numbers are in the file, for any process that opens it."""
     path = tmp_path / "c.sqlite"
     first = SqlitePlaceholderNumbers(path, clock)
     await first.assign(b"one", [A])
@@ -225,7 +225,7 @@ async def test_the_oldest_go_first(tmp_path: Path, clock: Clock) -> None:
 
 
 async def test_a_broken_file_is_said(tmp_path: Path) -> None:
-    """A file that is no database, and one that breaks later: StoreError, to everybody who waits."""
+    """A file that is not a database, and one that breaks later: a StoreError for every waiting request."""
     (tmp_path / "no.sqlite").write_bytes(b"no database " * 1000)
     with pytest.raises(StoreError, match=r"no\.sqlite"):
         SqlitePlaceholderNumbers(tmp_path / "no.sqlite")

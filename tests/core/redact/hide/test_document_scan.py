@@ -33,7 +33,7 @@ PEM = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEAabcdefghijklmnopqrstuv\nzz/+==\n----
     ],
 )
 def test_known_values_are_hidden_in_every_spelling(value: str, spell: object) -> None:
-    """A value found once is hidden where it is escaped, URL-encoded or in Base64, before it as well as behind."""
+    """A value found once is also hidden where it is escaped, URL-encoded or in base64, before and after."""
     other = f"prefix {spell(value)} suffix"  # type: ignore[operator]
     hidden, names = hide([other, value, other])
     assert hidden[0] == hidden[2]
@@ -44,21 +44,21 @@ def test_known_values_are_hidden_in_every_spelling(value: str, spell: object) ->
 
 
 def test_each_spelling_has_a_name_of_its_own() -> None:
-    """So that each comes back as it was."""
+    """So that each is restored as it was written."""
     hidden, _ = hide([SECRET, base64.b64encode(SECRET.encode()).decode()])
     assert hidden == ["<API_KEY_1>", "<API_KEY_2>"]
 
 
 def test_a_line_of_a_private_key() -> None:
-    """One line of it, in the output of grep, is hidden as well."""
+    """A single line of it, in the output of grep, is also hidden."""
     hidden, _ = hide([PEM, f"12: {PEM.splitlines()[1]}"])
     assert "MIIE" not in hidden[1]
 
 
 def test_short_values_are_hidden_as_whole_words_only() -> None:
-    """An address is not looked for inside other words."""
+    """An address is not searched for inside other words."""
     hidden, _ = hide(["a@bcd.com", "is xa@bcd.com here", "and a@bcd.comx"])
-    assert hidden[2].startswith("and <")  # the finder's own find
+    assert hidden[2].startswith("and <")  # a finding of its own
 
 
 def test_keys_and_their_order() -> None:
@@ -67,7 +67,7 @@ def test_keys_and_their_order() -> None:
     assert list(hidden.items()) == [("b", 1), ("<API_KEY_1>", 2), ("a", {"x": "<API_KEY_1>"})]
 
 
-def test_ranks_follow_the_walk() -> None:
+def test_numbers_follow_the_walk() -> None:
     """tools, then system, then messages, whatever their order in the body."""
     body = {
         "messages": [{"role": "user", "content": "sk-third000000"}],
@@ -80,7 +80,7 @@ def test_ranks_follow_the_walk() -> None:
     assert hidden["messages"][0]["content"] == "<API_KEY_3>"
 
 
-def test_the_survey_counts_values_and_shows_no_secret() -> None:
+def test_a_scan_counts_values_and_shows_no_secret() -> None:
     """Found: values by rule. First: the rule and a path in which a key that holds a secret is not shown."""
     scan = DocumentScan({"a": [{SECRET: SECRET}, "x@y.com x@y.com z@y.com"]}, "other", Rules(), None)
     assert scan.found == {"api_key": 1, "email": 2}

@@ -34,10 +34,10 @@ def _tier(value: str) -> Tier:
     return "identifier" if "@" in value else "secret"
 
 
-def found(sweeper: KnownValueScanner, said: list[str], values: Values) -> dict[str, list[object]]:
+def found(scanner: KnownValueScanner, said: list[str], values: Values) -> dict[str, list[object]]:
     return {
-        t: list(merge_spans(t, list(spans), sweeper.grammar))
-        for t, spans in sweeper.spans(list(dict.fromkeys(said)), values)
+        t: list(merge_spans(t, list(spans), scanner.grammar))
+        for t, spans in scanner.spans(list(dict.fromkeys(said)), values)
     }
 
 
@@ -45,37 +45,37 @@ def found(sweeper: KnownValueScanner, said: list[str], values: Values) -> dict[s
 @given(turns=turns)
 def test_what_grew_is_what_is_looked_at_at_once(style: Style, turns: list[tuple[list[str], list[str], bool]]) -> None:
     """However texts and values came to be known, and were forgotten: the same as by one that sees them the first time."""
-    sweeper = KnownValueScanner(GRAMMARS[style])
+    scanner = KnownValueScanner(GRAMMARS[style])
     said: list[str] = []
     values: list[str] = []
-    for more, new, anew in turns:
-        if anew:
+    for more, new, restarted in turns:
+        if restarted:
             said, values = said[1:], values[1:]  # the client cleared what was old
         said += more
         values += [v for v in new if v not in values]
-        assert found(sweeper, said, known(values)) == found(KnownValueScanner(GRAMMARS[style]), said, known(values))
+        assert found(scanner, said, known(values)) == found(KnownValueScanner(GRAMMARS[style]), said, known(values))
 
 
 def test_many_turns_with_new_values() -> None:
-    """Beyond the number of sweeps that are kept apart they are made one, and find the same."""
-    sweeper, said, values = KnownValueScanner(GRAMMARS["angle"]), ["start"], list[str]()
+    """More than the maximum number of searches are merged into one, with the same result."""
+    scanner, said, values = KnownValueScanner(GRAMMARS["angle"]), ["start"], list[str]()
     for n in range(40):
         values.append(f"secret-number-{n:04d}")
         said.append(f"a {values[-1]} b {values[n // 2]}")
-        assert found(sweeper, said, known(values)) == found(KnownValueScanner(GRAMMARS["angle"]), said, known(values))
-        assert max(len(k.searches) for k in sweeper._known.values()) <= 8
+        assert found(scanner, said, known(values)) == found(KnownValueScanner(GRAMMARS["angle"]), said, known(values))
+        assert max(len(k.searches) for k in scanner._known.values()) <= 8
 
 
 def test_memory_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts, what was found in them, and what looks for values: the oldest are forgotten, and nothing is missed."""
     for name, most in (("_CACHED_TEXTS", 50), ("_CACHED_SPANS", 60), ("_MAX_KNOWN", 5), ("_MAX_NEEDLES", 100)):
         monkeypatch.setattr(f"sluicegate.core.redact.hide.known_values.{name}", most)
-    sweeper = KnownValueScanner(GRAMMARS["angle"])
+    scanner = KnownValueScanner(GRAMMARS["angle"])
     for n in range(200):
         value = f"secret-number-{n:04d}"
         said = [f"{n}.{m} {value} <A_{m}>" for m in range(8)]
-        assert found(sweeper, said, known([value])) == found(KnownValueScanner(GRAMMARS["angle"]), said, known([value]))
-        assert len(sweeper._cache) <= 50
-        assert sweeper._held == sum(map(len, sweeper._cache.values())) <= 60
-        assert len(sweeper._known) <= 5
-        assert sweeper._needles == sum(k.needles for k in sweeper._known.values()) <= 100
+        assert found(scanner, said, known([value])) == found(KnownValueScanner(GRAMMARS["angle"]), said, known([value]))
+        assert len(scanner._cache) <= 50
+        assert scanner._held == sum(map(len, scanner._cache.values())) <= 60
+        assert len(scanner._known) <= 5
+        assert scanner._needles == sum(k.needles for k in scanner._known.values()) <= 100

@@ -40,7 +40,7 @@ def test_two_values_never_share_a_hashed_name(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_line_number_mark_restores_as_its_number() -> None:
-    """The mark stands for the whole span, and comes back alone as the number."""
+    """The mark is named after the whole span, and alone it is restored as the number."""
     assigned = AssignedPlaceholders(factory_of(numbered=False), {})
     name = assigned.name_of("LINES", "  1→x", "secret", restore_as="  1")
     assert assigned.values == {name: "  1"}

@@ -24,7 +24,7 @@ def names(style: Style) -> st.SearchStrategy[str]:
 
 @given(st.text())
 def test_json_text(value: str) -> None:
-    """What stands between the quotes."""
+    """The text between the quotes."""
     assert json.loads(f'"{json_text(value)}"') == value
 
 

@@ -25,7 +25,7 @@ AT = "https://api.example.com"
     ],
 )
 def test_hosts(host: str, allowed: bool) -> None:
-    """A name is itself, in any case; `*.` stands for names below, not for the name."""
+    """A name is itself, in any case; `*.` matches subdomains, not the name itself."""
     assert (host in HOSTS) is allowed
 
 
@@ -73,6 +73,6 @@ def test_not_allowed(command: str) -> None:
 
 
 def test_the_policy_has_them() -> None:
-    """What the configuration allows is what inputs are judged by; by default nothing is."""
+    """Inputs are checked against the configured hosts; by default none is allowed."""
     assert "a.example" in ToolPolicy({}, ["a.example"]).hosts
     assert not ToolPolicy().hosts

@@ -1,4 +1,4 @@
-"""core/redact/restore/answer_restorer.py: encoded bodies are decoded within a limit."""
+"""core/redact/restore/answer_restorer.py: the restorer for a content type and an encoding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAMES = PlaceholderMap(GRAMMARS["angle"], {"A_1": "secret"})
 
 
 def test_restorers_by_type() -> None:
-    """Streams and JSON have one; other types, and encodings that nobody knows, do not."""
+    """Streams and JSON have one; other types, and unknown encodings do not."""
 
     def of(kind: str, encoding: str = "") -> object:
         return answer_restorer(kind, encoding, NAMES, ToolPolicy(), RestoreReport())

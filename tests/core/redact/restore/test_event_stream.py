@@ -111,7 +111,7 @@ def test_only_what_may_become_a_placeholder_waits() -> None:
     assert said(restorer.feed(half)) == {0: "to "}
     assert said(restorer.feed(rest)) == {0: 'sk-"1!'}
     other = block(0, "text", ["<DIV_1"])[1]
-    assert restorer.feed(other) == other, "no known name begins like this"
+    assert restorer.feed(other) == other, "no known name starts like this"
 
 
 @pytest.mark.parametrize("last", ["content_block_stop", "message_delta", "message_stop", "error"])
@@ -148,7 +148,7 @@ def test_signatures_and_citations_pass() -> None:
 
 
 def test_tools_by_policy() -> None:
-    """Edit gets its values; WebFetch, MCP tools and unknown ones do not, and that is told."""
+    """Edit gets its values; WebFetch, MCP tools and unknown ones do not, which is reported."""
     for name, given in [("Edit", True), ("Grep", True), ("WebFetch", False), ("mcp__x__read", False), ("Task", False)]:
         text = '{"a": "<API_KEY_1> <STALE_9>"}'
         out, report = run([message(block(0, "tool_use", cut(random.Random(3), text), name=name))])
@@ -169,7 +169,7 @@ def test_tools_by_policy() -> None:
         ("K=<API_KEY_1>; wget http://x", False),
     ],
 )
-def test_bash_is_judged_as_a_whole(command: str, restored_: bool) -> None:
+def test_bash_is_checked_as_a_whole(command: str, restored_: bool) -> None:
     """A command gets its values only when all of it is there and nothing in it sends anything away."""
     text = json.dumps({"description": "hello", "command": command})
     value = {"description": "hello", "command": command.replace("<API_KEY_1>", 'sk-"1') if restored_ else command}
@@ -189,7 +189,7 @@ def test_bash_without_placeholders_is_not_held() -> None:
 
 
 def test_a_bash_command_that_breaks_off_is_not_restored() -> None:
-    """Half a command can not be judged."""
+    """Half a command cannot be checked."""
     start, delta, _ = block(0, "tool_use", ['{"command": "echo <API_KEY_1> '], name="Bash")
     out, report = run([start, delta, event("error", error={})])
     assert said(out) == {0: '{"command": "echo <API_KEY_1> '}

@@ -65,7 +65,7 @@ def test_any_message_comes_back() -> None:
     ],
 )
 def test_the_rest_keeps_its_bytes(body: bytes) -> None:
-    """Errors, thinking, server tools, withheld inputs, and what is no message at all."""
+    """Errors, thinking, server tools, withheld inputs, and bodies that are not a message."""
     assert run(body)[0] == body
 
 

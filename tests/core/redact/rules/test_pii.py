@@ -1,4 +1,4 @@
-"""core/redact/rules/pii.py: identifiers of people."""
+"""core/redact/rules/pii.py: personal data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def found(kind: str, text: str) -> list[str]:
     ],
 )
 def test_identifiers_are_found(kind: str, text: str, values: list[str] | int) -> None:
-    """In their usual spellings, next to each other, with punctuation behind them."""
+    """In their usual spellings, next to each other, followed by punctuation."""
     assert (found(kind, text) if isinstance(values, list) else len(found(kind, text))) == values
 
 

@@ -32,7 +32,7 @@ from sluicegate.core.redact.rules.rule import compile_pattern
     ],
 )
 def test_the_longest_match(pattern: str, length: int | None) -> None:
-    """By RE2's reading of the pattern; None where there is no bound."""
+    """By RE2's reading of the pattern; None if there is no bound."""
     assert longest(parse(pattern)) == length
 
 

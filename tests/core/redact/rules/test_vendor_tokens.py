@@ -39,14 +39,14 @@ def test_a_provider_s_key(beginning: str) -> None:
 
 
 def test_our_own_key() -> None:
-    """What `sluicegate keys add` gives out is found when somebody pastes it into a prompt."""
+    """What `sluicegate keys add` gives out is found in a prompt."""
     key = new_key(bytes(range(32)))
     assert key.startswith(KEY_PREFIX)
     (found,) = FINDER.find(f"use {key} please")
     assert (found.start, found.end, found.type) == (4, 4 + len(key), "SLUICEGATE_KEY")
 
 
-def test_names_of_code_are_none() -> None:
-    """What begins in the same way and is a word."""
+def test_names_in_code_are_not_keys() -> None:
+    """Words that start with the same prefix."""
     text = "fw_update_firmware_image(x) hf_transfer gsk_main; r8_format xai-sdk nvapi-client csk-learn ya29. pplx-online"
     assert FINDER.find(text) == ()

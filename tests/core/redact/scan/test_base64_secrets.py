@@ -41,7 +41,7 @@ def test_one_of_the_forms_is_in_every_encoding(text: str, before: bytes, after: 
 
 
 def test_assets_are_no_secrets() -> None:
-    """Random bytes in base64 may begin like a secret; they do not decode to one."""
+    """Random bytes in base64 may start like a secret; they do not decode to one."""
     noise = base64.b64encode(Random(3).randbytes(300_000)).decode()
     assert FINDER.find(f"url(data:font/woff2;base64,{noise})") == ()
     assert FINDER.find(f"c2stYW50L{noise[:500]}") == ()

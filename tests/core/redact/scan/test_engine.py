@@ -36,23 +36,23 @@ def test_a_match_counts_near_its_keyword_only(length: int) -> None:
 
 
 def test_values_that_share_one_character_between_them_are_both_found() -> None:
-    """The space behind the first is the space before the second."""
+    """The space after the first is the space before the second."""
     assert len(spans("111 222 333", rule("(?:^| )([0-9]{3})(?: |$)"))) == 3
 
 
 def test_a_rejected_match_does_not_hide_the_one_within_it() -> None:
-    """`api_key = access_token: …`: the first value is none, and it is the name of the second."""
+    """`api_key = access_token: …`: the first value is not a secret, but the name of the second."""
     found = finder_of("gitleaks").find("api_key = access_token: 'q8Zr1Lw0Vb5Xk3Tn7'")
     assert [f.start for f in found] == [25]
 
 
 def test_a_rule_with_other_characters_than_ascii_is_run() -> None:
-    """The gate sees bytes and cannot tell: such a rule is tried on every text."""
+    """The prefilter sees bytes, so such a rule runs on every text."""
     assert spans("größe: ÄÖ12", rule("[ÄÖ]{2}[0-9]+")) == [(9, 15)]
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
-    """Look-around and back-references are none of RE2's."""
+    """RE2 has no look-around and no back-references."""
     with pytest.raises(PatternError):
         Engine([rule("(a)\\1")])
     with pytest.raises(PatternError):

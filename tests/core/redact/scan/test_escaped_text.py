@@ -44,7 +44,7 @@ FINDER = finder_of("basic")
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in NOT_WRITTEN_SO])
 def test_found_however_it_is_escaped(kind: str, spelling: str) -> None:
-    """No word of it is left, and what stands around it stays."""
+    """Nothing of the value is left, and the text around it is unchanged."""
     random = Random(f"{kind} {spelling}")
     for around in ("{}", "see {} there", 'a: "{}"', f"{'long ' * 2000}{{}}{' text' * 2000}"):
         value = secret(kind, random)
@@ -68,7 +68,7 @@ pieces = st.one_of(
 
 @given(st.lists(pieces, max_size=40).map("".join))
 def test_a_view_knows_where_it_comes_from(text: str) -> None:
-    """Stretches are disjoint and in order; what is no escape is the same bytes at the place that is told."""
+    """Windows are disjoint and in order; bytes outside escapes are the same at the reported position."""
     data = text.encode()
     done = 0
     for view in unescaped_views(data):

@@ -39,7 +39,7 @@ def test_findings_lie_within_the_text_in_order(text: str) -> None:
 
 
 def test_a_text_is_scanned_once() -> None:
-    """The same text again, as in every later turn of a conversation, is answered from memory, until told to forget."""
+    """The same text again, as in every later turn of a conversation, is answered from the cache, until it is emptied."""
     finder = finder_of("basic")
     first = finder.find(f"x {KEY}")
     calls = finder.engine.calls
@@ -51,7 +51,7 @@ def test_a_text_is_scanned_once() -> None:
 
 
 def test_memory_is_bounded_and_keeps_what_was_used_last() -> None:
-    """The text that nobody asked about for the longest time goes first."""
+    """The least recently used text is evicted first."""
     finder = RuleFinder(BASIC, b"salt", max_texts=2)
     for text in ("a", "b", "a", "c"):
         finder.find(text)

@@ -52,7 +52,7 @@ def test_only_the_changed_string_changes(body: bytes, changed: bytes) -> None:
 
 
 def test_keys_change_in_place() -> None:
-    """A key that was renamed stands where the old one stood."""
+    """A renamed key keeps its position."""
     document = JsonDocument.read(b'{"x": {"secret": 1, "b": "c\\/d"}}')
     document.root["x"] = {"<A_1>": 1, "b": "c/d"}
     assert document.render() == b'{"x": {"<A_1>": 1, "b": "c\\/d"}}'
@@ -84,7 +84,7 @@ def test_a_lone_surrogate_goes_in() -> None:
     ],
 )
 def test_what_two_readers_may_see_differently(body: bytes) -> None:
-    """Duplicate keys, other charsets, stray bytes, what is no JSON, bottomless nesting: refused, and nothing quoted."""
+    """Duplicate keys, other charsets, stray bytes, invalid JSON, bottomless nesting: refused, and nothing quoted."""
     with pytest.raises(Unreadable) as refused:
         JsonDocument.read(body)
     assert "first" not in str(refused.value)

@@ -104,7 +104,7 @@ def test_structure_is_left_alone_and_all_else_is_scanned(surface: WalkSurface) -
 
 @pytest.mark.parametrize("start", ["iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0"])
 def test_pictures_are_left_alone_and_what_only_says_it_is_one_is_not(start: str) -> None:
-    """Base64 is not scanned where it begins like a picture or a PDF; a text or table in base64 is."""
+    """Base64 that starts like a picture or a PDF is not scanned; a text or table in base64 is."""
     for data, scanned in ((start + "AAAA", False), ("bXkga2V5", True)):
         source = {"type": "base64", "media_type": "image/png", "data": data}
         for kind in ("image", "document"):
@@ -127,7 +127,7 @@ def test_every_request_of_a_batch_is_walked() -> None:
 
 
 def test_names_of_structure_are_values_within_a_tool_s_input() -> None:
-    """What is skipped is skipped by its path: the same keys in an input are somebody's values."""
+    """What is skipped is skipped by its path: the same keys in a tool input are values."""
     inner = {"metadata": {"model": "a"}, "type": "b", "role": "c", "data": "d", "name": ["e", {"id": "f"}]}
     body = {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "x", "name": "x", "input": inner}]}]}
     found = texts(body, "messages")
