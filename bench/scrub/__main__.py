@@ -17,6 +17,7 @@ from bench.scrub.bodies import Conversation, body
 from bench.scrub.hidden import TURNS, growing
 from bench.scrub.hostile import SIZE, hostile
 from sluicegate.core.redact.scan.finder import RuleFinder, build_finder
+from sluicegate.core.redact.walk.body_shapes import BODY
 from sluicegate.core.redact.walk.json_walk import walk
 
 ALL_RULES: Final = ("basic", "gitleaks", "pii")
@@ -72,7 +73,7 @@ def encoded(document: Any) -> bytes:
 
 def scan(finder: RuleFinder, data: bytes) -> int:
     """What the scrubber does with a body in which nothing is found: read, walk, find."""
-    return sum(len(finder.find(leaf.text)) for leaf in walk(msgspec.json.decode(data), "messages"))
+    return sum(len(finder.find(leaf.text)) for leaf in walk(msgspec.json.decode(data), BODY))
 
 
 def find_anew(finder: RuleFinder, text: str) -> None:

@@ -18,6 +18,7 @@ from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, ValueKey
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.scan.finder import RuleFinder
+from sluicegate.core.redact.walk.body_shapes import BODY
 from sluicegate.core.redact.walk.json_document import JsonDocument
 
 __all__ = ["TURNS", "Growing", "growing"]
@@ -68,7 +69,7 @@ def _run(
 
 def _hidden(data: bytes, finder: RuleFinder, known_values: KnownValueScanner, factory: PlaceholderFactory) -> int:
     document = JsonDocument.read(data)
-    scan = DocumentScan(document.root, "messages", finder, known_values)
+    scan = DocumentScan(document.root, BODY, finder, known_values)
     counts: Counter[str] = Counter()
     numbers: dict[ValueKey, int] = {}
     for kind, digest in scan.keys_to_number(factory):

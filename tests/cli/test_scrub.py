@@ -77,7 +77,7 @@ def test_rules_and_style_come_from_the_configuration(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["/nowhere/at/all"], b"cannot read /nowhere/at/all: No such file or directory"),
-        (["--rules", "basik"], b'no rule set "basik"'),
+        (["--rules", "basik"], b'unknown rule set "basik"'),
         (["--rules", "file:/nowhere"], b"/nowhere: cannot be read"),
         (["--config", "/nowhere"], b"cannot be read"),
     ],

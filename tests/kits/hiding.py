@@ -13,7 +13,7 @@ from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, 
 from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import GRAMMARS, Style
 from sluicegate.core.redact.scan.finding import Finding
-from sluicegate.core.redact.walk.json_walk import WalkSurface
+from sluicegate.core.redact.walk.body_shapes import FREE, Shape
 
 KEY = bytes(range(32))
 RULES = (
@@ -52,11 +52,11 @@ def factory_of(style: Style = "angle", conversation: bytes = b"one", *, numbered
 
 
 def hide(
-    root: Any, how: PlaceholderFactory | None = None, numbers: Numbers | None = None, surface: WalkSurface = "other"
+    root: Any, how: PlaceholderFactory | None = None, numbers: Numbers | None = None, shape: Shape = FREE
 ) -> tuple[Any, PlaceholderMap]:
     """The document with its values hidden (the one that was given stays as it is), and what restores it."""
     how = how or factory_of()
-    scan = DocumentScan(json.loads(json.dumps(root)), surface, Rules(), KnownValueScanner(how.grammar))
+    scan = DocumentScan(json.loads(json.dumps(root)), shape, Rules(), KnownValueScanner(how.grammar))
     names = scan.hide(how, (numbers or Numbers()).of(scan.keys_to_number(how)))
     return scan.root, names
 

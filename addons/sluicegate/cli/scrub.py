@@ -18,8 +18,9 @@ from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, ValueKey
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.scan.finder import RuleFinder, RulesError, build_finder
+from sluicegate.core.redact.walk.body_shapes import BATCHES, BODY, FREE, Shape
 from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
-from sluicegate.core.redact.walk.json_walk import KeyCollision, WalkSurface
+from sluicegate.core.redact.walk.json_walk import KeyCollision
 from sluicegate.settings import ConfigError, load
 from sluicegate.settings.scrub import Scrub
 
@@ -44,7 +45,7 @@ def scrub(
     finder = finder_of(given)
     subject = _Subject.read(_bytes(file))
     grammar = GRAMMARS[given.style]
-    scan = DocumentScan(subject.root, subject.surface, finder, KnownValueScanner(grammar))
+    scan = DocumentScan(subject.root, subject.shape, finder, KnownValueScanner(grammar))
     if explain:
         _print_table(list(explain_scan(scan, finder)))
     elif not check:
@@ -66,7 +67,7 @@ class _Subject:
     """The input: a JSON document, or plain text."""
 
     root: Any
-    surface: WalkSurface
+    shape: Shape
     document: JsonDocument | None
 
     @classmethod
@@ -74,13 +75,13 @@ class _Subject:
         try:
             document = JsonDocument.read(data)
         except Unreadable:
-            return cls(data.decode("utf-8", "surrogateescape"), "other", None)
+            return cls(data.decode("utf-8", "surrogateescape"), FREE, None)
         root = document.root
         if not isinstance(root, dict | list):
-            return cls(data.decode("utf-8", "surrogateescape"), "other", None)
+            return cls(data.decode("utf-8", "surrogateescape"), FREE, None)
         keys = root if isinstance(root, dict) else {}
-        surface: WalkSurface = "messages" if "messages" in keys else "batches" if "requests" in keys else "other"
-        return cls(root, surface, document)
+        shape = BODY if "messages" in keys else BATCHES if "requests" in keys else FREE
+        return cls(root, shape, document)
 
     def rendered(self, root: Any) -> bytes:
         if self.document is None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kits.labelled import finder_of, secret
-from sluicegate.core.redact.walk.json_walk import WalkSurface, walk
+from sluicegate.core.redact.walk.body_shapes import BATCHES, BODY, FREE, Shape
+from sluicegate.core.redact.walk.json_walk import walk
 
 KEY = secret("anthropic_key", Random(1))
 PEM = secret("private_key", Random(1))
@@ -18,10 +19,10 @@ NUMBERED = "\n".join(f"{n:6}→{line}" for n, line in enumerate(PEM.split("\n"),
 FINDER = finder_of("basic")
 
 
-def left(document: Any, surface: WalkSurface = "messages") -> list[str]:
+def left(document: Any, shape: Shape = BODY) -> list[str]:
     """What is left of the scanned strings in which something was found."""
     rest = []
-    for leaf in walk(document, surface):
+    for leaf in walk(document, shape):
         found = FINDER.find(leaf.text)
         text = leaf.text
         for f in reversed(found):
@@ -66,10 +67,10 @@ def attached(kind: str, data: str) -> dict[str, Any]:
     ],
     ids=lambda body: json.dumps(body)[:60],
 )
-@pytest.mark.parametrize("surface", ["messages", "count_tokens", "chat_completions", "other"])
-def test_no_place_in_a_body_hides_a_key(body: Any, surface: WalkSurface) -> None:
+@pytest.mark.parametrize("shape", [BODY, FREE], ids=["body", "free"])
+def test_no_place_in_a_body_hides_a_key(body: Any, shape: Shape) -> None:
     """Inputs under names of structure, keys of objects, descriptions, cut emoji, JSON in JSON, unknown fields."""
-    rest = left(body, surface)
+    rest = left(body, shape)
     assert rest
     assert not any(KEY[20:40] in text for text in rest)
 
@@ -77,14 +78,14 @@ def test_no_place_in_a_body_hides_a_key(body: Any, surface: WalkSurface) -> None
 def test_batches_are_bodies_too() -> None:
     """Each request's params."""
     body = {"requests": [{"custom_id": "a", "params": returned(KEY)}]}
-    assert left(body, "batches") == ["<ANTHROPIC_KEY>"]
+    assert left(body, BATCHES) == ["<ANTHROPIC_KEY>"]
 
 
 def test_the_arguments_of_a_chat_completions_call_are_text() -> None:
     """A JSON text within JSON, with its escapes."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": json.dumps({"a": f"x\n{KEY}"})}}
     body = {"messages": [{"role": "assistant", "content": None, "tool_calls": [call]}]}
-    assert left(body, "chat_completions") == ['{"a": "x\\n<ANTHROPIC_KEY>"}']
+    assert left(body, BODY) == ['{"a": "x\\n<ANTHROPIC_KEY>"}']
 
 
 def test_base64_of_a_key_is_no_cover() -> None:

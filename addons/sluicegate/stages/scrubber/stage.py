@@ -29,9 +29,10 @@ from sluicegate.core.redact.hide.placeholder_factory import PlaceholderFactory, 
 from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.restore.answer_restorer import answer_restorer
 from sluicegate.core.redact.restore.content_blocks import RestoreReport
+from sluicegate.core.redact.walk.body_shapes import Shape, shape_at
 from sluicegate.core.redact.walk.decode_body import BodyTooLarge, decode_body
 from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
-from sluicegate.core.redact.walk.json_walk import KeyCollision, WalkSurface
+from sluicegate.core.redact.walk.json_walk import KeyCollision
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.taps import Fate
@@ -51,18 +52,6 @@ from sluicegate.stores.placeholder_numbers.base import TooManyValues
 __all__ = ["ScrubFields", "Scrubber"]
 
 _DIGESTS: Final = ("content-md5", "content-digest", "repr-digest", "digest")
-_WALKS: Final[Mapping[str, WalkSurface]] = {
-    "messages": "messages",
-    "count_tokens": "count_tokens",
-    "bedrock": "messages",
-    "bedrock_count": "count_tokens",
-    "vertex": "messages",
-    "vertex_count": "count_tokens",
-}
-_SURFACES: Final[tuple[tuple[str, WalkSurface], ...]] = (
-    ("/messages/batches", "batches"),
-    ("/chat/completions", "chat_completions"),
-)
 
 
 @dataclass(slots=True)
@@ -133,7 +122,7 @@ class Scrubber(Stage):
         finder = self.toolkit.finder
         try:
             body = self._body(x)
-            found, _ = detect_in_body(body, _surface(x), finder) if body else (Counter[str](), None)
+            found, _ = detect_in_body(body, _shape(x), finder) if body else (Counter[str](), None)
             fields.found = found + detect_in_url(x.request.path, finder)[0]
             fields.found.update(count_headers(x, finder))
         except Refused:
@@ -156,7 +145,7 @@ class Scrubber(Stage):
 
     def _other(self, x: Exchange, fields: ScrubFields) -> None:
         if body := self._body(x):
-            found, first = detect_in_body(body, _surface(x), self.toolkit.finder)
+            found, first = detect_in_body(body, _shape(x), self.toolkit.finder)
             fields.found.update(found)
             if first:
                 _refuse(first)
@@ -169,7 +158,7 @@ class Scrubber(Stage):
             document = JsonDocument.read(body)
         except Unreadable as e:
             raise _unreadable(e) from None
-        scan = DocumentScan(document.root, _surface(x), self.toolkit.finder, self.toolkit.known_values)
+        scan = DocumentScan(document.root, _shape(x), self.toolkit.finder, self.toolkit.known_values)
         fields.found.update(scan.found)
         if self.mode == "block":
             if scan.first:
@@ -253,11 +242,8 @@ def _owner(caller: Caller | None) -> str:
     return f"key:{caller.key_id}" if caller.mode == "keys" else ""
 
 
-def _surface(x: Exchange) -> WalkSurface:
-    if known := _WALKS.get(x.surface):
-        return known
-    path = x.request.path.partition("?")[0].rstrip("/")
-    return next((surface for end, surface in _SURFACES if path.endswith(end)), "other")
+def _shape(x: Exchange) -> Shape:
+    return x.format.body_shape or shape_at(x.request.path)
 
 
 def _unreadable(e: Unreadable) -> Refused:

@@ -8,6 +8,7 @@ import pytest
 
 from kits.hiding import Rules
 from sluicegate.core.redact.hide.detect import detect_in_body, detect_in_url
+from sluicegate.core.redact.walk.body_shapes import FREE
 
 KEY = "sk-abcdefgh1"
 
@@ -26,7 +27,7 @@ KEY = "sk-abcdefgh1"
 )
 def test_bodies(body: bytes) -> None:
     """JSON with escapes, lines of JSON, a hidden first value, binary, other charsets."""
-    found, first = detect_in_body(body, "other", Rules())
+    found, first = detect_in_body(body, FREE, Rules())
     assert found == {"api_key": 1}
     assert first is not None
     assert KEY not in first.path
@@ -34,7 +35,7 @@ def test_bodies(body: bytes) -> None:
 
 def test_a_clean_body() -> None:
     """Nothing found, nothing said."""
-    assert detect_in_body(b"\x00\x01 hello", "other", Rules()) == ({}, None)
+    assert detect_in_body(b"\x00\x01 hello", FREE, Rules()) == ({}, None)
 
 
 @pytest.mark.parametrize("url", [f"/v1/x?k={KEY}", "/v1/%73k-abcdefgh1", "/?mail=ann%40corp.com&x=1", f"/{KEY}"])

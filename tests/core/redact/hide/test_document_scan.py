@@ -13,6 +13,7 @@ from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
 from sluicegate.core.redact.restore.text_restorer import restore_text
+from sluicegate.core.redact.walk.body_shapes import BODY, FREE
 
 SECRET = "sk-abcdefgh12345678"
 PEM = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEAabcdefghijklmnopqrstuv\nzz/+==\n-----END KEY-----"
@@ -74,7 +75,7 @@ def test_numbers_follow_the_walk() -> None:
         "system": [{"type": "text", "text": "sk-second00000"}],
         "tools": [{"name": "t", "description": "sk-first000000", "input_schema": {}}],
     }
-    hidden, _ = hide(body, surface="messages")
+    hidden, _ = hide(body, shape=BODY)
     assert hidden["tools"][0]["description"] == "<API_KEY_1>"
     assert hidden["system"][0]["text"] == "<API_KEY_2>"
     assert hidden["messages"][0]["content"] == "<API_KEY_3>"
@@ -82,17 +83,17 @@ def test_numbers_follow_the_walk() -> None:
 
 def test_a_scan_counts_values_and_shows_no_secret() -> None:
     """Found: values by rule. First: the rule and a path in which a key that holds a secret is not shown."""
-    scan = DocumentScan({"a": [{SECRET: SECRET}, "x@y.com x@y.com z@y.com"]}, "other", Rules(), None)
+    scan = DocumentScan({"a": [{SECRET: SECRET}, "x@y.com x@y.com z@y.com"]}, FREE, Rules(), None)
     assert scan.found == {"api_key": 1, "email": 2}
     assert scan.first is not None
     assert (scan.first.rule, scan.first.path) == ("api_key", "a[0].(a key)")
-    below = DocumentScan({"a": {SECRET: {"b": "x@y.com"}}}, "other", Rules(), None)
+    below = DocumentScan({"a": {SECRET: {"b": "x@y.com"}}}, FREE, Rules(), None)
     assert below.first is not None
     assert SECRET not in below.first.path
 
 
 def test_nothing_to_hide() -> None:
     """A document without findings needs no name."""
-    scan = DocumentScan({"a": "b < c"}, "other", Rules(), KnownValueScanner(GRAMMARS["angle"]))
+    scan = DocumentScan({"a": "b < c"}, FREE, Rules(), KnownValueScanner(GRAMMARS["angle"]))
     assert scan.empty
     assert scan.keys_to_number(factory_of()) == []

@@ -11,6 +11,7 @@ from sluicegate.core.redact.hide.document_scan import DocumentScan
 from sluicegate.core.redact.hide.explain import explain_scan, mask
 from sluicegate.core.redact.hide.known_values import KnownValueScanner
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
+from sluicegate.core.redact.walk.body_shapes import FREE
 
 SECRET = "q7Kx9mPz2vLw4nRt8sYb"
 
@@ -20,7 +21,7 @@ def test_reasons() -> None:
     finder = finder_of("gitleaks")
     text = f"dropbox api_key = '{SECRET}'"
     spelled = base64.b64encode(SECRET.encode()).decode()
-    scan = DocumentScan({"a": [text], "b": f"{spelled} <EMAIL_1>"}, "other", finder, KnownValueScanner(GRAMMARS["angle"]))
+    scan = DocumentScan({"a": [text], "b": f"{spelled} <EMAIL_1>"}, FREE, finder, KnownValueScanner(GRAMMARS["angle"]))
     first, other, literal = explain_scan(scan, finder)
     assert first.where == "a[0]"
     assert first.rule.startswith("gitleaks:")

@@ -1,4 +1,4 @@
-"""core/redact/walk/json_walk.py and shapes.py: which strings of a request are scanned, and how they are exchanged."""
+"""core/redact/walk/json_walk.py and body_shapes.py: which strings of a request are scanned, and how they are exchanged."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluicegate.core.redact.walk import body_shapes as shapes
+from sluicegate.core.redact.walk.body_shapes import Shape, shape_at
 from sluicegate.core.redact.walk.edits import apply_edits
 from sluicegate.core.redact.walk.json_walk import (
     KeyCollision,
-    WalkSurface,
     walk,
 )
 
-SURFACES: tuple[WalkSurface, ...] = ("messages", "count_tokens", "batches", "chat_completions", "other")
+SHAPES = (shapes.BODY, shapes.BATCHES, shapes.FREE)
 
 BODY: dict[str, Any] = {
     "model": "fixed",
@@ -86,18 +87,17 @@ CHAT: dict[str, Any] = {
 }
 
 
-def texts(document: Any, surface: WalkSurface) -> list[str]:
-    return [leaf.text for leaf in walk(document, surface)]
+def texts(document: Any, shape: Shape) -> list[str]:
+    return [leaf.text for leaf in walk(document, shape)]
 
 
 def numbered(found: list[str]) -> list[str]:
     return [text for text in found if text.startswith("scanned")]
 
 
-@pytest.mark.parametrize("surface", ["messages", "count_tokens"])
-def test_structure_is_left_alone_and_all_else_is_scanned(surface: WalkSurface) -> None:
+def test_structure_is_left_alone_and_all_else_is_scanned() -> None:
     """Tools, system, messages, the rest: values, results, inputs, documents, keys; no id, name, signature or image."""
-    found = texts(BODY, surface)
+    found = texts(BODY, shapes.BODY)
     assert numbered(found) == [f"scanned {n}" for n in range(1, 13)]
     assert "fixed" not in found
 
@@ -109,18 +109,20 @@ def test_pictures_are_left_alone_and_what_only_says_it_is_one_is_not(start: str)
         source = {"type": "base64", "media_type": "image/png", "data": data}
         for kind in ("image", "document"):
             body = {"messages": [{"role": "user", "content": [{"type": kind, "source": source}]}]}
-            assert (data in texts(body, "messages")) is scanned
+            assert (data in texts(body, shapes.BODY)) is scanned
 
 
 def test_chat_completions_are_walked_as_well() -> None:
     """Contents, the JSON text of a call's arguments, addresses of images; not their data."""
-    found = texts(CHAT, "chat_completions")
+    found = texts(CHAT, shapes.BODY)
     assert found == ["scanned 1", "scanned 2", "scanned 3", '{"scanned": "4"}', "scanned 5", "https://scanned/6"]
 
 
 def test_every_request_of_a_batch_is_walked() -> None:
     """requests[].params are bodies like any other; the client's own ids are its words."""
-    found = texts({"requests": [{"custom_id": "mine", "params": BODY}, {"custom_id": "mine", "params": BODY}]}, "batches")
+    found = texts(
+        {"requests": [{"custom_id": "mine", "params": BODY}, {"custom_id": "mine", "params": BODY}]}, shapes.BATCHES
+    )
     assert numbered(found) == [f"scanned {n}" for n in range(1, 13)] * 2
     assert found.count("mine") == 2
     assert "fixed" not in found
@@ -130,7 +132,7 @@ def test_names_of_structure_are_values_within_a_tool_s_input() -> None:
     """What is skipped is skipped by its path: the same keys in a tool input are values."""
     inner = {"metadata": {"model": "a"}, "type": "b", "role": "c", "data": "d", "name": ["e", {"id": "f"}]}
     body = {"messages": [{"role": "assistant", "content": [{"type": "tool_use", "id": "x", "name": "x", "input": inner}]}]}
-    found = texts(body, "messages")
+    found = texts(body, shapes.BODY)
     assert sorted(t for t in found if len(t) == 1) == list("abcdef")
     assert {"metadata", "model", "type", "role", "data", "name", "id"} <= set(found)
 
@@ -169,10 +171,9 @@ def test_names_of_structure_are_values_within_a_tool_s_input() -> None:
         {"mcp_servers": [{"authorization_token": "hidden"}]},
     ],
 )
-@pytest.mark.parametrize("surface", ["messages", "chat_completions"])
-def test_what_is_not_as_the_api_has_it_is_scanned(body: Any, surface: WalkSurface) -> None:
+def test_what_is_not_as_the_api_has_it_is_scanned(body: Any) -> None:
     """Wrong types, wrong places, unknown keys: nothing passes because it has the wrong form."""
-    assert "hidden" in texts(body, surface)
+    assert "hidden" in texts(body, shapes.BODY)
 
 
 values = st.recursive(
@@ -186,36 +187,36 @@ values = st.recursive(
 bodies = st.fixed_dictionaries({}, optional={"messages": values, "tools": values, "system": values, "x": values})
 
 
-def rewrite(document: Any, surface: WalkSurface, edit: Callable[[str], str]) -> Any:
+def rewrite(document: Any, shape: Shape, edit: Callable[[str], str]) -> Any:
     """The document with every walked string edited."""
-    return apply_edits(document, [(leaf, edit(leaf.text)) for leaf in walk(document, surface)])
+    return apply_edits(document, [(leaf, edit(leaf.text)) for leaf in walk(document, shape)])
 
 
-@given(bodies, st.sampled_from(SURFACES))
-def test_an_edit_that_changes_nothing_leaves_the_document_unchanged(body: Any, surface: WalkSurface) -> None:
+@given(bodies, st.sampled_from(SHAPES))
+def test_an_edit_that_changes_nothing_leaves_the_document_unchanged(body: Any, shape: Shape) -> None:
     """The walk yields the same strings in the same order before and after, and the document is the same to the byte."""
     before = copy.deepcopy(body)
-    met = texts(body, surface)
-    after = rewrite(body, surface, lambda text: text)
-    assert met == texts(before, surface) == texts(after, surface)
+    met = texts(body, shape)
+    after = rewrite(body, shape, lambda text: text)
+    assert met == texts(before, shape) == texts(after, shape)
     assert after == before
     assert json.dumps(after) == json.dumps(before)
 
 
-@given(bodies, st.sampled_from(SURFACES))
-def test_rewriting_changes_all_that_was_walked_and_nothing_else(body: Any, surface: WalkSurface) -> None:
+@given(bodies, st.sampled_from(SHAPES))
+def test_rewriting_changes_all_that_was_walked_and_nothing_else(body: Any, shape: Shape) -> None:
     """Values and keys in their places; undoing the edit gives the document back, to the byte."""
     before = json.dumps(body)
-    after = rewrite(body, surface, lambda text: f"<{text}>")
-    assert (json.dumps(after) != before) == bool(texts(json.loads(before), surface))
-    if surface == "other":
-        undone = rewrite(after, surface, lambda text: text[1:-1])
+    after = rewrite(body, shape, lambda text: f"<{text}>")
+    assert (json.dumps(after) != before) == bool(texts(json.loads(before), shape))
+    if shape is shapes.FREE:
+        undone = rewrite(after, shape, lambda text: text[1:-1])
         assert json.dumps(undone) == before
 
 
 def test_paths_lead_to_the_strings() -> None:
     """Keys and indices from the root."""
-    for leaf in walk(BODY, "messages"):
+    for leaf in walk(BODY, shapes.BODY):
         place: Any = BODY
         for step in leaf.path[:-1]:
             place = place[step]
@@ -224,14 +225,14 @@ def test_paths_lead_to_the_strings() -> None:
 
 def test_a_root_that_is_a_string_is_replaced() -> None:
     """A body may be any JSON value."""
-    assert rewrite("a", "other", str.upper) == "A"
-    assert rewrite(None, "messages", str.upper) is None
+    assert rewrite("a", shapes.FREE, str.upper) == "A"
+    assert rewrite(None, shapes.BODY, str.upper) is None
 
 
 def test_two_keys_that_would_become_one_are_refused() -> None:
     """Nothing is lost silently."""
     with pytest.raises(KeyCollision):
-        rewrite({"a": 1, "A": 2}, "other", str.upper)
+        rewrite({"a": 1, "A": 2}, shapes.FREE, str.upper)
 
 
 def test_depth_is_no_limit() -> None:
@@ -239,6 +240,21 @@ def test_depth_is_no_limit() -> None:
     document: Any = "deep"
     for _ in range(100_000):
         document = [document]
-    assert texts(document, "messages") == ["deep"] or texts(document, "other") == ["deep"]
+    assert texts(document, shapes.BODY) == ["deep"] or texts(document, shapes.FREE) == ["deep"]
     while isinstance(document, list):  # taken apart by hand: freeing it at once would need the call stack
         document = document.pop()
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/v1/messages/batches?x=1", shapes.BATCHES),
+        ("/v1/messages/batches/", shapes.BATCHES),
+        ("/v1/chat/completions", shapes.BODY),
+        ("/v1/messages/batches/id", shapes.FREE),
+        ("/v1/files", shapes.FREE),
+    ],
+)
+def test_bodies_outside_of_the_client_formats_have_a_shape_by_their_path(path: str, expected: Shape) -> None:
+    """A batch holds requests; what is unknown is scanned in full."""
+    assert shape_at(path) is expected

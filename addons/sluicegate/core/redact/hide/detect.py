@@ -9,27 +9,27 @@ from urllib.parse import unquote_plus
 
 from sluicegate.core.redact.hide.document_scan import DocumentScan, FirstFinding
 from sluicegate.core.redact.scan.finding import Finder
+from sluicegate.core.redact.walk.body_shapes import FREE, Shape
 from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
-from sluicegate.core.redact.walk.json_walk import WalkSurface
 
 __all__ = ["detect_in_body", "detect_in_url"]
 
 _ESCAPE: Final = re.compile(r"\\u00([0-7][0-9a-fA-F])")
 
 
-def detect_in_body(body: bytes, surface: WalkSurface, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
+def detect_in_body(body: bytes, shape: Shape, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
     """The findings in a body, JSON or not: values by rule, and the first finding."""
     try:
-        return _findings(DocumentScan(JsonDocument.read(body).root, surface, finder, None))
+        return _findings(DocumentScan(JsonDocument.read(body).root, shape, finder, None))
     except Unreadable:
         text = body.decode("utf-8", "replace")
     texts = {text, text.replace("\0", ""), _ESCAPE.sub(_unescaped, text)}  # raw, UTF-16, lines of JSON
-    return _findings(DocumentScan(sorted(texts, key=len, reverse=True), "other", finder, None), bare=True)
+    return _findings(DocumentScan(sorted(texts, key=len, reverse=True), FREE, finder, None), bare=True)
 
 
 def detect_in_url(path: str, finder: Finder) -> tuple[Counter[str], FirstFinding | None]:
     """The findings in the path and query of a request, raw and decoded."""
-    return _findings(DocumentScan([path, unquote_plus(path)], "other", finder, None), bare=True)
+    return _findings(DocumentScan([path, unquote_plus(path)], FREE, finder, None), bare=True)
 
 
 def _findings(scan: DocumentScan, *, bare: bool = False) -> tuple[Counter[str], FirstFinding | None]:

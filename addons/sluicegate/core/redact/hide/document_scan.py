@@ -1,6 +1,6 @@
 """Scans a JSON document, and hides what was found behind placeholders.
 
-    scan = DocumentScan(document, "messages", finder, known_values)
+    scan = DocumentScan(document, body_shapes.BODY, finder, known_values)
     keys = scan.keys_to_number(factory)            the values that need a number, in document order
     placeholders = scan.hide(factory, numbers)     changes the document; returns the map that restores its values
 
@@ -22,8 +22,9 @@ from sluicegate.core.redact.hide.placeholder_map import PlaceholderMap
 from sluicegate.core.redact.hide.placeholders import LINES
 from sluicegate.core.redact.rules.rule import Tier, type_name
 from sluicegate.core.redact.scan.finding import Finder
+from sluicegate.core.redact.walk.body_shapes import Shape
 from sluicegate.core.redact.walk.edits import apply_edits
-from sluicegate.core.redact.walk.json_walk import Leaf, WalkSurface, walk
+from sluicegate.core.redact.walk.json_walk import Leaf, walk
 
 __all__ = ["DocumentScan", "FirstFinding", "shown_path"]
 
@@ -39,7 +40,7 @@ class FirstFinding:
 class DocumentScan:
     """The spans of a document that have to be hidden."""
 
-    def __init__(self, root: Any, surface: WalkSurface, finder: Finder, known_values: KnownValueScanner | None) -> None:
+    def __init__(self, root: Any, shape: Shape, finder: Finder, known_values: KnownValueScanner | None) -> None:
         """`known_values`: None for detection without hiding."""
         self.root = root
         self.found: Counter[str] = Counter()
@@ -48,17 +49,17 @@ class DocumentScan:
         self._spans: dict[str, list[HiddenSpan]] = {}
         self._texts: dict[str, list[Leaf]] = {}
         """Each distinct text, in document order, and the leaves that hold it."""
-        values = self._find(finder, surface)
+        values = self._find(finder, shape)
         if known_values:
             for text, spans in known_values.spans(list(self._texts), values):
                 self._spans.setdefault(text, []).extend(spans)
             for text, found in self._spans.items():
                 self._spans[text] = merge_spans(text, found, known_values.grammar)
 
-    def _find(self, finder: Finder, surface: WalkSurface) -> dict[str, tuple[str, Tier]]:
+    def _find(self, finder: Finder, shape: Shape) -> dict[str, tuple[str, Tier]]:
         values: dict[str, tuple[str, Tier]] = {}
         counted: set[tuple[str, str]] = set()
-        for leaf in walk(self.root, surface):
+        for leaf in walk(self.root, shape):
             text = leaf.text
             if text in self._texts:
                 self._texts[text].append(leaf)

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-__all__ = ["BATCHES", "BODY", "FREE", "SHAPES", "Data", "Each", "Fixed", "Free", "Object", "Shape", "WalkSurface"]
-
-WalkSurface = Literal["messages", "count_tokens", "batches", "chat_completions", "other"]
+__all__ = ["BATCHES", "BODY", "FREE", "Data", "Each", "Fixed", "Free", "Object", "Shape", "shape_at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +156,10 @@ BODY: Final = Object(
 )
 BATCHES: Final = Object({"requests": Each(Object({"custom_id": FREE, "params": BODY}))})
 
-SHAPES: Final[dict[WalkSurface, Shape]] = {
-    "messages": BODY,
-    "count_tokens": BODY,
-    "batches": BATCHES,
-    "chat_completions": BODY,
-    "other": FREE,
-}
+_BY_PATH: Final[tuple[tuple[str, Shape], ...]] = (("/messages/batches", BATCHES), ("/chat/completions", BODY))
+
+
+def shape_at(path: str) -> Shape:
+    """The shape of a body that no client format gives, by the end of its path (with its query)."""
+    bare = path.partition("?")[0].rstrip("/")
+    return next((shape for end, shape in _BY_PATH if bare.endswith(end)), FREE)

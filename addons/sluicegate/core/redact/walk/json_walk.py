@@ -13,17 +13,15 @@ from typing import Any, assert_never
 
 from sluicegate.core.redact.walk.body_shapes import (
     FREE,
-    SHAPES,
     Data,
     Each,
     Fixed,
     Free,
     Object,
     Shape,
-    WalkSurface,
 )
 
-__all__ = ["KeyCollision", "Leaf", "WalkSurface", "walk"]
+__all__ = ["KeyCollision", "Leaf", "walk"]
 
 
 type _Trail = tuple[_Trail, str | int] | None
@@ -53,12 +51,12 @@ class KeyCollision(ValueError):
     """Replacing strings would make two keys of an object equal."""
 
 
-def walk(document: Any, surface: WalkSurface) -> Iterator[Leaf]:
+def walk(document: Any, shape: Shape) -> Iterator[Leaf]:
     """Every string to scan: tools, then system, then messages, then the rest, each in document order.
 
     The values of an object come before its keys.
     """
-    stack: list[tuple[Any, Shape, _Trail]] = [(document, SHAPES[surface], None)]
+    stack: list[tuple[Any, Shape, _Trail]] = [(document, shape, None)]
     while stack:
         value, shape, trail = stack.pop()
         if isinstance(value, str):
