@@ -24,7 +24,7 @@ from mitmproxy.test import taddons, tflow
 
 from sluicegate.core.formats.registry import format_of
 from sluicegate.exchange.exchange import Exchange, exchange_of
-from sluicegate.exchange.taps import Fate
+from sluicegate.exchange.taps import OnError
 from sluicegate.gate.chain import Chain
 from sluicegate.gate.policy import Policy
 from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
@@ -140,7 +140,7 @@ def planted(
     name: str,
     log: list[str],
     *,
-    fate: Fate = "closed",
+    on_error: OnError = "fail_closed",
     raises: Mapping[str, BaseException] | None = None,
     does: Mapping[str, Callable[[Exchange], object]] | None = None,
     waits: Callable[[Exchange], Any] | None = None,
@@ -176,7 +176,7 @@ def planted(
         def settle(self, x: Exchange) -> None:
             act(x, "settle")
 
-    Planted.name, Planted.fate = name, fate
+    Planted.name, Planted.on_error = name, on_error
     return Planted
 
 

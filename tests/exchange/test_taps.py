@@ -112,7 +112,7 @@ def test_an_aside_tap_is_taken_out() -> None:
         raise error
 
     taps.observe(before.append, name="before")
-    taps.observe(explode, name="bad", fate="aside")
+    taps.observe(explode, name="bad", on_error="skip")
     taps.observe(after.append, name="after")
     assert run(taps, [b"one", b"two"]) == b"onetwo"
     assert before == after == [b"one", b"two"]
@@ -120,20 +120,20 @@ def test_an_aside_tap_is_taken_out() -> None:
     assert taps.broken is None
 
 
-@pytest.mark.parametrize("fate", ["closed", "aside"])
-def test_a_fault_at_the_end_has_the_same_fate(fate: str) -> None:
+@pytest.mark.parametrize("on_error", ["fail_closed", "skip"])
+def test_a_fault_at_the_end_has_the_same_fate(on_error: str) -> None:
     """A `done` that raises breaks the stream or is left out, as declared; the taps after it still end."""
     taps, log = Taps(), []
 
     def explode() -> None:
         raise ValueError
 
-    taps.observe(lambda _: None, name="bad", done=explode, fate=fate)  # type: ignore[arg-type]
+    taps.observe(lambda _: None, name="bad", done=explode, on_error=on_error)  # type: ignore[arg-type]
     taps.observe(lambda _: None, name="good", done=lambda: log.append("done"))
     list(taps(b"x"))
     assert list(taps(b"")) == []
-    assert bool(taps.broken) == (fate == "closed")
-    assert log == ([] if fate == "closed" else ["done"])
+    assert bool(taps.broken) == (on_error == "fail_closed")
+    assert log == ([] if on_error == "fail_closed" else ["done"])
 
 
 def test_a_change_always_fails_closed() -> None:

@@ -88,11 +88,11 @@ async def test_stages_whose_turn_never_came_are_told_so(raised: BaseException | 
     """Where one refuses or has a bug: it, and those inside it, once; not those outside, nor one that stepped aside."""
     told: list[str] = []
     waits = (lambda _: asyncio.sleep(0)) if asynchronous else None
-    fates: list[Any] = ["closed", "aside", "closed", "closed"]
+    on_errors: list[Any] = ["fail_closed", "skip", "fail_closed", "fail_closed"]
     raises: list[BaseException | None] = [None, ValueError(), raised, None]
     stages = [
-        planted(name, [], fate=fate, raises={"request": error} if error else {}, waits=waits)
-        for name, fate, error in zip("abcd", fates, raises, strict=True)
+        planted(name, [], on_error=on_error, raises={"request": error} if error else {}, waits=waits)
+        for name, on_error, error in zip("abcd", on_errors, raises, strict=True)
     ]
     for stage in stages:
         stage.skipped = lambda self, _: told.append(self.name)  # type: ignore[method-assign]
@@ -189,7 +189,7 @@ async def test_a_stage_that_steps_aside_leaves_the_request_as_it_was(asynchronou
         x.answer = http.Response.make(200, b"half an answer")
 
     waits = (lambda _: asyncio.sleep(0)) if asynchronous else None
-    bad = planted("bad", log, fate="aside", does={"request": meddle}, raises={"request": ValueError()}, waits=waits)
+    bad = planted("bad", log, on_error="skip", does={"request": meddle}, raises={"request": ValueError()}, waits=waits)
     bad.head = lambda self, x: None  # type: ignore[method-assign]
     seen: list[Any] = []
     look = planted(
@@ -213,7 +213,7 @@ async def test_what_a_plain_method_changed_before_it_waited_is_undone_too() -> N
     async def later() -> None:
         raise ValueError
 
-    bad = planted("bad", log, fate="aside")
+    bad = planted("bad", log, on_error="skip")
 
     def request(self: Any, x: Any) -> Any:
         x.request.content = b"changed"
@@ -230,7 +230,7 @@ async def test_what_a_plain_method_changed_before_it_waited_is_undone_too() -> N
 async def test_a_stage_whose_head_stepped_aside_is_not_asked_again() -> None:
     """Its later methods would work on state that is not there."""
     log: list[str] = []
-    with chain_of(planted("bad", log, fate="aside", raises={"head": ValueError()}), planted("b", log)) as chain:
+    with chain_of(planted("bad", log, on_error="skip", raises={"head": ValueError()}), planted("b", log)) as chain:
         flow = make_flow()
         await descend(chain, flow)
         assert released(flow)
@@ -288,7 +288,7 @@ async def test_one_client_leaving_ends_all_its_exchanges() -> None:
 
 
 PLANT = st.tuples(
-    st.sampled_from(["closed", "aside"]),
+    st.sampled_from(["fail_closed", "skip"]),
     st.dictionaries(
         st.sampled_from(HOOKS),
         st.sampled_from([Refused(403, "no"), ValueError("bug"), asyncio.CancelledError(), KeyboardInterrupt()]),
@@ -312,8 +312,8 @@ def test_whatever_stages_do_the_invariants_hold(plants: list[Any], end: str, str
 async def _check_invariants(plants: list[Any], end: str, stream: bool) -> None:
     log: list[str] = []
     stages = [
-        planted(f"s{i}", log, fate=fate, raises=raises, waits=(lambda _: asyncio.sleep(0)) if later else None)
-        for i, (fate, raises, later) in enumerate(plants)
+        planted(f"s{i}", log, on_error=on_error, raises=raises, waits=(lambda _: asyncio.sleep(0)) if later else None)
+        for i, (on_error, raises, later) in enumerate(plants)
     ]
     with chain_of(*stages) as chain:
         flow = make_flow(body=b"{}", headers=CREDENTIALS)
@@ -352,14 +352,14 @@ def _check_descent(chain: Chain, flow: http.HTTPFlow, plants: list[Any], log: li
         assert flow.response.status_code in (403, 500)
         assert error_of(flow)["type"] in ("permission_error", "api_error")
     stopping = [
-        i for i, (fate, raises, _) in enumerate(plants)
-        if any(isinstance(raises.get(h), Refused) or (raises.get(h) and fate == "closed") for h in ("head", "request"))
+        i for i, (on_error, raises, _) in enumerate(plants)
+        if any(isinstance(e := raises.get(h), Refused) or (e and on_error == "fail_closed") for h in ("head", "request"))
     ]  # fmt: skip
     # a stage may be kept from raising only by having stepped aside before
     certain = [
         i
         for i in stopping
-        if not (plants[i][0] == "aside" and not isinstance(plants[i][1].get("head"), (Refused, type(None))))
+        if not (plants[i][0] == "skip" and not isinstance(plants[i][1].get("head"), (Refused, type(None))))
     ]
     if certain:
         assert x.routing.release is None
@@ -493,22 +493,22 @@ async def test_a_client_that_left_while_a_stage_waited() -> None:
 @pytest.mark.parametrize("hook", ["answer"])
 async def test_a_bug_while_the_answer_begins(hook: str) -> None:
     """Closed: the answer is not passed on. Aside: it is, without the stage's taps."""
-    for fate in ("closed", "aside"):
+    for on_error in ("fail_closed", "skip"):
         log: list[str] = []
 
         def tap(x: Any) -> None:
             x.taps.observe(lambda _: None, name="left behind")
 
-        bad = planted("bad", log, fate=fate, does={hook: tap}, raises={hook: ValueError()})  # type: ignore[arg-type]
+        bad = planted("bad", log, on_error=on_error, does={hook: tap}, raises={hook: ValueError()})  # type: ignore[arg-type]
         with chain_of(planted("a", log), bad) as chain:
             flow = make_flow(body=b"{}")
             await descend(chain, flow)
             flow.response = http.Response.make(200, b"")
             chain.responseheaders(flow)
             x = the_exchange(flow)
-            assert bool(x.ending.abort) == (fate == "closed")
-            assert len(x.taps) == 0 or fate == "closed"
-            assert ("a.answer" in log) == (fate == "aside")
+            assert bool(x.ending.abort) == (on_error == "fail_closed")
+            assert len(x.taps) == 0 or on_error == "fail_closed"
+            assert ("a.answer" in log) == (on_error == "skip")
 
 
 @pytest.mark.parametrize(

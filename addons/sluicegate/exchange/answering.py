@@ -47,12 +47,12 @@ def translate_answer(x: Exchange, translation: Translation, response: http.Respo
         from sluicegate.core.formats.chat.usage import ChatReader
 
         reader = ChatReader(_chat_type(answered, response.headers.get("content-type", "")), response.status_code)
-        x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+        x.taps.observe(reader.feed, name="usage", done=reader.end, on_error="skip")
     if answered.transform:
         x.taps.change(answered.transform, name=f"from {translation.provider.kind}")
     if answered.usage == "messages":
         reader = ResponseReader(native_type, "" if changes else encoding, answered.status)
-        x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+        x.taps.observe(reader.feed, name="usage", done=reader.end, on_error="skip")
     elif answered.transform:
         _watch_errors(x, reader, native_type, answered.status)
     _fix_head(x, response, answered.status, answered.content_type, answered.fields)
@@ -68,7 +68,7 @@ def _watch_errors(x: Exchange, reader: ResponseReader | ChatReader, native_type:
         if reader.facts.error_type is None:
             reader.facts.error_type, reader.facts.error_message = seen.facts.error_type, seen.facts.error_message
 
-    x.taps.observe(seen.feed, name="translated", done=done, fate="aside")
+    x.taps.observe(seen.feed, name="translated", done=done, on_error="skip")
 
 
 def _decode(x: Exchange, encoding: str) -> None:

@@ -21,14 +21,15 @@ from mitmproxy import http
 
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.formats.client_format import ClientFormat
+from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.messages.facts import RequestFacts
+from sluicegate.core.messages.facts import RequestFacts, agent_of, session_of
 from sluicegate.exchange.bodies import ByteSource, KeptBody
 from sluicegate.exchange.call import Call, Failure
 from sluicegate.exchange.ending import Ending
 from sluicegate.exchange.lifetime import Lifetime
 from sluicegate.exchange.ports import PolicyPort
-from sluicegate.exchange.release import Fields, Origin, Release, Target
+from sluicegate.exchange.release import Fields, Origin, Release, Snapshot, Target, snapshot
 from sluicegate.exchange.taps import Taps
 from sluicegate.exchange.translation import Translation
 from sluicegate.settings.timeouts import Timeouts
@@ -227,6 +228,21 @@ class Exchange:
         if not self.inference or not body:
             return None
         return self._facts.read(self.format, d.path, body)
+
+    def read_request(self) -> None:
+        """Read the complete request: another addon, or a user, may have changed it since its headers."""
+        d = self.flow.request.data
+        self.format = format_at(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
+        self.session_id = session_of(d.headers, self.facts)
+        self.agent_id = agent_of(d.headers)
+
+    def snapshot(self) -> Snapshot:
+        return snapshot(self.flow.request)
+
+    def restore(self, before: Snapshot) -> None:
+        """Put the request back as it was."""
+        d = self.flow.request.data
+        d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
 
     def truncation_reason(self, *, empty: bool) -> str | None:
         """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell.

@@ -1,8 +1,8 @@
 """Taps: the one object in `flow.response.stream`. Every byte of every answer passes it, innermost tap first.
 
 Order, from the provider to the client: translate → cache tee → restore → audit's counters. An exception in a tap never
-escapes (it would wedge the connection): the tap's declared fate decides. A `closed` tap breaks the stream, visibly and at
-once; an `aside` tap is taken out and the bytes go on as they came to it.
+escapes (it would wedge the connection): the tap's `on_error` decides. `fail_closed` breaks the stream, visibly and at once;
+`skip` takes the tap out, and the bytes go on as they came to it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["Fate", "Taps", "Transform"]
+__all__ = ["OnError", "Taps", "Transform"]
 
-Fate = Literal["closed", "aside"]
+OnError = Literal["fail_closed", "skip"]
 
 
 class Transform(Protocol):
@@ -29,14 +29,14 @@ class _Observe:
     """A tap that only looks."""
 
     name: str
-    fate: Fate
+    on_error: OnError
     look: Callable[[bytes], object]
     done: Callable[[], object] | None
 
 
 @dataclass(slots=True)
 class _Change:
-    """A tap that changes what passes. It may hold bytes back, so it can not step aside: it always fails closed."""
+    """A tap that changes what passes. It may hold bytes back, so it cannot be skipped: it always fails closed."""
 
     name: str
     transform: Transform
@@ -67,10 +67,10 @@ class Taps:
         *,
         name: str,
         done: Callable[[], object] | None = None,
-        fate: Fate = "closed",
+        on_error: OnError = "fail_closed",
     ) -> None:
         """Add a tap outside those that are there: `look(chunk)` for each chunk, `done()` at the clean end."""
-        self._steps.append(_Observe(name, fate, look, done))
+        self._steps.append(_Observe(name, on_error, look, done))
         if self._plain is not None:
             self._plain.append(look)
 
@@ -102,7 +102,7 @@ class Taps:
                 for look in plain:
                     look(data)
                     i += 1
-            except BaseException as e:  # noqa: BLE001 - every fault has a declared fate
+            except BaseException as e:  # noqa: BLE001 - every fault has a declared on_error
                 return () if self._fail(i, e) else self._pass(data, i)
             return (data,)
         if data:
@@ -120,7 +120,7 @@ class Taps:
                     data = step.transform.feed(data)
                     if not data:
                         return ()
-            except BaseException as e:  # noqa: BLE001 - every fault has a declared fate
+            except BaseException as e:  # noqa: BLE001 - every fault has a declared on_error
                 if self._fail(i, e):
                     return ()
                 continue
@@ -152,7 +152,7 @@ class Taps:
     def _fail(self, index: int, error: BaseException) -> bool:
         """True: the stream is broken. False: the tap stepped aside and is gone."""
         step = self._steps[index]
-        if isinstance(step, _Change) or step.fate == "closed":
+        if isinstance(step, _Change) or step.on_error == "fail_closed":
             self.broken = (step.name, error)
             return True
         self.set_aside.append((step.name, error))

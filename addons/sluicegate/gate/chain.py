@@ -10,23 +10,19 @@ mitmproxy continues when a hook raises, so no hook here raises. A hook that fail
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from mitmproxy import connection, ctx, hooks, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
-from sluicegate.admin.responses import Answer as OwnAnswer
 from sluicegate.admin.router import AdminRouter
 from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
 from sluicegate.core.formats.surfaces import format_at
-from sluicegate.core.messages.facts import agent_of, session_of
-from sluicegate.core.routing.paths import is_inference_path
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
 from sluicegate.exchange.call import Failure
@@ -39,10 +35,11 @@ from sluicegate.exchange.exchange import (
 )
 from sluicegate.exchange.framing import frame, mark
 from sluicegate.exchange.native_errors import native_response
-from sluicegate.exchange.release import Release, snapshot
+from sluicegate.exchange.release import Release
 from sluicegate.gate import doors
+from sluicegate.gate.descent import Descent
 from sluicegate.gate.onion import Onion
-from sluicegate.gate.policy import Policy, policy_of
+from sluicegate.gate.policy import Policy
 from sluicegate.gate.port import ChainPort
 from sluicegate.gate.reload import Reloader
 from sluicegate.gate.shutdown import STOPPING, Drain
@@ -64,9 +61,6 @@ from sluicegate.views.attempt_flows import show_failed_attempt
 
 __all__ = ["Chain"]
 
-_LOOK_S = 0.1
-"""Interval between checks of an intercepted request."""
-
 
 class Chain:
     """Runs the stages around every exchange, on every door (listener)."""
@@ -82,6 +76,7 @@ class Chain:
         self.port = ChainPort(self.services, self.outbound, self.error)
         self.reloader = Reloader(self)
         self.admin = AdminRouter(self.services, lambda: self.reloader.path, lambda: ctx.options.mode)
+        self.descent = Descent(self.onion, self.admin)
         self.drain = Drain(
             self.services, lambda: self.under_way, lambda: self.policy.settings.timeouts.drain_s if self.policy else 0.0
         )
@@ -264,75 +259,7 @@ class Chain:
             if flow.response is None:  # the seal would stop it as well; this error is clearer
                 flow.response = native_response(500, "the request bypassed the gate's checks and was not sent")
             return None
-        try:
-            return self._descend_when_resumed(x) if flow.intercepted else self._start_descent(x)
-        except BaseException as e:  # noqa: BLE001
-            self.onion.bug(x, "chain", e)
-            return None
-
-    async def _descend_when_resumed(self, x: Exchange) -> None:
-        """A user edits the request in mitmproxy's interface: the stages see the edited request."""
-        try:
-            # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
-            while x.flow.intercepted and not x.life.gone:
-                await x.life.wait_for(asyncio.sleep(_LOOK_S))
-            if x.life.gone or not x.flow.live:
-                return
-            x.client_credentials = (*x.client_credentials, *take_credentials(x.request.headers))
-            if rest := self._start_descent(x):
-                await rest
-        except BaseException as e:  # noqa: BLE001
-            self.onion.bug(x, "chain", e)
-
-    def _start_descent(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
-        if x.flow.response is not None and x.answer is None:
-            return None  # another addon answered
-        if x.is_admin_endpoint and x.answer is None:
-            return self._answer_ourselves(x)
-        if x.answer is None:
-            d = x.request.data  # another addon, or a user, may have changed it since its headers arrived
-            x.format = format_at(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
-            if x.websocket and not self._may_upgrade(x):
-                return None
-            x.session_id = session_of(x.request.headers, x.facts)
-            x.agent_id = agent_of(x.request.headers)
-        return self.onion.descend(x)
-
-    def _answer_ourselves(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
-        try:
-            answer = self.admin.answer(x, policy_of(x))
-        except Refused as e:
-            self.onion.refuse(x, e)
-            x.flow.response = x.answer
-            return None
-        finally:
-            if identity := policy_of(x).identity:
-                identity.tidy(x.request)
-        if isinstance(answer, tuple):
-            x.flow.response, x.source = answer
-            return None
-        return self._answer_later(x, answer)
-
-    async def _answer_later(self, x: Exchange, answer: Awaitable[OwnAnswer]) -> None:
-        try:
-            x.flow.response, x.source = await answer
-        except Refused as e:
-            self.onion.refuse(x, e)
-            x.flow.response = x.answer
-        except BaseException as e:  # noqa: BLE001 - one that escapes here would hang the client
-            self.onion.bug(x, "endpoints", e)
-
-    def _may_upgrade(self, x: Exchange) -> bool:
-        if x.request.headers.get("upgrade", "").lower() != "websocket":
-            x.websocket = False  # any other upgrade is not passed on: the request goes as plain HTTP
-            return True
-        inference = is_inference_path(x.request.path)
-        if x.policy.relays_websockets and not inference:
-            return True
-        status, why = (426, "on inference paths") if inference else (403, "while a stage must read the traffic")
-        self.onion.refuse(x, Refused(status, f"WebSockets are not relayed {why}", kind="invalid_request_error"))
-        self.onion.land(x)
-        return False
+        return self.descent.begin_when_resumed(x) if flow.intercepted else self.descent.begin(x)
 
     # -- the answer
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -357,7 +284,7 @@ class Chain:
             return
         if self.keeps_bodies and not x.kept_body and (x.answer is None or x.source):
             x.kept_body = KeptBody()
-            x.taps.observe(x.kept_body.add, name="kept body", fate="aside")
+            x.taps.observe(x.kept_body.add, name="kept body", on_error="skip")
         if not self.onion.answer(x):
             return
         if x.answer is None or x.source:
@@ -391,7 +318,7 @@ class Chain:
         if again and x.routing.target and not x.life.gone:
             if x.routing.call:
                 x.routing.call.target = x.routing.target
-            return Retry(Release(x.routing.target, snapshot(x.request)))
+            return Retry(Release(x.routing.target, x.snapshot()))
         return GiveUp()
 
     @staticmethod

@@ -1,7 +1,7 @@
 """The onion: requests descend through the stages, answers and ends unwind those that completed, in reverse.
 
-The fate of a stage decides what follows an exception in it: `closed` ends the exchange with a 500 and sends nothing,
-`aside` continues with the request as the previous stage left it. Refused is not an error but a response. No exception of a
+`on_error` of a stage decides what follows an exception in it: `fail_closed` ends the exchange with a 500 and sends nothing,
+`skip` continues with the request as the previous stage left it. Refused is not an error but a response. No exception of a
 stage leaves this module: in a hook of mitmproxy it would let the request pass, or hang the client.
 """
 
@@ -16,9 +16,9 @@ from sluicegate.core.errors import Refused, describe
 from sluicegate.exchange.answering import encode_for_client
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import native_response
-from sluicegate.exchange.release import Release, Snapshot, snapshot
+from sluicegate.exchange.release import Release, Snapshot
 from sluicegate.exchange.slots import Slot
-from sluicegate.gate.policy import policy_of
+from sluicegate.gate.policy import Policy, policy_of
 from sluicegate.services.services import Services
 from sluicegate.stages.base import REPORTS, Stage
 from sluicegate.stages.router.stage import own_target
@@ -30,6 +30,7 @@ __all__ = ["Onion", "Progress", "progress_of"]
 class Progress:
     """How far an exchange has come through its policy's stages."""
 
+    policy: Policy
     entered: list[Stage] = field(default_factory=list)
     """Stages whose work on the request is complete and has not been unwound."""
     passed: list[Stage] = field(default_factory=list)
@@ -37,12 +38,21 @@ class Progress:
     skipped: list[Stage] = field(default_factory=list)
     """Stages that failed and were skipped: they are not called again."""
 
+    def complete(self, stage: Stage) -> None:
+        """The stage's work on the whole request is complete."""
+        self.passed.append(stage)
+        self.enter(stage)
+
+    def enter(self, stage: Stage) -> None:
+        if stage not in self.entered:
+            self.entered.append(stage)
+
 
 _PROGRESS: Final = Slot[Progress]("onion")
 
 
 def progress_of(x: Exchange) -> Progress:
-    return _PROGRESS.find(x) or _PROGRESS.set(x, Progress())
+    return _PROGRESS.find(x) or _PROGRESS.set(x, Progress(policy_of(x)))
 
 
 class Onion:
@@ -54,73 +64,73 @@ class Onion:
     # -- down
     def heads(self, x: Exchange) -> None:
         """Run the stages that read a request's headers before its body has arrived."""
-        for stage in policy_of(x).heads:
-            if x.answer or not self._step(x, stage, stage.head):
+        progress = progress_of(x)
+        for stage in progress.policy.heads:
+            if x.answer is not None:
                 return
+            before = x.snapshot() if stage.on_error == "skip" else None
+            try:
+                stage.head(x)
+            except BaseException as e:  # noqa: BLE001
+                self._stage_raised(x, stage, e, before)
+            else:
+                progress.enter(stage)
 
     def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
         """Run the stages from `start` on, up to an answer or a release; a coroutine for the rest if a stage waits."""
-        stages, skipped = policy_of(x).stages, progress_of(x).skipped
+        progress = progress_of(x)
+        stages = progress.policy.stages
         for i in range(start, len(stages)):
             if x.answer is not None:
                 break
-            if stages[i] in skipped:
+            if stages[i] in progress.skipped:
                 continue
-            before = snapshot(x.request) if stages[i].fate == "aside" else None
-            waiting = self._request_step(x, stages[i], before)
-            if waiting is not None:
-                return self._descend_later(x, i, waiting, before)
+            before = x.snapshot() if stages[i].on_error == "skip" else None
+            try:
+                waiting = stages[i].request(x)
+            except BaseException as e:  # noqa: BLE001
+                self._stage_raised(x, stages[i], e, before)
+                continue
+            if waiting is not None and inspect.isawaitable(waiting):
+                return self._descend_later(x, progress, i, waiting, before)
+            progress.complete(stages[i])
         self.land(x)
         return None
 
-    def _request_step(self, x: Exchange, stage: Stage, before: Snapshot | None) -> Awaitable[None] | None:
-        try:
-            waiting = stage.request(x)
-        except BaseException as e:  # noqa: BLE001
-            self._stage_raised(x, stage, e, before)
-            return None
-        if waiting is not None and inspect.isawaitable(waiting):
-            return waiting
-        _complete(x, stage)
-        return None
-
-    async def _descend_later(self, x: Exchange, i: int, waiting: Awaitable[None], before: Snapshot | None) -> None:
-        stage = policy_of(x).stages[i]
+    async def _descend_later(
+        self, x: Exchange, progress: Progress, i: int, waiting: Awaitable[None], before: Snapshot | None
+    ) -> None:
+        stage = progress.policy.stages[i]
         try:
             await waiting
-            _complete(x, stage)
-        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
             self._stage_raised(x, stage, e, before)
+        else:
+            progress.complete(stage)
         if x.life.gone:
             return  # the proxy core ends the exchange through the error hook
         if rest := self.descend(x, i + 1):
             await rest
 
-    def _step(self, x: Exchange, stage: Stage, method: Any) -> bool:
-        """Call one synchronous method of one stage. False: the descent is over."""
-        before = snapshot(x.request) if stage.fate == "aside" else None
-        try:
-            method(x)
-        except BaseException as e:  # noqa: BLE001
-            self._stage_raised(x, stage, e, before)
-            return x.answer is None
-        entered = progress_of(x).entered
-        if stage not in entered:
-            entered.append(stage)
-        return True
-
     def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
         if isinstance(e, Refused):
             self.refuse(x, e)
-        elif stage.fate == "aside":
+        elif stage.on_error == "skip":
             self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
-            if before is not None:
-                d = x.request.data
-                d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
             x.answer = x.source = None
+            if before is not None:
+                x.restore(before)
             progress_of(x).skipped.append(stage)
         else:
             self.bug(x, stage.name, e)
+
+    def fail(self, x: Exchange, where: str, e: BaseException) -> None:
+        """What went wrong outside a stage becomes the answer: a refusal, or a 500."""
+        if isinstance(e, Refused):
+            self.refuse(x, e)
+            x.flow.response = x.answer
+        else:
+            self.bug(x, where, e)
 
     def refuse(self, x: Exchange, refused: Refused) -> None:
         x.answer = native_response(
@@ -154,12 +164,9 @@ class Onion:
                 return
             if x.routing.target is None:  # no router: the request goes to the host that the client named
                 x.routing.target = own_target(x, self.services.via)
-            x.routing.release = Release(x.routing.target, snapshot(x.request), upgrade=x.websocket)
-        except Refused as e:
-            self.refuse(x, e)
-            x.flow.response = x.answer
+            x.routing.release = Release(x.routing.target, x.snapshot(), upgrade=x.websocket)
         except BaseException as e:  # noqa: BLE001
-            self.bug(x, "chain", e)
+            self.fail(x, "chain", e)
 
     # -- up
     def answer(self, x: Exchange) -> bool:
@@ -186,7 +193,7 @@ class Onion:
             try:
                 stage.answer(x)
             except BaseException as e:  # noqa: BLE001
-                if stage.fate != "aside":
+                if stage.on_error != "skip":
                     self.services.alarm("stage.bug", stage=stage.name, exchange=x.id, error=describe(e))
                     x.ending.withhold("internal", f"internal error in the gate ({stage.name})")
                     return False
@@ -212,7 +219,7 @@ class Onion:
 
     def _reports(self, x: Exchange) -> dict[str, object]:
         merged: dict[str, object] = {}
-        for stage in policy_of(x).stages:
+        for stage in progress_of(x).policy.stages:
             try:
                 merged.update(stage.report(x))
             except BaseException as e:  # noqa: BLE001 - the others are still read
@@ -221,17 +228,10 @@ class Onion:
 
     def _skip(self, x: Exchange) -> None:
         progress = progress_of(x)
-        for stage in policy_of(x).stages:
+        for stage in progress.policy.stages:
             if stage in progress.passed or stage in progress.skipped:
                 continue
             try:
                 stage.skipped(x)
             except BaseException as e:  # noqa: BLE001
                 self.services.alarm("stage.skipped", stage=stage.name, exchange=x.id, error=describe(e))
-
-
-def _complete(x: Exchange, stage: Stage) -> None:
-    progress = progress_of(x)
-    progress.passed.append(stage)
-    if stage not in progress.entered:
-        progress.entered.append(stage)

@@ -18,7 +18,7 @@ from typing import ClassVar, Final
 
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.slots import Slot
-from sluicegate.exchange.taps import Fate
+from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 
@@ -32,7 +32,7 @@ class Stage:
     """Base of all stages: does nothing, fails closed."""
 
     name: ClassVar[str] = "stage"
-    fate: ClassVar[Fate] = "closed"
+    on_error: ClassVar[OnError] = "fail_closed"
     """A bug before sending: `closed` answers 500 and sends nothing; `aside` goes on with the request as the stage before
     left it. While streaming: `closed` breaks the stream off; `aside` takes the stage's tap out."""
     reads_answers: bool = False

@@ -16,7 +16,7 @@ from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.messages.usage import ResponseFacts
 from sluicegate.exchange.cost import call_cost_usd
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.exchange.taps import Fate
+from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.line import line_of
 from sluicegate.services.telemetry.sinks import Sink
@@ -42,7 +42,7 @@ class Audit(Stage):
     name: ClassVar[str] = "audit"
     sees_last: ClassVar[bool] = True
     reads_reports: ClassVar[bool] = True
-    fate: ClassVar[Fate] = "aside"
+    on_error: ClassVar[OnError] = "skip"
 
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)
@@ -65,7 +65,7 @@ class Audit(Stage):
 
     def answer(self, x: Exchange) -> None:
         fields: AuditFields = x.fields[self.name]
-        x.taps.observe(fields.count, name=self.name, fate="aside")
+        x.taps.observe(fields.count, name=self.name, on_error="skip")
         response = x.flow.response
         if x.answer is not None and x.source is None and response is not None:
             fields.bytes_out = len(response.data.content or b"")

@@ -21,7 +21,7 @@ from sluicegate.exchange.cost import call_cost_usd
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.slots import Slot
-from sluicegate.exchange.taps import Fate
+from sluicegate.exchange.taps import OnError
 from sluicegate.services.process_state import StateKey
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
@@ -57,7 +57,7 @@ _NOT_CACHED = "only a cached answer was requested (only-if-cached), and none is 
 
 class Cache(Stage):
     name: ClassVar[str] = "cache"
-    fate: ClassVar[Fate] = "aside"
+    on_error: ClassVar[OnError] = "skip"
 
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)
@@ -187,12 +187,12 @@ class Cache(Stage):
         response.headers[HEADER] = x.cache_status
         if fields.leading and x.answer is None:
             fields.leading.begin(response)
-            x.taps.observe(fields.leading.write, name="singleflight", fate="aside")
+            x.taps.observe(fields.leading.write, name="singleflight", on_error="skip")
         if fields.store and x.answer is None and is_storable(response, fields.plan.model, x):
             fields.tee = tee = Tee(
                 response, x.routing.call.reader if x.routing.call else None, self.settings.cache.max_entry
             )
-            x.taps.observe(tee.feed, name=self.name, done=tee.end, fate="aside")
+            x.taps.observe(tee.feed, name=self.name, done=tee.end, on_error="skip")
 
     # -- the end
     def settle(self, x: Exchange) -> None:

@@ -30,7 +30,7 @@ from sluicegate.core.routing.paths import is_batch, is_first_party_path, may_sta
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.exchange.release import Fields
-from sluicegate.exchange.taps import Fate
+from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
@@ -58,7 +58,7 @@ SHARED: Final = (
 
 class Identity(Stage):
     name: ClassVar[str] = "identity"
-    fate: ClassVar[Fate] = "closed"
+    on_error: ClassVar[OnError] = "fail_closed"
 
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)

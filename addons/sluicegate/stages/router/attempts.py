@@ -28,7 +28,7 @@ from sluicegate.core.routing.attempts import (
 from sluicegate.core.routing.quota import SPENT_S, refusal
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.exchange.release import Snapshot, Target, snapshot
+from sluicegate.exchange.release import Snapshot, Target
 from sluicegate.providers.base import CredentialSource
 from sluicegate.services.services import Services
 
@@ -70,7 +70,7 @@ class Attempts:
         self.told: list[dict[str, Any]] = []
         """The failed attempts, for the audit record."""
         self._services = services
-        self._base: Snapshot = snapshot(x.request)
+        self._base: Snapshot = x.snapshot()
         self._began = self._first = time.monotonic()
         self._is_pinned = is_pinned
         self._stripped = False
@@ -101,8 +101,7 @@ class Attempts:
 
     def start(self, x: Exchange) -> Target:
         """Point the request at the current candidate."""
-        d = x.request.data
-        d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = self._base
+        x.restore(self._base)
         self._began = time.monotonic()
         self.health.probe(self.candidate.name, self._began)
         return self.candidate.point(x)

@@ -318,7 +318,7 @@ class Router(Stage):
             response.status_code,
         )
         if x.format.speaks_messages or response.status_code >= 400:
-            x.taps.observe(reader.feed, name="usage", done=reader.end, fate="aside")
+            x.taps.observe(reader.feed, name="usage", done=reader.end, on_error="skip")
 
     @property
     def is_transparent(self) -> bool:

@@ -35,7 +35,7 @@ from sluicegate.core.redact.walk.json_document import JsonDocument, Unreadable
 from sluicegate.core.redact.walk.json_walk import KeyCollision
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.slots import Slot
-from sluicegate.exchange.taps import Fate
+from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
@@ -80,7 +80,7 @@ _STATE: Final = Slot[ScrubFields]("scrubber")
 
 class Scrubber(Stage):
     name: ClassVar[str] = "scrubber"
-    fate: ClassVar[Fate] = "closed"
+    on_error: ClassVar[OnError] = "fail_closed"
     reads_websockets = True
 
     def __init__(self, settings: Settings, services: Services) -> None:
@@ -230,7 +230,7 @@ class Scrubber(Stage):
         if placeholders:
             x.taps.change(restorer, name=self.name)
         else:  # nothing to restore: only count unknown placeholders
-            x.taps.observe(restorer.feed, name=self.name, done=restorer.end, fate="aside")
+            x.taps.observe(restorer.feed, name=self.name, done=restorer.end, on_error="skip")
 
 
 def _owner(caller: Caller | None) -> str:
