@@ -80,7 +80,7 @@ def keep(folder: Path, *keys: str, encryption: BodyEncryption | None = None) -> 
 
 def test_list_show_and_remove(folder: Path) -> None:
     """In 80 columns; by the first digits of a key; what would steer a terminal is not printed."""
-    assert cache(folder, "list") == "nothing is kept\n"
+    assert cache(folder, "list") == "the cache is empty\n"
     keep(folder, "ab1", "ab2", "cd")
     listed = cache(folder, "list")
     assert len(listed.splitlines()) == 1 + 3 + 1 + 3
@@ -92,8 +92,8 @@ def test_list_show_and_remove(folder: Path) -> None:
     assert "the answer" in shown
     assert "claude-haiku-4-5" in shown
     assert "\x1b" not in shown
-    assert "fits several keys" in cache(folder, "show", "ab", code=1)
-    assert "nothing is kept" in cache(folder, "show", "ff", code=1)
+    assert "matches several keys" in cache(folder, "show", "ab", code=1)
+    assert "no entry matches" in cache(folder, "show", "ff", code=1)
     assert cache(folder, "rm", "ab") == "deleted 2 entries\n"
     assert "--all" in cache(folder, "rm", code=2)
     assert cache(folder, "rm", "--all") == "deleted 1 entry\n"
@@ -258,7 +258,7 @@ def test_price_and_usage(folder: Path) -> None:
 
 async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In 80 columns and without colour: arrows move, enter shows, d deletes, q quits."""
-    from sluicegate.cli.explore import Explorer, Whole
+    from sluicegate.cli.explore import EntryScreen, Explorer
     from sluicegate.settings import load
 
     monkeypatch.setenv("NO_COLOR", "1")
@@ -268,11 +268,11 @@ async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert explorer.table.row_count == 2
         await pilot.press("down", "enter")
         await pilot.pause()
-        assert isinstance(explorer.screen, Whole)
+        assert isinstance(explorer.screen, EntryScreen)
         assert "the answer" in explorer.screen.text
         await pilot.press("d")
         await pilot.pause()
-        assert not isinstance(explorer.screen, Whole)  # what is shown is gone
+        assert not isinstance(explorer.screen, EntryScreen)  # what is shown is gone
         assert explorer.table.row_count == 1
         broken = AsyncMock(side_effect=StoreError("the disk is full"))
         monkeypatch.setattr(SqliteCache, "delete", broken)

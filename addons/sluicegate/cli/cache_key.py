@@ -62,7 +62,7 @@ def key(
 
 def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, rules: KeyRules) -> str:
     facts, headers = read_request(body), dict(fields)
-    asked = KeyInput(
+    request = KeyInput(
         tenant_of(None, [(k.encode(), v.encode()) for k, v in fields if k in ("x-api-key", "authorization", "api-key")]),
         "messages",
         (facts.model if facts else None) or "",
@@ -73,7 +73,7 @@ def _keys(file: Path, body: bytes, fields: list[tuple[str, str]], query: str, ru
         query,
         session_id=session_of(headers, facts),
     )
-    keys = KeyMaker(rules).keys(asked)
+    keys = KeyMaker(rules).keys(request)
     if isinstance(keys, Bypass):
         return f"{file}: no key: {keys.why}"
     table = [("exact", keys.exact), *keys.lookup]

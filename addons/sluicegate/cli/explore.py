@@ -1,8 +1,7 @@
-"""The cache in a terminal: a list of entries, and one entry as a whole. Needs textual (extra `tui`)."""
+"""Browses the cache in a terminal: a list of entries, and one entry in full. Needs textual (extra `tui`)."""
 
 from __future__ import annotations
 
-import os
 from typing import Any, ClassVar
 
 from textual.app import App, ComposeResult
@@ -11,14 +10,12 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
-from sluicegate.cli.cache import HEADINGS, described, line_of
+from sluicegate.cli.cache_entries import HEADINGS, description_of, encryption_of, open_store, row_of
 from sluicegate.cli.table import printable
 from sluicegate.core.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
-from sluicegate.stores.cache import cache_location, open_cache
-from sluicegate.stores.cache.base import CacheStore, EntrySummary, Limits
-from sluicegate.stores.cache.encryption import BodyEncryption
+from sluicegate.stores.cache.base import CacheStore, EntrySummary
 
 __all__ = ["Explorer"]
 
@@ -26,8 +23,8 @@ _MAX_LISTED = 1000
 _MAX_SHOWN = 100_000
 
 
-class Whole(Screen[None]):
-    """One entry: what is known of it, and its body."""
+class EntryScreen(Screen[None]):
+    """One entry: its fields and its body."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "app.pop_screen", "Back")]
 
@@ -42,7 +39,7 @@ class Whole(Screen[None]):
 
 
 class Explorer(App[None]):
-    """↑↓ move, enter shows, d deletes, q quits."""
+    """↑ and ↓ move, enter shows, d deletes, r reloads, q quits."""
 
     TITLE = "sluicegate cache"
     ENABLE_COMMAND_PALETTE = False
@@ -62,9 +59,7 @@ class Explorer(App[None]):
     @property
     def store(self) -> CacheStore:
         if self._store is None:
-            own = self.settings.cache
-            place = cache_location(self.settings.store, self.settings.state_dir)
-            self._store = open_cache(place, Limits(own.max_entries, own.max_bytes))
+            self._store = open_store(self.settings)
         return self._store
 
     def compose(self) -> ComposeResult:
@@ -92,9 +87,9 @@ class Explorer(App[None]):
         self.entries = {entry.key: entry for entry in found}
         self.table.clear()
         for entry in found:
-            self.table.add_row(*line_of(entry), key=entry.key)
+            self.table.add_row(*row_of(entry), key=entry.key)
 
-    def _chosen(self) -> EntrySummary | None:
+    def _selected(self) -> EntrySummary | None:
         if not self.table.row_count:
             return None
         key = self.table.coordinate_to_cell_key(self.table.cursor_coordinate).row_key.value
@@ -104,27 +99,26 @@ class Explorer(App[None]):
         await self.action_show()
 
     async def action_show(self) -> None:
-        if not (one := self._chosen()):
+        if not (selected := self._selected()):
             return
-        own = self.settings.cache
         try:
-            found = await self.store.get(one.key)
-            encryption = BodyEncryption(own.encrypt_key.resolve(os.environ) if own.encrypt_key else None)
+            found = await self.store.get(selected.key)
+            encryption = encryption_of(self.settings)
         except (StoreError, SecretError) as e:
             self.notify(str(e), severity="error", markup=False)
             return
         entry = encryption.decrypt(found) if found else None
-        body = printable(entry.body[:_MAX_SHOWN]) if entry else "(gone, or encrypted with another key)"
-        await self.push_screen(Whole(f"{described(one)}\n{body}"))
+        body = printable(entry.body[:_MAX_SHOWN]) if entry else "(deleted, or encrypted with another key)"
+        await self.push_screen(EntryScreen(f"{description_of(selected)}\n{body}"))
 
     async def action_delete(self) -> None:
-        if one := self._chosen():
+        if selected := self._selected():
             try:
-                await self.store.delete(one.key)
+                await self.store.delete(selected.key)
             except StoreError as e:
                 self.notify(str(e), severity="error", markup=False)
                 return
-            if isinstance(self.screen, Whole):
+            if isinstance(self.screen, EntryScreen):
                 self.pop_screen()
-            self.entries.pop(one.key, None)
-            self.table.remove_row(one.key)
+            self.entries.pop(selected.key, None)
+            self.table.remove_row(selected.key)

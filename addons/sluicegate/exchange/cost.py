@@ -1,4 +1,4 @@
-"""What a call cost, by what the provider's bytes say."""
+"""What a call cost, by the usage in the provider's answer."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sluicegate.settings import Settings
 __all__ = ["call_cost_usd", "cost_usd"]
 
 _BILLED: Final = Slot[tuple[Prices, float | None]]("cost")
-"""What the call cost, by these prices."""
+"""The call's cost by these prices."""
 
 
 def call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | None:
-    """The cost of an exchange's call; None where its usage or its price is not known, and for what is no inference.
+    """The cost of an exchange's call; None if its usage or price is unknown, or if it is not an inference.
 
-    Asked at the end of an exchange, when its usage is known; the answer is kept for the next stage that asks.
+    Call it at the end of an exchange, when its usage is known; the result is kept for the next stage.
     """
     billed = _BILLED.find(x)
     if billed is None or billed[0] is not prices:
@@ -33,11 +33,11 @@ def _call_cost_usd(x: Exchange, settings: Settings, prices: Prices) -> float | N
     if facts is None or not facts.usage.known or not x.format.answers:
         return None
     request = x.facts
-    model = facts.model or (request.model if request else None) or ""  # what was sent, where no answer names one
+    model = facts.model or (request.model if request else None) or ""  # the requested model, if the answer names none
     return cost_usd(x, facts.usage, model, x.routing.target.provider if x.routing.target else "", settings, prices)
 
 
 def cost_usd(x: Exchange, usage: Usage, model: str, provider: str, settings: Settings, prices: Prices) -> float | None:
-    """What this usage costs at the time of the exchange."""
+    """The cost of this usage at the time of the exchange."""
     when = datetime.fromtimestamp(x.started_at, UTC)
     return prices.cost_usd(usage, model, settings.kind_of(provider).price_source, when)

@@ -174,7 +174,7 @@ def test_the_memory_of_prices_is_bounded() -> None:
     prices = Prices()
     for i in range(1200):
         prices.cost_usd(Usage(1, 1), f"model-{i}")
-    assert len(prices._known) <= 500
+    assert len(prices._models) <= 500
 
 
 def test_the_table_keeps_no_names() -> None:

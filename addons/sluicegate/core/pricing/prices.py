@@ -1,7 +1,7 @@
-"""What a call costs, in USD: genai-prices, an override table, and what the vendors' pages add.
+"""What a call costs in USD, by genai-prices, the configuration's overrides, and surcharges from the vendors' pages.
 
-Prices are read from genai-prices' table, not asked of its `calc_price`: that one keeps every name it was ever asked for,
-and names come from requests.
+Prices are read from genai-prices' table and not through its `calc_price`, which caches every model name without a bound;
+names come from requests.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _US_ONLY: Final = 1.1
 _WEB_SEARCH: Final = 0.01
 """One search (docs.anthropic.com, "Web search tool": $10 per 1,000)."""
 _WRITE_1H: Final = 2.0
-"""A 1h cache write in terms of input (docs.anthropic.com, "Prompt caching"), where the table has no price for it."""
+"""A 1h cache write costs twice the input price (docs.anthropic.com, "Prompt caching"), if the table has no price for it."""
 _MAX_CACHED: Final = 500
 _MAX_NAME: Final = 200
 
@@ -52,7 +52,7 @@ class ModelPrice:
 
 @dataclass(frozen=True, slots=True)
 class _Rate:
-    """One unit's price in USD, by the request's whole input: beyond a tier's start the tier's price holds for all."""
+    """The price of one kind of token. If the total input exceeds a tier's start, its price applies to all tokens."""
 
     base: float
     tiers: tuple[tuple[int, float], ...] = ()
@@ -72,24 +72,19 @@ _STANDARD: Final[Mapping[str, str]] = {}
 
 
 class Prices:
-    """Prices by model. `overrides` maps model patterns to prices; the first that matches wins over the built-in table."""
+    """Prices by model. `overrides` maps model patterns to prices; the first match wins over the built-in table."""
 
     def __init__(self, overrides: Mapping[str, ModelPrice] | None = None) -> None:
         self.overrides = dict(overrides or {})
-        self._known: dict[tuple[str, str], _Model | None] = {}
+        self._models: dict[tuple[str, str], _Model | None] = {}
         self._standard: dict[tuple[str, str], ModelPrice | _Rates] = {}
-        """Standard prices that hold at any time."""
-
-    @staticmethod
-    def warm() -> None:
-        """Import the price table (0.2 s, 41 MB), so that the first call does not wait for it."""
-        import genai_prices  # noqa: F401
+        """Standard prices that do not depend on the date."""
 
     def cost_usd(self, usage: Usage, model: str, source: str = "anthropic", when: datetime | None = None) -> float | None:
         """The cost of a call in USD; None if the price of any part of it is unknown. `source`: an id of the price table.
 
-        Each inference of the call is priced by itself: several short prompts make no long one. `when` chooses between
-        dated prices; without it the price in force now holds, by genai-prices' clock, asked anew for each call.
+        Each inference of the call is priced separately, because several short prompts do not reach a long-context tier.
+        `when` chooses between dated prices; without it the current price applies, by genai-prices' clock.
         """
         tokens = 0.0
         variant = _variant(usage)
@@ -107,7 +102,7 @@ class Prices:
         return tokens * geo + usage.web_search_requests * _WEB_SEARCH
 
     def context_window(self, model: str, source: str = "anthropic") -> int | None:
-        """How many tokens a model takes, prompt and answer together; None where that is not known."""
+        """How many tokens a model takes, prompt and answer together; None if unknown."""
         found = self._find(model, source)
         return found.context_window if found else None
 
@@ -118,7 +113,7 @@ class Prices:
             return standard
         for pattern, price in self.overrides.items():
             if matches(pattern, model):
-                return None if "speed" in variant else price  # the operator gave the standard speed's price
+                return None if "speed" in variant else price  # an override is the price of the standard speed
         found = self._find(model, source)
         if found and found.only:
             self._standard[source, model] = found.only
@@ -128,16 +123,16 @@ class Prices:
         if not model or len(model) > _MAX_NAME:
             return None
         key = (source, model)
-        if key not in self._known:
-            if len(self._known) >= _MAX_CACHED:  # model names come from requests
-                self._known.clear()
+        if key not in self._models:
+            if len(self._models) >= _MAX_CACHED:  # model names come from requests
+                self._models.clear()
                 self._standard.clear()
-            self._known[key] = _look_up(model, source)
-        return self._known[key]
+            self._models[key] = _look_up(model, source)
+        return self._models[key]
 
 
 def _variant(usage: Usage) -> Mapping[str, str]:
-    """What genai-prices chooses a model's price variants by; empty for the standard price."""
+    """The price variant of genai-prices that this usage needs; empty for the standard price."""
     if usage.speed is None and usage.service_tier is None:
         return _STANDARD
     found = {}
@@ -164,15 +159,15 @@ class _Model:
         self._info = info
         self.context_window: int | None = info.context_window
         self._provider = provider
-        self._own = any(info is m for m in provider.models)  # variants of models lent by another provider do not apply
+        self._own = any(info is m for m in provider.models)  # a fallback provider's variants do not apply
         dated = isinstance(info.prices, list)
         standard = [p.prices for p in info.prices] if dated else [info.prices]
         self._rates = {id(price): _Rates(price) for price in standard}
         self.only = None if dated else self._rates[id(info.prices)]
-        """The standard price, where it has been the same at all times."""
+        """The standard price, if it does not depend on the date."""
 
     def rates(self, when: datetime | None, variant: Mapping[str, str]) -> _Rates | None:
-        """The prices in force; None where the table has none for the variant: no number beats a wrong one."""
+        """The prices at that time; None if the table has none for the variant: unknown is better than wrong."""
         if not variant and self.only:
             return self.only
         standard = self._at(when, None)
@@ -180,7 +175,7 @@ class _Model:
             return self._rates[id(standard)]
         if len(variant) > 1:
             return None
-        price = self._at(when, variant)  # the standard price, where no variant applies
+        price = self._at(when, variant)  # the standard price, if no variant applies
         return None if vars(price) == vars(standard) else _Rates(price)
 
     def _at(self, when: datetime | None, variant: Mapping[str, str] | None) -> Any:
@@ -188,12 +183,12 @@ class _Model:
             return self._info.get_prices(when, variant if self._own else None)
         from genai_prices import Usage as TheirUsage
 
-        # its clock shows in calc_price alone (60 µs): only dated prices and variants need it
+        # only calc_price (60 µs) uses its clock; only dated prices and variants need that
         return self._info.calc_price(TheirUsage(), self._provider, price_context=variant).model_price
 
 
 class _Rates:
-    """One model's prices at one time. Kinds of tokens without a price of their own cost what the table's rules say."""
+    """One model's prices at one time. A kind of token without its own price falls back as the table's rules say."""
 
     def __init__(self, price: Any) -> None:
         rates = {name: _rate(value) for name, value in vars(price).items() if value is not None}
@@ -204,11 +199,11 @@ class _Rates:
         self._output = rates.get("output_mtok")
         self._read = rates.get("cache_read_mtok", given)
         self._write_5m = rates.get("cache_write_5m_mtok", write or given)
-        # a model that charges more for writes is one of those with 1h writes; another counts them as input
+        # a model with a write price also has 1h writes; any other counts them as input
         self._write_1h = rates.get("cache_write_1h_mtok", given.times(_WRITE_1H) if given and write else given)
 
     def cost(self, u: Usage) -> float | None:
-        """The cost of one inference; None where the table has no price at all, or none for tokens that it used."""
+        """The cost of one inference; None if the table has no price for a kind of token that it used."""
         if not self._priced:
             return None
         total_input = u.total_input()
