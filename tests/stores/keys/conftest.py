@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kits.postgreskit import Postgres
-from sluicegate.stores.keys.base import KeyStore, open_store
+from sluicegate.stores.keys.base import KeyStore
+from sluicegate.stores.keys.opening import open_store
 
 type OpenStore = Callable[[], KeyStore]
 

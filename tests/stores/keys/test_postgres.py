@@ -9,7 +9,7 @@ import pytest
 from kits.postgreskit import PASSWORD, Postgres
 from sluicegate.core.errors import StoreError
 from sluicegate.core.identity.keys import KeyRecord
-from sluicegate.stores.keys.base import open_store
+from sluicegate.stores.keys.opening import open_store
 from sluicegate.stores.keys.postgres import PostgresKeys
 
 

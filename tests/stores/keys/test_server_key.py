@@ -11,19 +11,19 @@ from sluicegate.settings import Settings
 from sluicegate.settings.identity import Identity
 from sluicegate.settings.secret import Secret
 from sluicegate.stores.keys.opening import open_keys, server_key_of
-from sluicegate.stores.keys.server_key import FILE, fingerprint, kept_key
+from sluicegate.stores.keys.server_key import FILE, fingerprint, load_or_create_server_key
 
 
 def test_made_once_and_closed_to_others(tmp_path: Path) -> None:
     """32 random bytes, 0600; the next one who asks gets the same. One that was open is closed."""
-    key = kept_key(tmp_path / "state")
+    key = load_or_create_server_key(tmp_path / "state")
     path = tmp_path / "state" / FILE
     assert len(key) == 32
     assert path.stat().st_mode & 0o777 == 0o600
     path.chmod(0o640)
-    assert kept_key(tmp_path / "state") == key
+    assert load_or_create_server_key(tmp_path / "state") == key
     assert path.stat().st_mode & 0o777 == 0o600
-    assert kept_key(tmp_path / "another") != key
+    assert load_or_create_server_key(tmp_path / "another") != key
     assert [p.name for p in path.parent.iterdir()] == [FILE]
 
 
@@ -33,7 +33,7 @@ def test_who_comes_at_once_gets_the_same(tmp_path: Path) -> None:
 
     def start() -> None:
         ready.wait()
-        keys.append(kept_key(tmp_path))
+        keys.append(load_or_create_server_key(tmp_path))
 
     threads = [threading.Thread(target=start) for _ in range(8)]
     for thread in threads:
@@ -48,8 +48,8 @@ def test_who_comes_at_once_gets_the_same(tmp_path: Path) -> None:
 def test_a_broken_one_is_said_and_kept(tmp_path: Path, text: str) -> None:
     """A new one in its place would turn all keys away."""
     (tmp_path / FILE).write_text(text)
-    with pytest.raises(StoreError, match="holds no key"):
-        kept_key(tmp_path)
+    with pytest.raises(StoreError, match="does not hold a key"):
+        load_or_create_server_key(tmp_path)
     assert (tmp_path / FILE).read_text() == text
 
 

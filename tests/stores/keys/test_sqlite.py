@@ -46,6 +46,6 @@ def test_a_record_that_can_not_be_read_is_said(tmp_path: Path) -> None:
     store = SqliteKeys(tmp_path / "keys.sqlite")
     with sqlite3.connect(tmp_path / "keys.sqlite") as db:
         db.execute("INSERT INTO keys VALUES ('key_1', 'x', 0, '{\"id\": 1}')")
-    with pytest.raises(StoreError, match="can not be read"):
+    with pytest.raises(StoreError, match="cannot be read"):
         store.all()
     store.close()

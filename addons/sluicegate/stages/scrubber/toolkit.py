@@ -22,6 +22,7 @@ from sluicegate.stores.placeholder_numbers.base import PlaceholderNumbers
 from sluicegate.stores.placeholder_numbers.key import load_or_create_key, parse_key
 from sluicegate.stores.placeholder_numbers.redis import RedisPlaceholderNumbers
 from sluicegate.stores.placeholder_numbers.sqlite import SqlitePlaceholderNumbers
+from sluicegate.stores.urls import parse_store_url
 
 __all__ = ["ScrubToolkit", "build_toolkit"]
 
@@ -81,7 +82,7 @@ def _finder(settings: Settings) -> Finder:
 def _numbers(settings: Settings, services: Services) -> PlaceholderNumbers:
     """One store for all policies of the process that use the same place."""
     url = settings.store
-    if url.startswith("redis"):
+    if parse_store_url(url).kind == "redis":
         return services.state.get(_NUMBERS, lambda: RedisPlaceholderNumbers(url), url)
     path = (state_folder(settings) / "conversations.sqlite").absolute()
     return services.state.get(_NUMBERS, lambda: SqlitePlaceholderNumbers(path), path)
@@ -95,7 +96,7 @@ def _key(settings: Settings, services: Services) -> bytes:
             return parse_key(given.resolve(services.environ))
         if settings.scrub.mode != "pseudonymize":
             return b""
-        if settings.store.startswith("redis"):
+        if parse_store_url(settings.store).kind == "redis":
             raise ValueError("required with a shared store: all machines need the same key")
         return load_or_create_key(state_folder(settings))
     except ValueError as e:

@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from sluicegate.stores.cache.base import CacheStore, Limits
+from sluicegate.stores.urls import parse_store_url
 
 __all__ = ["cache_location", "open_cache"]
 
 
 def cache_location(store: str, state_dir: Path) -> str:
-    """The cache's location by the configuration's `store`: a Redis URL, or the path of an SQLite file of its own."""
-    if "://" in store and not store.startswith("sqlite:"):
-        return store
-    _, _, named = store.partition("sqlite:///")
-    if not named:
-        return str(state_dir.expanduser() / "cache.sqlite")
-    path = Path(named).expanduser()
-    return str(path / "cache.sqlite" if path.is_dir() else path.with_name(f"{path.stem}-cache.sqlite"))
+    """The cache's location by the configuration's `store`: a Redis URL, or the path of its SQLite file.
+
+    Raises StoreError for an unknown kind of store.
+    """
+    url = parse_store_url(store)
+    return store if url.kind == "redis" else str(url.file("cache", state_dir.expanduser()))
 
 
 def open_cache(location: str, limits: Limits) -> CacheStore:

@@ -1,9 +1,8 @@
-"""What a key store does, and which one a configuration means."""
+"""The protocol of key stores, and the JSON text of a stored record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
@@ -11,7 +10,7 @@ import msgspec
 from sluicegate.core.errors import StoreError
 from sluicegate.core.identity.keys import KeyRecord
 
-__all__ = ["KeyStore", "NoSuchKey", "decoded", "encoded", "open_store"]
+__all__ = ["KeyStore", "NoSuchKey", "decoded", "encoded"]
 
 
 class NoSuchKey(StoreError):
@@ -21,36 +20,25 @@ class NoSuchKey(StoreError):
 class KeyStore(Protocol):
     """Records of virtual keys. Methods block and may be called from any thread; they raise StoreError.
 
-    Each change is one transaction, and moves `version` on in the same.
+    Each change is one transaction, which changes `version` as well.
     """
 
     def add(self, record: KeyRecord) -> None:
-        """Raises StoreError where the id or the key is there already."""
+        """Raises StoreError if the id or the key exists already."""
 
     def all(self) -> list[KeyRecord]:
         """Every record, oldest first."""
 
     def change(self, key_id: str, fn: Callable[[KeyRecord], KeyRecord]) -> KeyRecord:
-        """Replace a record by what `fn` makes of it, nobody else meanwhile. Raises NoSuchKey, and what `fn` raises."""
+        """Replace a record by what `fn` returns for it, atomically. Raises NoSuchKey, and what `fn` raises."""
 
     def version(self) -> int:
-        """Another number than before whenever something has changed, by whomever. Cheap: asked every second."""
+        """A number that every change makes another one, whichever process made it. Cheap: asked twice a second."""
 
     def claim(self, fingerprint: str) -> bool:
-        """Whether the records are hashed under the server key of this fingerprint. The first to ask decides."""
+        """Whether the records are hashed with the server key of this fingerprint. The first call decides it."""
 
     def close(self) -> None: ...
-
-
-def open_store(state_dir: Path, ledger: str) -> KeyStore:
-    """Keys live where the ledger lives: in PostgreSQL where that is one, else in the state folder. Raises StoreError."""
-    if ledger.startswith(("postgres://", "postgresql://")):
-        from sluicegate.stores.keys.postgres import PostgresKeys
-
-        return PostgresKeys(ledger)
-    from sluicegate.stores.keys.sqlite import SqliteKeys
-
-    return SqliteKeys(state_dir / "keys.sqlite")
 
 
 _DECODER: Final = msgspec.json.Decoder(KeyRecord)
@@ -62,8 +50,8 @@ def encoded(record: KeyRecord) -> str:
 
 
 def decoded(text: str) -> KeyRecord:
-    """Raises StoreError for what is no record."""
+    """Raises StoreError if the text is not a record."""
     try:
         return _DECODER.decode(text)
     except msgspec.DecodeError as e:
-        raise StoreError("a stored key can not be read: it was written by another version, or by hand") from e
+        raise StoreError("a stored key cannot be read: another version wrote it, or it was edited by hand") from e

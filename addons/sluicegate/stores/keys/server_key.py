@@ -1,4 +1,4 @@
-"""The server key: what credentials are hashed with before they are kept or named. Made once, 0600, never shown."""
+"""The server key: credentials are hashed with it before they are stored or named. Created once, mode 0600, never shown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final
 
 from sluicegate.core.errors import StoreError
 
-__all__ = ["FILE", "fingerprint", "kept_key"]
+__all__ = ["FILE", "fingerprint", "load_or_create_server_key"]
 
 FILE: Final = "identity.key"
 _BYTES: Final = 32
 
 
-def kept_key(state_dir: Path) -> bytes:
-    """The key of this state folder, made where there is none. Raises StoreError."""
+def load_or_create_server_key(state_dir: Path) -> bytes:
+    """The key of this state folder, created if there is none. Raises StoreError."""
     path = state_dir / FILE
     try:
         state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -30,12 +30,12 @@ def kept_key(state_dir: Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) < _BYTES:
-        raise StoreError(f"{path} holds no key; restore it, or remove it together with keys.sqlite to begin anew")
+        raise StoreError(f"{path} does not hold a key; restore it, or remove it together with keys.sqlite to start over")
     return key
 
 
 def _make(path: Path) -> None:
-    """Written whole under another name first: of two processes that start at once, both use the first one's."""
+    """Write a draft, then link it into place: of two processes that start at once, both use the first one's key."""
     draft = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -52,5 +52,5 @@ def _make(path: Path) -> None:
 
 
 def fingerprint(server_key: bytes) -> str:
-    """Tells two server keys apart, and nothing else about them."""
+    """Distinguishes two server keys and reveals nothing else about them."""
     return hmac.digest(server_key, b"fingerprint", "sha256").hex()
