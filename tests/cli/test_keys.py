@@ -86,7 +86,7 @@ def test_the_list_fits_eighty_columns(run: Any) -> None:
 
 
 def test_states(run: Any) -> None:
-    """Paused, resumed, rotated with a grace, revoked for good."""
+    """Paused, resumed, rotated with a grace, revoked permanently."""
     first = run("add").stdout
     key_id = rows(run)[0]["id"]
     run("pause", key_id)
@@ -104,7 +104,7 @@ def test_states(run: Any) -> None:
     run("revoke", key_id)
     assert rows(run)[0]["state"] == "revoked"
     for command in ("resume", "pause", "rotate"):
-        assert "for good" in run(command, key_id, code=1).stderr
+        assert "permanently" in run(command, key_id, code=1).stderr
 
 
 @pytest.mark.parametrize(

@@ -54,8 +54,8 @@ class AdminAuth:
 
 def _why_not_local(x: Exchange, identity: Identity | None) -> str | None:
     headers, peer = x.request.headers, x.flow.client_conn.peername
-    forwarded = any(h in headers for h in _FORWARDERS) or (identity is not None and identity.who.is_forwarder(peer))
-    if forwarded or not is_local(peer):
+    forwarded = identity is not None and identity.authenticator.is_forwarder(peer)
+    if forwarded or any(h in headers for h in _FORWARDERS) or not is_local(peer):
         return "this page is available from this machine only; set identity.admin_token to allow access from others"
     host = _hostname(x.client_host)
     if not is_loopback(host) and host != MAGIC_HOST:

@@ -181,7 +181,7 @@ class Chain:
         try:
             presented = take_credentials(flow.request.headers)
             if self.policy and self.policy.identity:
-                self.policy.identity.tidy(flow.request)
+                self.policy.identity.strip_gateway_secrets(flow.request)
             self._tunnels[flow.client_conn.id] = await doors.let_through(flow, self.policy, presented)
         except Refused as e:
             flow.response = native_response(e.status, e.message, kind=e.kind, fields=e.headers())

@@ -74,7 +74,7 @@ class Descent:
             answer = self.admin.answer(x, policy)
         finally:
             if policy.identity:
-                policy.identity.tidy(x.request)
+                policy.identity.strip_gateway_secrets(x.request)
         if isinstance(answer, tuple):
             x.flow.response, x.source = answer
             return None

@@ -74,7 +74,7 @@ async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fie
     digest = b""
     if policy.settings.identity.mode == "keys":
         assert policy.identity, "the stage that asks for keys is always there"
-        digest, _ = policy.identity.who.at_door(proxy_password(presented))
+        digest, _ = policy.identity.authenticator.by_proxy_password(proxy_password(presented))
     host = canonical_host(flow.request.host)
     if host in policy.decrypts or policy.open or is_local(flow.client_conn.peername):
         return digest

@@ -21,7 +21,7 @@ from sluicegate.core.identity.keys import (
     resumed,
     revoked,
     rotated,
-    standing,
+    status_of,
 )
 
 OLD, NEW, NOW = b"o" * 32, b"n" * 32, 1000.0
@@ -81,7 +81,7 @@ def test_hashes_are_keyed_and_apart() -> None:
 )
 def test_standing(about: dict[str, Any], digest: bytes, worth: str) -> None:
     """What a key is worth now; a stranger's hash is unknown whatever became of the record."""
-    assert standing(record(**about), digest, NOW) == worth
+    assert status_of(record(**about), digest, NOW) == worth
 
 
 def test_what_becomes_of_a_key() -> None:
@@ -89,11 +89,11 @@ def test_what_becomes_of_a_key() -> None:
     assert resumed(paused(record(), 5.0)) == record()
     turned = rotated(record(), OLD, NOW, 60.0)
     assert (turned.id, turned.digest, turned.previous, turned.previous_until) == ("key_1", OLD, NEW, NOW + 60)
-    assert standing(rotated(turned, b"3" * 32, NOW, 60.0), NEW, NOW) == "unknown"
+    assert status_of(rotated(turned, b"3" * 32, NOW, 60.0), NEW, NOW) == "unknown"
     gone = revoked(record(), 7.0)
     assert revoked(gone, 9.0).revoked_at == 7.0
     for change in (lambda: paused(gone, 9.0), lambda: resumed(gone), lambda: rotated(gone, OLD, 9.0, 0)):
-        with pytest.raises(KeyFault, match="for good"):
+        with pytest.raises(KeyFault, match="permanently"):
             change()
 
 

@@ -93,10 +93,10 @@ async def test_a_teams_defaults_hold_for_its_keys(tmp_path: Path) -> None:
         ({"expires_at": 1.0}, "expired"),
         ({"revoked_at": 1.0}, "revoked"),
         ({"paused_at": 1.0}, "paused"),
-        ({"previous": b"", "digest": b"another"}, "no valid key"),
+        ({"previous": b"", "digest": b"another"}, "invalid virtual key"),
     ],
 )
-async def test_a_key_that_is_worth_nothing_says_why(tmp_path: Path, about: dict[str, Any], words: str) -> None:
+async def test_the_401_says_why_a_key_is_not_valid(tmp_path: Path, about: dict[str, Any], words: str) -> None:
     """401 in the client's format, not to be tried again; nobody is the caller."""
     settings = settings_for(tmp_path)
     about.pop("previous", None)
@@ -145,7 +145,7 @@ async def test_a_providers_own_key_is_refused(tmp_path: Path, key: str, with_our
     ours = (x_api_key(),) if with_ours else ()
     status, _, error = await ask(settings, *ours, bearer(key))
     assert status == 401
-    assert "provider's own key" in error["message"]
+    assert "provider keys are not accepted" in error["message"]
     assert key not in error["message"]
 
 
@@ -400,7 +400,7 @@ async def test_a_tunnel_fails_closed(tmp_path: Path, monkeypatch: pytest.MonkeyP
     settings = settings_for(tmp_path)
     store_key(settings)
     with gate(settings) as chain:
-        monkeypatch.setattr(chain.policy.identity.who, "at_door", lambda _: 1 / 0)  # type: ignore[union-attr]
+        monkeypatch.setattr(chain.policy.identity.authenticator, "by_proxy_password", lambda _: 1 / 0)  # type: ignore[union-attr]
         assert (await connect(chain, at_proxy())).response.status_code == 500
         chain.policy.identity = None  # type: ignore[union-attr]
         assert (await connect(chain, at_proxy())).response.status_code == 500

@@ -76,7 +76,7 @@ class ModelsPage:
         if identity is None or router is None:
             return error_answer(404, "no models are listed: the identity or the router stage is not running")
         caller = identity.identify(x)
-        identity.consume(x)
+        identity.strip_from_exchange(x)
         return self._answer(x, router, caller)
 
     async def _answer(self, x: Exchange, router: Router, caller: Caller) -> Answer:

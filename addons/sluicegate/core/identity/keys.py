@@ -1,4 +1,4 @@
-"""Virtual keys: what is known of one, how it is made, and what becomes of it. Only keyed hashes of keys are kept."""
+"""Virtual keys: the stored record, how a key is made, and how its status changes. Only keyed hashes of keys are stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = [
     "SECRET_BYTES",
     "KeyFault",
     "KeyRecord",
-    "Standing",
+    "KeyStatus",
     "caller_of",
     "digest_of",
     "new_id",
@@ -31,28 +31,28 @@ __all__ = [
     "resumed",
     "revoked",
     "rotated",
-    "standing",
+    "status_of",
 ]
 
 SECRET_BYTES: Final = 32
 ID_BYTES: Final = 8
 
-Standing = Literal["valid", "unknown", "expired", "revoked", "paused", "replaced"]
+KeyStatus = Literal["valid", "unknown", "expired", "revoked", "paused", "replaced"]
 
 _BUDGET: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/(hour|day|week|month)")
 
 
 class KeyFault(ValueError):
-    """What was asked of a key can not be done; the message says why."""
+    """An operation that the key's status does not allow; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """A virtual key as it is stored: everything but the key. Times are Unix seconds."""
+    """A virtual key as it is stored, without the key itself. Times are Unix seconds."""
 
     id: str
     digest: bytes = field(repr=False)
-    """Keyed hash of the key in force."""
+    """Keyed hash of the current key."""
     created_at: float
     name: str | None = None
     team: str | None = None
@@ -71,12 +71,12 @@ class KeyRecord:
 
 # -- hashes and new keys
 def digest_of(server_key: bytes, key: bytes) -> bytes:
-    """The keyed hash (HMAC-SHA256) under which a key is kept and looked up."""
+    """The keyed hash (HMAC-SHA256) by which a key is stored and looked up."""
     return hmac.digest(server_key, b"key\0" + key, "sha256")
 
 
 def pseudonym(server_key: bytes, credential: bytes) -> str:
-    """A stable public name for somebody else's credential: 64 bits of a keyed hash, of another family than `digest_of`."""
+    """A stable public name for a credential of another kind: 64 bits of a keyed hash, separate from `digest_of`."""
     return "cred_" + hmac.digest(server_key, b"credential\0" + credential, "sha256")[:8].hex()
 
 
@@ -88,13 +88,13 @@ def new_key(randomness: bytes) -> str:
 
 
 def new_id(randomness: bytes) -> str:
-    """A key's public id, of 8 random bytes: says nothing about the key."""
+    """A key's public id, made of 8 random bytes: reveals nothing about the key."""
     return "key_" + base64.b32encode(randomness[:ID_BYTES]).rstrip(b"=").decode().lower()
 
 
-# -- what a key is worth
-def standing(record: KeyRecord, digest: bytes, now: float) -> Standing:
-    """What a presented key is worth that `digest` is the hash of."""
+# -- status
+def status_of(record: KeyRecord, digest: bytes, now: float) -> KeyStatus:
+    """The status of the key that `digest` is the hash of."""
     current = hmac.compare_digest(record.digest, digest)
     former = record.previous is not None and hmac.compare_digest(record.previous, digest)
     if not (current or former):
@@ -109,7 +109,7 @@ def standing(record: KeyRecord, digest: bytes, now: float) -> Standing:
 
 
 def caller_of(record: KeyRecord, team: TeamDefaults | None = None) -> Caller:
-    """The caller that a valid key stands for: its own properties, and its team's where it has none."""
+    """The caller that a valid key stands for: the key's own properties, and the team's for those that it lacks."""
     team = team or TeamDefaults()
     return Caller(
         key_id=record.id,
@@ -124,9 +124,9 @@ def caller_of(record: KeyRecord, team: TeamDefaults | None = None) -> Caller:
     )
 
 
-# -- what becomes of a key
+# -- changes of status
 def revoked(record: KeyRecord, now: float) -> KeyRecord:
-    """For good; a second time changes nothing."""
+    """Permanent; a second time changes nothing."""
     return record if record.revoked_at is not None else replace(record, revoked_at=now)
 
 
@@ -141,14 +141,14 @@ def resumed(record: KeyRecord) -> KeyRecord:
 
 
 def rotated(record: KeyRecord, digest: bytes, now: float, grace_s: float) -> KeyRecord:
-    """Another key under the same id; the one before it works for `grace_s` more."""
+    """A new key under the same id; the previous one stays valid for `grace_s`."""
     _alive(record)
     return replace(record, digest=digest, previous=record.digest, previous_until=now + grace_s)
 
 
 def _alive(record: KeyRecord) -> None:
     if record.revoked_at is not None:
-        raise KeyFault(f"{record.id} is revoked, for good; make another with `sluicegate keys add`")
+        raise KeyFault(f"{record.id} is permanently revoked; create another key with `sluicegate keys add`")
 
 
 def parse_budget(written: str) -> Mapping[Period, float]:

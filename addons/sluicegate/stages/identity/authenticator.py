@@ -1,4 +1,4 @@
-"""Who is it: from what a request or a CONNECT presents to a Caller, or to the 401 or 407 that says why not."""
+"""From the credentials of a request or a CONNECT to a Caller, or to the 401 or 407 that says why there is none."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from sluicegate.core.identity.caller import (
 )
 from sluicegate.core.identity.keys import (
     KeyRecord,
-    Standing,
+    KeyStatus,
     caller_of,
     digest_of,
     pseudonym,
-    standing,
+    status_of,
 )
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import Settings
 from sluicegate.settings.identity import VirtualKey
 
-__all__ = ["ProxyAuthRequired", "Recognizer"]
+__all__ = ["Authenticator", "ProxyAuthRequired"]
 
 ANONYMOUS: Final = "anonymous"
 _SHORT: Final = 16
 _MAX_VALUE: Final = 128
 
-_WORDS: Final[dict[Standing, str]] = {
-    "unknown": "this is no valid key here; check that all of your virtual key (sk-sg-…) was copied",
-    "expired": "this virtual key has expired; ask whoever runs the gate for a new one",
-    "revoked": "this virtual key was revoked; ask whoever runs the gate for a new one",
-    "paused": "this virtual key is paused; ask whoever runs the gate to resume it",
-    "replaced": "this virtual key was replaced by another one; use that",
+_WHY_INVALID: Final[dict[KeyStatus, str]] = {
+    "unknown": "invalid virtual key; check that it was copied in full (sk-sg-…)",
+    "expired": "this virtual key has expired; ask your gateway administrator for a new one",
+    "revoked": "this virtual key was revoked; ask your gateway administrator for a new one",
+    "paused": "this virtual key is paused; ask your gateway administrator to resume it",
+    "replaced": "this virtual key was rotated; use the new one",
 }
 
 
 class ProxyAuthRequired(Refused):
-    """407: the client has to say who it is to the proxy itself (RFC 9110, 15.5.8)."""
+    """407: the client must authenticate with the proxy itself (RFC 9110, 15.5.8)."""
 
     def __init__(self, message: str) -> None:
         super().__init__(407, message, should_retry=False)
@@ -54,8 +54,8 @@ class ProxyAuthRequired(Refused):
         return [*super().headers(), (b"proxy-authenticate", b'Basic realm="sluicegate"')]
 
 
-class Recognizer:
-    """Built from one configuration. Raises StoreError and ValueError where that can not be put in force."""
+class Authenticator:
+    """Built from one configuration. Raises StoreError and ValueError if the configuration cannot be put in force."""
 
     def __init__(self, settings: Settings, services: Services) -> None:
         identity = settings.identity
@@ -68,7 +68,7 @@ class Recognizer:
             self._add_static(index, entry, entry.key.resolve(services.environ))
         header = identity.trusted_header
         self.trusted_header = header.name.lower().encode() if header else None
-        """Its name in lower case."""
+        """The header's name in lower case, or None."""
         self._peers = [ipaddress.ip_network(peer) for peer in (header.peers if header else ())]
         self._means = header.means if header else "user"
 
@@ -93,49 +93,49 @@ class Recognizer:
             expires_at=entry.expires.timestamp() if entry.expires else None,
         )
 
-    # -- by a key of ours
+    # -- by a virtual key
     def digest(self, key: bytes) -> bytes:
         return digest_of(self.server_key, key)
 
-    def look(self, digest: bytes) -> tuple[Caller | None, Standing]:
-        """The caller whose key has this hash; None where it is worth nothing, and why."""
+    def look_up(self, digest: bytes) -> tuple[Caller | None, KeyStatus]:
+        """The caller whose key has this hash, and the key's status; no caller unless that is valid."""
         record = self._static.get(digest) or (self._ring.by_digest.get(digest) if self._ring else None)
         if record is None:
             return None, "unknown"
-        worth = standing(record, digest, time.time())
-        return (caller_of(record, self._teams.get(record.team or "")) if worth == "valid" else None), worth
+        status = status_of(record, digest, time.time())
+        return (caller_of(record, self._teams.get(record.team or "")) if status == "valid" else None), status
 
-    def caller(self, digest: bytes) -> Caller:
-        """Raises Refused (401), which says what is the matter with the key."""
-        found, worth = self.look(digest)
+    def by_digest(self, digest: bytes) -> Caller:
+        """Raises Refused (401), which says why the key is not valid."""
+        found, status = self.look_up(digest)
         if found is None:
-            raise Refused(401, _WORDS[worth], should_retry=False)
+            raise Refused(401, _WHY_INVALID[status], should_retry=False)
         return found
 
-    def at_door(self, password: bytes | None) -> tuple[bytes, Caller]:
+    def by_proxy_password(self, password: bytes | None) -> tuple[bytes, Caller]:
         """The hash and the caller of a proxy password. Raises ProxyAuthRequired."""
         if password is None:
             raise ProxyAuthRequired(
-                "this proxy needs a virtual key as its password: HTTPS_PROXY=http://any-name:sk-sg-…@host:port"
+                "proxy authentication required; send a virtual key as the password: HTTPS_PROXY=http://any-name:sk-sg-…@host:port"
             )
         digest = self.digest(password)
-        found, worth = self.look(digest)
+        found, status = self.look_up(digest)
         if found is None:
-            raise ProxyAuthRequired(f"proxy password: {_WORDS[worth]}")
+            raise ProxyAuthRequired(f"proxy password: {_WHY_INVALID[status]}")
         return digest, found
 
-    # -- by something else
-    def unproved(self, fields: Iterable[tuple[bytes, bytes]]) -> Caller:
-        """Whoever presents the same credential is the same caller; nothing says that the credential is good."""
+    # -- without a virtual key
+    def unverified(self, fields: Iterable[tuple[bytes, bytes]]) -> Caller:
+        """The same credential gives the same caller. Nothing proves that the credential is valid."""
         keys = presented_keys(fields)
         return Caller(pseudonym(self.server_key, keys[0]) if keys and keys[0] else ANONYMOUS, mode=self.mode)
 
-    def vouched_for(self, value: str) -> Caller:
-        """The caller that a trusted header names, where nothing else says who it is."""
-        return self.renamed(Caller(f"{self._means}:{value}", mode=self.mode), value)
+    def from_trusted_header(self, value: str) -> Caller:
+        """The caller that the trusted header names, for a request without a virtual key."""
+        return self.with_trusted_value(Caller(f"{self._means}:{value}", mode=self.mode), value)
 
-    def renamed(self, caller: Caller, value: str) -> Caller:
-        """A caller with what the trusted header says of it."""
+    def with_trusted_value(self, caller: Caller, value: str) -> Caller:
+        """The caller with the user, project or team that the trusted header names."""
         match self._means:
             case "user":
                 return replace(caller, user=value)
@@ -152,11 +152,11 @@ class Recognizer:
                 )
 
     def is_forwarder(self, peer: object) -> bool:
-        """Whether somebody else's requests come from this socket address."""
+        """Whether this socket address forwards requests of others, as one of the trusted header's peers."""
         return is_within(peer, self._peers)
 
-    def vouched(self, fields: Iterable[tuple[bytes, bytes]], peer: object) -> str | None:
-        """What the trusted header says, from one of its peers; None where it is missing, twice there or no plain name."""
+    def trusted_value(self, fields: Iterable[tuple[bytes, bytes]], peer: object) -> str | None:
+        """The trusted header's value if one of its peers sends it; None if it is missing, repeated or not a plain name."""
         if self.trusted_header is None:
             return None
         values = [v for k, v in fields if k.lower() == self.trusted_header]

@@ -1,10 +1,10 @@
-"""Identity: who calls. Takes off the request what said so; what a client presents to the gate never goes on.
+"""Identity: who calls. Credentials that are meant for the gate are stripped, so that they are never passed on.
 
-    open         anybody on this machine; callers are told apart by a keyed hash of what they present
-    keys         a virtual key: x-api-key, Authorization: Bearer, or the password of the proxy; anything else is 401 or 407
-    passthrough  the client's own credential goes on to the provider, and its keyed hash is who it is
+    open         any client on this machine; a keyed hash of the credential that it sends distinguishes callers
+    keys         a virtual key as x-api-key, Authorization: Bearer or proxy password; anything else is a 401 or 407
+    passthrough  the client's own credential is passed on to the provider; its keyed hash is the caller's id
 
-A trusted header from one of its peers names the user, team or project, in all modes; in mode keys it is as good as a key.
+A trusted header from one of its peers names the user, team or project, in all modes; in mode keys it stands for a key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.stages.base import Stage
-from sluicegate.stages.identity.authenticator import Recognizer
+from sluicegate.stages.identity.authenticator import Authenticator
 
 __all__ = ["Identity"]
 
@@ -42,17 +42,14 @@ _MAX_KEYS: Final = 8
 _KEY: Final = re.compile(rb"sk-sg-[A-Za-z0-9_-]*")
 _OURS: Final = (b"proxy-authorization", b"x-sluicegate-admin")
 
-NO_KEY: Final = "no key came with this request; send your virtual key (sk-sg-…) as x-api-key or Authorization: Bearer"
-NOT_YOURS: Final = (
-    "a provider's own key is not taken here, and was not passed on; send your virtual key (sk-sg-…) instead of it"
-)
-NO_CREDENTIAL: Final = (
-    "no credential came with this request; the gate passes yours on to the provider and has none of its own"
-)
-IN_THE_URL: Final = "a virtual key stands in the URL, where logs keep it; send it as x-api-key, and have that key replaced"
-SHARED: Final = (
-    "what is kept there belongs to the provider's account, which all keys of this gate share: files, batches and their "
-    "results could be anybody's; whoever runs the gate can open it to all keys (identity.shared_account: true)"
+NO_KEY: Final = "no virtual key in this request; send yours (sk-sg-…) as x-api-key or Authorization: Bearer"
+PROVIDER_KEY: Final = "provider keys are not accepted; this one was not passed on. Send your virtual key (sk-sg-…) instead"
+PROVIDER_ONLY: Final = "virtual keys are not accepted in this mode; send your provider's credential"
+NO_CREDENTIAL: Final = "no credential in this request; send your provider's credential, which the gate passes on"
+KEY_IN_URL: Final = "virtual key found in the URL, where it may be logged; send it as x-api-key and have it rotated"
+SHARED_ACCOUNT: Final = (
+    "files, batches and their results belong to the provider account that all virtual keys share, so this path is closed; "
+    "your gateway administrator can open it to all keys (identity.shared_account: true)"
 )
 
 
@@ -62,35 +59,35 @@ class Identity(Stage):
 
     def __init__(self, settings: Settings, services: Services) -> None:
         super().__init__(settings, services)
-        self.who = Recognizer(settings, services)
+        self.authenticator = Authenticator(settings, services)
 
     # -- the stage
     def head(self, x: Exchange) -> None:
         try:
             x.caller = self.identify(x)
         finally:
-            self.consume(x)
+            self.strip_from_exchange(x)
 
     def request(self, x: Exchange) -> Awaitable[None] | None:
-        self.consume(x)  # once more: somebody may have edited the request in the user interface
+        self.strip_from_exchange(x)  # again: the request may have been edited in the user interface
         caller = x.caller
         if caller is None:
             raise Refused(401, NO_KEY, should_retry=False)
-        if self.who.mode == "keys" and not self.settings.identity.shared_account:
-            self._only_own_affairs(x)
+        if self.authenticator.mode == "keys" and not self.settings.identity.shared_account:
+            self._check_account_path(x)
         if caller.models and not x.client_chose:
-            _only_own_models(x, caller)
-        if self.who.mode != "open" and x.client_chose and not is_local(x.flow.client_conn.peername):
-            return _stay_outside(x)
+            _check_models(x, caller)
+        if self.authenticator.mode != "open" and x.client_chose and not is_local(x.flow.client_conn.peername):
+            return _check_public(x)
         return None
 
-    def _only_own_affairs(self, x: Exchange) -> None:
-        """Raises Refused where a key would reach, with the provider's key of us all, what others have left there."""
+    def _check_account_path(self, x: Exchange) -> None:
+        """Raises Refused if the request would reach other callers' files and batches with the shared provider key."""
         if x.door == "replay":
             return
         ours = takes_our_keys(x.door, inference=x.format.inference, path=x.request.path)
         if not x.format.known and ours and not x.client_chose and not is_first_party_path(x.request.path):
-            raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED}", should_retry=False)
+            raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED_ACCOUNT}", should_retry=False)
 
     def report(self, x: Exchange) -> Mapping[str, object]:
         caller = x.caller
@@ -105,62 +102,66 @@ class Identity(Stage):
             "tags": dict(caller.tags),
         }
 
-    # -- who
+    # -- authentication
     def identify(self, x: Exchange) -> Caller:
-        """Who calls. Raises Refused."""
-        vouched = self.who.vouched(x.request.headers.fields, x.flow.client_conn.peername)
-        caller = self._caller(x, vouched)
-        return caller if vouched is None else self.who.renamed(caller, vouched)
+        """The caller. Raises Refused if there is none."""
+        trusted = self.authenticator.trusted_value(x.request.headers.fields, x.flow.client_conn.peername)
+        caller = self._caller(x, trusted)
+        return caller if trusted is None else self.authenticator.with_trusted_value(caller, trusted)
 
-    def _caller(self, x: Exchange, vouched: str | None) -> Caller:
-        match self.who.mode:
+    def _caller(self, x: Exchange, trusted: str | None) -> Caller:
+        match self.authenticator.mode:
             case "open":
-                return self.who.unproved(x.client_credentials) if vouched is None else self.who.vouched_for(vouched)
+                return self._without_key(x, trusted)
             case "passthrough":
-                return self._own_credential(x, vouched)
+                return self._by_own_credential(x, trusted)
             case "keys":
-                return self._key_holder(x, vouched)
+                return self._by_virtual_key(x, trusted)
 
-    def _own_credential(self, x: Exchange, vouched: str | None) -> Caller:
+    def _by_own_credential(self, x: Exchange, trusted: str | None) -> Caller:
         keys = presented_keys(x.client_credentials)
         if any(holds_key(key) for key in keys):
-            raise Refused(401, "a virtual key is of no use here; send your provider's own", should_retry=False)
+            raise Refused(401, PROVIDER_ONLY, should_retry=False)
         if not any(keys) and (x.format.known or x.is_admin_endpoint):
             raise Refused(401, NO_CREDENTIAL, should_retry=False)
-        return self.who.unproved(x.client_credentials) if vouched is None else self.who.vouched_for(vouched)
+        return self._without_key(x, trusted)
 
-    def _key_holder(self, x: Exchange, vouched: str | None) -> Caller:
-        """Raises Refused for everybody else."""
+    def _without_key(self, x: Exchange, trusted: str | None) -> Caller:
+        if trusted is not None:
+            return self.authenticator.from_trusted_header(trusted)
+        return self.authenticator.unverified(x.client_credentials)
+
+    def _by_virtual_key(self, x: Exchange, trusted: str | None) -> Caller:
         if holds_key(x.request.data.path):
-            raise Refused(400, IN_THE_URL, should_retry=False)
+            raise Refused(400, KEY_IN_URL, should_retry=False)
         if x.door == "replay":
-            return Caller("replay", mode="keys")  # asked for by whoever runs the gate, at its own user interface
-        at_door: Caller | None = None
+            return Caller("replay", mode="keys")  # an operator starts it in mitmproxy's user interface
+        by_password: Caller | None = None
         if x.door in ("regular", "upstream") and x.tunnel_key_hash is None and not x.is_admin_endpoint:
-            _, at_door = self.who.at_door(proxy_password(x.client_credentials))
+            _, by_password = self.authenticator.by_proxy_password(proxy_password(x.client_credentials))
         digests, found = self._by_keys(x)
-        if at_door and (found is None or x.client_chose):
-            return at_door
+        if by_password and (found is None or x.client_chose):
+            return by_password
         if found:
             return found
         if x.tunnel_key_hash:
-            return self.who.caller(x.tunnel_key_hash)
-        if vouched is not None:
-            return self.who.vouched_for(vouched)
+            return self.authenticator.by_digest(x.tunnel_key_hash)
+        if trusted is not None:
+            return self.authenticator.from_trusted_header(trusted)
         if not digests:
             raise Refused(401, NO_KEY, should_retry=False)
-        return self.who.caller(digests[0])
+        return self.authenticator.by_digest(digests[0])
 
     def _by_keys(self, x: Exchange) -> tuple[list[bytes], Caller | None]:
-        """The hashes of the keys that came with the request, and the caller of the first good one."""
+        """The hashes of the keys in the request, and the caller of the first valid one."""
         keys = self._keys(x)
         if len(keys) > _MAX_KEYS:
-            raise Refused(401, "more keys came with this request than one client has", should_retry=False)
-        digests, found = [self.who.digest(key) for key in keys], None
+            raise Refused(401, f"more than {_MAX_KEYS} keys in this request", should_retry=False)
+        digests, found = [self.authenticator.digest(key) for key in keys], None
         for key, digest in zip(keys, digests, strict=True):
-            caller, worth = self.who.look(digest)
-            if worth == "unknown" and is_provider_key(key):
-                raise Refused(401, NOT_YOURS, should_retry=False)
+            caller, status = self.authenticator.look_up(digest)
+            if status == "unknown" and is_provider_key(key):
+                raise Refused(401, PROVIDER_KEY, should_retry=False)
             found = found or caller
         return digests, found
 
@@ -170,37 +171,37 @@ class Identity(Stage):
             keys.append(password)
         return keys
 
-    # -- what was presented
-    def tidy(self, request: http.Request) -> None:
-        """Take off a request what only the gate should see, wherever a client has put it."""
+    # -- stripping
+    def strip_gateway_secrets(self, request: http.Request) -> None:
+        """Remove virtual keys and the trusted header from a request, wherever the client has put them."""
         fields = request.headers.fields
         if may_hold_key([value for _, value in fields]):
             fields = tuple(f for f in fields if not holds_key(f[1]))
-        if self.who.trusted_header is not None:
-            fields = tuple(f for f in fields if f[0].lower() != self.who.trusted_header)
+        if self.authenticator.trusted_header is not None:
+            fields = tuple(f for f in fields if f[0].lower() != self.authenticator.trusted_header)
         if len(fields) != len(request.headers.fields):
             request.headers.fields = fields
         if holds_key(request.data.path):
             request.data.path = _KEY.sub(b"sk-sg-...", request.data.path)
 
-    def consume(self, x: Exchange) -> None:
-        """Take what was meant for the gate off the request, and off what may go on to a provider."""
-        self.tidy(x.request)
-        if self.who.mode != "keys":
+    def strip_from_exchange(self, x: Exchange) -> None:
+        """The same for an exchange, and for the client's credentials: what is left of them may go to a provider."""
+        self.strip_gateway_secrets(x.request)
+        if self.authenticator.mode != "keys":
             x.client_credentials = tuple(f for f in x.client_credentials if not holds_key(f[1]))
         elif not x.client_chose:
             x.client_credentials = ()
         else:
-            x.client_credentials = _for_others(x.client_credentials)
+            x.client_credentials = _without_gateway_secrets(x.client_credentials)
 
 
-def _for_others(presented: Fields) -> Fields:
-    """What a client says to a host of its own choice, without what it says to the gate."""
+def _without_gateway_secrets(presented: Fields) -> Fields:
+    """The credentials that a client sends to a host of its own choice."""
     return tuple(f for f in presented if f[0].lower() not in _OURS and not holds_key(f[1]))
 
 
-def _only_own_models(x: Exchange, caller: Caller) -> None:
-    """Raises Refused where a caller who may use some models asks for another, or for what could start any."""
+def _check_models(x: Exchange, caller: Caller) -> None:
+    """Raises Refused if a caller that may use some models only asks for another one, or for a path that could start any."""
     allowed = ", ".join(caller.models)
     if x.inference:
         asked = {x.facts.model if x.facts else None}
@@ -213,10 +214,10 @@ def _only_own_models(x: Exchange, caller: Caller) -> None:
         return
     for model in asked:
         if not caller.may_ask_for(model):
-            what = f"the model {model[:100]!r}" if model else "a request whose model can not be read"
+            what = f"the model {model[:100]!r}" if model else "a request whose model cannot be read"
             raise Refused(403, f"your key does not cover {what}; it covers {allowed}", should_retry=False)
 
 
-async def _stay_outside(x: Exchange) -> None:
+async def _check_public(x: Exchange) -> None:
     if await resolves_to_private(x.origin[1], x.origin[2]):
         raise Refused(403, PRIVATE_ADDRESS, should_retry=False)
