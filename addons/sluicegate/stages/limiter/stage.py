@@ -7,7 +7,7 @@ reads the real usage from the provider's bytes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -28,22 +28,21 @@ from sluicegate.core.limits.reservations import (
     ReserveRequest,
     Verdict,
 )
-from sluicegate.core.limits.rules import Layer, Rules
-from sluicegate.core.messages.batches import BatchPart, batch_parts
-from sluicegate.core.routing.paths import is_batch, may_start_models, takes_our_keys
-from sluicegate.core.routing.routes import first_route
+from sluicegate.core.limits.rules import Rules
+from sluicegate.core.routing.paths import may_start_models
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.limits import Limits
 from sluicegate.stages.base import Stage
+from sluicegate.stages.limiter.batches import Batches
+from sluicegate.stages.limiter.first_provider import FirstProvider
 from sluicegate.stages.limiter.reservations import reservations_for
 from sluicegate.stages.limiter.run_until_blocked import run_until_blocked
 from sluicegate.stages.limiter.usage_estimator import UsageEstimator
 
 __all__ = ["Limiter", "LimiterFields"]
 
-UNKNOWN_COST: Final = "can start any model at an unknown cost; it cannot be used with a budget or a list of allowed models"
 ANONYMOUS: Final = Caller("anonymous")
 _STORE_DOWN_S: Final = 5.0
 _OF_THE_ACCOUNT: Final = (b"anthropic-ratelimit-", b"anthropic-priority-", b"x-ratelimit-")
@@ -91,6 +90,11 @@ class Limiter(Stage):
         self.rules = Rules(self.limits)
         self.reservations = reservations_for(services, settings)
         self.estimator = UsageEstimator(settings, services, self.reservations)
+        self.provider = FirstProvider(settings, services.default_provider)
+        self.batches = Batches(self.rules, self.estimator, self.provider, services.stats)
+        self.stats = services.stats
+        self.alarm = services.alarm
+        self.hidden_headers = _OF_THE_ACCOUNT if settings.identity.mode == "keys" else ()
 
     @classmethod
     def idle(cls, settings: Settings) -> bool:
@@ -116,12 +120,12 @@ class Limiter(Stage):
         if x.inference:
             await self._choose_model(x, fields)
         elif may_start_models(x.request.method, x.request.path):
-            fields.batch = self._batch(x, caller)
+            fields.batch = self.batches.charges(x, caller)
         model = (x.facts.model if x.facts else None) or ""
         fields.counters = self._counters(x, caller, model)
         if not fields.counters and not fields.batch:
             return
-        provider = self._provider(model)
+        provider = self.provider.of(model)
         fields.reserved = self.estimator.estimate(x, fields.counters, caller.key_id, model, provider)
         reserved = fields.batch or charges(fields.counters, fields.reserved)
         request = ReserveRequest(x.id, reserved, int(self.limits.lease_s * 1000))
@@ -160,7 +164,7 @@ class Limiter(Stage):
         return verdict
 
     def _counters(self, x: Exchange, caller: Caller, model: str) -> tuple[Counter, ...]:
-        counters = self.rules.counters(caller, model, self._provider(model))
+        counters = self.rules.counters(caller, model, self.provider.of(model))
         runaway = self.limits.runaway
         if not x.format.answers or not (runaway.same_request or runaway.session_usd):
             return counters
@@ -169,53 +173,6 @@ class Limiter(Stage):
             digest = hashlib.sha256(caller.key_id.encode() + b"\0" + (x.request.data.content or b"")).hexdigest()[:32]
         session = f"{caller.key_id}:{x.session_id}" if x.session_id else None
         return (*counters, *self.rules.runaway(digest, session))
-
-    def _batch(self, x: Exchange, caller: Caller) -> tuple[Charge, ...]:
-        """The charges of a batch; () if it is not one. Raises Refused for a request that could exceed a limit unseen."""
-        layers = self.rules.layers(caller)
-        holds = [c for c in self.rules.counters(caller, "", self._provider("")) if c.kind == "budget"]
-        parts = batch_parts(x.request.data.content or b"") if is_batch(x.request.method, x.request.path) else None
-        if parts is None:
-            if self._we_pay(x) and (holds or any(layer.limit.models or layer.limit.deny for layer in layers)):
-                what = x.request.path.partition("?")[0][:100]
-                raise Refused(403, f"{what} {UNKNOWN_COST}", should_retry=False)
-            return ()
-        by_model: dict[str, list[BatchPart]] = {}
-        for part in parts:
-            by_model.setdefault(part.model or "", []).append(part)
-        for model in by_model if names_models(layers) else ():
-            self._check_batch_model(x, model, layers)
-        charged = {c: c.unit in ("requests", "concurrency") for c in self.rules.counters(caller)}
-        amounts: dict[Counter, int] = {c: int(one) for c, one in charged.items()}
-        for model, of_model in by_model.items():
-            provider = self._provider(model)
-            estimate = self.estimator.estimate_batch(x, of_model, caller.key_id, provider)
-            for counter, amount in charges(self.rules.counters(caller, model, provider), estimate):
-                amounts[counter] = amounts.get(counter, 0) + (amount if counter.kind == "budget" else 0)
-        return tuple([Charge(counter, amount) for counter, amount in amounts.items()])
-
-    def _we_pay(self, x: Exchange) -> bool:
-        """Whether a configured provider key would go with the request."""
-        if x.client_chose or not takes_our_keys(x.door, inference=x.format.inference, path=x.request.path):
-            return False
-        configured = self.settings.providers.get(self._provider(""))
-        return self.settings.identity.mode == "keys" or (configured is not None and bool(configured.keys))
-
-    def _check_batch_model(self, x: Exchange, model: str, layers: Sequence[Layer]) -> None:
-        """Raises Refused for a model that the caller may not use, and for one that a rule would replace."""
-        chosen = choose(model, layers)
-        if isinstance(chosen, Forbidden):
-            self.services.stats.limited[chosen.name] += 1
-            raise Refused(403, chosen.message, should_retry=False)
-        if chosen.model != model:
-            message = f"models in a batch are not rewritten: ask for {chosen.model!r} instead ({chosen.why})"
-            raise Refused(400, message, should_retry=False)
-
-    def _provider(self, model: str) -> str:
-        """The provider that the routes try first, whose limits are checked; the one that serves the call is charged."""
-        if route := first_route(self.settings.routes, model):
-            return route.targets[0].provider
-        return next(iter(self.settings.providers), self.services.default_provider)
 
     # -- models
     async def _choose_model(self, x: Exchange, fields: LimiterFields) -> None:
@@ -227,7 +184,7 @@ class Limiter(Stage):
         chosen = choose(asked, layers, lambda scope: used.get(scope, 0.0))
         if isinstance(chosen, Forbidden):
             fields.limit = chosen.name
-            self.services.stats.limited[chosen.name] += 1
+            self.stats.limited[chosen.name] += 1
             raise Refused(403, chosen.message, should_retry=False)
         if chosen.why is not None and chosen.model != asked:
             d = x.request.data
@@ -251,9 +208,9 @@ class Limiter(Stage):
     def _refuse(self, x: Exchange, fields: LimiterFields, denied: Denied) -> None:
         counter = denied.counter
         fields.limit = counter.name
-        self.services.stats.limited[counter.name] += 1
+        self.stats.limited[counter.name] += 1
         if counter.name.startswith("limits.runaway.") and self.reservations.should_report(counter.key):
-            self.services.alarm("limits.runaway", limit=counter.name, key=fields.caller.key_id, session=x.session_id)
+            self.alarm("limits.runaway", limit=counter.name, key=fields.caller.key_id, session=x.session_id)
         r = refusal(denied)
         raise Limited(r.status, r.message, None, r.retry_after_s, r.should_retry, verdict=denied)
 
@@ -263,7 +220,7 @@ class Limiter(Stage):
             return None
         usage, text = warning
         if self.reservations.should_report(f"budget:{usage.counter.key}:{usage.resets_ms}"):
-            self.services.alarm("limits.budget", limit=usage.counter.name, whose=usage.counter.owner, used=text)
+            self.alarm("limits.budget", limit=usage.counter.name, whose=usage.counter.owner, used=text)
         return text
 
     def answer(self, x: Exchange) -> None:
@@ -273,7 +230,7 @@ class Limiter(Stage):
             return
         own = rate_headers(fields.verdict) if fields.verdict else []
         names = {name for name, _ in own}
-        theirs = _OF_THE_ACCOUNT if self.settings.identity.mode == "keys" else ()
+        theirs = self.hidden_headers
         if own or theirs:
             headers = response.headers  # one assignment: each one copies all headers
             kept = [f for f in headers.fields if (k := f[0].lower()) not in names and not (theirs and k.startswith(theirs))]

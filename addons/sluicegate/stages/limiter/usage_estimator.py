@@ -43,7 +43,7 @@ class UsageEstimator:
     def __init__(self, settings: Settings, services: Services, reservations: Reservations) -> None:
         self.settings = settings
         self.limits = settings.limits
-        self.services = services
+        self.alarm = services.alarm
         self.reservations = reservations
         self.prices = services.prices_for(settings)
 
@@ -99,7 +99,7 @@ class UsageEstimator:
             message = f"no price is known for the model {model[:100]!r}, and limits.strict is on; add it under prices:"
             raise Refused(403, message, should_retry=False)
         if self.reservations.should_report(f"unpriced:{model}"):
-            self.services.alarm("limits.unpriced", model=model[:100])
+            self.alarm("limits.unpriced", model=model[:100])
         return 0
 
     # -- after
