@@ -110,15 +110,15 @@ store: "${STORE:-sqlite}"
 """
 
 
-def stands(gate: Gate, url: str) -> tuple[int, int]:
-    """What is used of team a's budget, in nano-USD, and of its seats; the gate is stopped first."""
+def usage(gate: Gate, url: str) -> tuple[int, int]:
+    """The usage of team a's budget, in nano-USD, and its running calls; the gate is stopped first."""
     gate.stop()
     usd = Counter("team:a:usd:month", "", "", "budget", "nano_usd", 5 * NANO, window="month")
-    seats = Counter("team:a:concurrency", "", "", "concurrency", "concurrency", 30)
+    calls = Counter("team:a:concurrency", "", "", "concurrency", "concurrency", 30)
 
     async def peek() -> tuple[int, int]:
         store = storage_from_url(url, gate.state_dir)
-        levels = await store.peek((usd, seats))
+        levels = await store.peek((usd, calls))
         await store.close()
         return levels[0].used, levels[1].used
 
@@ -134,18 +134,18 @@ def billed(simulator: Simulator) -> int:
 def test_what_is_spent_is_what_the_provider_bills(
     start_gate: StartGate, simulator: Simulator, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    """Sixty calls, twenty at a time, JSON and streams: to the billionth of a dollar, and no seat stays taken."""
+    """Sixty calls, twenty at a time, JSON and streams: to the billionth of a dollar, and no concurrency stays reserved."""
     store = str(request.getfixturevalue("redis_server").url if kind == "redis" else kind)
     gate = start_gate(config=BUDGET, env={**KEYS, "STORE": store})
     with ThreadPoolExecutor(20) as pool:
         calls = pool.map(lambda n: ask(gate, "KEY_TEAM_A", text=f"call {n}" * n, stream=n % 2 == 0), range(60))
         assert {a.status for a in calls} == {200}
     gate.audit_records(60)
-    assert stands(gate, store) == (billed(simulator), 0)
+    assert usage(gate, store) == (billed(simulator), 0)
 
 
 def test_an_aborted_stream_is_charged(start_gate: StartGate, simulator: Simulator) -> None:
-    """The client hangs up in the middle: its seat is free again, and what may have been written is spent."""
+    """The client hangs up in the middle: its concurrency is released, and the output that may exist is charged."""
     simulator.script([{"events": 50, "delay_ms": 200, "length": 5000}])
     gate = start_gate(config=BUDGET, env=KEYS)
     client = http.client.HTTPConnection("127.0.0.1", gate.port, timeout=10)
@@ -156,7 +156,7 @@ def test_an_aborted_stream_is_charged(start_gate: StartGate, simulator: Simulato
     (record,) = gate.audit_records(1)
     assert record["outcome"] == "client_abort"
     read = record["input_tokens"]
-    assert stands(gate, "sqlite") == (read * 1_000 + 64 * 5_000, 0)  # the first answer ever: as reserved, up to max_tokens
+    assert usage(gate, "sqlite") == (read * 1_000 + 64 * 5_000, 0)  # the first answer ever: as reserved, up to max_tokens
 
 
 def test_a_store_in_a_file_is_shared_and_outlives_the_gate(start_gate: StartGate, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_store_in_a_file_is_shared_and_outlives_the_gate(start_gate: StartGate
     first, second = start_gate(config=config, env=env), start_gate(config=config, env=env)
 
     def insist(n: int) -> int:
-        """Until it is served or the budget is spent: 429 says that calls under way hold the rest."""
+        """Until it is served or the budget is spent: 429 says that running calls hold the rest."""
         gate = first if n % 2 else second
         return wait_until(lambda: (status := ask(gate, "KEY_TEAM_A", text=f"call {n}").status) != 429 and status, "a place")
 
@@ -223,7 +223,7 @@ def test_redis_goes_and_comes_back(start_gate: StartGate, redis_server: RedisSer
 
 
 def test_a_call_waits_for_a_place(start_gate: StartGate) -> None:
-    """With queue_s more calls than seats are all served, one after the other."""
+    """With queue_s, more calls than the limit are all served, one after the other."""
     gate = start_gate(config=alone("{default: {concurrency: 1}, queue_s: 30s}"))
     with ThreadPoolExecutor(8) as pool:
         assert {a.status for a in pool.map(lambda n: ask(gate, text=str(n)), range(24))} == {200}

@@ -1,9 +1,9 @@
-"""One process of a concurrency test: many calls at once against one budget; prints what it was let to spend, as JSON.
+"""One process of a concurrency test: many calls at once against one budget; prints what it was allowed to spend, as JSON.
 
     python worker.py URL FOLDER CALLS LEASE_MS SEED MODE
 
-MODE strict: the reserve is never less than the cost. estimate: it is off, to both sides. hold: reserve CALLS and stay.
-A call that is refused because others hold the rest tries again, as a client does.
+MODE strict: reserve at least the cost. estimate: reserve too much or too little. hold: reserve CALLS and keep running.
+A call that is refused because running calls hold the rest tries again, as a client does.
 """
 
 import asyncio

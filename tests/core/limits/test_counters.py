@@ -1,4 +1,4 @@
-"""Counters: buckets that drain, budgets of windows, seats."""
+"""Counters: rates, budgets of windows, concurrency."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ CONCURRENCY = Counter("k:c", "limits.default.concurrency", "this key", "concurre
 
 
 def test_a_bucket_drains_evenly() -> None:
-    """Five at once, then one a second; the time it names for the next is the first moment at which it fits."""
+    """Five at once, then one a second; `available_ms` is the first moment at which the next one fits."""
     row = RPM.current(EMPTY, DAY)
     for _ in range(5):
         assert RPM.fits(row, 1)
@@ -32,7 +32,7 @@ def test_a_bucket_drains_evenly() -> None:
 
 
 def test_more_than_a_whole_bucket_leaves_a_debt() -> None:
-    """A call that could never fit is let in when the bucket is empty, and the ones after it wait for it."""
+    """A call larger than the bucket is admitted when the bucket is empty, and later ones wait until it has drained."""
     row = RPM.current(EMPTY, DAY)
     assert RPM.fits(row, 50)
     row = RPM.reserved(row, 50)
@@ -40,8 +40,8 @@ def test_more_than_a_whole_bucket_leaves_a_debt() -> None:
     assert not RPM.fits(RPM.reserved(RPM.current(EMPTY, DAY), 1), 50)
 
 
-def test_a_budget_is_whole_again_in_the_next_window() -> None:
-    """What was spent and what was reserved in the last one is gone with it."""
+def test_a_budget_resets_in_the_next_window() -> None:
+    """Usage and reservations of the previous window do not count."""
     row = BUDGET.reserved(BUDGET.spent(BUDGET.current(EMPTY, DAY), 60), 40)
     assert not BUDGET.fits(row, 1)
     assert BUDGET.available_ms(row, 30, DAY) is None  # other calls hold it
@@ -50,8 +50,8 @@ def test_a_budget_is_whole_again_in_the_next_window() -> None:
     assert BUDGET.current(row, DAY + DAY_MS) == Row(DAY + DAY_MS, 0, 0, DAY + 2 * DAY_MS)
 
 
-def test_seats() -> None:
-    """Two calls at a time; time alone frees none."""
+def test_concurrency() -> None:
+    """Two concurrent calls; time alone releases none."""
     row = CONCURRENCY.reserved(CONCURRENCY.reserved(EMPTY, 1), 1)
     assert not CONCURRENCY.fits(row, 1)
     assert CONCURRENCY.available_ms(row, 1, DAY) is None
@@ -65,14 +65,14 @@ def test_seats() -> None:
     back=st.integers(1, SET_BACK_MS),
 )
 def test_time_never_runs_backwards(counter: Counter, used: int, at: int, back: int) -> None:
-    """A clock that is a little behind changes nothing."""
+    """A clock that is slightly behind changes nothing."""
     row = counter.current(Row(0, used, 0, 0), at)
     assert counter.current(row, at - back) == row
 
 
 @given(used=st.integers(0, 10**9), back=st.integers(SET_BACK_MS + 1, 10**12))
 def test_a_clock_that_was_set_back(used: int, back: int) -> None:
-    """What was used far in the future was used now: a bucket drains, a budget ends with the present window."""
+    """Usage far in the future is moved to now: a bucket drains, a budget ends with the present window."""
     far = DAY + 10**12
     bucket = RPM.current(Row(far, used, 0, far + 1), far - back)
     assert (bucket.at_ms, bucket.used) == (far - back, used)

@@ -1,4 +1,4 @@
-"""Estimates: what a call may use, before it is made."""
+"""Estimates: what a call is likely to use."""
 
 import msgspec
 from hypothesis import given
@@ -15,7 +15,7 @@ from sluicegate.core.messages.usage import Usage
 
 
 def test_input() -> None:
-    """A token for four bytes; an image for what an image is, not for its base64."""
+    """A token for four bytes; an image counts as a full-size one, not as its base64."""
     assert input_tokens(b"x" * 4001) == 1001
     image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 1_000_000}}
     body = msgspec.json.encode({"messages": [{"role": "user", "content": [image, image]}]})
@@ -24,19 +24,19 @@ def test_input() -> None:
 
 @given(body=st.binary(max_size=3000))
 def test_the_most_is_never_less(body: bytes) -> None:
-    """The worst case holds the usual one, and a token for each byte."""
+    """The worst case is at least the estimate, and at least a token for each byte."""
     assert most_input_tokens(body) >= max(len(body), input_tokens(body))
 
 
 def test_used() -> None:
-    """Reads from the cache do not count as input; work besides the answer does."""
+    """Cache reads do not count as input; work besides the answer does."""
     usage = Usage(10, 20, 1000, 30, 40, iterations=[("other", Usage(1, 2, 500, 3, 4))])
     assert used_tokens(usage) == (88, 22)
     assert Amounts(1, 88, 22).tokens == 110
 
 
 def test_history() -> None:
-    """What 95 of 100 answers did not exceed, of the latest 64, by key and model."""
+    """The 95th percentile of the latest 64 answers, by key and model."""
     history = History()
     assert history.p95("k", "m") is None
     for n in range(1, 101):
@@ -47,7 +47,7 @@ def test_history() -> None:
 
 
 def test_history_is_bounded() -> None:
-    """Keys and models without end; those used last are kept."""
+    """With any number of keys and models; those used last are kept."""
     history = History()
     for i in range(5000):
         history.add(f"k{i}", "m", 1)

@@ -1,4 +1,4 @@
-"""Wording: what a refused caller is told, and when to come back."""
+"""Refusals: what a caller receives, and when to retry."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def denied(counter: Counter, free_s: float | None, amount: int = 1, used: int = 
 
 
 def said(*rows: tuple[Counter, int]) -> Admitted:
-    """So much is used of these counters."""
+    """A verdict with this usage of these counters."""
     charges = tuple(Charge(counter, 0) for counter, _ in rows)
     states = tuple(counter.spent(counter.current(EMPTY, NOW), used) for counter, used in rows)
     return Admitted("a", charges, states, NOW)
@@ -56,14 +56,14 @@ def said(*rows: tuple[Counter, int]) -> Admitted:
     ],
 )  # fmt: skip
 def test_refusals(refusing: Denied, status: int, after: float | None, retry: bool, message: str) -> None:
-    """Which limit, whose, when it frees; a waiting time of at most 59 s, and only where waiting helps."""
-    told = refusal(refusing)
-    assert (told.status, told.retry_after_s, told.should_retry) == (status, after, retry)
-    assert message in told.message
+    """The limit, its owner and its reset; a retry-after of at most 59 s, and only if waiting helps."""
+    refused = refusal(refusing)
+    assert (refused.status, refused.retry_after_s, refused.should_retry) == (status, after, retry)
+    assert message in refused.message
 
 
 def test_headers() -> None:
-    """Of several limits of one kind the one with least room; budgets, seats and runaways have none."""
+    """Of several limits of one kind the one with least remaining; budgets, concurrency and runaways have none."""
     key = Counter("key:k:rpm", "limits.default.rpm", "this key", "bucket", "requests", 200, 60)
     assert rate_headers(said((key, 1), (RPM, 4), (USD, 1), (SAME, 20))) == [
         (b"anthropic-ratelimit-requests-limit", b"5"),
@@ -73,7 +73,7 @@ def test_headers() -> None:
 
 
 def test_warning() -> None:
-    """From four fifths of the fullest budget on."""
+    """From 80% of the fullest budget on."""
     warning = budget_warning(said((TOKENS, 7500), (USD, 42 * 10**6)))
     assert warning is not None
     assert (warning[0].counter, warning[1]) == (USD, "84% of day")

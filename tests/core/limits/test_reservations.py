@@ -1,4 +1,4 @@
-"""The book: all or nothing, settled once, nothing lost and nothing made up."""
+"""Reservations: all or nothing, settled once, no usage lost or invented."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def call(name: str, usd: int = 100) -> ReserveRequest:
 
 
 def test_all_or_nothing() -> None:
-    """One counter without room, and none is charged; the answer says which, and what would have to happen."""
+    """If one counter is full, none is charged; the verdict names it, and when it has room."""
     table = MemoryTable()
     assert isinstance(reservations.reserve(table, call("a", 900), DAY), Admitted)
     before = dict(table.rows)
@@ -39,7 +39,7 @@ def test_all_or_nothing() -> None:
 
 
 def test_the_same_id_reserves_once() -> None:
-    """A store may ask again when an answer was lost on the way."""
+    """A store may repeat a request whose answer was lost."""
     table = MemoryTable()
     first, again = (reservations.reserve(table, call("a"), DAY) for _ in range(2))
     assert isinstance(first, Admitted)
@@ -49,7 +49,7 @@ def test_the_same_id_reserves_once() -> None:
 
 
 def test_settled_once() -> None:
-    """What was used is charged, the rest is free again; later settlements and releases do nothing."""
+    """The usage is charged and the rest released; later settlements and releases have no effect."""
     table = MemoryTable()
     reservations.reserve(table, call("a"), DAY)
     assert reservations.settle(table, "a", [Charge(USD, 30), Charge(TEAM, 30)], DAY + 1)
@@ -62,7 +62,7 @@ def test_settled_once() -> None:
 
 
 def test_a_call_that_outlives_its_window_is_charged_where_it_began() -> None:
-    """The next day's budget is not touched, whether somebody used it already or not."""
+    """The next day's budget is not touched, whether it was used before or not."""
     for used_first in (False, True):
         table = MemoryTable()
         reservations.reserve(table, call("a"), DAY)
@@ -74,19 +74,19 @@ def test_a_call_that_outlives_its_window_is_charged_where_it_began() -> None:
 
 
 def test_a_lease_ends() -> None:
-    """Seats and budgets of a process that is gone are free again; extending keeps those of one that lives."""
+    """Concurrency and budgets of a dead process are released; a renewed lease keeps those of a living one."""
     table = MemoryTable()
     reservations.reserve(table, call("dead"), DAY)
     reservations.reserve(table, call("alive"), DAY)
     reservations.extend(table, ["alive", "unknown"], LEASE, DAY + LEASE - 1)
-    seats, usd = reservations.peek(table, [CONCURRENCY, USD], DAY + LEASE)
-    assert (seats.used, usd.used) == (1, 100)
-    seats, usd = reservations.peek(table, [CONCURRENCY, USD], DAY + 2 * LEASE)
-    assert (seats.used, usd.used) == (0, 0)
+    calls, usd = reservations.peek(table, [CONCURRENCY, USD], DAY + LEASE)
+    assert (calls.used, usd.used) == (1, 100)
+    calls, usd = reservations.peek(table, [CONCURRENCY, USD], DAY + 2 * LEASE)
+    assert (calls.used, usd.used) == (0, 0)
 
 
 def test_what_comes_late_is_charged_once() -> None:
-    """A call whose lease ended, or that nobody knows, has still been spent."""
+    """Also a call whose lease has ended, and one that the store does not know."""
     table = MemoryTable()
     reservations.reserve(table, call("late"), DAY)
     reservations.peek(table, [USD], DAY + LEASE)
@@ -97,8 +97,8 @@ def test_what_comes_late_is_charged_once() -> None:
     assert reservations.peek(table, [USD], DAY + LEASE)[0].used == 85
 
 
-def test_memory_is_given_back() -> None:
-    """Rows and reservations that say nothing any more are forgotten."""
+def test_memory_is_released() -> None:
+    """Expired rows and reservations are deleted."""
     table = MemoryTable()
     for i in range(50):
         reservations.reserve(table, call(str(i), 1), DAY + i * 2000)
@@ -111,8 +111,8 @@ def test_memory_is_given_back() -> None:
 
 
 @given(order=st.permutations([Charge(RPM, 3), Charge(USD, 400), Charge(TEAM, 1600), Charge(CONCURRENCY, 5)]))
-def test_the_longest_wait_is_told(order: list[Charge]) -> None:
-    """Of several full counters the one that is full for longest, whatever their order."""
+def test_the_longest_wait_is_reported(order: list[Charge]) -> None:
+    """Of several full counters the verdict names the one that stays full the longest, whatever their order."""
     table = MemoryTable()
     denied = reservations.reserve(table, ReserveRequest("a", tuple(order), LEASE), DAY)
     assert isinstance(denied, Denied)
@@ -120,7 +120,7 @@ def test_the_longest_wait_is_told(order: list[Charge]) -> None:
 
 
 class Conservation(RuleBasedStateMachine):
-    """However calls come, end, die and repeat themselves: the books balance."""
+    """Whatever the order of calls, ends, crashes and repetitions: the sums are right."""
 
     calls = Bundle("calls")
 

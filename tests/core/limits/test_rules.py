@@ -1,4 +1,4 @@
-"""Rules: which counters a call meets, and which model it gets."""
+"""Rules: which counters apply to a call, and which model it gets."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def found(counters: tuple[Counter, ...]) -> dict[str, tuple[str, int]]:
 
 
 def test_every_matching_limit_counts() -> None:
-    """The key's own, its team's and user's sums, and those of the model and the provider."""
+    """The key's own, those of its team and its user, and those of the model and the provider."""
     made = rules(
         default={"rpm": 60, "concurrency": 5},
         teams={"a": {"tpm": 1000}, "b": {"tpm": 1}},
@@ -49,7 +49,7 @@ def test_every_matching_limit_counts() -> None:
     assert made.of_provider("q") == ()
 
 
-def test_a_keys_own_limit_stands_in_for_the_default() -> None:
+def test_a_keys_own_limit_replaces_the_default() -> None:
     """Field by field: its own budget, then limits.keys by name or id, then limits.default; one counter for each."""
     made = rules(
         default={"rpm": 600, "burst": 300, "concurrency": 50, "budget_usd": {"day": 1, "month": 9}},
@@ -73,7 +73,7 @@ def test_burst(rpm: int, burst: int | None, size: int) -> None:
     assert (counter.limit, counter.rate) == (size, rpm)
 
 
-def test_callers_and_models_without_end_take_no_memory_without_end() -> None:
+def test_any_number_of_callers_and_models_takes_bounded_memory() -> None:
     """Names come from requests."""
     made = rules(default={"rpm": 1}, models={"*": {"rpm": 1}})
     for i in range(12_000):
@@ -83,7 +83,7 @@ def test_callers_and_models_without_end_take_no_memory_without_end() -> None:
 
 
 def test_models_allowed_and_denied() -> None:
-    """Every list that holds for the caller has to allow it; a key's own list stands in for the default one."""
+    """Every list that holds for the caller has to allow it; a key's own list replaces the default one."""
     made = rules(
         default={"models": ["claude-*"]},
         keys={"jo": {"models": ["gpt-*", "claude-*"]}},
@@ -103,7 +103,7 @@ def test_models_allowed_and_denied() -> None:
 
 
 def test_aliases_and_downgrades() -> None:
-    """An alias is followed first; beyond its part of the budget the model changes, an alias's model as well."""
+    """An alias applies first; beyond the fraction of the budget the model changes, also that of an alias."""
     made = rules(
         default={"aliases": {"fast": "claude-haiku-4-5"}, "models": ["claude-opus-*"]},
         teams={

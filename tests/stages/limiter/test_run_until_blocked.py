@@ -1,4 +1,4 @@
-"""Eager: what needs no wait is done at once; what waits goes on where it was."""
+"""run_until_blocked: a coroutine that does not block ends in place; one that blocks continues where it was."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from sluicegate.stages.limiter.run_until_blocked import run_until_blocked
 
 
 async def test_without_a_wait_it_is_done_at_once() -> None:
-    """No task, no switch; its exception comes out as from a plain call."""
+    """Its exception is raised as from a plain call."""
     done = []
 
     async def work() -> None:

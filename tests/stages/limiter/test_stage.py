@@ -1,24 +1,20 @@
-"""Limiter: reserves before, settles after, and refuses with what a client can act on."""
+"""Limiter: reserves before a call, settles after it, and refuses with what a client can act on."""
 
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from mitmproxy import http
 
+from kits.limiterkit import MODEL, Rig, Using, answer, config, event, refused, start
 from kits.limitskit import SlowStore, until
-from sluicegate.core.identity.caller import Caller
 from sluicegate.core.limits.reservations import ReserveRequest, Verdict
 from sluicegate.core.limits.rules import NANO
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.gate.chain import Chain
 from sluicegate.gate.policy import Policy
-from sluicegate.services.services import Services
-from sluicegate.settings import Settings
 from sluicegate.settings.identity import Identity
 from sluicegate.settings.limits import Limits
 from sluicegate.settings.providers import Provider
@@ -29,14 +25,11 @@ from sluicegate.settings.routes import (
     Route,
     Target,
 )
-from sluicegate.settings.secret import Secret
 from sluicegate.stages import (
     Audit,
     Limiter,
     Router,
-    Stage,
 )
-from sluicegate.stages.limiter.reservations import RESERVATIONS, Reservations, reservations_for
 from sluicegate.stores.limits import storage_from_url
 from sluicegate.testing import (
     chain_of,
@@ -49,89 +42,7 @@ from sluicegate.testing import (
     the_exchange,
 )
 
-MODEL = "claude-haiku-4-5"  # $1 in, $5 out, $0.10 read, $1.25 and $2 written, for a million tokens
-JO = Caller("id1", name="jo", team="a", user="u")
-
-
-def config(limits: dict[str, Any], **fields: Any) -> Settings:
-    return quiet(**{"store": "memory", "limits": msgspec.convert(limits, Limits), **fields})
-
-
-def answer(read: int = 100, written: int = 50, model: str = MODEL, **usage: int) -> bytes:
-    counts = {"input_tokens": read, "output_tokens": written, **usage}
-    return msgspec.json.encode({"type": "message", "model": model, "content": [], "usage": counts})
-
-
-def event(kind: str, **fields: Any) -> bytes:
-    return b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode({"type": kind, **fields}))
-
-
-def start(read: int = 100) -> bytes:
-    return event("message_start", message={"model": MODEL, "usage": {"input_tokens": read, "output_tokens": 1}})
-
-
-class Rig:
-    """A chain of Audit, a caller, the Limiter, what else there is, and the Router."""
-
-    def __init__(self, chain: Chain, settings: Settings) -> None:
-        self.chain = chain
-        self.settings = settings
-        self.services = chain.services
-
-    @property
-    def reservations(self) -> Reservations:
-        return reservations_for(self.services, self.settings)
-
-    async def ask(self, body: Any = None, **flow: Any) -> http.HTTPFlow:
-        made = make_flow(body=body or {"model": MODEL, "max_tokens": 100, "messages": []}, **flow)
-        await descend(self.chain, made)
-        return made
-
-    async def serve(self, reply: bytes | None = None, body: Any = None, status: int = 200, **flow: Any) -> http.HTTPFlow:
-        made = await self.ask(body, **flow)
-        send_answer(self.chain, made, [answer() if reply is None else reply], status=status)
-        return made
-
-    async def level(self, key: str) -> int:
-        """How much of a counter of JO's is used."""
-        assert self.chain.policy
-        limiter = next(s for s in self.chain.policy.stages if isinstance(s, Limiter))
-        counters = limiter.rules.counters(JO, MODEL, "anthropic")
-        (level,) = await self.reservations.peek([c for c in counters if c.key == key]) or ()
-        return level.used
-
-
-class Using:
-    """`with Using(limits) as rig`."""
-
-    def __init__(self, limits: dict[str, Any], *inner: type[Stage], caller: Caller = JO, **fields: Any) -> None:
-        def name(x: Exchange) -> None:
-            x.caller = caller
-
-        store = fields.pop("store_made", None)
-        services = Services(fields.pop("environ", {}))
-        self.settings = config(limits, **fields)
-        if store:
-            place = ("memory", self.settings.state_dir)
-            services.state.get(RESERVATIONS, lambda: Reservations(store, services.alarm), place)
-        who = planted("who", [], does={"head": name})
-        self.chain = chain_of(Audit, who, Limiter, *inner, Router, settings=self.settings, services=services)
-
-    def __enter__(self) -> Rig:
-        return Rig(self.chain.__enter__(), self.settings)
-
-    def __exit__(self, *error: object) -> None:
-        self.chain.__exit__(*error)
-
-
-def refused(flow: http.HTTPFlow) -> tuple[int, str, str]:
-    """Status, type and message of our own refusal."""
-    assert flow.response is not None
-    error = msgspec.json.decode(flow.response.content or b"")["error"]
-    return flow.response.status_code, error["type"], error["message"]
-
-
-# -- not there
+# -- idle
 
 
 def test_without_limits_there_is_no_stage() -> None:
@@ -145,7 +56,7 @@ def test_without_limits_there_is_no_stage() -> None:
 
 
 async def test_a_caller_without_limits_goes_through() -> None:
-    """Nothing is reserved, nothing is told."""
+    """Nothing is reserved, and no header is added."""
     with Using({"teams": {"other": {"concurrency": 1}}}) as rig:
         made = await rig.serve()
         assert made.response is not None
@@ -156,7 +67,7 @@ async def test_a_caller_without_limits_goes_through() -> None:
 
 
 async def test_a_rate_that_is_used_up() -> None:
-    """A native 429 with the waiting time, whether it helps, whose limit it was and the caller's own headers."""
+    """A native 429 with retry-after, should-retry, the limit and its owner, and the caller's own headers."""
     with Using({"teams": {"a": {"rpm": 5, "burst": 2}}}) as rig:
         for left in ("1", "0"):
             made = await rig.serve()
@@ -181,7 +92,7 @@ async def test_a_rate_that_is_used_up() -> None:
 
 
 async def test_the_providers_headers_show_the_shared_account_only_where_the_caller_has_no_limit() -> None:
-    """What the caller is limited in is told with its own numbers."""
+    """The caller's own limits replace the provider's headers of the same name."""
     given = {
         "content-type": "application/json",
         "anthropic-ratelimit-requests-remaining": "3999",
@@ -200,15 +111,15 @@ async def test_tokens_are_settled_without_reads_from_the_cache() -> None:
     still = storage_from_url("memory", clock=lambda: 1_800_000_000_000)  # nothing drains meanwhile
     with Using({"default": {"input_tpm": 10_000, "output_tpm": 10_000, "tpm": 10_000}}, store_made=still) as rig:
         made = await rig.ask()
-        assert await rig.level("key:id1:output_tpm") == 100  # max_tokens is less than the cold estimate
+        assert await rig.used("key:id1:output_tpm") == 100  # max_tokens is less than the cold estimate
         send_answer(rig.chain, made, [answer(1000, 70, cache_read_input_tokens=90_000, cache_creation_input_tokens=500)])
         keys = ("input_tpm", "output_tpm", "tpm")
-        used = [await rig.level(f"key:id1:{key}") for key in keys]
+        used = [await rig.used(f"key:id1:{key}") for key in keys]
         assert used == [1500, 70, 1570]
 
 
-async def test_seats() -> None:
-    """As many calls at a time as there are seats; whoever ends, however it ends, leaves one free."""
+async def test_concurrency() -> None:
+    """As many concurrent calls as the limit; each one releases its share, however it ends."""
     with Using({"default": {"concurrency": 2}}) as rig:
         first, second = await rig.ask(), await rig.ask()
         third = await rig.ask()
@@ -219,7 +130,7 @@ async def test_seats() -> None:
         send_answer(rig.chain, first, [answer()])
         assert (await rig.serve()).response.status_code == 200  # type: ignore[union-attr]
         fail(rig.chain, second)
-        assert await rig.level("key:id1:concurrency") == 0
+        assert await rig.used("key:id1:concurrency") == 0
 
 
 @pytest.mark.parametrize("path", ["/v1/messages/count_tokens", "/v1/files"])
@@ -227,14 +138,14 @@ async def test_what_is_no_inference_counts_as_a_request(path: str) -> None:
     """Tokens and money are not touched."""
     with Using({"default": {"rpm": 10, "tpm": 10, "budget_usd": {"day": 0.000001}}}) as rig:
         await rig.serve(b'{"input_tokens": 5000}', path=path)
-        assert await rig.level("key:id1:rpm") == 1
-        assert await rig.level("key:id1:tpm") == 0
-        assert await rig.level("key:id1:usd:day") == 0
+        assert await rig.used("key:id1:rpm") == 1
+        assert await rig.used("key:id1:tpm") == 0
+        assert await rig.used("key:id1:usd:day") == 0
 
 
 @pytest.mark.parametrize("limits", [{"default": {"rpm": 400}}, {}])
-async def test_what_is_left_of_a_shared_account_is_nobodys_business(limits: dict[str, Any]) -> None:
-    """Holders of our keys do not see how much the others have used; who brings an own credential sees its own account's."""
+async def test_what_remains_of_a_shared_account_is_hidden(limits: dict[str, Any]) -> None:
+    """Users of virtual keys do not see what others have used; a client with its own credential sees its own account's."""
     theirs = {
         "Anthropic-RateLimit-Tokens-Remaining": "79000",
         "anthropic-ratelimit-requests-remaining": "7",
@@ -257,107 +168,6 @@ async def test_what_is_left_of_a_shared_account_is_nobodys_business(limits: dict
         assert made.response.headers["anthropic-ratelimit-requests-remaining"] == "399"
 
 
-# -- batches
-
-BATCHES = "/v1/messages/batches"
-
-
-def batch(*models: str, most: int = 100) -> dict[str, Any]:
-    return {"requests": [{"custom_id": str(n), "params": {"model": m, "max_tokens": most}} for n, m in enumerate(models)]}
-
-
-async def test_a_batch_costs_what_it_may_use() -> None:
-    """At half the price, when it is made: what it uses later nobody tells. It is one request, and no tokens a minute."""
-    limits = {
-        "default": {"rpm": 10, "tpm": 10},
-        "teams": {"a": {"budget_usd": {"day": 1}, "budget_tokens": {"day": 10_000}}},
-    }
-    with Using(limits) as rig:
-        await rig.serve(b"{}", body=batch(MODEL, MODEL), path=BATCHES)
-        read = 2 * -(-len(b'{"model":"claude-haiku-4-5","max_tokens":100}') // 4)
-        assert await rig.level("team:a:tokens:day") == read + 200
-        assert await rig.level("team:a:usd:day") == (read * 1 + 200 * 5) * NANO // 2_000_000
-        assert await rig.level("key:id1:rpm") == 1
-        assert await rig.level("key:id1:tpm") == 0
-
-
-@pytest.mark.parametrize("strict", [False, True])
-async def test_a_batch_that_is_larger_than_the_budget(strict: bool) -> None:
-    """Is refused as a whole, and nothing of it is charged; one that fits is not."""
-    with Using({"strict": strict, "teams": {"a": {"budget_usd": {"month": 0.01}}}}) as rig:
-        status, kind, message = refused(await rig.ask(batch(*[MODEL] * 1000), path=BATCHES))
-        assert (status, kind) == (402, "billing_error")
-        assert "limits.teams.a.budget_usd.month" in message
-        assert await rig.level("team:a:usd:month") == 0
-        assert (await rig.ask(batch(MODEL), path=BATCHES)).response is None
-
-
-async def test_a_batch_that_the_provider_refuses_costs_nothing() -> None:
-    """Nor does one that was never sent; one of which nothing is known may have been begun."""
-    with Using({"default": {"rpm": 10}, "teams": {"a": {"budget_usd": {"day": 1}}}}) as rig:
-        await rig.serve(b"{}", body=batch(MODEL), path=BATCHES, status=400)
-        assert await rig.level("key:id1:rpm") == 1
-        fail(rig.chain, await rig.ask(batch(MODEL), path=BATCHES))
-        assert await rig.level("team:a:usd:day") > 0
-
-
-async def test_a_batch_counts_for_each_model_in_it() -> None:
-    """With its own part; what all models have together is the caller's."""
-    dear = "claude-opus-4-1"
-    limits = {
-        "models": {"claude-opus-*": {"budget_tokens": {"day": 1000}}},
-        "teams": {"a": {"budget_tokens": {"day": 1000}}},
-    }
-    with Using(limits) as rig:
-        await rig.serve(b"{}", body=batch(MODEL, dear, dear), path=BATCHES)
-        chain = rig.chain.policy
-        assert chain
-        limiter = next(s for s in chain.stages if isinstance(s, Limiter))
-        of_model = [c for c in limiter.rules.counters(JO, dear) if c.key.startswith("model:")]
-        (level,) = await rig.reservations.peek(of_model) or ()
-        assert 200 < level.used < 250
-        assert 300 < await rig.level("team:a:tokens:day") < 350
-
-
-@pytest.mark.parametrize(
-    ("models", "status", "says"),
-    [
-        ((MODEL,), 0, ""),
-        ((MODEL, "claude-opus-4-1"), 403, "limits.teams.a.models allows claude-haiku-*"),
-        (("",), 403, "cannot be read"),
-        (("claude-haiku-4-5-cheap",), 403, "limits.teams.a.deny"),
-        (("fast",), 400, "ask for 'claude-haiku-4-5' instead (limits.teams.a.aliases.fast)"),
-    ],
-)
-async def test_each_model_of_a_batch_is_judged(models: tuple[str, ...], status: int, says: str) -> None:
-    """As if it had been asked for by itself; a batch is not rewritten."""
-    of_team = {"models": ["claude-haiku-*"], "deny": ["*-cheap"], "aliases": {"fast": MODEL}}
-    with Using({"teams": {"a": of_team}}) as rig:
-        made = await rig.ask(batch(*models), path=BATCHES)
-        if not status:
-            assert made.response is None
-            return
-        assert refused(made)[0] == status
-        assert says in refused(made)[2]
-
-
-@pytest.mark.parametrize("path", ["/v1/agents", "/v1/messages/%62atches/x", "/v1/sessions", BATCHES])
-async def test_what_can_not_be_counted_is_not_paid_with_our_key(path: str) -> None:
-    """With a budget, or for some models only: a path that could start any model is refused, and a batch that is none."""
-    ours = {"anthropic": Provider(kind="anthropic", keys=(Secret("env:OURS"),))}
-    for limit in ({"budget_usd": {"day": 1}}, {"models": ["claude-haiku-*"]}):
-        with Using({"teams": {"a": limit}}, providers=ours, environ={"OURS": "sk-ant-ours"}) as rig:
-            status, kind, message = refused(await rig.ask({"model": MODEL}, path=path))
-            assert (status, kind) == (403, "permission_error")
-            assert path in message
-            assert (await rig.ask(b"file", path="/v1/files")).response is None
-            assert (await rig.ask(method="GET", path=path)).response is None
-        with Using({"teams": {"a": limit}}) as rig:  # the client's own account
-            assert (await rig.ask({"model": MODEL}, path=path)).response is None
-    with Using({"teams": {"a": {"rpm": 5}}}, providers=ours, environ={"OURS": "sk-ant-ours"}) as rig:
-        assert (await rig.ask({"model": MODEL}, path=path)).response is None
-
-
 # -- budgets
 
 
@@ -366,11 +176,11 @@ async def test_a_budget_is_settled_to_the_billionth() -> None:
     with Using({"teams": {"a": {"budget_usd": {"day": 1}}}}) as rig:
         await rig.serve(answer(1000, 70, cache_read_input_tokens=90_001, cache_creation_input_tokens=500))
         cost = 1000 * 1.0 + 70 * 5.0 + 90_001 * 0.1 + 500 * 1.25
-        assert await rig.level("team:a:usd:day") == round(cost * NANO / 1_000_000)
+        assert await rig.used("team:a:usd:day") == round(cost * NANO / 1_000_000)
 
 
 async def test_a_budget_that_is_spent() -> None:
-    """402, with what is spent and when it is whole again; hours away, it is not worth trying again."""
+    """402 with the usage and the reset; if that is hours away, a retry does not help."""
     with Using({"teams": {"a": {"budget_usd": {"month": 0.01}}}}) as rig:
         await rig.serve(answer(0, 1990))
         made = await rig.ask()
@@ -387,7 +197,7 @@ async def test_a_budget_that_is_spent() -> None:
 
 
 async def test_a_warning_before_it_is_spent() -> None:
-    """From four fifths on a header on each answer, and one alarm."""
+    """From 80% on, a header on each answer and one alarm."""
     with Using({"teams": {"a": {"budget_usd": {"day": 0.01}}}}) as rig:
         made = await rig.serve(answer(0, 1600))
         assert made.response is not None
@@ -400,28 +210,28 @@ async def test_a_warning_before_it_is_spent() -> None:
 
 
 async def test_the_estimate_learns() -> None:
-    """1,024 tokens out while nothing is known, then what 95 of 100 answers of this key and model did not exceed."""
+    """1,024 output tokens without earlier answers, then the 95th percentile of those of this key and model."""
     body = {"model": MODEL, "max_tokens": 9000}
     with Using({"default": {"budget_tokens": {"day": 100_000}}}) as rig:
         made = await rig.ask(body)
-        read = await rig.level("key:id1:tokens:day") - 1024
+        read = await rig.used("key:id1:tokens:day") - 1024
         assert read == -(-len(made.request.content or b"") // 4)
         send_answer(rig.chain, made, [answer(0, 333)])
         await rig.ask(body)
-        assert await rig.level("key:id1:tokens:day") == 333 + 333 + read
+        assert await rig.used("key:id1:tokens:day") == 333 + 333 + read
 
 
 async def test_strict_reserves_the_worst() -> None:
-    """A token for each byte at the dearest price there is, and max_tokens."""
+    """A token for each byte at the highest price, and all of max_tokens."""
     with Using({"strict": True, "default": {"budget_usd": {"day": 9}, "output_tpm": 10**6}}) as rig:
         made = await rig.ask({"model": MODEL, "max_tokens": 64_000})
         size = len(made.request.content or b"") + 1000
-        assert await rig.level("key:id1:usd:day") == round((size * 2.0 + 64_000 * 5.0) * 1.1 * NANO / 1_000_000)
-        assert await rig.level("key:id1:output_tpm") == pytest.approx(64_000, rel=0.05)
+        assert await rig.used("key:id1:usd:day") == round((size * 2.0 + 64_000 * 5.0) * 1.1 * NANO / 1_000_000)
+        assert await rig.used("key:id1:output_tpm") == pytest.approx(64_000, rel=0.05)
 
 
 async def test_a_model_without_a_price() -> None:
-    """Counted as nothing, with an alarm; in strict mode, where that could overshoot, refused."""
+    """It counts as free, with an alarm; in strict mode, where that could overshoot, it is refused."""
     body = {"model": "nobody-knows-1"}
     with Using({"default": {"budget_usd": {"day": 1}}}) as rig:
         await rig.serve(answer(model="nobody-knows-1"), body)
@@ -477,19 +287,19 @@ def denied_at_the_seal(rig: Rig, flow: http.HTTPFlow) -> None:
     ],
 )
 async def test_only_what_was_never_sent_is_free(end: Callable[[Rig, Any], None], requests: int, tokens: int) -> None:
-    """What may have been sent and has no usage is charged as estimated; what has a part of it, that and the rest of it."""
+    """A call that may have been sent is charged its estimate; known usage replaces that part of it."""
     with Using({"default": {"rpm": 1, "budget_tokens": {"day": 1000}, "budget_usd": {"day": 1}}}) as rig:
         made = await rig.ask({"model": MODEL, "max_tokens": 100, "x": ""})
         assert len(made.request.content or b"") in range(49, 53)
         end(rig, made)
-        assert await rig.level("key:id1:rpm") == requests
-        assert await rig.level("key:id1:tokens:day") == tokens
+        assert await rig.used("key:id1:rpm") == requests
+        assert await rig.used("key:id1:tokens:day") == tokens
         money = {0: 0, 113: 13_000 + 500_000, 130: 30_000 + 500_000}
-        assert await rig.level("key:id1:usd:day") == money[tokens]
+        assert await rig.used("key:id1:usd:day") == money[tokens]
 
 
 async def test_a_hit_counts_as_a_request_only() -> None:
-    """A cache that answers costs nothing; a stage further in that refuses gives everything back."""
+    """An answer from the cache costs a request only; a refusal by a later stage releases everything."""
 
     def hit(x: Exchange) -> None:
         x.cache_status, x.answer = "HIT", http.Response.make(200, answer())
@@ -499,12 +309,12 @@ async def test_a_hit_counts_as_a_request_only() -> None:
         with Using({"default": {"rpm": 1, "tpm": 9999, "budget_usd": {"day": 1}}}, cache) as rig:
             made = await rig.ask()
             send_answer(rig.chain, made)
-            used = [await rig.level(f"key:id1:{key}") for key in ("rpm", "tpm", "usd:day")]
+            used = [await rig.used(f"key:id1:{key}") for key in ("rpm", "tpm", "usd:day")]
             assert used == [requests, 0, 0]
 
 
 async def test_the_provider_that_served_is_charged() -> None:
-    """The first target's limit is asked; after a failover the other's counters get what was used."""
+    """The first target's limit is checked; after a failover the other provider's counters are charged."""
     providers = {name: Provider(kind="anthropic", base_url=f"https://{name}.example") for name in ("one", "two")}
     routes = (Route(model="*", targets=(Target(provider="one"), Target(provider="two"))),)
     limits = {"providers": {"one": {"budget_tokens": {"day": 1000}}, "two": {"budget_tokens": {"day": 1000}}}}
@@ -527,7 +337,7 @@ async def test_the_provider_that_served_is_charged() -> None:
 
 
 async def test_forbidden_models() -> None:
-    """403, not to be tried again, with what is allowed."""
+    """403, not to be retried, with the list of allowed models."""
     with Using({"teams": {"a": {"models": ["claude-haiku-*"]}}}) as rig:
         assert (await rig.serve()).response.status_code == 200  # type: ignore[union-attr]
         made = await rig.ask({"model": "claude-opus-4-1"})
@@ -543,7 +353,7 @@ async def test_forbidden_models() -> None:
 
 
 async def test_aliases_and_downgrades() -> None:
-    """The body asks for the other model, the rest of it is as it was; the answer and the record say so."""
+    """Only the model changes in the body; the answer and the record name it."""
     limits = {
         "default": {"aliases": {"fast": MODEL}},
         "teams": {
@@ -571,7 +381,7 @@ async def test_aliases_and_downgrades() -> None:
 
 
 async def test_the_same_request_again_and_again() -> None:
-    """Refused beyond the number, for good, with an alarm; another body and another caller are not concerned."""
+    """Refused beyond the number, not to be retried, with an alarm; another body is not affected."""
     with Using({"runaway": {"same_request": 3}}) as rig:
         for _ in range(3):
             assert (await rig.serve()).response.status_code == 200  # type: ignore[union-attr]
@@ -589,7 +399,7 @@ async def test_the_same_request_again_and_again() -> None:
 
 
 async def test_a_session_that_spends_too_fast() -> None:
-    """Beyond its sum in that time; other sessions go on."""
+    """Beyond its amount in that time; other sessions go on."""
     with Using({"runaway": {"session_usd": 0.01, "session_minutes": 5}}) as rig:
         mine, other = ([(b"x-claude-code-session-id", name)] for name in (b"s1", b"s2"))
         await rig.serve(answer(0, 4000), headers=mine)
@@ -602,7 +412,7 @@ async def test_a_session_that_spends_too_fast() -> None:
 
 
 async def test_calls_wait_their_turn() -> None:
-    """With queue_s, in the order in which they came; each end lets the next one in."""
+    """With queue_s, in order of arrival; each end admits the next one."""
     with Using({"default": {"concurrency": 1}, "queue_s": 30.0}) as rig:
         running = await rig.ask()
         flows = [make_flow(body={"model": MODEL, "n": n}) for n in range(3)]
@@ -620,8 +430,8 @@ async def test_calls_wait_their_turn() -> None:
         assert "id1" not in rig.reservations.queue
 
 
-async def test_a_client_that_leaves_the_line() -> None:
-    """It takes no place, and those behind it move up."""
+async def test_a_client_that_leaves_the_queue() -> None:
+    """It takes no capacity, and those behind it move up."""
     with Using({"default": {"concurrency": 1}, "queue_s": 30.0}) as rig:
         running = await rig.ask()
         leaves, stays = make_flow(body={"model": MODEL}), make_flow(body={"model": MODEL})
@@ -634,11 +444,11 @@ async def test_a_client_that_leaves_the_line() -> None:
         await tasks[1]
         assert the_exchange(stays).routing.release
         send_answer(rig.chain, stays, [answer()])
-        assert await rig.level("key:id1:concurrency") == 0
+        assert await rig.used("key:id1:concurrency") == 0
 
 
-async def test_nobody_waits_for_what_does_not_come() -> None:
-    """A time that is up, a budget that is spent: refused as without a line."""
+async def test_no_call_waits_in_vain() -> None:
+    """A timeout and a spent budget are refused as without a queue."""
     with Using({"default": {"concurrency": 1, "budget_tokens": {"month": 1500}}, "queue_s": 0.01}) as rig:
         running = await rig.ask()
         assert refused(await rig.ask())[0] == 429
@@ -651,7 +461,7 @@ async def test_nobody_waits_for_what_does_not_come() -> None:
 
 
 async def test_open_while_the_store_is_down() -> None:
-    """Calls go on, with one alarm; what they used is charged when the store is back."""
+    """Calls go on, with one alarm; their usage is charged when the store is back."""
     store = SlowStore()
     with Using({"default": {"budget_tokens": {"day": 10_000}}}, store_made=store) as rig:
         store.down = True
@@ -667,11 +477,11 @@ async def test_open_while_the_store_is_down() -> None:
         rig.reservations._next_try = 0.0
         await rig.serve(answer(100, 50))
         await until(lambda: not rig.reservations._settling)
-        assert await rig.level("key:id1:tokens:day") == 450
+        assert await rig.used("key:id1:tokens:day") == 450
 
 
 async def test_closed_while_the_store_is_down() -> None:
-    """503, to be tried again soon, and nothing is sent."""
+    """503, to be retried soon, and nothing is sent."""
     store = SlowStore()
     with Using({"default": {"rpm": 1}, "when_store_down": "closed"}, store_made=store) as rig:
         store.down = True
@@ -683,7 +493,7 @@ async def test_closed_while_the_store_is_down() -> None:
 
 
 async def test_a_client_that_leaves_while_the_store_answers() -> None:
-    """The reservation that comes too late is given back at once."""
+    """The late reservation is released at once."""
     store = SlowStore()
     with Using({"default": {"concurrency": 1}}, store_made=store) as rig:
         store.go.clear()
@@ -695,7 +505,7 @@ async def test_a_client_that_leaves_while_the_store_answers() -> None:
         store.go.set()
         await task
         await until(lambda: not rig.reservations._settling)
-        assert await rig.level("key:id1:concurrency") == 0
+        assert await rig.used("key:id1:concurrency") == 0
         assert rig.reservations._live == {}
 
 
@@ -711,11 +521,11 @@ async def test_a_bug_in_a_store_fails_closed() -> None:
         made = await rig.ask()
         assert refused(made)[0] == 500
         await until(lambda: not rig.reservations._settling)
-        assert await rig.level("key:id1:concurrency") == 0
+        assert await rig.used("key:id1:concurrency") == 0
 
 
 async def test_reservations_outlive_a_policy() -> None:
-    """A reload changes the limits, not what was used; at the end the store is closed, once."""
+    """A reload changes the limits, not the usage; at the end the store is closed, once."""
     store = SlowStore()
     with Using({"default": {"budget_tokens": {"day": 1000}}}, store_made=store) as rig:
         await rig.serve(answer(100, 50))
@@ -730,15 +540,15 @@ async def test_reservations_outlive_a_policy() -> None:
 
 
 async def test_calls_that_end_with_the_process(tmp_path: Path) -> None:
-    """They cost what they had reserved, and their seats are free for the next process at once."""
+    """They cost what they reserved, and their concurrency is free for the next process at once."""
     limits = {"default": {"concurrency": 1, "budget_tokens": {"day": 1000}}}
     with Using(limits, store="sqlite", state_dir=tmp_path) as rig:
         await rig.ask()
-        reserved = await rig.level("key:id1:tokens:day")
+        reserved = await rig.used("key:id1:tokens:day")
         await rig.services.finish()
     with Using(limits, store="sqlite", state_dir=tmp_path) as rig:
-        assert await rig.level("key:id1:tokens:day") == reserved > 100
-        assert await rig.level("key:id1:concurrency") == 0
+        assert await rig.used("key:id1:tokens:day") == reserved > 100
+        assert await rig.used("key:id1:concurrency") == 0
         await rig.services.finish()
 
 
@@ -755,9 +565,9 @@ async def test_every_surface_is_charged(path: str, body: dict[str, Any]) -> None
     """Tokens are reserved and settled by the provider's bytes, whatever the client speaks."""
     with Using({"keys": {"jo": {"budget_usd": {"day": 1}}}}, providers={"anthropic": Provider(kind="anthropic")}) as rig:
         made = await rig.ask(body, path=path)
-        assert await rig.level("key:id1:usd:day") > 0
+        assert await rig.used("key:id1:usd:day") > 0
         send_answer(rig.chain, made, [answer(300, 50)])
-        assert await rig.level("key:id1:usd:day") == (300 + 50 * 5) * NANO // 1_000_000
+        assert await rig.used("key:id1:usd:day") == (300 + 50 * 5) * NANO // 1_000_000
 
 
 @pytest.mark.parametrize(("path", "body"), SURFACES)

@@ -1,4 +1,4 @@
-"""Many calls at once, from many processes, against one budget: nothing is spent that was not there."""
+"""Many concurrent calls of several processes on one budget: it is not overspent."""
 
 import asyncio
 import json
@@ -33,7 +33,7 @@ def start(url: str, folder: Path, calls: int, seed: int, mode: str, lease_ms: in
 
 
 def run(url: str, folder: Path, mode: str) -> list[dict[str, int]]:
-    """What each process was let to spend."""
+    """What each process was allowed to spend."""
     if url == "memory":
 
         async def alone() -> dict[str, int]:
@@ -56,48 +56,48 @@ def url(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-async def standing(url: str, folder: Path) -> tuple[int, int]:
-    """What the store says is used of the budget and of the seats."""
+async def usage(url: str, folder: Path) -> tuple[int, int]:
+    """The usage of the budget and of concurrency in the store."""
     store = storage_from_url(url, folder)
-    usd, seats = await store.peek((COUNTER, CONCURRENCY))
+    usd, calls = await store.peek((COUNTER, CONCURRENCY))
     await store.close()
-    return usd.used, seats.used
+    return usd.used, calls.used
 
 
 def test_strict_never_overshoots(url: str, tmp_path: Path) -> None:
-    """5,000 calls for 3,000's money, reserved at their worst: not a billionth too much, and ≤ 1 % is left over."""
+    """5,000 calls on a budget for 3,000, reserved at their worst case: not overspent, and at most 1 % is left over."""
     results = run(url, tmp_path, "strict")
     assert sum(r["served"] + r["refused"] for r in results) == CALLS
     spent = sum(r["spent"] for r in results)
     assert 0.99 * BUDGET <= spent <= BUDGET
     if url != "memory":
-        assert asyncio.run(standing(url, tmp_path)) == (spent, 0)
+        assert asyncio.run(usage(url, tmp_path)) == (spent, 0)
 
 
 def test_the_default_overshoots_by_no_more_than_its_errors_in_flight(url: str, tmp_path: Path) -> None:
-    """Estimates that are half as much and half as little: at most what those under way were too low; ≤ 1 % is left over."""
+    """Estimates wrong by up to half: overspent at most by the error of running calls; at most 1 % is left over."""
     results = run(url, tmp_path, "estimate")
     spent = sum(r["spent"] for r in results)
     assert spent <= BUDGET + sum(r["worst_error"] for r in results)
     assert spent >= 0.99 * BUDGET
     if url != "memory":
-        assert asyncio.run(standing(url, tmp_path)) == (spent, 0)
+        assert asyncio.run(usage(url, tmp_path)) == (spent, 0)
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 async def test_a_killed_process_holds_nothing_for_longer_than_its_lease(
     kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """kill -9 in the middle of its calls: what it had reserved is there again when the lease is over, and not before."""
+    """kill -9 during its calls: its reservations are released when the lease ends, and not before."""
     url = request.getfixturevalue("redis_server").url if kind == "redis" else kind
     worker = start(url, tmp_path, 50, 1, "hold", SHORT_LEASE_MS)
     assert worker.stdout
     assert await asyncio.to_thread(worker.stdout.readline) == "held\n"
     store = storage_from_url(url, tmp_path)
-    usd, seats = await store.peek((COUNTER, CONCURRENCY))
+    usd, calls = await store.peek((COUNTER, CONCURRENCY))
     worker.kill()
     worker.wait()
-    assert (usd.used, seats.used) == (50 * COST, 50)
+    assert (usd.used, calls.used) == (50 * COST, 50)
     await until_free(store)
     await store.close()
 

@@ -1,4 +1,4 @@
-"""What every store of limits does, whatever it keeps its counters in."""
+"""What every limit store does: memory, SQLite and Redis."""
 
 import asyncio
 import random
@@ -75,14 +75,14 @@ def used(levels: tuple[LimitUsage, ...]) -> list[int]:
     return [level.used for level in levels]
 
 
-def told(said: Verdict) -> tuple[object, ...]:
-    """What a verdict says, whatever a store remembers of counters that nobody uses any more."""
+def visible(said: Verdict) -> tuple[object, ...]:
+    """A verdict without the raw rows: stores differ in when they delete expired ones."""
     refused = (said.counter, said.amount, said.available_ms, said.used) if isinstance(said, Denied) else ()
     return (*refused, said.now_ms, said.usage)
 
 
 async def test_admitted(store: LimitStore) -> None:
-    """The answer says where each counter stands, this call included; peek says the same."""
+    """The verdict has the usage of each counter, including this call; so does peek."""
     said = await store.reserve(call("a"))
     assert isinstance(said, Admitted)
     assert (said.id, said.now_ms) == ("a", DAY)
@@ -93,7 +93,7 @@ async def test_admitted(store: LimitStore) -> None:
 
 
 async def test_all_or_nothing(store: LimitStore) -> None:
-    """Where one counter has no room, none is charged."""
+    """If one counter is full, none is charged."""
     await store.reserve(call("a", 400))
     before = await store.peek(ALL)
     denied = await store.reserve(call("b", 300))
@@ -107,7 +107,7 @@ async def test_all_or_nothing(store: LimitStore) -> None:
 
 
 async def test_settled_once(store: LimitStore) -> None:
-    """The first settlement counts; a repeated reservation and any later word change nothing."""
+    """The first settlement counts; a repeated reservation and later settlements change nothing."""
     await store.reserve(call("a", 100, 500))
     await store.reserve(call("a", 100, 500))
     assert used(await store.peek(ALL)) == [1, 500, 1, 100, 100, 100]
@@ -118,7 +118,7 @@ async def test_settled_once(store: LimitStore) -> None:
 
 
 async def test_released(store: LimitStore) -> None:
-    """What was never sent costs nothing."""
+    """A call that was never sent costs nothing."""
     await store.reserve(call("a"))
     await store.release("a")
     assert used(await store.peek(ALL)) == [0] * 6
@@ -127,7 +127,7 @@ async def test_released(store: LimitStore) -> None:
 
 
 async def test_more_than_reserved(store: LimitStore) -> None:
-    """An estimate that was too low is made good, beyond the limit if need be; what was not reserved is charged as well."""
+    """An underestimate is charged in full, beyond the limit if need be; so is usage that was not reserved."""
     await store.reserve(call("a", 100, 10, (TPM, HOUR)))
     await store.settle("a", charges(900, 7000))
     tokens, usd = await store.peek((TPM, HOUR))
@@ -137,7 +137,7 @@ async def test_more_than_reserved(store: LimitStore) -> None:
 
 
 async def test_a_bucket_refills(store: LimitStore, clock: Clock) -> None:
-    """Evenly, and at the moment that was told."""
+    """Evenly, and at the announced moment."""
     for i in range(10):
         assert isinstance(await store.reserve(call(str(i), counters=(RPM,))), Admitted)
     denied = await store.reserve(call("x", counters=(RPM,)))
@@ -147,12 +147,12 @@ async def test_a_bucket_refills(store: LimitStore, clock: Clock) -> None:
     assert isinstance(await store.reserve(call("x", counters=(RPM,))), Denied)
     clock.ms += 1
     assert isinstance(await store.reserve(call("x", counters=(RPM,))), Admitted)
-    clock.ms -= 500  # a clock that goes back gives nothing
+    clock.ms -= 500  # a clock that goes back releases nothing
     assert isinstance(await store.reserve(call("y", counters=(RPM,))), Denied)
 
 
 async def test_a_long_call_counts_when_it_begins(store: LimitStore, clock: Clock) -> None:
-    """What it took from a rate drains while it runs; at its end only the difference to its estimate is charged."""
+    """Its reservation drains while it runs; at its end only the difference to the estimate is charged."""
     await store.reserve(call("a", tokens=1000, counters=(RPM, TPM)))
     await store.reserve(call("b", tokens=1000, counters=(RPM, TPM)))
     clock.ms += 60_000
@@ -163,7 +163,7 @@ async def test_a_long_call_counts_when_it_begins(store: LimitStore, clock: Clock
 
 
 async def test_windows(store: LimitStore, clock: Clock) -> None:
-    """Each budget is whole again when its window is over; a call is charged where it began."""
+    """Each budget resets when its window ends; a call is charged in the window in which it began."""
     clock.ms = 20_484 * DAY_MS + DAY_MS - 1000  # Saturday, 2026-01-31
     await store.reserve(call("a", 100, counters=(HOUR, WEEK, MONTH)))
     await store.reserve(call("b", 10, counters=(HOUR, WEEK, MONTH)))
@@ -179,7 +179,7 @@ async def test_windows(store: LimitStore, clock: Clock) -> None:
 
 
 async def test_leases(store: LimitStore, clock: Clock) -> None:
-    """What a process that is gone had reserved is free again; calls that run are extended; what comes late still counts."""
+    """Reservations of a dead process are released, running calls are renewed, and a late settlement counts."""
     await store.reserve(call("dead"))
     await store.reserve(call("alive"))
     clock.ms += LEASE - 1
@@ -194,7 +194,7 @@ async def test_leases(store: LimitStore, clock: Clock) -> None:
 
 
 async def test_a_clock_that_was_wrong_by_a_year(store: LimitStore, clock: Clock) -> None:
-    """Set right again: buckets drain and budgets begin anew as they would have, and no call under way loses its charge."""
+    """Once it is right, buckets drain and budgets reset as usual, and no running call loses its charge."""
     counters = (RPM, CONCURRENCY, HOUR)
     clock.ms += 365 * DAY_MS
     for n in range(4):
@@ -231,20 +231,20 @@ async def test_many_at_once(store: LimitStore) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_every_store_keeps_the_same_book(store: LimitStore, clock: Clock, seed: int) -> None:
-    """Over a random history every answer is what core/limits/reservations.py says."""
+async def test_every_store_computes_the_same(store: LimitStore, clock: Clock, seed: int) -> None:
+    """Over a random history every answer equals that of core/limits/reservations.py."""
     chance, table = random.Random(seed), MemoryTable()
     reserved: dict[str, int] = {}
     for step in range(120):
         clock.ms += chance.choice([0, 0, 1, 250, 3000, LEASE, 1_500_000])
-        # what nobody remembers any more is not asked about: Redis forgets by its own time
+        # no questions about deleted reservations: Redis deletes by its own clock
         reserved = {name: at for name, at in reserved.items() if clock.ms - at < reservations.EXPIRED_KEPT_MS}
         counters = tuple(c for c in ALL if chance.random() < 0.8)
         match chance.randrange(5):
             case 0 | 1:
                 reserved[str(step)] = clock.ms
                 asked = call(str(step), chance.randrange(0, 250), chance.randrange(0, 3000), counters)
-                assert told(await store.reserve(asked)) == told(reservations.reserve(table, asked, clock.ms)), step
+                assert visible(await store.reserve(asked)) == visible(reservations.reserve(table, asked, clock.ms)), step
             case 2 if reserved:
                 name, spent = (
                     chance.choice(list(reserved)),
@@ -271,7 +271,7 @@ async def test_closed(store: LimitStore) -> None:
 
 
 async def test_sqlite_survives_its_process(tmp_path: Path, clock: Clock) -> None:
-    """What was charged is there for the next one; the file is for its owner alone."""
+    """The next process finds the charges; only the owner can read the file."""
     first = storage_from_url("sqlite", tmp_path / "state", clock)
     await first.reserve(call("a"))
     await first.settle("a", charges(70))
@@ -283,7 +283,7 @@ async def test_sqlite_survives_its_process(tmp_path: Path, clock: Clock) -> None
 
 
 async def test_sqlite_waits_while_another_process_holds_the_file(tmp_path: Path, clock: Clock) -> None:
-    """Off the event loop, in order, and all that came meanwhile in one transaction."""
+    """Off the event loop, in order, and all of them in one transaction."""
     store = storage_from_url("sqlite", tmp_path, clock)
     await store.peek(ALL)
     other = sqlite3.connect(tmp_path / "limits.sqlite", isolation_level=None)
@@ -315,7 +315,7 @@ async def test_sqlite_stays_small(tmp_path: Path) -> None:
 
 
 async def test_the_stored_name_of_concurrency_is_seats(shared_redis: Any, tmp_path: Path) -> None:
-    """Files and Redis are shared by versions: a reservation is written as it always was."""
+    """Versions share files and Redis, so the written form of a reservation does not change."""
     from redis.asyncio import Redis
 
     await flush(shared_redis.url)
@@ -334,7 +334,7 @@ async def test_the_stored_name_of_concurrency_is_seats(shared_redis: Any, tmp_pa
 
 
 async def test_redis_goes_by_its_own_clock(shared_redis: Any) -> None:
-    """Without a clock of ours: a lease of a millisecond ends, and windows are today's."""
+    """Without a given clock, a lease of a millisecond ends and windows are today's."""
     await flush(shared_redis.url)
     store = storage_from_url(shared_redis.url)
     said = await store.reserve(ReserveRequest("a", charges(5), 1))
@@ -346,7 +346,7 @@ async def test_redis_goes_by_its_own_clock(shared_redis: Any) -> None:
 
 
 async def test_redis_keeps_nothing_for_ever(shared_redis: Any) -> None:
-    """Every key ends by itself, but for the seats and the reservations of calls under way; all lie in one slot."""
+    """Every key expires, except for the concurrency and the reservations of running calls; all are in one slot."""
     from redis.asyncio import Redis
 
     await flush(shared_redis.url)
@@ -367,7 +367,7 @@ async def test_redis_keeps_nothing_for_ever(shared_redis: Any) -> None:
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:1/0", "sqlite:////proc/nowhere/x.db"])
 async def test_a_store_that_is_not_there(url: str) -> None:
-    """StoreError, from every operation; no password in it."""
+    """Every operation raises StoreError, without the password."""
     store = storage_from_url(url.replace("//127", "//user:hunter2@127"))
     for operation in (store.reserve(call("a")), store.settle("a", charges(1)), store.extend(["a"], 1), store.peek(ALL)):
         with pytest.raises(StoreError) as raised:
@@ -377,6 +377,6 @@ async def test_a_store_that_is_not_there(url: str) -> None:
 
 
 def test_other_urls_are_refused() -> None:
-    """With the ones that there are."""
+    """The error lists the supported ones."""
     with pytest.raises(StoreError, match="use memory, sqlite"):
         storage_from_url("mysql://user:hunter2@h/d")

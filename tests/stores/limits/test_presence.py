@@ -1,4 +1,4 @@
-"""Who else uses a file."""
+"""Presence: whether other processes use a file."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ sys.stdin.read()
 
 
 def test_alone_until_another_process_comes_and_after_it_was_killed(tmp_path: Path) -> None:
-    """Both see each other, whoever came first; a process that ends in any way is not there any more."""
+    """Both see each other, whichever came first; a process that was killed is no longer seen."""
     file = tmp_path / "limits.sqlite"
     here = Presence(file)
     assert here.is_alone()
@@ -37,7 +37,7 @@ def test_alone_until_another_process_comes_and_after_it_was_killed(tmp_path: Pat
 
 
 def test_two_in_one_process_are_not_alone(tmp_path: Path) -> None:
-    """The system's locks are a process's; the second one is seen all the same."""
+    """The system's locks belong to a process; a second user in it is seen all the same."""
     first, second = Presence(tmp_path / "a"), Presence(tmp_path / "a")
     assert not first.is_alone()
     assert not second.is_alone()

@@ -1,4 +1,4 @@
-"""Limits in SQLite: the long turns of a process that has the file for itself."""
+"""Limits in SQLite: the open transaction of the file's only user."""
 
 import asyncio
 import sqlite3
@@ -43,8 +43,8 @@ async def until_written(tmp_path: Path, amount: int) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_one_turn_of_many(store: SqliteLimits, tmp_path: Path) -> None:
-    """Alone, calls are answered out of an open transaction, exactly; a moment later it is committed, with all of them."""
+async def test_one_transaction_of_many_calls(store: SqliteLimits, tmp_path: Path) -> None:
+    """The only user answers calls exactly from an open transaction, which is committed a moment later with all of them."""
     said = [await store.reserve(call(f"c{n}", 100)) for n in range(11)]
     assert [isinstance(s, Admitted) for s in said] == [True] * 10 + [False]
     assert written(tmp_path) == 0  # no await has let the loop come to it
@@ -52,14 +52,14 @@ async def test_one_turn_of_many(store: SqliteLimits, tmp_path: Path) -> None:
 
 
 async def test_a_settlement_is_done_when_it_is_committed(store: SqliteLimits, tmp_path: Path) -> None:
-    """Whoever waits for it may rely on it."""
+    """Its awaiter may rely on it."""
     await store.reserve(call("a"))
     await store.settle("a", [Charge(COUNTER, 7)])
     assert written(tmp_path) == 7
 
 
-async def test_not_alone(store: SqliteLimits, tmp_path: Path) -> None:
-    """With somebody else at the file each operation is committed at once, and both see what the other has charged."""
+async def test_two_users(store: SqliteLimits, tmp_path: Path) -> None:
+    """With two users each operation is committed at once, and each sees the charges of the other."""
     other = SqliteLimits(tmp_path / "limits.sqlite")
     await other.peek((COUNTER,))
     for n in range(5):
@@ -76,7 +76,7 @@ async def test_not_alone(store: SqliteLimits, tmp_path: Path) -> None:
 
 
 async def test_a_bug_undoes_its_own_operation_only(store: SqliteLimits, tmp_path: Path) -> None:
-    """Half of a reservation is none; those before and after it in the same turn stand."""
+    """Half a reservation is undone; those before and after it in the same transaction are kept."""
     await store.reserve(call("before"))
     concurrency = Counter("x", "", "", "concurrency", "concurrency", 1)
     broken = ReserveRequest("broken", (Charge(COUNTER, 10), Charge(concurrency, None)), 1)  # type: ignore[arg-type]
@@ -86,8 +86,8 @@ async def test_a_bug_undoes_its_own_operation_only(store: SqliteLimits, tmp_path
     await until_written(tmp_path, 20)
 
 
-async def test_a_number_that_the_file_can_not_hold(store: SqliteLimits, tmp_path: Path) -> None:
-    """Is kept as the largest that it can: a session in a loop is stopped, and those who share its turn are not."""
+async def test_a_number_that_the_file_cannot_hold(store: SqliteLimits, tmp_path: Path) -> None:
+    """It is stored as the largest: a session in a loop is stopped, and others in its transaction are not."""
     session = Counter("s", "limits.runaway.session_usd", "this session", "bucket", "nano_usd", 10**12, 10**12, 86_400_000)
     await store.reserve(ReserveRequest("session", (Charge(session, 10**15),), LEASE_MS))
     await store.reserve(call("other"))
@@ -97,8 +97,8 @@ async def test_a_number_that_the_file_can_not_hold(store: SqliteLimits, tmp_path
     assert written(tmp_path) == 7
 
 
-async def test_a_turn_that_can_not_be_committed(store: SqliteLimits, tmp_path: Path) -> None:
-    """A full disk: settlements say so, to be repeated; whoever comes next is told, and then it works again."""
+async def test_a_transaction_that_cannot_be_committed(store: SqliteLimits, tmp_path: Path) -> None:
+    """A full disk: settlements raise, to be repeated; so does the next operation, and then it works again."""
     await store.reserve(call("a"))
     await until_written(tmp_path, 10)
     assert store._file
