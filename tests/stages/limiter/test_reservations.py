@@ -193,9 +193,12 @@ async def test_while_the_store_is_down_one_call_in_a_second_asks_it(slow: Rig, m
         assert await slow.reservations.reserve(call("a")) is None
     assert slow.store.asked == 1
     now += 1.0
-    for _ in range(5):
-        assert await slow.reservations.reserve(call("a")) is None
+    slow.store.go.clear()
+    first, *others = [asyncio.ensure_future(slow.reservations.reserve(call("a"))) for _ in range(5)]
+    assert await asyncio.gather(*others) == [None] * 4  # they do not wait for the one that asks
     assert slow.store.asked == 2
+    slow.store.go.set()
+    assert await first is None
 
 
 async def test_a_settlement_that_fails_or_is_cancelled_is_repeated(slow: Rig) -> None:
