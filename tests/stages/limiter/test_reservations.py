@@ -195,7 +195,8 @@ async def test_while_the_store_is_down_one_call_in_a_second_asks_it(slow: Rig, m
     now += 1.0
     slow.store.go.clear()
     first, *others = [asyncio.ensure_future(slow.reservations.reserve(call("a"))) for _ in range(5)]
-    assert await asyncio.gather(*others) == [None] * 4  # they do not wait for the one that asks
+    async with asyncio.timeout(20):
+        assert await asyncio.gather(*others) == [None] * 4  # they do not wait for the one that asks
     assert slow.store.asked == 2
     slow.store.go.set()
     assert await first is None

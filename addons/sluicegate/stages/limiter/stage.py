@@ -31,6 +31,7 @@ from sluicegate.core.limits.reservations import (
 from sluicegate.core.limits.rules import Rules
 from sluicegate.core.routing.paths import may_start_models
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.slots import Slot
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
 from sluicegate.settings.limits import Limits
@@ -41,7 +42,7 @@ from sluicegate.stages.limiter.reservations import reservations_for
 from sluicegate.stages.limiter.run_until_blocked import run_until_blocked
 from sluicegate.stages.limiter.usage_estimator import UsageEstimator
 
-__all__ = ["Limiter", "LimiterFields"]
+__all__ = ["Limiter"]
 
 ANONYMOUS: Final = Caller("anonymous")
 _STORE_DOWN_S: Final = 5.0
@@ -51,7 +52,7 @@ NOTHING: Final = Amounts()
 
 
 @dataclass(slots=True)
-class LimiterFields:
+class LimiterState:
     """The limiter's state of one exchange."""
 
     caller: Caller
@@ -69,6 +70,9 @@ class LimiterFields:
     model: str | None = None
     """The model that replaced the requested one."""
     model_rule: str | None = None
+
+
+_STATE: Final = Slot[LimiterState]("limiter")
 
 
 @dataclass(eq=False)
@@ -116,18 +120,18 @@ class Limiter(Stage):
 
     async def _admit(self, x: Exchange) -> None:
         caller = x.caller or ANONYMOUS
-        fields = x.fields[self.name] = LimiterFields(caller)
+        state = _STATE.set(x, LimiterState(caller))
         if x.inference:
-            await self._choose_model(x, fields)
+            await self._choose_model(x, state)
         elif may_start_models(x.request.method, x.request.path):
-            fields.batch = self.batches.charges(x, caller)
+            state.batch = self.batches.charges(x, caller)
         model = (x.facts.model if x.facts else None) or ""
-        fields.counters = self._counters(x, caller, model)
-        if not fields.counters and not fields.batch:
+        state.counters = self._counters(x, caller, model)
+        if not state.counters and not state.batch:
             return
         provider = self.provider.of(model)
-        fields.reserved = self.estimator.estimate(x, fields.counters, caller.key_id, model, provider)
-        reserved = fields.batch or charges(fields.counters, fields.reserved)
+        state.reserved = self.estimator.estimate(x, state.counters, caller.key_id, model, provider)
+        reserved = state.batch or charges(state.counters, state.reserved)
         request = ReserveRequest(x.id, reserved, int(self.limits.lease_s * 1000))
         try:
             verdict = await self._ask(x, request, caller)
@@ -139,10 +143,10 @@ class Limiter(Stage):
             return
         match verdict:
             case Admitted():
-                fields.verdict = verdict
-                fields.warning = self._warn(verdict)
+                state.verdict = verdict
+                state.warning = self._warn(verdict)
             case Denied():
-                self._refuse(x, fields, verdict)
+                self._refuse(x, state, verdict)
             case None if self.limits.when_store_down == "closed":
                 self.reservations.settle(x.id)
                 raise Refused(
@@ -151,7 +155,7 @@ class Limiter(Stage):
                     retry_after=_STORE_DOWN_S,
                     should_retry=True,
                 )
-        fields.open = True
+        state.open = True
 
     async def _ask(self, x: Exchange, request: ReserveRequest, caller: Caller) -> Verdict | None:
         queue, queue_s = self.reservations.queue, self.limits.queue_s
@@ -175,15 +179,15 @@ class Limiter(Stage):
         return (*counters, *self.rules.runaway(digest, session))
 
     # -- models
-    async def _choose_model(self, x: Exchange, fields: LimiterFields) -> None:
-        layers = self.rules.layers(fields.caller)
+    async def _choose_model(self, x: Exchange, state: LimiterState) -> None:
+        layers = self.rules.layers(state.caller)
         if not names_models(layers):
             return
         asked = (x.facts.model if x.facts else None) or ""
-        used = await self._budgets_used(fields.caller, downgrades(layers, asked))
+        used = await self._budgets_used(state.caller, downgrades(layers, asked))
         chosen = choose(asked, layers, lambda scope: used.get(scope, 0.0))
         if isinstance(chosen, Forbidden):
-            fields.limit = chosen.name
+            state.limit = chosen.name
             self.stats.limited[chosen.name] += 1
             raise Refused(403, chosen.message, should_retry=False)
         if chosen.why is not None and chosen.model != asked:
@@ -191,7 +195,7 @@ class Limiter(Stage):
             path, d.content = x.format.rename(x.request.path, d.content or b"", chosen.model)
             d.path = path.encode()
             d.headers["content-length"] = str(len(d.content))
-            fields.model, fields.model_rule = chosen.model, chosen.why
+            state.model, state.model_rule = chosen.model, chosen.why
             x.model = x.model or asked
 
     async def _budgets_used(self, caller: Caller, scopes: frozenset[str]) -> dict[str, float]:
@@ -205,12 +209,12 @@ class Limiter(Stage):
         return used
 
     # -- the verdict and the answer
-    def _refuse(self, x: Exchange, fields: LimiterFields, denied: Denied) -> None:
+    def _refuse(self, x: Exchange, state: LimiterState, denied: Denied) -> None:
         counter = denied.counter
-        fields.limit = counter.name
+        state.limit = counter.name
         self.stats.limited[counter.name] += 1
         if counter.name.startswith("limits.runaway.") and self.reservations.should_report(counter.key):
-            self.alarm("limits.runaway", limit=counter.name, key=fields.caller.key_id, session=x.session_id)
+            self.alarm("limits.runaway", limit=counter.name, key=state.caller.key_id, session=x.session_id)
         r = refusal(denied)
         raise Limited(r.status, r.message, None, r.retry_after_s, r.should_retry, verdict=denied)
 
@@ -224,41 +228,41 @@ class Limiter(Stage):
         return text
 
     def answer(self, x: Exchange) -> None:
-        fields: LimiterFields | None = x.fields.get(self.name)
+        state = _STATE.find(x)
         response = x.flow.response
-        if fields is None or response is None:
+        if state is None or response is None:
             return
-        own = rate_headers(fields.verdict) if fields.verdict else []
+        own = rate_headers(state.verdict) if state.verdict else []
         names = {name for name, _ in own}
         theirs = self.hidden_headers
         if own or theirs:
             headers = response.headers  # one assignment: each one copies all headers
             kept = [f for f in headers.fields if (k := f[0].lower()) not in names and not (theirs and k.startswith(theirs))]
             headers.fields = (*kept, *own)
-        if fields.warning:
-            response.headers["x-sluicegate-budget"] = fields.warning
-        if fields.model:
-            response.headers["x-sluicegate-model"] = fields.model.encode("ascii", "replace").decode()
+        if state.warning:
+            response.headers["x-sluicegate-budget"] = state.warning
+        if state.model:
+            response.headers["x-sluicegate-model"] = state.model.encode("ascii", "replace").decode()
 
     # -- the end
     def settle(self, x: Exchange) -> None:
-        fields: LimiterFields | None = x.fields.get(self.name)
-        if fields is None or not fields.open:
+        state = _STATE.find(x)
+        if state is None or not state.open:
             return
-        fields.open = False
-        used = self.estimator.used(x, fields.counters, fields.caller.key_id, fields.reserved)
-        if fields.batch and used and (x.routing.call is None or (x.routing.call.status or 0) < 400):
-            self.reservations.settle(x.id, fields.batch)
+        state.open = False
+        used = self.estimator.used(x, state.counters, state.caller.key_id, state.reserved)
+        if state.batch and used and (x.routing.call is None or (x.routing.call.status or 0) < 400):
+            self.reservations.settle(x.id, state.batch)
             return
-        counters = fields.counters
+        counters = state.counters
         if self.limits.providers and x.routing.call and (provider := x.routing.call.target.provider):
             own = (c for c in counters if not c.key.startswith("provider:"))
             counters = (*own, *self.rules.of_provider(provider))
         self.reservations.settle(x.id, charges(counters, used) if used else ())
 
     def report(self, x: Exchange) -> Mapping[str, object]:
-        fields: LimiterFields | None = x.fields.get(self.name)
-        return {"model_rule": fields.model_rule, "limit": fields.limit} if fields else {}
+        state = _STATE.find(x)
+        return {"model_rule": state.model_rule, "limit": state.limit} if state else {}
 
 
 def _may_wait(denied: Denied, within_s: float) -> bool:
