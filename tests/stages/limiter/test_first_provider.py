@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sluicegate.core.formats.surfaces import format_at
 from sluicegate.settings import Settings
 from sluicegate.settings.identity import Identity
 from sluicegate.settings.providers import Provider
@@ -50,5 +51,5 @@ def test_the_first_target_of_the_first_route_that_matches() -> None:
 def test_who_pays(exchange: dict[str, Any], path: str, settings: dict[str, Any], pays: bool) -> None:
     """The gate, if it sends a key of its own; not for a destination that the client chose."""
     made = quiet(**settings)
-    x = make_exchange(make_flow(path=path), settings=made, **exchange)
+    x = make_exchange(make_flow(path=path), settings=made, surface=format_at("POST", path).name, **exchange)
     assert first(made).is_paid_by_gate(x) is pays
