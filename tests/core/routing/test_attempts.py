@@ -184,6 +184,15 @@ def test_a_session_waits_for_its_paced_key() -> None:
     assert nobodys.after([failed(0, status=429, retry_after_s=20)], Health(), 0, 0) == Send(1)
 
 
+def test_a_session_whose_paced_key_is_to_be_left_alone_gives_up() -> None:
+    """429 with x-should-retry: false: neither its own key is asked again nor, for the prompt cache's sake, the next one."""
+    plan = Plan(["a#1", "a#2"], pools=[0, 0], sticky=True)
+    last = Failed(0, "status", 429, 3.0, should_retry=False)
+    assert plan.after([last], Health(), 0.0, 0.0) == GiveUp("the provider said not to try again", 3.0)
+    elsewhere = Plan(["a#1", "a#2", "b"], pools=[0, 0, 1], sticky=True)
+    assert elsewhere.after([last], Health(), 0.0, 0.0) == Send(2)
+
+
 def test_a_new_request_heeds_the_pacing() -> None:
     """The session's next request waits from the start; one without a session takes the key that is awake."""
     health = Health()

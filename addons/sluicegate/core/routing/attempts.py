@@ -28,6 +28,8 @@ from sluicegate.core.routing.health import Health
 
 __all__ = [
     "FREE",
+    "UNDER_WAY",
+    "UNREACHED",
     "Backoff",
     "Cause",
     "Failed",
@@ -55,6 +57,10 @@ LONGEST_TOLD_S: Final = 1e8
 
 FREE: Final = frozenset({"stale", "returned"})
 """What happens to connections and says nothing of the target: the first of them is not counted."""
+UNREACHED: Final = frozenset({"connect", "write", "reset"})
+"""Causes after which it is unknown whether the upstream lives."""
+UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "reset"})
+"""Causes after which the server may still work on the request, so that it has to be cancelled there."""
 _UNTOUCHED: Final = frozenset({"connect", "pool", "returned", "refused"})
 """The provider can not have acted on the request."""
 _TURNED_AWAY: Final = frozenset({401, 402, 429, 529})
@@ -215,8 +221,6 @@ class Plan:
         if len(counted) >= self.attempts:
             return GiveUp("the attempts are used up", last.retry_after_s)
         usable = self._usable(history)
-        if not usable:
-            return GiveUp("the provider said not to try again", last.retry_after_s)
         fresh = [i for i in usable if i != last.target and not health.is_resting(self.targets[i], now)]
         if last.paced and self.sticky:
             fresh = [i for i in fresh if self._pool(i) != self._pool(last.target)]
@@ -224,6 +228,8 @@ class Plan:
         untried = [i for i in fresh if all(f.target != i for f in history)]
         if untried or fresh:
             return Send((untried or fresh)[0])
+        if not usable:
+            return GiveUp("the provider said not to try again", last.retry_after_s)
         return self._same_again(usable, counted, health, now, chance)
 
     def _usable(self, history: Sequence[Failed]) -> list[int]:
