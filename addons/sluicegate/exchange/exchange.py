@@ -24,6 +24,7 @@ from sluicegate.core.formats.client_format import ClientFormat
 from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import RequestFacts, agent_of, session_of
+from sluicegate.core.routing.answers import AnswerVerdict
 from sluicegate.exchange.bodies import ByteSource, KeptBody
 from sluicegate.exchange.call import Call, Failure
 from sluicegate.exchange.ending import Ending
@@ -61,7 +62,7 @@ class AttemptsPort(Protocol):
 
     delay_s: float
     """How long to wait before the first attempt, in seconds."""
-    told: list[dict[str, Any]]
+    failed_attempts: list[dict[str, Any]]
     """The failed attempts, for the audit record."""
 
     @property
@@ -69,7 +70,8 @@ class AttemptsPort(Protocol):
         """Whether another attempt may follow the present one."""
         ...
 
-    def retryable(self, x: Exchange, response: http.Response) -> bool: ...
+    def classify(self, x: Exchange, response: http.Response) -> AnswerVerdict: ...
+    def record(self, x: Exchange, response: http.Response, verdict: AnswerVerdict) -> None: ...
     def passes_on(self, response: http.Response, status: int) -> None: ...
     def elsewhere(self, x: Exchange, status: int) -> bool: ...
     def answered(self, response: http.Response) -> None: ...

@@ -311,7 +311,7 @@ class Chain:
         self._show(x, failure)
         again = await attempts.again(x, failure)
         if x.routing.attempts:
-            x.routing.failed_attempts = attempts.told
+            x.routing.failed_attempts = attempts.failed_attempts
         if again and x.answer is not None:
             x.routing.attempts = None
             return Answer(x.answer)

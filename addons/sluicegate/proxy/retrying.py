@@ -62,7 +62,7 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
-from sluicegate.core.routing.attempts import Cause
+from sluicegate.core.routing.attempts import UNDER_WAY, UNREACHED, Cause
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
@@ -97,10 +97,6 @@ COLLECT_S: Final = 3.0
 _FROM_UPSTREAM: Final = frozenset(
     {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError, RequestNotProcessed}
 )
-_UNREACHED: Final = frozenset({"connect", "write", "reset"})
-"""Causes after which nobody knows whether the upstream lives."""
-_UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "reset"})
-"""What happens while the server still has the request: it is told that nobody waits any more."""
 
 
 class RetryingStream(GateStream):
@@ -228,7 +224,9 @@ class RetryingStream(GateStream):
         if why := self._unfit(x, response):
             yield from self._again("reset", why)
             return
-        again = x.routing.attempts.retryable(x, response)
+        verdict = x.routing.attempts.classify(x, response)
+        x.routing.attempts.record(x, response, verdict)
+        again = verdict == "retry"
         self.flow.response = response
         if again or (self.committed_to_stream and response.status_code >= 300):
             self._final = not again
@@ -438,12 +436,12 @@ class RetryingStream(GateStream):
         x = self.exchange
         assert x
         server = self.context.server
-        if not self.ended and cause in _UNDER_WAY and server in self.parent.connections:
+        if not self.ended and cause in UNDER_WAY and server in self.parent.connections:
             if cause == "write":
                 self._writes.drop(self.context.client.id, server)
             yield SendHttp(RequestProtocolError(self.upstream_id, message, ErrorCode.CANCEL), server)
         self._new_attempt()
-        self._pings.paused = cause in _UNREACHED
+        self._pings.paused = cause in UNREACHED
         response, held = self.flow.response, bytes(self.response_body_buf)
         headers = response.headers if response else None
         attempt = FailedAttempt(self.flow, Failure(cause, readable(message), status, headers, decoded(headers, held)))

@@ -76,7 +76,7 @@ async def test_a_target_that_can_not_be_asked_is_passed_over() -> None:
     attempts, first = x.routing.attempts, x.routing.translation
     assert isinstance(attempts, Attempts)
     assert await attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
-    assert [t["cause"] for t in attempts.told] == ["status", "refused"]
+    assert [t["cause"] for t in attempts.failed_attempts] == ["status", "refused"]
     assert x.routing.target
     assert x.routing.target.provider == "anthropic"
     x, _ = await routed("anthropic", "chat", tools=[{"type": "web_search_20250305", "name": "web_search"}])
@@ -97,6 +97,39 @@ async def test_a_spent_balance_in_a_provider_s_own_words() -> None:
     assert services.alarms["key.spent"] == 1
     assert x.routing.target
     assert x.routing.target.provider == "anthropic"
+
+
+async def test_classify_changes_nothing_and_record_does() -> None:
+    """A verdict can be asked for twice; only recording it benches the key and raises the alarm."""
+    x, services = await routed("chat")
+    attempts = x.routing.attempts
+    assert isinstance(attempts, Attempts)
+    refused = http.Response.make(401, b"", {"retry-after": "9000"})
+    for _ in range(2):
+        assert attempts.classify(x, refused) == "key_fault"
+    assert (dict(services.alarms), services.health.resting, attempts.history) == ({}, {}, [])
+    attempts.record(x, refused, "key_fault")
+    assert services.alarms["key.refused"] == 1
+    assert "chat" in services.health.resting
+    assert attempts.history == []
+
+
+async def test_a_final_failure_is_recorded_with_what_it_says_of_the_target() -> None:
+    """The target rests, and the client is not told to wait longer than it has to; a retry and an answer change nothing."""
+    x, services = await routed("chat", "anthropic")
+    attempts = x.routing.attempts
+    assert isinstance(attempts, Attempts)
+    overloaded = http.Response.make(529, b"", {"retry-after": "9000"})
+    assert attempts.classify(x, overloaded) == "retry"
+    attempts.record(x, overloaded, "retry")
+    attempts.record(x, http.Response.make(200), "answer")
+    assert (services.health.resting, attempts.history) == ({}, [])
+    attempts.plan = replace(attempts.plan, attempts=1)
+    assert attempts.classify(x, overloaded) == "final_failure"
+    attempts.record(x, overloaded, "final_failure")
+    assert list(services.health.resting) == ["chat"]
+    assert [f.status for f in attempts.history] == [529]
+    assert overloaded.headers["retry-after"] == "1"  # the other target can serve at once
 
 
 def test_the_regular_door_opens_all_hosts_that_routes_name() -> None:

@@ -10,12 +10,21 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from mitmproxy import http
 
 from sluicegate.core.errors import Refused
-from sluicegate.core.messages.thinking import is_refusal_of_thinking, without_refused_thinking
+from sluicegate.core.routing.answers import (
+    BENCHED_S,
+    KEY_FAULTS,
+    AnswerVerdict,
+    Situation,
+    classify,
+    may_be_about_thinking,
+    read_failure,
+    without_thinking_if_refused,
+)
 from sluicegate.core.routing.attempts import (
     FREE,
     Failed,
@@ -25,20 +34,14 @@ from sluicegate.core.routing.attempts import (
     final_retry_after_s,
     retry_after_s,
 )
-from sluicegate.core.routing.quota import SPENT_S, refusal
+from sluicegate.core.routing.pinning import names_one_place
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Snapshot, Target
 from sluicegate.providers.base import CredentialSource
 from sluicegate.services.services import Services
 
-__all__ = ["Attempts", "Candidate"]
-
-BENCHED_S: Final = 3600.0
-"""How long a key that the provider does not accept (401) is not used, if it does not change before that."""
-
-_OF_THE_KEY: Final = {401: "key.refused", 402: "key.spent"}
-"""What a provider says of our key and not of the request, with the alarm that it raises."""
+__all__ = ["Attempts", "Candidate", "is_repeatable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +64,16 @@ class Attempts:
         plan: Plan,
         candidates: Sequence[Candidate],
         services: Services,
-        is_pinned: Callable[[Exchange], bool],
     ) -> None:
         self.plan = plan
         self.candidates = candidates
         self.health = services.health
         self.history: list[Failed] = []
-        self.told: list[dict[str, Any]] = []
+        self.failed_attempts: list[dict[str, Any]] = []
         """The failed attempts, for the audit record."""
         self._services = services
         self._base: Snapshot = x.snapshot()
         self._began = self._first = time.monotonic()
-        self._is_pinned = is_pinned
         self._stripped = False
         """The request goes without its thinking, or was looked at for that."""
         if self.health.is_resting(candidates[0].name, self._began):
@@ -88,7 +89,7 @@ class Attempts:
     def _look_whether_pinned(self, x: Exchange) -> None:
         """Only now, when it matters: it means to search the whole body."""
         if len(self.candidates) > 1 and not self.plan.pinned:
-            self.plan = replace(self.plan, pinned=self._is_pinned(x))
+            self.plan = replace(self.plan, pinned=is_pinned(x))
 
     @property
     def left(self) -> bool:
@@ -120,7 +121,7 @@ class Attempts:
                 or x.routing.target is None
             ):
                 raise
-            x.routing.failed_attempts = self.told
+            x.routing.failed_attempts = self.failed_attempts
             return x.routing.target
 
     async def _start_ready(self, x: Exchange) -> Target:
@@ -129,25 +130,23 @@ class Attempts:
         return self.start(x)
 
     # -- what an answer says
-    def retryable(self, x: Exchange, response: http.Response) -> bool:
-        """Whether this answer is a failed attempt that another may follow. One that is not goes to the client."""
-        status, headers, key = native_status(x, response), response.headers, self.candidate.key
-        if status < 400:
-            return False
-        if key is not None and status in _OF_THE_KEY:
-            if self.left and self._other_keys():
-                return True
-            self._bench(key, status)
-            return False
-        if status == 400:
-            return self.left and self._may_be_the_thinking(x)
-        if not self.plan.retryable(status, None):
-            return False
-        others = len(self.candidates) > 1 and not self.plan.pinned
-        if self.left and (others or self.plan.queue or headers.get("x-should-retry") != "false"):
-            return True
-        self.passes_on(response, status)
-        return False
+    def classify(self, x: Exchange, response: http.Response) -> AnswerVerdict:
+        """What the head of an answer means. Changes nothing: `record` does."""
+        return classify(native_status(x, response), response.headers.get("x-should-retry"), self._situation(x))
+
+    def _situation(self, x: Exchange) -> Situation:
+        may_strip = x.format.keeps_thinking and not self._stripped and may_be_about_thinking(self._base[-1] or b"")
+        return Situation(self.plan, self.left, self.candidate.key is not None, may_strip)
+
+    def record(self, x: Exchange, response: http.Response, verdict: AnswerVerdict) -> None:
+        """Act on a verdict under which the client gets the answer: bench the key, or let the target rest.
+
+        A failure that another attempt follows is recorded by `again`, an answer that is passed on by `answered`.
+        """
+        if verdict == "key_fault" and self.candidate.key is not None:
+            self._bench(self.candidate.key, native_status(x, response))
+        elif verdict == "final_failure":
+            self.passes_on(response, native_status(x, response))
 
     def passes_on(self, response: http.Response, status: int) -> None:
         """A failure goes to the client as it is: what it says of the target holds all the same."""
@@ -157,15 +156,9 @@ class Attempts:
         self._cap_retry_after(response.headers)
 
     def elsewhere(self, x: Exchange, status: int) -> bool:
-        """Whether another target may serve in place of this failure, of which no more need be read."""
+        """Whether another target may serve in place of this failure, whose body need not be read any further."""
         self._look_whether_pinned(x)
-        return status != 400 and self.left and self._other_keys()
-
-    def _may_be_the_thinking(self, x: Exchange) -> bool:
-        return x.format.keeps_thinking and not self._stripped and b'"thinking"' in (self._base[-1] or b"")
-
-    def _other_keys(self) -> bool:
-        return len(self.candidates) > 1 and not self.plan.pinned
+        return status != 400 and self.left and self._situation(x).others
 
     def answered(self, response: http.Response) -> None:
         """The current target gave an answer that is passed on."""
@@ -178,22 +171,23 @@ class Attempts:
     def _bench(self, key: CredentialSource, status: int) -> None:
         if not key.refused():
             self.health.cool_down(self.candidate.name, time.monotonic() + BENCHED_S)
-        self._services.alarm(_OF_THE_KEY[status], key=key.name, status=status)
+        self._services.alarm(KEY_FAULTS[status], key=key.name, status=status)
 
     def _failed(self, failure: Failure, says_spent: bool = False) -> Failed:
-        """A failure as the plan wants to know it."""
-        headers, status = failure.headers, failure.status
-        if headers is None:
-            return Failed(self.current, failure.cause, status, None, False if failure.cause == "refused" else None)
-        should = headers.get("x-should-retry")
-        told, spent = _retry_after(headers), False
-        if status in (402, 429) and self.candidate.key is not None:
+        """A failure as the plan judges it; what it says of the key's limits is remembered."""
+        own_key, headers = self.candidate.key is not None, failure.headers
+        if own_key and headers is not None and failure.status in (402, 429):
             self._services.quotas.observe(self.candidate.name, headers)
-            why = refusal(status, headers, failure.body, time.time())
-            told, spent = why.for_s, why.spent
-            if says_spent and not spent:
-                told, spent = max(told or 0.0, SPENT_S), True
-        return Failed(self.current, failure.cause, status, told, None if should is None else should == "true", spent)
+        return read_failure(
+            self.current,
+            failure.cause,
+            failure.status,
+            headers,
+            failure.body,
+            time.time(),
+            own_key=own_key,
+            says_spent=says_spent,
+        )
 
     # -- after a failure
     async def again(self, x: Exchange, failure: Failure) -> bool:
@@ -215,9 +209,8 @@ class Attempts:
             return self._strip_thinking(failure, now)
         failed = self._failed(failure, _says_spent(x, failure))
         key = self.candidate.key
-        if key is not None and failed.status in _OF_THE_KEY:
+        if key is not None and failed.status in KEY_FAULTS:
             self._bench(key, failed.status)
-            failed = replace(failed, spent=True)
         elif key is not None and failed.spent:
             self._services.alarm("key.spent", key=key.name, for_s=round(failed.retry_after_s or 0))
         self._look_whether_pinned(x)
@@ -243,7 +236,7 @@ class Attempts:
                 return True
 
     def _tell(self, failure: Failure, now: float) -> None:
-        self.told.append(
+        self.failed_attempts.append(
             {
                 "target": self.candidate.name,
                 "cause": failure.cause,
@@ -254,16 +247,10 @@ class Attempts:
         )
 
     def _strip_thinking(self, failure: Failure, now: float) -> bool:
-        """A 400 that names the history's thinking: the same target again without it, once. False: it is another 400."""
-        body = self._base[-1] or b""
+        """A 400 about the history's thinking: the same target again without it, once. False: it is another 400."""
         self._stripped = True
-        if not is_refusal_of_thinking(failure.body):
-            return False
-        try:
-            stripped = without_refused_thinking(body)
-        except ValueError:
-            return False
-        if stripped is body:
+        stripped = without_thinking_if_refused(self._base[-1] or b"", failure.body)
+        if stripped is None:
             return False
         self._base = (*self._base[:-1], stripped)
         self.history.append(Failed(self.current, failure.cause, 400))
@@ -282,7 +269,7 @@ class Attempts:
             self._services.queued -= queued
 
     def _cap_retry_after(self, headers: http.Headers) -> None:
-        """A client never gives up sooner through us than it would by itself."""
+        """Never pass on a retry-after that makes the client give up early."""
         now = time.monotonic()
         told = _retry_after(headers)
         instead = final_retry_after_s(told, self.plan.soonest_s(self.health, now))
@@ -293,8 +280,18 @@ class Attempts:
             headers.pop("x-should-retry")  # another target said otherwise
 
 
+def is_repeatable(x: Exchange) -> bool:
+    """Whether a request may be sent again though the provider may have acted on it: an upload or a new batch may not."""
+    return x.inference or x.request.method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
+
+
+def is_pinned(x: Exchange) -> bool:
+    """Whether a request names things that exist in one place only: another target, or key, would not know them."""
+    return not x.inference or names_one_place(x.request.data.content or b"")
+
+
 def _says_spent(x: Exchange, failure: Failure) -> bool:
-    """Whether the provider says in its own words that a quota or a balance is used up."""
+    """Whether the provider's own error says that a quota or a balance is used up."""
     if x.routing.translation is None or failure.headers is None or x.flow.response is None:
         return False
     verdict = x.routing.translation.verdict(x.flow.response, failure.body)

@@ -26,7 +26,6 @@ from sluicegate.core.messages.thinking import without_thinking
 from sluicegate.core.messages.usage import ResponseReader
 from sluicegate.core.routing.attempts import Backoff, Plan, Queue
 from sluicegate.core.routing.paths import takes_our_keys
-from sluicegate.core.routing.pinning import names_one_place
 from sluicegate.core.routing.routes import first_route
 from sluicegate.exchange.answering import translate_answer
 from sluicegate.exchange.call import Call
@@ -49,7 +48,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings import retry as retry_settings
 from sluicegate.settings.provider_kinds import KINDS, ProviderKind
 from sluicegate.stages.base import Stage
-from sluicegate.stages.router.attempts import Attempts, Candidate
+from sluicegate.stages.router.attempts import Attempts, Candidate, is_repeatable
 from sluicegate.stages.router.prepare import credential_for, prepare_for
 
 __all__ = ["Router"]
@@ -161,7 +160,7 @@ class Router(Stage):
                 sticky=x.session_id is not None,
                 repeatable=is_repeatable(x),
             )
-            x.routing.attempts = Attempts(x, plan, candidates, self.services, is_pinned)
+            x.routing.attempts = Attempts(x, plan, candidates, self.services)
             if any(c.key is not None and c.key.waits for c in candidates):
                 return self._request_later(x, x.routing.attempts)
             x.routing.target = x.routing.attempts.start(x)
@@ -388,16 +387,6 @@ def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
 def _our_keys(x: Exchange, upstream: Upstream) -> tuple[CredentialSource, ...]:
     """Our own keys for this request; () if the client's own credential goes with it."""
     return upstream.keys if takes_our_keys(x.door, inference=x.inference, path=x.request.path) else ()
-
-
-def is_repeatable(x: Exchange) -> bool:
-    """Whether a request may be sent again though the provider may have acted on it: an upload or a new batch may not."""
-    return x.inference or x.request.method in ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
-
-
-def is_pinned(x: Exchange) -> bool:
-    """Whether a request names things that exist in one place only: another target, or key, would not know them."""
-    return not x.inference or names_one_place(x.request.data.content or b"")
 
 
 def own_target(x: Exchange, via: UpstreamProxy | None) -> Target:
