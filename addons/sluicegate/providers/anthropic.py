@@ -22,6 +22,7 @@ from sluicegate.providers.base import (
     Estimated,
     Origin,
     ProviderRequest,
+    ProviderSurface,
     UpstreamRequest,
     Verdict,
     is_loopback,
@@ -84,7 +85,7 @@ class Anthropic:
 
     kind = "anthropic"
     pings = True
-    takes_chat = False
+    takes_untranslated: frozenset[ProviderSurface] = frozenset()
     warning: str | None = None
 
     def __init__(self, context: ProviderContext) -> None:

@@ -63,7 +63,7 @@ class Origin:
 
 
 ProviderSurface = Literal["messages", "count_tokens", "chat_completions"]
-"""The client formats that a provider is asked in: all others are translated before."""
+"""The client formats in which a request may reach a provider: all others are translated to the Messages format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +208,8 @@ class Provider(Protocol):
     """Hosts that the regular door decrypts for it."""
     pings: bool
     """Whether its streams have pings of their own."""
-    takes_chat: bool
-    """Whether it takes requests of Chat Completions as they are; else they come as those of the Messages API."""
+    takes_untranslated: frozenset[ProviderSurface]
+    """The client formats, besides the Messages format, whose requests it takes unchanged; others are translated."""
     models_path: str | None
     """Where it lists its models (GET); None where it has no such list."""
     sources: Sequence[CredentialSource]

@@ -27,6 +27,7 @@ from sluicegate.providers.base import (
     Credential,
     Origin,
     ProviderRequest,
+    ProviderSurface,
     ResponsePlan,
     UpstreamRequest,
     is_loopback,
@@ -44,7 +45,7 @@ _AWS: Final = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 class Bedrock:
     kind = "bedrock"
     pings = BEDROCK.pings
-    takes_chat = False
+    takes_untranslated: frozenset[ProviderSurface] = frozenset()
     models_path: str | None = None
     warning: str | None = None
 

@@ -33,6 +33,7 @@ from sluicegate.providers.base import (
     Fields,
     Origin,
     ProviderRequest,
+    ProviderSurface,
     ResponsePlan,
     ResponsePlanner,
     SigningInput,
@@ -83,7 +84,7 @@ def is_githubs(host: str) -> bool:
 class Copilot:
     kind = "copilot"
     pings = False
-    takes_chat = True
+    takes_untranslated: frozenset[ProviderSurface] = frozenset({"chat_completions"})
 
     def __init__(self, context: ProviderContext, fetch: Fetch = fetch_json) -> None:
         if not context.settings.consent:

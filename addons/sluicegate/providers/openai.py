@@ -29,6 +29,7 @@ from sluicegate.providers.base import (
     Estimated,
     Origin,
     ProviderRequest,
+    ProviderSurface,
     ResponsePlan,
     ResponsePlanner,
     UpstreamRequest,
@@ -52,7 +53,7 @@ class OpenAI:
 
     kind = "openai"
     pings = False
-    takes_chat = True
+    takes_untranslated: frozenset[ProviderSurface] = frozenset({"chat_completions"})
     warning: str | None = None
 
     def __init__(self, context: ProviderContext) -> None:

@@ -29,6 +29,7 @@ from sluicegate.providers.base import (
     CredentialSource,
     Origin,
     ProviderRequest,
+    ProviderSurface,
     ResponsePlan,
     SigningInput,
     UpstreamRequest,
@@ -49,7 +50,7 @@ _LIFE_S: Final = 900.0
 class Vertex:
     kind = "vertex"
     pings = VERTEX.pings
-    takes_chat = False
+    takes_untranslated: frozenset[ProviderSurface] = frozenset()
     models_path: str | None = None
     warning: str | None = None
 

@@ -95,7 +95,7 @@ class ClientFormat:
     answers_like_messages: bool
     """An untranslated answer can be read as one of the Messages API: the documents are the same, whatever frames them."""
     keeps_thinking: bool
-    """Its clients send back what a model thought."""
+    """Its requests carry back what a model thought, in the blocks of the Messages API."""
     takes_cache_markers: bool
     """The gate may add breakpoints of the prompt cache to its requests."""
 

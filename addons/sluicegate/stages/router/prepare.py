@@ -2,7 +2,7 @@
 
     client's format → Messages → provider's format
 
-Chat Completions go straight to a provider that takes them, unless a stage has to read the answers.
+A request goes unchanged to a provider that takes its format, unless a stage has to read the answers.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def prepare_for(
 ) -> Translation | Estimated:
     """Make the exchange's request one for this provider: path, header fields, body and destination.
 
-    The request is as the stages left it, on an inference surface, and without a translation. Raises Refused if the
+    The request is as the stages left it, of an inference call, and without a translation. Raises Refused if the
     provider's format cannot express it. Estimated: the provider cannot count tokens, and the request is unchanged.
     """
     request = x.request
@@ -77,7 +77,7 @@ def prepare_for(
 def _decoded(x: Exchange, provider: Provider, model: str, unsupported: Policy) -> ClientRequest | None:
     if x.format.speaks_messages:
         return None
-    if x.surface == "chat_completions" and provider.takes_chat and not x.policy.reads_answers:
+    if x.surface in provider.takes_untranslated and not x.policy.reads_answers:
         return None
     return decode_request(x, model, unsupported)
 
