@@ -25,12 +25,13 @@ from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import RequestFacts, agent_of, session_of
 from sluicegate.core.routing.answers import AnswerVerdict
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.bodies import ByteSource, KeptBody
 from sluicegate.exchange.call import Call, Failure
 from sluicegate.exchange.ending import Ending
 from sluicegate.exchange.lifetime import Lifetime
 from sluicegate.exchange.ports import PolicyPort
-from sluicegate.exchange.release import Fields, Origin, Release, Snapshot, Target, snapshot
+from sluicegate.exchange.release import Origin, Release, Snapshot, Target, snapshot
 from sluicegate.exchange.taps import Taps
 from sluicegate.exchange.translation import Translation
 from sluicegate.settings.timeouts import Timeouts
@@ -130,7 +131,7 @@ class Exchange:
     """Monotonic seconds."""
     started_at: float
     """Unix seconds."""
-    client_credentials: Fields = field(default=(), repr=False)
+    client_credentials: HeaderFields = field(default=(), repr=False)
     """The client's own credentials: taken off the flow, put back only at the seal and only for their own host."""
     client_host: str = ""
     """The Host that the client asked for, before mitmproxy rewrote it."""

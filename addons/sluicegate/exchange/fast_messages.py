@@ -10,7 +10,7 @@ from typing import Any
 
 from mitmproxy import http
 
-from sluicegate.exchange.release import Fields
+from sluicegate.core.wire.header_fields import HeaderFields
 
 __all__ = ["FastHeaders", "fast_headers", "fast_response", "unchecked"]
 
@@ -50,13 +50,13 @@ class FastHeaders(http.Headers):
         return isinstance(key, (str, bytes)) and bool(self.get_all(key))
 
 
-def fast_headers(fields: Fields) -> http.Headers:
+def fast_headers(fields: HeaderFields) -> http.Headers:
     headers = FastHeaders.__new__(FastHeaders)
     headers.fields = fields
     return headers
 
 
-def fast_response(status: int, reason: bytes, fields: Fields, began: float) -> http.Response:
+def fast_response(status: int, reason: bytes, fields: HeaderFields, began: float) -> http.Response:
     """A response without a body. `began`: in Unix seconds."""
     return unchecked(
         http.Response,

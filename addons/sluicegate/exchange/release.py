@@ -7,17 +7,15 @@ from dataclasses import dataclass, field
 
 from mitmproxy import http
 
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.upstream_proxy import UpstreamProxy
 
-__all__ = ["Fields", "Origin", "Release", "Snapshot", "Target", "snapshot"]
-
-Fields = tuple[tuple[bytes, bytes], ...]
-"""Header fields as they stand on the wire, names in their own case."""
+__all__ = ["Origin", "Release", "Snapshot", "Target", "snapshot"]
 
 Origin = tuple[bool, str, int]
 """(TLS, host, port) of a server."""
 
-Snapshot = tuple[bytes, bytes, str, int, bytes, Fields, bytes | None]
+Snapshot = tuple[bytes, bytes, str, int, bytes, HeaderFields, bytes | None]
 
 
 def snapshot(request: http.Request) -> Snapshot:

@@ -13,8 +13,8 @@ from mitmproxy.proxy.layers.http import HTTPMode
 from sluicegate.core.addresses import canonical_host, is_local
 from sluicegate.core.errors import Refused
 from sluicegate.core.identity.caller import proxy_password
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
-from sluicegate.exchange.release import Fields
 from sluicegate.gate.policy import Policy
 from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.layer import GateLayer, adopt
@@ -67,7 +67,7 @@ def _can_ask(client: connection.Client) -> bool:
     return door_of(client) in ("regular", "upstream")
 
 
-async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: Fields) -> bytes:
+async def let_through(flow: http.HTTPFlow, policy: Policy | None, presented: HeaderFields) -> bytes:
     """A CONNECT: the hash of the key that opens this tunnel, b"" if none is required. Raises Refused."""
     if policy is None:
         raise Refused(503, NO_POLICY, kind="api_error")

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sluicegate.core.formats.cloud_errors import Verdict
 from sluicegate.core.messages.facts import RequestFacts
+from sluicegate.core.wire.header_fields import HeaderFields
 
 if TYPE_CHECKING:  # the package brings both translations along
     from sluicegate.core.translate.base import Transform
@@ -34,10 +35,8 @@ __all__ = [
     "pass_through",
 ]
 
-Credential = tuple[tuple[bytes, bytes], ...]
+Credential = HeaderFields
 """Header fields that authenticate a request at one provider."""
-
-Fields = tuple[tuple[bytes, bytes], ...]
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 """The usual spellings, told without parsing."""
@@ -73,7 +72,7 @@ class ProviderRequest:
     surface: ProviderSurface
     path: str
     """As the client wrote it, with its query."""
-    fields: Fields
+    fields: HeaderFields
     """The header fields, without credentials."""
     body: bytes = field(repr=False)
     facts: RequestFacts | None = None
@@ -129,7 +128,7 @@ class UpstreamRequest:
     """What is to be sent, with POST: all header fields but Host, length and credential. The body as it goes on the wire."""
 
     path: str
-    fields: Fields
+    fields: HeaderFields
     body: bytes = field(repr=False)
     plan_response: ResponsePlanner = pass_through
     dropped: tuple[str, ...] = ()
@@ -156,7 +155,7 @@ class SigningInput:
     """Without port; `authority` is what the Host header has."""
     authority: str
     path: str
-    fields: Fields
+    fields: HeaderFields
     body: bytes = field(repr=False)
     now_s: float
     region: str | None = None

@@ -20,6 +20,7 @@ from sluicegate.core.messages.facts import rename_model
 from sluicegate.core.messages.thinking import without_unsigned_thinking
 from sluicegate.core.messages.tokens import estimate_input_tokens
 from sluicegate.core.translate.pairs import FLAVOURS, Malformed, MessagesToChat
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.core.wire.json_object import loads, top
 from sluicegate.providers.auth.held_keys import (
     CredentialError,
@@ -30,7 +31,6 @@ from sluicegate.providers.auth.held_keys import (
 from sluicegate.providers.base import (
     Credential,
     Estimated,
-    Fields,
     Origin,
     ProviderRequest,
     ProviderSurface,
@@ -130,7 +130,7 @@ class Copilot:
             f"{base}/chat/completions", fields, translated.body, plan_response, lost(translated, request)
         )
 
-    def _fields(self, request: ProviderRequest) -> Fields:
+    def _fields(self, request: ProviderRequest) -> HeaderFields:
         accept = "text/event-stream" if request.stream else "application/json"
         plain = tuple(f for f in plain_fields(request.fields, accept) if f[0].lower() != b"user-agent")
         more = {**EDITOR, "x-request-id": str(uuid.uuid4()), "x-initiator": initiator(request.body)}

@@ -13,7 +13,8 @@ from mitmproxy import http
 from mitmproxy.net.http import url
 from mitmproxy.proxy.layers.http import HTTPMode
 
-from sluicegate.exchange.release import Fields, Release
+from sluicegate.core.wire.header_fields import HeaderFields
+from sluicegate.exchange.release import Release
 
 __all__ = ["CREDENTIAL_HEADERS", "seal", "take_credentials"]
 
@@ -46,7 +47,7 @@ HOP_BY_HOP: Final = frozenset(
 """RFC 9110, 7.6.1; `Connection` may name more."""
 
 
-def take_credentials(headers: http.Headers) -> Fields:
+def take_credentials(headers: http.Headers) -> HeaderFields:
     """Take the client's credentials off the headers; returns what was taken."""
     fields = headers.fields
     taken = tuple(f for f in fields if f[0].lower() in CREDENTIAL_HEADERS)
@@ -55,7 +56,7 @@ def take_credentials(headers: http.Headers) -> Fields:
     return taken
 
 
-def _dropped(fields: Fields) -> frozenset[bytes]:
+def _dropped(fields: HeaderFields) -> frozenset[bytes]:
     named = [v for k, v in fields if k.lower() == b"connection"]
     if not named:
         return HOP_BY_HOP
@@ -92,7 +93,9 @@ def seal(
     return _request(d, host=target.host, port=target.port, authority=authority, fields=fields, tls=target.tls)
 
 
-def _request(d: http.RequestData, *, host: str, port: int, authority: bytes, fields: Fields, tls: bool) -> http.Request:
+def _request(
+    d: http.RequestData, *, host: str, port: int, authority: bytes, fields: HeaderFields, tls: bool
+) -> http.Request:
     # http.Request(...) checks the type of every field, 33 µs a time; what comes in here is typed already
     headers = http.Headers.__new__(http.Headers)
     headers.fields = fields

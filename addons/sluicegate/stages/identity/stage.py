@@ -27,9 +27,9 @@ from sluicegate.core.identity.caller import (
 )
 from sluicegate.core.messages.batches import batch_parts
 from sluicegate.core.routing.paths import is_batch, is_first_party_path, may_start_models, takes_our_keys
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
-from sluicegate.exchange.release import Fields
 from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
@@ -195,7 +195,7 @@ class Identity(Stage):
             x.client_credentials = _without_gateway_secrets(x.client_credentials)
 
 
-def _without_gateway_secrets(presented: Fields) -> Fields:
+def _without_gateway_secrets(presented: HeaderFields) -> HeaderFields:
     """The credentials that a client sends to a host of its own choice."""
     return tuple(f for f in presented if f[0].lower() not in _OURS and not holds_key(f[1]))
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final, cast
 from mitmproxy import http
 
 from sluicegate.core.messages.facts import RequestFacts, read_request
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.answering import decode_request
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.exchange.release import Fields
 from sluicegate.exchange.translation import Translation
 from sluicegate.providers.base import (
     Credential,
@@ -92,7 +92,7 @@ def _asked(x: Exchange, decoded: ClientRequest | None, facts: RequestFacts | Non
     return ProviderRequest(decoded.surface, mark + query, _messages_fields(fields, decoded, facts), decoded.body, facts)
 
 
-def _messages_fields(fields: Fields, decoded: ClientRequest, facts: RequestFacts | None) -> Fields:
+def _messages_fields(fields: HeaderFields, decoded: ClientRequest, facts: RequestFacts | None) -> HeaderFields:
     """The header fields of a request that came in another format."""
     plain = plain_fields(fields, "text/event-stream" if facts and facts.stream else "application/json")
     betas = ((b"anthropic-beta", ",".join(decoded.betas).encode("latin-1", "replace")),) if decoded.betas else ()

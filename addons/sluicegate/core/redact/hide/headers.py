@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from sluicegate.core.redact.scan.finding import Finder, Finding
+from sluicegate.core.wire.header_fields import HeaderFields
 
-__all__ = ["HeaderFindings", "Headers", "replace_in_headers", "scan_headers"]
+__all__ = ["HeaderFindings", "replace_in_headers", "scan_headers"]
 
-Headers = tuple[tuple[bytes, bytes], ...]
 HeaderFindings = Mapping[int, tuple[Finding, ...]]
 """The findings by index of the field."""
 
@@ -35,7 +35,7 @@ _CREDENTIAL: Final = re.compile(
 )
 
 
-def scan_headers(fields: Headers, finder: Finder) -> HeaderFindings:
+def scan_headers(fields: HeaderFields, finder: Finder) -> HeaderFindings:
     """The findings by field. All fields are scanned as one text first, which usually shows that there are none."""
     scanned = [(at, _text(value)) for at, (name, value) in enumerate(fields) if _is_scanned(name)]
     if not finder.find("\n".join(text for _, text in scanned)):
@@ -43,7 +43,7 @@ def scan_headers(fields: Headers, finder: Finder) -> HeaderFindings:
     return {at: found for at, text in scanned if (found := finder.find(text))}
 
 
-def replace_in_headers(fields: Headers, found: HeaderFindings, name: Callable[[Finding, str], str]) -> Headers:
+def replace_in_headers(fields: HeaderFields, found: HeaderFindings, name: Callable[[Finding, str], str]) -> HeaderFields:
     """The fields with each finding replaced by `name(finding, value)`."""
     return tuple(
         (key, _replaced(value, found[at], name) if at in found else value) for at, (key, value) in enumerate(fields)
