@@ -143,7 +143,7 @@ class Reloader:
                 self.chain.services.sinks.follow_rotation()
                 await self._renew_keys()
                 if ticks % _BEAT_EVERY == 0:
-                    self.chain.services.monitor.beat()
+                    self.chain.services.monitor.send_heartbeat()
             except Exception as e:  # noqa: BLE001 - the watch must go on
                 self.chain.services.alarm("config.watch", error=type(e).__name__)
 

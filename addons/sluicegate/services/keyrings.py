@@ -1,7 +1,7 @@
-"""The keys in use, as they stand now: a key that its file or command gives anew is used from the next attempt on.
+"""Provider keys in use, kept up to date: a new value of a key's file or command is used from the next attempt on.
 
-`env:` keys can not change while a process runs. A `file:` key is read again when the file has changed, a `cmd:` key every
-five minutes, and any of them soon after the provider did not accept it.
+`env:` keys cannot change while a process runs. A `file:` key is read again when its file has changed, a `cmd:` key every
+five minutes, and both soon after the provider has rejected the key.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["HeldKey", "ProviderKeys"]
 
 COMMAND_EVERY_S: Final = 300.0
 ASKED_EVERY_S: Final = 10.0
-"""How soon a key that was not accepted is asked for again."""
+"""The shortest time between two reads of a rejected key."""
 
 
 class HeldKey:
-    """One key. `name` is what it is called in logs and records; `value` is read at the moment of sending."""
+    """One key. `name` is its name in logs and records; `value` is read at the moment of sending."""
 
     __slots__ = ("__weakref__", "_asked_for", "_read_at", "_stamp", "name", "secret", "value")
 
@@ -40,7 +40,7 @@ class HeldKey:
         return f"HeldKey({self.name!r}, {self.secret.reference!r})"
 
     def ask_again(self) -> None:
-        """The provider does not accept it: perhaps there is a new one."""
+        """The provider rejected the key: read it again soon, as there may be a new one."""
         self._asked_for = True
 
     def is_due(self, now: float) -> bool:
@@ -53,7 +53,7 @@ class HeldKey:
         return now - self._read_at >= COMMAND_EVERY_S
 
     def read(self, environ: Mapping[str, str]) -> bool:
-        """Read it again (blocks). True: it is another one now. Raises SecretError; the old value stays then."""
+        """Read the key again (blocks). Returns whether it has changed. Raises SecretError and keeps the old value."""
         self._read_at = time.monotonic()
         self._asked_for = False
         self._stamp = _stamp(self.secret)
@@ -64,7 +64,7 @@ class HeldKey:
 
 
 class ProviderKeys:
-    """All keys of the policies in force, and of those that requests under way still use."""
+    """All keys of the current policy, and of earlier policies that running requests still use."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
@@ -77,7 +77,7 @@ class ProviderKeys:
         return key
 
     async def refresh(self) -> tuple[list[HeldKey], list[tuple[HeldKey, str]]]:
-        """Read again what is due, off the event loop. Returns the keys that changed, and those that could not be read."""
+        """Read all due keys again, off the event loop. Returns the changed keys, and the unreadable ones with why."""
         now = time.monotonic()
         changed, failed = [], []
         for key in [k for k in self._held if k.is_due(now)]:
@@ -90,12 +90,12 @@ class ProviderKeys:
 
 
 def _stamp(secret: Secret) -> tuple[int, int] | None:
-    """What tells one state of a secret's file from another; None where there is none to look at."""
+    """Identifies the version of a secret's file; None if it has no readable file."""
     kind, _, path = secret.reference.partition(":")
     if kind != "file":
         return None
     try:
-        stat = os.stat(Path(path).expanduser())  # noqa: PTH116 - follows links: mounted secrets are swapped by them
+        stat = os.stat(Path(path).expanduser())  # noqa: PTH116 - follows links: mounted secrets are replaced by switching a link
     except OSError:
         return None
     return stat.st_mtime_ns, stat.st_ino

@@ -1,4 +1,4 @@
-"""What outlives a policy: sinks, prices, counters, alarms. Stages get it next to their settings."""
+"""What outlives a policy: sinks, prices, counters, alarms. Stages are built from it and their settings."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ class Services:
         self.sinks = Sinks()
         self.alarms: Counter[str] = Counter()
         self.via: UpstreamProxy | None = None
-        """The company's proxy that requests go through, if there is one."""
+        """The upstream proxy that requests go through, if there is one."""
         self.proxies: set[tuple[str, int]] = set()
-        """The addresses of all proxies that were read."""
+        """The addresses of all configured upstream proxies."""
         self._via_auth: dict[tuple[str, int], bytes] = {}
         self.on_alarm: list[Callable[[str, dict[str, Any]], None]] = []
         self.draining = False
@@ -54,26 +54,26 @@ class Services:
         self.quotas = Quotas()
         self.provider_keys = ProviderKeys(self.environ)
         self.queued = 0
-        """Requests that wait in the queue, the last rung of their routes."""
+        """Requests that wait in the retry queue."""
         self._server_keys: dict[object, bytes] = {}
         self._passing_key = os.urandom(32)
         self._keyrings: dict[object, KeyRing] = {}
         self.state = ProcessState()
-        """What stages keep beyond a policy."""
+        """State of stages that outlives a policy."""
         self._turn = itertools.count()
         self._prices: Prices | None = None
 
     def alarm(self, kind: str, **facts: object) -> None:
-        """Something an operator must see: a counter, an error event, and whoever listens."""
+        """Report a condition that needs an operator's attention: count it, log it, call `on_alarm`."""
         self.alarms[kind] += 1
-        # an error in the log ends mitmproxy as long as it starts, and it does not say when that is over
+        # while mitmproxy starts, an error in the log ends it; there is no event for the end of the start
         (log.error if self.started else log.warning)("alarm", kind=kind, **facts)
         for fn in self.on_alarm:
             with contextlib.suppress(Exception):
                 fn(kind, facts)
 
     def prices_for(self, settings: Settings) -> Prices:
-        """Prices with the configuration's overrides; the same object while these do not change."""
+        """Prices with the configuration's overrides; the same object until the overrides change."""
         overrides = {
             pattern: ModelPrice(p.input, p.output, p.cache_read, p.cache_write_5m, p.cache_write_1h)
             for pattern, p in settings.prices.items()
@@ -84,8 +84,8 @@ class Services:
 
     # -- identity
     def server_key_for(self, settings: Settings) -> bytes:
-        """What credentials are hashed with. Where nobody needs a key to come in, a state folder that can not be used is
-        no reason to stay closed: then it is a key of this process. Raises StoreError, SecretError."""
+        """The key that credentials are hashed with. If the state folder is unusable and no virtual keys are in use, a key
+        that lasts as long as this process. Raises StoreError, SecretError."""
         identity = settings.identity
         place = identity.hash_key or settings.state_dir
         if place not in self._server_keys:
@@ -94,12 +94,12 @@ class Services:
             except (StoreError, OSError) as e:
                 if identity.mode == "keys":
                     raise StoreError(f"state_dir: {e}") from e
-                log.warning("identity.passing_key", why="callers get other names after a restart", state_dir=str(e))
+                log.warning("identity.passing_key", why="the ids of callers change with the next restart", state_dir=str(e))
                 return self._passing_key
         return self._server_keys[place]
 
     def keyring_for(self, settings: Settings) -> KeyRing:
-        """The virtual keys; the same while the configuration means the same store. Raises StoreError."""
+        """The virtual keys; the same object until the configuration names another store. Raises StoreError."""
         place = (settings.state_dir, settings.audit.ledger, settings.identity.hash_key)
         if place not in self._keyrings:
             store = open_keys(settings, self.server_key_for(settings))
@@ -109,21 +109,21 @@ class Services:
         return self._keyrings[place]
 
     async def finish(self) -> None:
-        """Finish what must not be lost when the process ends."""
+        """Complete work that must not be lost when the process ends."""
         await self.state.close(lambda e: self.alarm("services.finish", error=type(e).__name__))
 
     def close(self) -> None:
-        """End the threads; for the end of the process."""
+        """Stop the threads at the end of the process."""
         while self._keyrings:
             self._keyrings.popitem()[1].close()
 
     def turn(self, session: str | None, n: int) -> int:
-        """Which of n keys comes first: a session's own, so that its prompt cache stays warm; else each in turn."""
+        """Which of n keys to try first: one per session, so that its prompt cache stays warm; else round-robin."""
         return zlib.crc32(session.encode()) % n if session else next(self._turn) % n
 
     # -- proxies between us and the providers
     def use_upstream(self, url: str) -> None:
-        """All requests go through this proxy, unless a provider says otherwise."""
+        """Send all requests through this proxy, except those to providers with a `proxy` of their own."""
         self.via = self.read_via(url)
 
     def via_of(self, proxy: str) -> UpstreamProxy | None:
@@ -133,7 +133,7 @@ class Services:
         return None if proxy == "none" else self.read_via(proxy)
 
     def read_via(self, url: str) -> UpstreamProxy:
-        """Read a proxy's URL; its credentials are kept aside, for this address only."""
+        """Parse a proxy URL. Its credentials are kept apart and used for this address only. Raises ValueError."""
         u = urlsplit(url)
         if u.scheme not in ("http", "https") or not u.hostname:
             raise ValueError("the upstream proxy must be an http:// or https:// URL with a host")
@@ -145,5 +145,5 @@ class Services:
         return ("https" if u.scheme == "https" else "http"), address
 
     def via_auth(self, address: tuple[str, int] | None) -> bytes | None:
-        """The Proxy-Authorization for a proxy's address, or None."""
+        """The Proxy-Authorization value for a proxy's address, or None."""
         return self._via_auth.get(address) if address else None

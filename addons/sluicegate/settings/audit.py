@@ -1,4 +1,4 @@
-"""Section `audit`: where records go."""
+"""Section `audit`: the record of each exchange, and the store of virtual keys."""
 
 from typing import Literal
 
@@ -12,5 +12,7 @@ from sluicegate.settings.scalars import (
 class Audit(Section, frozen=True, kw_only=True):
     log: LogTarget = "stdout"
     format: Literal["json", "line"] = "json"
+    # Only decides where virtual keys are stored: in PostgreSQL for postgresql://…, else in keys.sqlite in the state folder.
+    # Records go to `log`; no ledger of them is kept.
     ledger: Ledger = "sqlite"
-    strict: bool = False  # true: no call without its record
+    strict: bool = False  # true: refuse requests while records cannot be written

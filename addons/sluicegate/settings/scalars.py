@@ -87,7 +87,7 @@ Ledger = Annotated[
     str,
     Meta(
         pattern=r"^(off|sqlite|sqlite:///.+|postgres(ql)?://.+)$",
-        description="off, sqlite, sqlite:///PATH or postgresql://…",
+        description="off, sqlite, sqlite:///PATH or postgresql://… (the store of virtual keys)",
     ),
 ]
 Store = Annotated[

@@ -1,4 +1,4 @@
-"""A database file that only its owner reads, made before SQLite opens it: the files beside it take over its mode."""
+"""A database file that only its owner can read, created before SQLite opens it: its journal files get the same mode."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 def ensure_private(path: Path) -> None:
-    """Make an empty file that only the owner may read, where there is none. Raises OSError.
+    """Create an empty file that only the owner may read, if there is none. Raises OSError.
 
-    A file that exists is not opened: closing it again would drop the locks that SQLite holds on it for this process, and
-    whichever process ends next would take itself for the last one and remove the log from under all others
+    An existing file is not opened: closing it would drop the locks that SQLite holds on it for this process, and the
+    next process to end would take itself for the last one and remove the log that the others still use
     (sqlite.org, "How To Corrupt An SQLite Database File", 2.2).
     """
     with _ONE_AT_A_TIME, contextlib.suppress(FileExistsError):

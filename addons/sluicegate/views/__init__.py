@@ -1,1 +1,1 @@
-"""What mitmweb and mitmproxy's console show of an exchange."""
+"""Exchanges in mitmweb and in mitmproxy's console."""

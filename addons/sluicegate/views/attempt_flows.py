@@ -1,7 +1,7 @@
-"""A flow of its own for each attempt that failed, so that mitmweb and mitmproxy's console show it beside the exchange.
+"""A separate flow for each failed attempt, so that mitmweb and mitmproxy's console show it beside the exchange.
 
-Only where somebody looks: a copy of the request as that attempt sent it (a flow never holds credentials), the answer or the
-error that it met, and a comment that says whose attempt it was.
+Only if there is a view: a copy of the request as that attempt sent it (a flow never holds credentials), its response or
+error, and a comment that names the exchange.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MARK = ":repeat:"
 
 
 def show_failed_attempt(x: Exchange, failure: Failure) -> None:
-    """Put the attempt that has just failed into the view, if there is one."""
+    """Add the latest failed attempt to the view, if there is one."""
     view: Any = ctx.master.addons.get("view")
     if view is None:
         return
@@ -34,7 +34,7 @@ def show_failed_attempt(x: Exchange, failure: Failure) -> None:
     if failure.headers is not None and failure.status is not None:
         headers = failure.headers.copy()
         for name in ("content-encoding", "transfer-encoding", "content-length"):
-            headers.pop(name, None)  # what is kept of the body is decoded, and may be cut short
+            headers.pop(name, None)  # the body as kept is decoded and may be incomplete
         flow.response = http.Response.make(failure.status, failure.body, headers)
     else:
         flow.error = mflow.Error(failure.message)

@@ -1,4 +1,4 @@
-"""The live feed: numbers that only grow, a short memory, listeners that can not hold it up."""
+"""The live feed: increasing numbers, a bounded backlog, subscribers that cannot block it."""
 
 import msgspec
 
@@ -12,12 +12,12 @@ def received(source: ByteSource) -> list[dict[str, object]]:
 
 
 async def test_each_call_is_one_event() -> None:
-    """With a number that only grows, for everyone who listens, from then on."""
+    """With an increasing number, for every subscriber, from its subscription on."""
     monitor = Monitor()
     monitor.publish({"model": "before"})
     sources = [ByteSource(), ByteSource()]
     for source in sources:
-        monitor.listen(source)
+        monitor.subscribe(source)
     monitor.publish({"model": "a"})
     monitor.publish({"model": "b\n\ndata: evil"})
     for source in sources:
@@ -25,40 +25,40 @@ async def test_each_call_is_one_event() -> None:
 
 
 async def test_what_was_missed_is_repeated() -> None:
-    """Up to the last fifty."""
+    """At most the last fifty events."""
     monitor = Monitor()
     for i in range(80):
         monitor.publish({"i": i})
     source = ByteSource()
-    monitor.listen(source, after=78)
+    monitor.subscribe(source, after=78)
     assert [e["seq"] for e in received(source)] == [79, 80]
     source = ByteSource()
-    monitor.listen(source, after=0)
+    monitor.subscribe(source, after=0)
     assert [e["seq"] for e in received(source)] == list(range(31, 81))
 
 
-async def test_listeners_that_end_are_let_go_of() -> None:
-    """Those that closed and those that are too slow; the others go on."""
+async def test_closed_and_slow_subscribers_are_removed() -> None:
+    """The others receive every event."""
     monitor = Monitor()
     gone, slow, good = ByteSource(), ByteSource(limit=300), ByteSource()
     for source in (gone, slow, good):
-        monitor.listen(source)
+        monitor.subscribe(source)
     gone.close()
     for i in range(20):
         monitor.publish({"i": i})
     assert slow.closed
     assert len(received(good)) == 20
-    assert monitor._listeners == {good}
-    monitor.beat()
+    assert monitor._subscribers == {good}
+    monitor.send_heartbeat()
     assert good.take()[0] == [b": beat\n\n"]
 
 
-async def test_a_full_house() -> None:
-    """`full` until somebody leaves."""
+async def test_the_number_of_subscribers_is_limited() -> None:
+    """`is_full` until one of them closes."""
     monitor, sources = Monitor(), [ByteSource() for _ in range(50)]
     for source in sources:
-        assert not monitor.full
-        monitor.listen(source)
-    assert monitor.full
+        assert not monitor.is_full
+        monitor.subscribe(source)
+    assert monitor.is_full
     sources[0].close()
-    assert not monitor.full
+    assert not monitor.is_full

@@ -10,7 +10,7 @@ import pytest
 from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.identity.caller import Caller
 from sluicegate.services.services import Services
-from sluicegate.services.telemetry.line import line_of
+from sluicegate.services.telemetry.line import format_line
 from sluicegate.settings import Settings
 from sluicegate.settings.audit import Audit as AuditSettings
 from sluicegate.settings.cache import Cache as CacheSettings
@@ -301,7 +301,7 @@ def record(**fields: Any) -> dict[str, Any]:
 )
 def test_the_format_of_lines(fields: dict[str, Any], line: str) -> None:
     """Exact; one line whatever is in it."""
-    assert line_of(record(**fields)) == line.encode() + b"\n"
+    assert format_line(record(**fields)) == line.encode() + b"\n"
 
 
 async def test_hostile_text_is_written_all_the_same() -> None:

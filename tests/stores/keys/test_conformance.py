@@ -52,7 +52,7 @@ def test_no_key_is_there_twice(opened: OpenStore) -> None:
     store.add(record(1, name="first"))
     before = store.version()
     for twin in (record(1), KeyRecord(id="key_9", digest=bytes([1]) * 32, created_at=0)):
-        with pytest.raises(StoreError, match="there already"):
+        with pytest.raises(StoreError, match="exists already"):
             store.add(twin)
     assert [r.name for r in store.all()] == ["first"]
     assert store.version() == before

@@ -32,7 +32,7 @@ def test_changes_of_others_arrive(opened: OpenStore) -> None:
 
 
 def test_what_has_not_changed_is_not_read(opened: OpenStore) -> None:
-    """One small question a look."""
+    """One query of the version per check."""
     store = opened()
     store.add(RECORD)
     ring = KeyRing(store, print)
@@ -42,14 +42,14 @@ def test_what_has_not_changed_is_not_read(opened: OpenStore) -> None:
 
 
 class Flaky:
-    """A store that is down while `trouble` is set."""
+    """A store that is down while `error` is set."""
 
     def __init__(self) -> None:
-        self.trouble: Exception | None = None
+        self.error: Exception | None = None
 
     def version(self) -> int:
-        if self.trouble:
-            raise self.trouble
+        if self.error:
+            raise self.error
         return 1
 
     def all(self) -> list[KeyRecord]:
@@ -58,19 +58,19 @@ class Flaky:
     def close(self) -> None: ...
 
 
-def test_a_store_that_is_down_is_said_once_and_its_keys_hold() -> None:
-    """Whatever it raises; the second trouble, after a good time between, is said again."""
+def test_an_outage_is_reported_once_and_the_known_keys_apply() -> None:
+    """Whatever it raises; a second outage, after a recovery, is reported again."""
     store: Any = Flaky()
-    said: list[str] = []
-    ring = KeyRing(store, said.append)
+    reported: list[str] = []
+    ring = KeyRing(store, reported.append)
     ring.start()
     try:
-        for count, trouble in enumerate((StoreError("gone"), KeyError("a bug")), 1):
-            store.trouble = trouble
-            wait_until(lambda n=count: len(said) == n, "the trouble is said")
+        for count, error in enumerate((StoreError("gone"), KeyError("a bug")), 1):
+            store.error = error
+            wait_until(lambda n=count: len(reported) == n, "the error is reported")
             assert list(ring.by_digest) == [RECORD.digest]
-            store.trouble = None
-            wait_until(lambda: ring._trouble is None, "the ring is well again")
+            store.error = None
+            wait_until(lambda: ring._error is None, "the ring has recovered")
     finally:
         ring.close()
-    assert said == ["gone", "KeyError"]
+    assert reported == ["gone", "KeyError"]

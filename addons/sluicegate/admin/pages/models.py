@@ -1,7 +1,7 @@
-"""GET /v1/models: the models of the routes, with what the providers list, for clients of either API.
+"""GET /v1/models: the models of the routes and of the providers' own lists, for clients of either API.
 
-Lists are fetched from the providers when first asked for, and again behind the answers when they are five minutes old. Who
-does not answer within two seconds is left out, as clients wait no longer than three; his list is there the next time.
+A provider's list is fetched with the first request, and again in the background when it is five minutes old. A provider
+that does not answer within two seconds is left out, as clients wait no longer than three; the next request has its list.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ __all__ = ["MODELS", "ModelsPage"]
 MODELS: Final = "/v1/models"
 FRESH_S: Final = 300.0
 FAILED_S: Final = 30.0
-"""How long after a failure a provider is not asked again."""
+"""How long a provider is not asked again after a failure."""
 PATIENCE_S: Final = 2.0
 _FETCH_S: Final = 4.0
-"""A thread waits so long at most, at the gate's end as well."""
+"""The longest wait of a thread, also at the end of the process."""
 _MOST_BYTES: Final = 8 * 1024 * 1024
 _MOST_LISTS: Final = 256
 _VERSION: Final = "2023-06-01"
@@ -52,11 +52,11 @@ _VERSION: Final = "2023-06-01"
 
 @dataclass(slots=True)
 class _List:
-    """What one provider lists, to the holder of one credential."""
+    """One provider's list, as seen with one credential."""
 
     models: Sequence[Model] | None = None
     due: float = 0.0
-    """When it is fetched anew; monotonic seconds."""
+    """When it is fetched again; monotonic seconds."""
     task: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
@@ -95,7 +95,7 @@ class ModelsPage:
         name = unquote(bare.removeprefix(MODELS + "/"))
         found = next((model for model in models if model.id == name), None)
         if found is None:
-            raise Refused(404, f"no model {name[:100]!r} is served here; GET {MODELS} lists those that are")
+            raise Refused(404, f"unknown model {name[:100]!r}; GET {MODELS} lists the available models")
         return entry(found)
 
     async def _served(self, x: Exchange, router: Router) -> list[Model]:
@@ -111,7 +111,7 @@ class ModelsPage:
         return served(routes, listed)
 
     def _list(self, x: Exchange, upstream: Upstream) -> _List | None:
-        """A provider's list, as far as it is there, being fetched where it is time; None where it has none."""
+        """A provider's list as it is now; starts a fetch if one is due. None if the provider has no list."""
         assert upstream.provider
         if upstream.provider.models_path is None:
             return None
@@ -139,7 +139,7 @@ class ModelsPage:
         except (CredentialError, Refused) as e:
             found.due = time.monotonic() + FAILED_S
             log.warning("models.unlisted", provider=upstream.name, why=str(e))
-        except Exception as e:  # noqa: BLE001 - a provider's list is nothing to fail for
+        except Exception as e:  # noqa: BLE001 - a missing list must not fail the request
             found.due = time.monotonic() + FAILED_S
             log.warning("models.unlisted", provider=upstream.name, why=type(e).__name__)
 
@@ -153,7 +153,7 @@ class ModelsPage:
         if upstream.keys:
             source = upstream.keys[0]
             await source.ready()
-        origin = provider.origin()  # only now: a credential may say where
+        origin = provider.origin()  # after ready(): the credential may decide the host
         if upstream.keys:
             own = source.fields(
                 SigningInput(
@@ -165,7 +165,7 @@ class ModelsPage:
         return partial(fetch, url, headers=headers, via=self._via(upstream), timeout_s=_FETCH_S, most=_MOST_BYTES)
 
     def _via(self, upstream: Upstream) -> Mapping[str, str]:
-        """The proxy for `fetch`, with what lets us in there."""
+        """The upstream proxy for `fetch`, with its credentials."""
         if upstream.via is None:
             return {}
         scheme, (host, port) = upstream.via

@@ -18,10 +18,10 @@ class MonitorPage:
         self._monitor = monitor
 
     def __call__(self, x: Exchange, policy: AdminPolicy) -> Answer:
-        if self._monitor.full:
+        if self._monitor.is_full:
             return error_answer(503, "/monitor has reached its maximum number of subscribers")
         source = ByteSource()
-        self._monitor.listen(source, _event_id(x.request.headers.get("last-event-id", "")))
+        self._monitor.subscribe(source, _event_id(x.request.headers.get("last-event-id", "")))
         response = http.Response.make(200, b"", {"content-type": "text/event-stream", "cache-control": "no-store"})
         response.headers.pop("content-length", None)
         if x.flow.client_conn.alpn != b"h2":

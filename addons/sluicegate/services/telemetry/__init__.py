@@ -1,1 +1,1 @@
-"""What is told: operator log, audit sinks, statistics, live monitor."""
+"""Operator log, audit sinks, statistics and the live monitor."""

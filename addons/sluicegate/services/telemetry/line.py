@@ -1,14 +1,14 @@
-"""The audit record as one line for people: `MISS claude-haiku-4-5 200 274tok $0.00104 3951ms`."""
+"""The audit record as one human-readable line: `MISS claude-haiku-4-5 200 274tok $0.00104 3951ms`."""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["line_of"]
+__all__ = ["format_line"]
 
 
-def line_of(record: dict[str, Any]) -> bytes:
-    """In this order: label, model (or method and path), status, tokens, cost, duration, what went wrong."""
+def format_line(record: dict[str, Any]) -> bytes:
+    """Cache status, model (or method and path), HTTP status, tokens, cost, duration, error."""
     label = record["cache"] or ("MISS" if record["outcome"] == "ok" else str(record["outcome"]).upper())
     what = record["model_served"] or record["model"] or f"{record['method']} {record['path']}"
     parts = [label, what, str(record["status"] or "-")]

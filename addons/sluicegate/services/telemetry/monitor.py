@@ -1,4 +1,4 @@
-"""The live feed behind `/monitor`: one SSE event per served call, with a sequence number that only grows."""
+"""The live feed of `/monitor`: one server-sent event per finished exchange, with increasing sequence numbers."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 __all__ = ["Monitor"]
 
 _BACKLOG = 50
-_MAX_LISTENERS = 50
+_MAX_SUBSCRIBERS = 50
 
 
 class Monitor:
-    """Fans records out to whoever listens; costs nothing while nobody does."""
+    """Sends each record to all subscribers."""
 
     def __init__(self) -> None:
         self.seq = 0
         self._recent: deque[tuple[int, bytes]] = deque(maxlen=_BACKLOG)
-        self._listeners: set[ByteSource] = set()
+        self._subscribers: set[ByteSource] = set()
 
     @property
-    def full(self) -> bool:
-        return len(self._listeners) >= _MAX_LISTENERS
+    def is_full(self) -> bool:
+        return len(self._subscribers) >= _MAX_SUBSCRIBERS
 
     def publish(self, record: dict[str, Any]) -> None:
         self.seq += 1
@@ -35,19 +35,19 @@ class Monitor:
             msgspec.json.encode({"seq": self.seq, **record}),
         )
         self._recent.append((self.seq, frame))
-        for source in tuple(self._listeners):
+        for source in tuple(self._subscribers):
             source.write(frame)
 
-    def listen(self, source: ByteSource, after: int | None = None) -> None:
-        """Feed a source until it is closed. `after`: first repeat what is still known after that number."""
-        self._listeners.add(source)
-        source.on_close = lambda: self._listeners.discard(source)
+    def subscribe(self, source: ByteSource, after: int | None = None) -> None:
+        """Write events to a source until it is closed. `after`: first repeat the buffered events after that number."""
+        self._subscribers.add(source)
+        source.on_close = lambda: self._subscribers.discard(source)
         source.write(b": monitor\n\n")
         for seq, frame in self._recent:
             if after is not None and seq > after:
                 source.write(frame)
 
-    def beat(self) -> None:
-        """A comment to each listener, so that a gone one is noticed."""
-        for source in tuple(self._listeners):
+    def send_heartbeat(self) -> None:
+        """Send a comment to each subscriber, so that closed connections are noticed."""
+        for source in tuple(self._subscribers):
             source.write(b": beat\n\n")

@@ -1,4 +1,4 @@
-"""Where records go: stdout, stderr or a file, one line each, shared by name between policies."""
+"""Sinks for audit records: stdout, stderr or a file, one line per record. Policies share a sink by its name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Sink(Protocol):
 
 
 class _Stream:
-    """A standard stream; a reader that went away (a closed pipe) is not our problem."""
+    """A standard stream."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -53,14 +53,14 @@ class _File:
             raise StoreError(f"cannot write to {self.path}: {e.strerror}") from e
 
     def follow_rotation(self) -> None:
-        """Open the file anew when it was moved away (logrotate)."""
+        """Open the file again if it was moved away (logrotate)."""
         try:
             moved = self.path.stat().st_ino != self._inode
         except FileNotFoundError:
             moved = True
         if moved:
             old = self._fd
-            self._open()  # first: were the old one closed and this to fail, its number might become a client's socket
+            self._open()  # before the close: if this failed after it, a client's socket might get the old one's number
             os.close(old)
 
     def close(self) -> None:
@@ -69,13 +69,13 @@ class _File:
 
 
 class Sinks:
-    """Sinks by their name in the configuration: `stdout`, `stderr`, `file:PATH`; None for `off`."""
+    """Sinks by their name in the configuration: `stdout`, `stderr` or `file:PATH`; None for `off`."""
 
     def __init__(self) -> None:
         self._sinks: dict[str, Sink] = {}
 
     def get(self, name: str) -> Sink | None:
-        """Raises StoreError where a file can not be opened."""
+        """Raises StoreError if a file cannot be opened."""
         if name == "off":
             return None
         if name not in self._sinks:
@@ -88,11 +88,11 @@ class Sinks:
             return _Stream(1 if name == "stdout" else 2)
         kind, _, path = name.partition(":")
         if kind != "file" or not path:
-            raise StoreError(f"{name!r} is no place for records: use stdout, stderr, file:PATH or off")
+            raise StoreError(f"unknown sink {name!r} for records; use stdout, stderr, file:PATH or off")
         return _File(Path(path).expanduser())
 
     def reopen(self, name: str) -> Sink | None:
-        """Try again to write there. Raises StoreError where it still does not work."""
+        """Open the sink again after an error. Raises StoreError if it still cannot be written."""
         old = self._sinks.get(name)
         sink = None if name == "off" else self._make(name)
         if sink:
@@ -103,7 +103,7 @@ class Sinks:
         return sink
 
     def follow_rotation(self) -> None:
-        """To be called now and then."""
+        """To be called periodically: reopens files that were rotated."""
         for sink in self._sinks.values():
             if isinstance(sink, _File):
                 sink.follow_rotation()

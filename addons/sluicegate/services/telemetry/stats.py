@@ -13,22 +13,22 @@ __all__ = ["Stats"]
 
 _MAX_PROMPT_CACHE_MISSES = 50
 _MAX_MODELS = 200
-"""Model names come from requests; beyond this many they are counted together."""
+"""Model names come from requests; more than this many are counted together."""
 _MAX_TOOLS = 200
 
 
 class Stats:
-    """What was served since the start."""
+    """Totals since the start of the process."""
 
     def __init__(self, started_at: float) -> None:
         self.started_at = started_at
         self.requests = 0
         self.active = 0
         self.followers: Callable[[], int] = int
-        """Counts the exchanges that have joined the call of another."""
+        """The number of exchanges that wait for, or read, the call of another exchange."""
         self.outcomes: Counter[str] = Counter()
         self.limited: Counter[str] = Counter()
-        """Refusals by the limit that they hit, by its name in the configuration."""
+        """Rejected requests by limit, under its name in the configuration."""
         self.statuses: Counter[str] = Counter()
         self.tokens: Counter[str] = Counter()
         self.cost_usd = 0.0
@@ -46,7 +46,7 @@ class Stats:
         self.lost_tokens = 0
         self.lost_usd = 0.0
         self.saved_all_time: Callable[[], dict[str, Any] | None] = lambda: None
-        """What the cache's store counted: over restarts, and of all processes that share it."""
+        """Totals of the cache's store, across restarts and of all processes that share it."""
 
     def add(
         self,
@@ -91,7 +91,7 @@ class Stats:
             self.cost_by_model[model] = self.cost_by_model.get(model, 0.0) + cost_usd
 
     def add_scrub(self, record: Mapping[str, Any]) -> None:
-        """Count what the scrubber did in one exchange: the `scrub` part of its audit record."""
+        """Count the scrubber's work on one exchange, from the `scrub` field of its audit record."""
         self.scrub["found"].update(record["found"])
         for tool, n in record["withheld"].items():
             known = tool in self.scrub["withheld"] or len(self.scrub["withheld"]) < _MAX_TOOLS
@@ -99,7 +99,7 @@ class Stats:
         self.scrub["names"].update({"restored": record["restored"], "unknown": record["unknown"]})
 
     def add_cached(self, label: str | None, saved_tokens: int | None, saved_usd: float | None) -> None:
-        """Count what the cache did with an exchange."""
+        """Count the cache's result for one exchange."""
         if label:
             self.labels[label] += 1
         self.saved_tokens += saved_tokens or 0

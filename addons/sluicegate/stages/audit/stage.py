@@ -18,7 +18,7 @@ from sluicegate.exchange.cost import call_cost_usd
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
-from sluicegate.services.telemetry.line import line_of
+from sluicegate.services.telemetry.line import format_line
 from sluicegate.services.telemetry.sinks import Sink
 from sluicegate.settings import Settings
 from sluicegate.stages.base import REPORTS, Stage
@@ -48,7 +48,7 @@ class Audit(Stage):
         super().__init__(settings, services)
         self.prices = services.prices_for(settings)
         self.sink: Sink | None = services.sinks.get(settings.audit.log)
-        self.line = line_of if settings.audit.format == "line" else _json
+        self.line = format_line if settings.audit.format == "line" else _json
         self.failing = False
 
     def head(self, x: Exchange) -> None:

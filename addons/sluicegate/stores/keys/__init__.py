@@ -1,1 +1,1 @@
-"""Where virtual keys live: SQLite on one machine, PostgreSQL for several."""
+"""Stores of virtual keys: SQLite for one machine, PostgreSQL for several."""

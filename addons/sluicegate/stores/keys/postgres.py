@@ -17,7 +17,7 @@ __all__ = ["PostgresKeys"]
 _CONNECT_S: Final = 5
 _STATEMENT_MS: Final = 5000
 _LOCK: Final = 0x736C7569
-"""Any number, the same for every gate: two that start at once would both make the tables."""
+"""An arbitrary number, the same in every gate: keeps two that start at once from both creating the tables."""
 _SCHEMA: Final = (
     f"SELECT pg_advisory_xact_lock({_LOCK})",
     """CREATE TABLE IF NOT EXISTS sluicegate_keys (
@@ -28,7 +28,7 @@ _SCHEMA: Final = (
 
 
 class PostgresKeys:
-    """A KeyStore in the tables sluicegate_keys and sluicegate_meta. A lost connection is made anew by the next call."""
+    """A KeyStore in the tables sluicegate_keys and sluicegate_meta. The next call replaces a lost connection."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -48,7 +48,7 @@ class PostgresKeys:
         with self._lock:
             try:
                 if self._connection is None or self._connection.closed:
-                    # nothing that outlives a transaction: there may be a PgBouncer in between
+                    # no state beyond a transaction: there may be a PgBouncer in between
                     self._connection = self._psycopg.connect(self._url, connect_timeout=_CONNECT_S, prepare_threshold=None)
                 with self._connection.transaction():
                     self._connection.execute(f"SET LOCAL statement_timeout = {_STATEMENT_MS}")
@@ -59,7 +59,7 @@ class PostgresKeys:
                 raise StoreError(f"PostgreSQL: {self._why(e)}") from None  # the cause may quote the URL
 
     def _why(self, e: Exception) -> str:
-        """The first line of what the driver says, without the password."""
+        """The first line of the driver's message, without the password."""
         text = (str(e).strip().splitlines() or [type(e).__name__])[0].replace(self._url, "the URL")
         password = urlsplit(self._url).password
         for spelling in {password, unquote(password)} if password else ():
@@ -74,8 +74,8 @@ class PostgresKeys:
                     (record.id, record.digest, record.created_at, encoded(record)),
                 )
             except self._psycopg.errors.UniqueViolation:
-                raise StoreError(f"a key with the id {record.id}, or the same key, is there already") from None
-            _moved_on(db)
+                raise StoreError(f"a key with the id {record.id}, or the same key, exists already") from None
+            _bump_version(db)
 
     def all(self) -> list[KeyRecord]:
         with self._transaction() as db:
@@ -93,7 +93,7 @@ class PostgresKeys:
                 "UPDATE sluicegate_keys SET digest = %s, record = %s::jsonb WHERE id = %s",
                 (record.digest, encoded(record), key_id),
             )
-            _moved_on(db)
+            _bump_version(db)
         return record
 
     def version(self) -> int:
@@ -116,5 +116,5 @@ class PostgresKeys:
                 self._connection.close()
 
 
-def _moved_on(db: Any) -> None:
+def _bump_version(db: Any) -> None:
     db.execute("UPDATE sluicegate_meta SET value = (value::bigint + 1)::text WHERE name = 'keys_version'")

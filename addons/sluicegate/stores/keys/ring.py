@@ -1,4 +1,4 @@
-"""The keys in memory: no request asks a database. A thread looks every half second whether the store has moved on."""
+"""Virtual keys in memory: no request waits for a database. A thread checks the store's version every half second."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _END_S: Final = 1.0
 
 
 class KeyRing:
-    """A store's records by the hash of their keys. While the store can not be reached, those known last hold."""
+    """A store's records by the hash of their keys. While the store is unreachable, the last known records apply."""
 
-    def __init__(self, store: KeyStore, on_trouble: Callable[[str], None]) -> None:
-        """Reads the store; raises StoreError. `on_trouble(why)` is called in the ring's thread, once per trouble."""
+    def __init__(self, store: KeyStore, on_error: Callable[[str], None]) -> None:
+        """Reads the store; raises StoreError. `on_error(why)` is called in the ring's thread, once per outage."""
         self._store = store
-        self._on_trouble = on_trouble
+        self._on_error = on_error
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._version = -1
-        self._trouble: str | None = None
+        self._error: str | None = None
         self.by_digest: dict[bytes, KeyRecord] = {}
         self.refresh()
 
     def refresh(self) -> bool:
-        """Read the store if it has changed; whether it had. Raises StoreError."""
+        """Read the store if it has changed. Returns whether it had. Raises StoreError."""
         version = self._store.version()
         if version == self._version:
             return False
@@ -44,26 +44,26 @@ class KeyRing:
         return True
 
     def start(self) -> None:
-        """Keep up with the store from now on."""
+        """Start the thread that follows the store."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._watch, name="sluicegate-keys", daemon=True)
             self._thread.start()
 
     def _watch(self) -> None:
         while not self._stop.wait(_LOOK_S):
-            trouble = None
+            error = None
             try:
                 self.refresh()
             except StoreError as e:
-                trouble = str(e)
+                error = str(e)
             except Exception as e:  # noqa: BLE001 - the watch must go on
-                trouble = type(e).__name__
-            if trouble and not self._trouble:
-                self._on_trouble(trouble)
-            self._trouble = trouble
+                error = type(e).__name__
+            if error and not self._error:
+                self._on_error(error)
+            self._error = error
 
     def close(self) -> None:
-        """End the thread; one that waits for a database that does not answer ends with the process."""
+        """Stop the thread. One that is blocked in the database driver ends with the process."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(_END_S)

@@ -26,7 +26,7 @@ def load_or_create_server_key(state_dir: Path) -> bytes:
             path.chmod(0o600)
         key = bytes.fromhex(path.read_text("ascii").strip())
     except OSError as e:
-        raise StoreError(f"{path}: {e.strerror}; give the state folder to the user that runs the gate") from e
+        raise StoreError(f"{path}: {e.strerror}; make the gate's user the owner of the state folder") from e
     except ValueError:
         key = b""
     if len(key) < _BYTES:

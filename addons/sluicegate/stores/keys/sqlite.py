@@ -42,7 +42,7 @@ class SqliteKeys:
                 path.chmod(0o600)
             self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as e:
-            raise StoreError(f"{path}: {_why(e)}; give the folder to the user that runs the gate") from e
+            raise StoreError(f"{path}: {_why(e)}; make the gate's user the owner of the folder") from e
         try:
             self._db.execute("PRAGMA journal_mode=WAL")
             with self._transaction():
@@ -54,7 +54,7 @@ class SqliteKeys:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One writer at a time, from here on: all of it happens, or nothing."""
+        """One writer at a time; rolled back if the block raises."""
         with self._lock:
             try:
                 self._db.execute("BEGIN IMMEDIATE")
@@ -82,8 +82,8 @@ class SqliteKeys:
                     (record.id, record.digest, record.created_at, encoded(record)),
                 )
             except sqlite3.IntegrityError as e:
-                raise StoreError(f"a key with the id {record.id}, or the same key, is there already") from e
-            _moved_on(db)
+                raise StoreError(f"a key with the id {record.id}, or the same key, exists already") from e
+            _bump_version(db)
 
     def all(self) -> list[KeyRecord]:
         return [decoded(text) for (text,) in self._read("SELECT record FROM keys ORDER BY created_at, id")]
@@ -95,7 +95,7 @@ class SqliteKeys:
                 raise NoSuchKey(f"no key has the id {key_id}; `sluicegate keys list` shows them")
             record = fn(decoded(row[0]))
             db.execute("UPDATE keys SET digest = ?, record = ? WHERE id = ?", (record.digest, encoded(record), key_id))
-            _moved_on(db)
+            _bump_version(db)
         return record
 
     def version(self) -> int:
@@ -112,7 +112,7 @@ class SqliteKeys:
             self._db.close()
 
 
-def _moved_on(db: sqlite3.Connection) -> None:
+def _bump_version(db: sqlite3.Connection) -> None:
     db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE name = 'version'")
 
 
