@@ -32,14 +32,14 @@ MIN_ALONE = 5
 DIRECT = "(no proxy)"
 
 NOTES = f"""\
-Medians over the rounds (lowest-highest); ratio: to {CONTENDERS[0].name}, median of each round's own.
+Medians over the rounds (lowest-highest); ratio: to {CONTENDERS[0].name}, median of the rounds' ratios.
 {CONNECTIONS} keep-alive connections; first byte: of requests sent one at a time. CPU: user and system time of
-the proxy's process. A stream has {STREAM_EVENTS} deltas, 1 ms apart. Machines differ: trust the ratios."""
+the proxy process. A stream has {STREAM_EVENTS} deltas, 1 ms apart. Machines differ: compare the ratios."""
 
 
 def main() -> None:
     options = _options()
-    signal.signal(signal.SIGTERM, _leave)  # so that the processes started here end with us
+    signal.signal(signal.SIGTERM, _leave)  # so that the child processes end with this one
     try:
         samples = measure(options.rounds, QUICK_DIVISOR if options.quick else 1)
     except LoadError as e:
@@ -55,17 +55,17 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=_positive, default=5, help="how often each proxy has its turn (default: 5)")
+    parser.add_argument("--rounds", type=_positive, default=5, help="rounds for each proxy (default: 5)")
     parser.add_argument(
-        "--quick", action="store_true", help="a tenth of the requests: to see that it works, not to measure"
+        "--quick", action="store_true", help="send a tenth of the requests: a smoke test, not a measurement"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples to this file")
     return parser.parse_args()
 
 
 def _positive(text: str) -> int:
     if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("expected at least 1")
     return number
 
 
@@ -96,7 +96,7 @@ def measure(rounds: int, divisor: int) -> list[Sample]:
 
 
 def _turns(rounds: int, targets: list[Simulator | Proxy]) -> Iterator[tuple[int, Workload, Simulator | Proxy]]:
-    """Everybody in each round, each time beginning with another: nobody always comes after the same one."""
+    """All proxies in each round, starting with another one each time, so that their order does not matter."""
     for number in range(1, rounds + 1):
         for workload in WORKLOADS:
             first = number % len(targets)

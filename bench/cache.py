@@ -1,4 +1,4 @@
-"""`python -m bench.cache`: what N identical requests cost with the response cache on and off, against the simulator."""
+"""`python -m bench.cache`: the cost of N identical requests with the response cache on and off, with the simulator."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ from bench.workloads import WORKLOADS, Workload
 HEADINGS: Final = ("", "calls", "tokens", "dollars", "first byte ms", "CPU ms/request", "to off", "to bare")
 MEASURED: Final = ("4 KB JSON", "100 KB JSON", "stream")
 ALONE: Final = 6
-"""One in so many requests is sent by itself, for the time to first byte."""
+"""One in this many requests is sent alone, for the time to first byte."""
 
 NOTES: Final = f"""\
-Medians over the rounds. calls, tokens, dollars: what the simulator served and billed for all rounds, at its own prices.
-first byte: of requests sent one at a time; CPU: of the proxy's process, over {CONNECTIONS} keep-alive connections.
-"to off" and "to bare": the CPU of a request as a part of what the same request costs through the gate without the cache,
-and through bare mitmdump, in the same round."""
+Medians over the rounds. calls, tokens, dollars: served and billed by the simulator in all rounds, at its own prices.
+first byte: of requests sent one at a time; CPU: of the proxy process, over {CONNECTIONS} keep-alive connections.
+"to off" and "to bare": CPU per request relative to the gate without the cache, and to bare mitmdump, in the same round."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +101,7 @@ def _tokens(bill: dict[str, Any]) -> int:
 
 
 def render(found: dict[str, list[Row]]) -> str:
-    """One block a workload, a row a proxy."""
+    """One block per workload, one row per proxy."""
     table: list[tuple[str, ...]] = [HEADINGS]
     for workload, rows in found.items():
         table.append((workload, *[""] * (len(HEADINGS) - 1)))
@@ -134,9 +133,9 @@ def _ratio(of: list[Result], base: list[Result]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.cache", description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="identical requests a round (default: 200)")
+    parser.add_argument("--count", type=int, default=200, help="identical requests per round (default: 200)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds (default: 5)")
-    parser.add_argument("--mode", choices=("exact", "normalized"), default="normalized", help="the cache's mode")
+    parser.add_argument("--mode", choices=("exact", "normalized"), default="normalized", help="mode of the cache")
     options = parser.parse_args()
     try:
         print(f"{render(measure(max(2, options.count), max(1, options.rounds), options.mode))}\n\n{NOTES}")

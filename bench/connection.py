@@ -16,7 +16,7 @@ READ_BYTES = 256 * 1024
 
 
 class LoadError(Exception):
-    """An answer that is not what it has to be."""
+    """An unexpected response."""
 
 
 class Connection:

@@ -21,7 +21,7 @@ __all__ = ["CONNECTIONS", "Job", "Result"]
 
 CONNECTIONS = 8
 SETTLE_S = 0.05
-"""For what a proxy still does after the client has seen the last byte: it belongs to the request's CPU."""
+"""Time for the work of a proxy after the client has received the last byte, which belongs to the request's CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Result:
     cpu_ms: float | None
     """CPU time per request of the proxy's process: user and system, all threads."""
     first_byte_ms: list[float]
-    """One for each request of the part without others beside it."""
+    """One for each request that was sent alone."""
 
 
 async def run(job: Job) -> Result:
@@ -50,7 +50,7 @@ async def run(job: Job) -> Result:
     request = _request(workload, job.port)
     connections = [Connection(job.port, workload) for _ in range(min(CONNECTIONS, job.count))]
     try:
-        for connection in connections:  # dialled, and the proxy's side of it too, before the clock runs
+        for connection in connections:  # connected on both sides of the proxy before the clock starts
             await connection.exchange(request)
         cpu_before = cpu_s(job.pid) if job.pid else 0.0
         began = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What is measured: bare mitmdump and the gate in its two forms, each a process in front of one simulator."""
+"""The proxies measured: bare mitmdump and the gate in its two forms, each a process in front of one simulator."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _run(upstream: str, port: int, folder: Path) -> list[str]:
 
 
 def _config(upstream: str, port: int, folder: Path) -> Path:
-    """Plain: everything passes, each call is recorded in a file."""
+    """All features off: bodies pass unchanged, each call is recorded in a file."""
     file = folder / f"sluicegate-{port}.yaml"
     audit_log = json.dumps(f"file:{folder / f'audit-{port}.jsonl'}")
     file.write_text(
@@ -82,7 +82,7 @@ CONTENDERS: Final = (
     Contender("mitmdump -s gate", _script),
     Contender("sluicegate run", _run),
 )
-"""The first is what the others are compared with."""
+"""The first is the baseline."""
 
 
 class Proxy(Child):

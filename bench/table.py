@@ -20,7 +20,7 @@ class Sample:
     proxy: str
     requests_per_s: float
     cpu_ms: float | None
-    """Per request; None where nothing stands between client and simulator."""
+    """Per request; None without a proxy."""
     first_byte_ms: float
     """Median of the requests sent one at a time."""
     rss_mb: float | None
@@ -28,7 +28,7 @@ class Sample:
 
 
 def render(samples: Sequence[Sample], baseline: str) -> str:
-    """One block a workload and one row a proxy, in the order of the samples; `ratio` is to `baseline`, round by round."""
+    """One block per workload, one row per proxy, in the order of the samples; `ratio` is to `baseline`, by round."""
     rows: list[tuple[str, ...]] = [HEADINGS]
     for workload in _in_order(s.workload for s in samples):
         of_workload = [s for s in samples if s.workload == workload]
@@ -66,7 +66,7 @@ def _spread(values: Sequence[float], digits: int) -> str:
 
 
 def _ratio(of_rounds: Sequence[float]) -> str:
-    """The median of each round's own ratio: what slows a whole round down cancels out."""
+    """The median of the ratios of each round, so that a slow round cancels out."""
     return f"{median(of_rounds):.2f}" if of_rounds else "-"
 
 

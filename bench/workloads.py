@@ -1,4 +1,4 @@
-"""What is sent: Messages requests of four shapes."""
+"""The workloads: Messages requests of four kinds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINES_A_BLOCK: Final = 40
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One kind of request; `count` of them go out in a round, over all connections together."""
+    """One kind of request; `count` per round, over all connections together."""
 
     name: str
     body_bytes: int
@@ -30,7 +30,7 @@ class Workload:
         return f"events={STREAM_EVENTS};delay_ms=1" if self.stream else "text=ok"
 
     def scaled(self, divisor: int) -> int:
-        """How many requests, where a part is enough; never none."""
+        """The number of requests, divided, but at least one."""
         return max(2, self.count // divisor)
 
     def body(self) -> bytes:

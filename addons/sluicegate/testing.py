@@ -1,4 +1,4 @@
-"""Fakes for tests of stages and of the Chain: flows, exchanges, planted stages, and hooks called as mitmproxy calls them.
+"""Fakes for tests of stages and of the Chain: flows, exchanges, planted stages, and hook calls as mitmproxy makes them.
 
 with chain_of(planted("a", log), planted("b", log, raises={"request": KeyError()})) as chain:
     flow = make_flow(body={"model": "claude-haiku-4-5"})
@@ -54,12 +54,12 @@ HOOKS = ("head", "request", "answer", "settle")
 
 
 def quiet(**fields: Any) -> Settings:
-    """Settings that write no records anywhere, and try once."""
+    """Settings without records and retries."""
     return Settings(**{"audit": AuditSettings(log="off"), "retry": Retry(attempts=1), **fields})
 
 
 class MemorySink:
-    """Keeps its lines; raises `error` instead where one is set."""
+    """Keeps its lines, or raises `error` if set."""
 
     def __init__(self) -> None:
         self.lines: list[bytes] = []
@@ -87,7 +87,7 @@ def make_flow(
     peer: tuple[str, int] = ("127.0.0.1", 51000),
     client_host: str = "localhost:4000",
 ) -> http.HTTPFlow:
-    """A flow as it stands when `requestheaders` is called, its body there already. A mapping is sent as JSON."""
+    """A flow as at the call of `requestheaders`, but with its body. A mapping is sent as JSON."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     tls, host, port = origin
     flow = tflow.tflow()
@@ -114,7 +114,7 @@ def make_exchange(
     surface: str = "messages",
     **fields: Any,
 ) -> Exchange:
-    """An Exchange by itself, with a policy without stages: for tests of one stage."""
+    """An Exchange with a policy without stages, for tests of a single stage."""
     flow = flow or make_flow()
     d = flow.request.data
     given: dict[str, Any] = {
@@ -145,7 +145,7 @@ def planted(
     does: Mapping[str, Callable[[Exchange], object]] | None = None,
     waits: Callable[[Exchange], Any] | None = None,
 ) -> type[Stage]:
-    """A stage that writes `name.method` down, then does what it is told, then raises what it is told.
+    """A stage that logs `name.method`, then calls the given function, then raises the given exception.
 
     `waits(x)` gives an awaitable: then `request` is asynchronous, and does and raises after it.
     """

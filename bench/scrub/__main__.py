@@ -27,7 +27,7 @@ COLD_RATIO: Final = 13.0
 WARM_RATIO: Final = 4.0
 HIDDEN_RATIO: Final = 12.0
 HOSTILE_S: Final = 0.1
-"""The promises: at most so many times the JSON work, and so many seconds for 100 KB of the worst text."""
+"""Upper limits: ratios to the JSON work, and seconds for 100 KB of the worst text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Errors: what a stage raises to refuse a request, and which error type belongs to which status."""
+"""Errors: the exception with which a stage refuses a request, and the error type of each status."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def error_body(status: int, message: str, *, kind: str | None = None, request_id
 
 @dataclass(eq=False)
 class Refused(Exception):
-    """A stage's own answer to a request: becomes a native error body; nothing goes upstream.
+    """A stage refuses a request: the client gets a native error body, and nothing goes upstream.
 
-    `retry_after` is in seconds; `should_retry` becomes `x-should-retry` where it is not None.
+    `retry_after` is in seconds; `should_retry` becomes the header `x-should-retry` unless it is None.
     """
 
     status: int
@@ -60,13 +60,13 @@ class Refused(Exception):
     retry_after: float | None = None
     should_retry: bool | None = None
     close: bool = False
-    """The connection is closed after it."""
+    """Close the client's connection after the response."""
 
     def __str__(self) -> str:
         return f"{self.status} {self.message}"
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that go with this answer."""
+        """The headers of the error response."""
         out: list[tuple[bytes, bytes]] = []
         if self.retry_after is not None:
             out.append((b"retry-after", b"%d" % max(0, round(self.retry_after))))
@@ -78,7 +78,7 @@ class Refused(Exception):
 
 
 class StoreError(Exception):
-    """A store (file, SQLite, Redis, PostgreSQL) did not do what it was asked."""
+    """An operation of a store (file, SQLite, Redis, PostgreSQL) failed."""
 
 
 def describe(e: BaseException) -> str:

@@ -103,7 +103,7 @@ class Onion:
         stage = progress.policy.stages[i]
         try:
             await waiting
-        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client
             self._stage_raised(x, stage, e, before)
         else:
             progress.complete(stage)

@@ -13,12 +13,12 @@ from sluicegate.simulator.server import Simulator
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m sluicegate.simulator", description="A Messages API stand-in.")
+    parser = argparse.ArgumentParser(prog="python -m sluicegate.simulator", description="A simulated LLM provider.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one (the default)")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port (the default)")
     parser.add_argument("--tls-cert", help="PEM file with the certificate (chain)")
     parser.add_argument("--tls-key", help="PEM file with the key; default: in --tls-cert")
-    parser.add_argument("--require-auth", action="store_true", help="401 without a credential")
+    parser.add_argument("--require-auth", action="store_true", help="return 401 without a credential")
     parser.add_argument("--bind-thinking", action="store_true", help="thinking signatures cover the whole prefix")
     arguments = parser.parse_args(argv)
     if arguments.tls_key and not arguments.tls_cert:

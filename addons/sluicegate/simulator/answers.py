@@ -1,4 +1,4 @@
-"""What the simulator says: content blocks made from the request and the knobs, and from nothing else."""
+"""The simulator's answers: content blocks made from the request and the knobs alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TOOL_WORD = re.compile(r"\btools?\b", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole message, before it is written as JSON or as events."""
+    """A complete message, before it is encoded as JSON or as events."""
 
     id: str
     model: str
@@ -94,7 +94,7 @@ def answer(body: dict[str, Any], digest: str, tokens: InputTokens, knobs: Behavi
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """The last user message: its own words, and the first tool result in it, if any."""
+    """The last user message: its text, and its first tool result, if any."""
 
     text: str
     result: str | None
@@ -154,7 +154,7 @@ def _tool_uses(body: dict[str, Any], name: str, digest: str, knobs: Behaviour, t
 
 
 def _found(pattern: str, turn: _Turn) -> str:
-    """The match in the tool's result, else in the user's words; the pattern itself where there is none."""
+    """The match in the tool's result, else in the user's text; the pattern itself without a match."""
     match = re.search(pattern, turn.result or "") or re.search(pattern, turn.text)
     return match[0] if match else pattern
 
@@ -204,7 +204,7 @@ def _reply(turn: _Turn, knobs: Behaviour) -> str:
 
 
 def _limit(text: str, body: dict[str, Any], knobs: Behaviour) -> tuple[str, str, str | None]:
-    """Text, stop reason and stop sequence; knobs that ask for a size outrank max_tokens."""
+    """Text, stop reason and stop sequence; size knobs take precedence over max_tokens."""
     found = [(text.find(stop), stop) for stop in body.get("stop_sequences") or () if stop and stop in text]
     if found:
         end, stop = min(found)

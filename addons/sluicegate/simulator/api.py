@@ -1,4 +1,4 @@
-"""The endpoints: which request gets which reply."""
+"""The endpoints: from a request to its reply."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sluicegate.simulator.calls import Call, CallLog
 from sluicegate.simulator.connection import Plan
 from sluicegate.simulator.control import Control
 from sluicegate.simulator.dialects import MESSAGES, Dialect, dialect_of
-from sluicegate.simulator.dialects.base import JSON, Glance, Told
+from sluicegate.simulator.dialects.base import JSON, AnswerContext, Glance
 from sluicegate.simulator.errors import NativeError, invalid
 from sluicegate.simulator.prompt import prompt_blocks
 from sluicegate.simulator.prompt_cache import PromptCache
@@ -51,7 +51,7 @@ class Api:
     require_auth: bool
     signer: Signer
     release: Callable[[], int] = int
-    """Ends the pause of every answer that is in one; how many there were."""
+    """Ends the pauses of all answers and returns their number."""
     log: CallLog = field(default_factory=CallLog)
     bill: Bill = field(default_factory=Bill)
     script: Script = field(default_factory=Script)
@@ -65,7 +65,7 @@ class Api:
         self.control = Control(self.log, self.bill, self.script, self.release)
 
     def handle(self, request: wire.Request) -> Plan:
-        """The steps of the answer; whatever the request, there is one."""
+        """The steps of the answer; every request gets one."""
         controlled = self.control.plan(request)
         if controlled is not None:
             return controlled
@@ -107,7 +107,7 @@ class Api:
         self.log.close(call, outcome, self.clock())
 
     def _knobs(self, request: wire.Request, call: Call, stream: bool) -> Behaviour:
-        """The script outranks the header, the header the model's name."""
+        """The knobs, by precedence: script, header, model name."""
         layers: list[Mapping[str, Any]] = []
         scripted = self.script.take(Asked(request.method, request.path, call.model, call.credential, stream))
         try:
@@ -126,7 +126,7 @@ class Api:
             raise invalid(f"simulator: {error}") from None
 
     def _scripted(self, knobs: Behaviour, stream: bool, call: Call, dialect: Dialect, request_id: str) -> Reply | None:
-        """The reply of a call that is to fail before anything else is looked at."""
+        """The reply of a call that fails before any check of its body."""
         status = knobs.status
         if status is None and knobs.fault == "error" and not stream:
             status = 529
@@ -154,7 +154,7 @@ class Api:
                 raise NativeError(404, "Not Found")
 
     def _asked(self, dialect: Dialect, request: wire.Request, call: Call, knobs: Behaviour) -> Reply:
-        """The answer to a request for a message or a count, in the words of its wire format."""
+        """The answer to a request for a message or a count, in its wire format."""
         if request.too_large:
             raise NativeError(413, "Request exceeds the maximum size")
         dialect.admit(request, call.credential, required=self.require_auth)
@@ -168,12 +168,12 @@ class Api:
         self.signer.check(body)
         tokens = dialect.account(self.cache.account(call.credential, call.model, prompt_blocks(body)))
         digest = hashlib.sha256(request.body).hexdigest()
-        told = Told(answer(body, digest, tokens, knobs, self.signer), asked, knobs, self.clock())
-        call.tokens = told.answer.tokens
+        context = AnswerContext(answer(body, digest, tokens, knobs, self.signer), asked, knobs, self.clock())
+        call.tokens = context.answer.tokens
         if dialect.glance(request, asked).stream:
-            return Reply(200, list(dialect.stream_headers), events=dialect.events(told))
-        call.output_tokens = told.answer.output_tokens
-        return Reply(200, list(JSON), dialect.whole(told))
+            return Reply(200, list(dialect.stream_headers), events=dialect.events(context))
+        call.output_tokens = context.answer.output_tokens
+        return Reply(200, list(JSON), dialect.whole(context))
 
     def _native_headers(self, request_id: str, credential: str) -> list[tuple[str, str]]:
         identity = [("request-id", request_id), ("anthropic-organization-id", ORGANIZATION_ID)]
@@ -181,7 +181,7 @@ class Api:
 
 
 def credential_of(fields: Mapping[str, str]) -> str:
-    """The key or token presented, or the access key that signed; x-api-key wins; empty where there is none."""
+    """The key or token of the request, or the access key of its signature; x-api-key takes precedence; "" without one."""
     key = fields.get("x-api-key")
     if key:
         return key
@@ -192,7 +192,7 @@ def credential_of(fields: Mapping[str, str]) -> str:
 
 
 def endpoint_of(request: wire.Request) -> Endpoint:
-    """What is asked for besides messages; by method and the path's end, so that a base URL may have a path of its own."""
+    """The endpoint of other requests, by method and end of path, so that a base URL may have a path."""
     path = request.path
     if path.endswith("/_sim/echo"):
         return "echo"
@@ -207,7 +207,7 @@ def endpoint_of(request: wire.Request) -> Endpoint:
 
 
 def _lenient(body: bytes) -> dict[str, Any]:
-    """The body for the script and the knobs; what is wrong with it is said later."""
+    """The body for the script and the knobs; validation reports its errors later."""
     with suppress(NativeError):
         return decode(body)
     return {}

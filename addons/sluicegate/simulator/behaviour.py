@@ -30,11 +30,11 @@ _DEFAULT_PLACES: dict[str, int | Literal["start", "headers"]] = {
 class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One call's knobs; the defaults give a plain, prompt answer."""
 
-    # what the answer says
+    # contents of the answer
     text: str | None = None  # the reply, instead of the greeting
-    echo: bool = False  # the reply is the last user text, whole
+    echo: bool = False  # the reply is the last user text
     length: Count | None = None  # characters of the reply
-    huge_mb: Count = 0  # a reply of that many MiB
+    huge_mb: Count = 0  # size of the reply in MiB
     events: Count | None = None  # text deltas of a stream, each its own write
     thinking: bool | None = None  # a thinking block first; None: when the request turns thinking on
     tool: str | None = None  # call the tool of this name
@@ -44,16 +44,18 @@ class Behaviour(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     stop_reason: str | None = None
     answer_model: str | None = None  # the model that the answer names
     usage: dict[str, Count] = {}  # overrides of the Usage fields
-    reasoning_field: Literal["reasoning_content", "reasoning"] = "reasoning_content"  # Chat Completions: what it is called
-    # how it travels
+    reasoning_field: Literal["reasoning_content", "reasoning"] = (
+        "reasoning_content"  # name of the field in Chat Completions
+    )
+    # transport
     encoding: Literal["identity", "gzip", "br", "zstd", "auto"] = "identity"
-    headers: dict[str, str] = {}  # more answer headers
+    headers: dict[str, str] = {}  # additional response headers
     first_byte_ms: Span = 0  # before the head
     delay_ms: Span = 0  # between events
     pings: Count = 0  # extra pings before the first block
     chunk_bytes: Count = 0  # cut every write into pieces of this size
     close: bool = False  # connection: close
-    # how it fails
+    # failures
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] | None = None
     error_type: str | None = None
     error_message: str | None = None

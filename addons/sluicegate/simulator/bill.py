@@ -1,4 +1,4 @@
-"""The bill: what the calls cost at the simulator's own prices, by model and by credential."""
+"""The bill: cost of the calls at the simulator's own prices, by model and by credential."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Line:
 
 @dataclass(slots=True)
 class Bill:
-    """Input is charged once an answer begins, output as far as it was sent."""
+    """Input is charged when an answer starts, output by the part that was sent."""
 
     models: dict[str, Line] = field(default_factory=dict)
     credentials: dict[str, Line] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The log of calls seen: a bounded ring, with bodies up to a total size."""
+"""The log of calls: a bounded ring, with bodies up to a total size."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sluicegate.simulator.prompt_cache import InputTokens
 from sluicegate.simulator.wire import Request
 
 MAX_CALLS = 10_000
-MAX_BODY_BYTES = 256 * 1024  # kept of one body
-MAX_TOTAL_BYTES = 64 * 1024 * 1024  # kept of all bodies
+MAX_BODY_BYTES = 256 * 1024  # stored of one body
+MAX_TOTAL_BYTES = 64 * 1024 * 1024  # stored of all bodies
 
 
 @dataclass(slots=True, eq=False)
@@ -37,9 +37,9 @@ class Call:
     input_tokens: int = 0  # all kinds
     output_tokens: int = 0
     cost_usd: float = 0.0
-    tokens: InputTokens | None = None  # what a 200 will be charged for
-    answered: bool = False  # the answer's head went out
-    fault: str | None = None  # fault:…, where the script or a knob makes the call fail
+    tokens: InputTokens | None = None  # charged for a 200
+    answered: bool = False  # the answer's head was sent
+    fault: str | None = None  # fault:…, if the script or a knob makes the call fail
 
     def header(self, name: str) -> str | None:
         """The first header of that name, in any case."""
@@ -70,7 +70,7 @@ class Call:
 
 
 class CallLog:
-    """The newest calls; the oldest bodies go first where all together grow too large."""
+    """The newest calls; above a total size the oldest bodies are dropped."""
 
     def __init__(self, max_calls: int = MAX_CALLS) -> None:
         self._calls: deque[Call] = deque()
@@ -103,7 +103,7 @@ class CallLog:
         return call
 
     def close(self, call: Call, outcome: str, now: float) -> None:
-        """Note how a call ended; the first word counts."""
+        """Record the outcome of a call; later ones are ignored."""
         if call.outcome is not None:
             return
         call.ended = now
@@ -112,7 +112,7 @@ class CallLog:
         self.statuses[call.status or 0] += 1
 
     def clear(self) -> None:
-        """Forget the calls; the totals stay."""
+        """Drop the calls; the totals stay."""
         self._calls.clear()
         self._with_body.clear()
         self._kept_bytes = 0

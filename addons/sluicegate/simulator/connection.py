@@ -1,4 +1,4 @@
-"""One client connection: parses requests, plays their answers' steps, notices when the client goes."""
+"""One client connection: parse requests, play the steps of their answers, notice a client that disconnects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BURST = 256  # steps played before other connections get their turn
 
 @dataclass(slots=True)
 class Plan:
-    """What to do about a request; `call` is None for the simulator's own control endpoints."""
+    """The steps for a request; `call` is None for the control endpoints."""
 
     steps: Steps
     keep_alive: bool
@@ -33,14 +33,14 @@ class Plan:
 
 
 type Handler = Callable[[wire.Request], Plan]
-type Closer = Callable[[Call, str], None]  # told how each call ended
+type Closer = Callable[[Call, str], None]  # gets the outcome of each call
 type Tap = Callable[[bytes], object]  # given all bytes of a connection as they come
 
 
 class Connection(asyncio.Protocol):
     """Answers one request after another; pipelined requests wait in the parser.
 
-    A client that closes its sending side counts as gone: a proxy's abort looks no different at first.
+    A client that closes its sending side counts as gone, as the abort of a proxy begins in the same way.
     """
 
     def __init__(self, handler: Handler, closer: Closer, open_connections: set[Connection], tap: Tap | None = None) -> None:
@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def release(self) -> bool:
-        """End the pause that the answer is in; whether it was in one."""
+        """End the current pause of the answer. False if there is none."""
         if not self._paused or self._timer is None:
             return False
         self._timer.cancel()
@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
             self._resume()
 
     def _pump(self) -> None:
-        """Take requests as long as each one's answer is complete."""
+        """Take requests until one is answered over time."""
         while self._plan is None and self._stream is None and self._writable():
             event = self._parser.next_event()
             match event:
@@ -172,7 +172,7 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def _end(self, outcome: str) -> None:
-        """The current plan is over; a fault that the call was told to have outranks `complete`."""
+        """End the current plan; a scripted fault of the call takes precedence over `complete`."""
         plan, self._plan = self._plan, None
         if plan is None:
             return
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     def _reset(self) -> None:
-        """A TCP RST instead of a FIN: linger on, zero seconds."""
+        """Send a TCP RST instead of a FIN, by a linger time of zero."""
         if self._transport is None:
             return
         sock = self._transport.get_extra_info("socket")

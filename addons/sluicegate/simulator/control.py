@@ -1,4 +1,4 @@
-"""The control endpoints under /_sim/: the log, the bill, the script, the counts, an end to pauses. They log no calls."""
+"""The control endpoints under /_sim/: log, bill, script, counters, release of pauses. They log no calls."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ type Coding = Literal["identity", "gzip", "br", "zstd"]
 
 
 class Encoder(Protocol):
-    """Bytes in, encoded bytes out; `feed` flushes, so that a reader can decode all it got."""
+    """Bytes in, encoded bytes out; `feed` flushes, so that a reader can decode everything received."""
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -75,7 +75,7 @@ def encoder(coding: Coding) -> Encoder:
 
 
 def negotiate(wanted: Coding | Literal["auto"], accept_encoding: str) -> Coding:
-    """The coding to use; `auto` takes the first one that the client accepts and we know."""
+    """The coding to use; `auto`: the first supported one that the client accepts."""
     if wanted != "auto":
         return wanted
     known: dict[str, Coding] = {"gzip": "gzip", "br": "br", "zstd": "zstd"}

@@ -28,7 +28,7 @@ def error_event(error: NativeError, request_id: str) -> bytes:
 
 
 def events(answer: Answer, text_events: int | None, pings: int = 0) -> Iterator[tuple[bytes, int]]:
-    """The stream's events, each with the output tokens spent once it is sent."""
+    """The stream's events, each with the output tokens used so far."""
     spent = min(1, answer.output_tokens)
     start = answer.message() | {"content": [], "stop_reason": None, "stop_sequence": None}
     yield event("message_start", {"message": start | {"usage": answer.usage(spent)}}), spent
@@ -52,7 +52,7 @@ def events(answer: Answer, text_events: int | None, pings: int = 0) -> Iterator[
 
 
 def _empty(block: dict[str, Any]) -> dict[str, Any]:
-    """A block as it stands in content_block_start."""
+    """A block as in content_block_start."""
     match block["type"]:
         case "text":
             return {"type": "text", "text": ""}

@@ -1,4 +1,4 @@
-"""The simulator's models: what /v1/models lists, the least cacheable prefix, and the simulator's own prices."""
+"""The simulator's models: the list for /v1/models, minimum cacheable prefixes, and prices."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("haiku", 4096, 1, 5),
     Family("", 1024, 3, 15),
 )
-"""First match wins. A stand-in's table: fixed, so that tests can count on it; not a price list."""
+"""First match wins. Fixed values for tests, not a real price list."""
 
 
 def family(model: str) -> Family:
@@ -50,7 +50,7 @@ def family(model: str) -> Family:
 
 
 def known(model: str) -> bool:
-    """Whether a call for this model is answered at all."""
+    """Whether the simulator serves this model."""
     return "claude" in model
 
 

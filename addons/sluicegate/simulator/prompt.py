@@ -17,7 +17,7 @@ MAX_BREAKPOINTS = 4
 
 @dataclass(frozen=True, slots=True)
 class PromptBlock:
-    """`content` is what identity means: the role and the block, without its cache_control."""
+    """`content` identifies the block: its role and the block without cache_control."""
 
     where: str
     content: bytes
@@ -87,7 +87,7 @@ def _ttl(control: Any, where: str) -> Ttl:
 
 
 def _place_automatic(blocks: list[PromptBlock], ttl: Ttl) -> None:
-    """Top-level cache_control: a breakpoint on the last block that can carry one."""
+    """Top-level cache_control: a breakpoint on the last block that can have one."""
     for index in range(len(blocks) - 1, -1, -1):
         block = blocks[index]
         if not block.cacheable:

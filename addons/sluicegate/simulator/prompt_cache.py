@@ -15,14 +15,14 @@ from itertools import accumulate
 from sluicegate.simulator.models import family
 from sluicegate.simulator.prompt import PromptBlock, Ttl
 
-LOOKBACK_BLOCKS = 20  # positions looked at for each breakpoint, itself the first
+LOOKBACK_BLOCKS = 20  # positions checked for each breakpoint, itself the first
 MAX_ENTRIES = 100_000
 TTL_S: dict[Ttl, float] = {"5m": 300.0, "1h": 3600.0}
 
 
 @dataclass(frozen=True, slots=True)
 class InputTokens:
-    """A prompt's tokens, each in one place."""
+    """The tokens of a prompt, disjoint."""
 
     fresh: int
     read: int = 0
@@ -51,7 +51,7 @@ class PromptCache:
         self._entries.clear()
 
     def account(self, workspace: str, model: str, blocks: Sequence[PromptBlock]) -> InputTokens:
-        """Split the prompt's tokens, refresh what is read and remember what is written."""
+        """Split the prompt's tokens, refresh the entries read and store the entries written."""
         ends = list(accumulate(block.tokens for block in blocks))
         total = ends[-1] if ends else 0
         least = family(model).min_cache_tokens
@@ -73,7 +73,7 @@ class PromptCache:
         return InputTokens(total - done, read, written["5m"], written["1h"])
 
     def _longest_hit(self, keys: Sequence[bytes], marks: Sequence[int]) -> int:
-        """The last block of the longest prefix found, or -1; what is found is refreshed."""
+        """The last block of the longest cached prefix, or -1; refreshes its entry."""
         longest = -1
         for mark in marks:
             for position in range(mark, max(mark - LOOKBACK_BLOCKS, -1), -1):
@@ -96,7 +96,7 @@ class PromptCache:
         self._entries.move_to_end(key)
 
     def _write(self, key: bytes, ttl: Ttl) -> None:
-        if self._live(key) is not None:  # read above, or inside a longer prefix that was: nothing is paid again
+        if self._live(key) is not None:  # read, or part of a longer prefix that was read: not charged again
             self._refresh(key)
             return
         self._entries[key] = _Entry(ttl, self._clock() + TTL_S[ttl])
@@ -105,7 +105,7 @@ class PromptCache:
 
 
 def _prefix_keys(workspace: str, model: str, blocks: Sequence[PromptBlock]) -> list[bytes]:
-    """A key for every prefix: each hash takes in all that came before."""
+    """A key for every prefix: each hash covers all blocks before."""
     running = hashlib.blake2b(f"{workspace}\0{model}\0".encode(), digest_size=16)
     keys: list[bytes] = []
     for block in blocks:

@@ -15,7 +15,7 @@ _ANSWERING = ("/v1/messages", "/chat/completions", "/invoke", "/invoke-with-resp
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which calls an entry is for. Without `path`: those for a message, in any wire format."""
+    """The calls that an entry matches. Without `path`: requests for a message, in any wire format."""
 
     path: str | None = None  # a glob for the path's end
     model: str | None = None  # a glob for the whole name
@@ -25,7 +25,7 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What of a call the script looks at."""
+    """The facts of a call that entries match on."""
 
     method: str
     path: str
@@ -45,8 +45,8 @@ class _Entry:
         except msgspec.ValidationError as error:
             raise BehaviourError(str(error)) from None
         if self.times < FOREVER or self.times == 0:
-            raise BehaviourError("times: a positive number, or -1 for ever")
-        behaviour(knobs)  # refuse wrong knobs now, not at the call
+            raise BehaviourError("times: expected a positive number, or -1 for no limit")
+        behaviour(knobs)  # reject wrong knobs here, not at the call
         self.knobs = knobs
 
     def fits(self, asked: Asked) -> bool:
@@ -70,13 +70,13 @@ class _Entry:
 
 
 class Script:
-    """Entries in order; each call takes the first that fits, an entry without knobs is a plain call."""
+    """Entries in order; each call takes the first match; an entry without knobs is a plain call."""
 
     def __init__(self) -> None:
         self._entries: list[_Entry] = []
 
     def set(self, entries: Iterable[Mapping[str, Any]], *, append: bool = False) -> None:
-        """Replace (or extend) the queue. Raises BehaviourError and changes nothing where one is wrong."""
+        """Replace (or extend) the queue. On a wrong entry it raises BehaviourError and changes nothing."""
         parsed = [_Entry(entry) for entry in entries]
         self._entries = [*self._entries, *parsed] if append else parsed
 

@@ -39,7 +39,7 @@ class Simulator:
         self.port = 0
 
     async def start(self, host: str = "127.0.0.1", port: int = 0, ssl: tls.SSLContext | None = None) -> None:
-        """Listen; port 0 takes a free one. Raises OSError where the address is taken."""
+        """Listen; port 0 takes a free one. Raises OSError if the address is in use."""
         self._host = host
         self._scheme = "https" if ssl else "http"
         self._server = await asyncio.get_running_loop().create_server(
@@ -52,7 +52,7 @@ class Simulator:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Close the port and abort what is open; may be called again."""
+        """Close the port and abort open connections. Idempotent."""
         server, self._server = self._server, None
         if server is None:
             return
@@ -63,13 +63,13 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """The base URL, with no slash at its end."""
+        """The base URL without a trailing slash."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def calls(self) -> list[Call]:
-        """The calls seen, oldest first; also those that still run (`outcome` is None)."""
+        """The calls, oldest first, including running ones (`outcome` is None)."""
         return self._api.log.snapshot()
 
     @property
@@ -94,7 +94,7 @@ class Simulator:
         return sum([connection.release() for connection in self._connections])
 
     def clear(self) -> None:
-        """Forget calls, bill, script and prompt cache."""
+        """Clear calls, bill, script and prompt cache."""
         self._api.log.clear()
         self._api.bill.models.clear()
         self._api.bill.credentials.clear()
@@ -104,15 +104,15 @@ class Simulator:
     async def until(self, condition: Callable[[Simulator], bool], timeout_s: float = 10) -> None:
         """Wait in the loop until `condition(self)` holds. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
-            while not condition(self):  # noqa: ASYNC110 - the condition may look at anything
+            while not condition(self):  # noqa: ASYNC110 - the condition is arbitrary
                 await asyncio.sleep(0.002)
 
     def wait(self, condition: Callable[[Simulator], bool], timeout_s: float = 10) -> None:
-        """The same for another thread than the simulator's. Raises TimeoutError."""
+        """The same from another thread. Raises TimeoutError."""
         deadline = time.monotonic() + timeout_s
         while not condition(self):
             if time.monotonic() > deadline:
-                raise TimeoutError("the simulator did not get there in time")
+                raise TimeoutError("the condition did not become true in time")
             time.sleep(0.002)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What a connection does for an answer, step by step: bytes to write, pauses, and ways to break off."""
+"""The steps of an answer on a connection: bytes to write, pauses, and ways to break off."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Last:
-    """The answer's last bytes: the call is settled before they go, so that who has read them finds the bill."""
+    """The answer's last bytes. The call is settled before they are sent, so that a client that has them finds the bill."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """End the connection here: `eof` closes after what was written, `reset` sends a TCP RST."""
+    """End the connection here: `eof` closes after the written bytes, `reset` sends a TCP RST."""
 
     how: Literal["eof", "reset"]
 
 
 class Stream(Protocol):
-    """What takes over a connection after an upgrade."""
+    """The handler of a connection after an upgrade."""
 
     def feed(self, data: bytes) -> tuple[bytes, bool]:
         """Bytes to send back, and whether to close after them."""

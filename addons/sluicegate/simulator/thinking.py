@@ -15,7 +15,7 @@ THOUGHT = "The simulator considers the request, finds nothing hard in it, and de
 
 
 class Signer:
-    """HMAC signatures over a block's text; with `bind_prefix` also over all that came before the turn."""
+    """HMAC signatures over a block's text; with `bind_prefix` also over all previous turns."""
 
     def __init__(self, key: bytes, *, bind_prefix: bool = False) -> None:
         self._key = key
@@ -44,7 +44,7 @@ class Signer:
 
 
 def _without_cache_control(value: Any) -> Any:
-    """Breakpoints move from turn to turn and are no part of a prefix."""
+    """Breakpoints move from turn to turn, so they are not part of a prefix."""
     if isinstance(value, dict):
         return {name: _without_cache_control(item) for name, item in value.items() if name != "cache_control"}
     if isinstance(value, list):

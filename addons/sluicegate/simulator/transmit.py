@@ -21,7 +21,7 @@ from sluicegate.simulator.steps import (
 )
 
 GARBAGE = b"\x16\x03\x01\x02\x00\x01\xfe\x7fnot an answer\n\x00\x00\xff\r\n\r\n"
-MAX_LAST_BYTES = 32 * 1024  # more may wait for a slow reader, who may yet leave: not settled beforehand
+MAX_LAST_BYTES = 32 * 1024  # with more, a slow reader may still disconnect: not settled beforehand
 SETTLE_S = 0.02  # lets written bytes reach the peer before a reset discards what is unsent
 
 
@@ -74,10 +74,10 @@ class Transmission:
 
     @property
     def _place(self) -> int | None:
-        """The number of events before the fault; None where there is no fault (any more)."""
+        """The number of events before the fault; None without one."""
         if self.knobs.fault is None or self._fails_at_start:
             return None
-        if self.knobs.fault == "error" and self.reply.events is None:  # there the status says it all
+        if self.knobs.fault == "error" and self.reply.events is None:  # a JSON answer reports it by its status
             return None
         return self.knobs.place if isinstance(self.knobs.place, int) else 0
 
@@ -91,7 +91,7 @@ class Transmission:
         return encoder(coding)
 
     def _frame_headers(self, headers: list[tuple[str, str]], length: int | None) -> bool:
-        """Add the framing headers; whether the body is chunked."""
+        """Add the framing headers. True if the body is chunked."""
         chunked = length is None and not self.request.http_1_0
         if length is not None:
             headers.append(("content-length", str(length)))
@@ -144,14 +144,14 @@ class Transmission:
             self.call.events = number + 1
             self.call.output_tokens = spent
             yield wire.chunk(encoded) if chunked else encoded
-        if place is not None:  # the stream was shorter than the place: fail at its end
+        if place is not None:  # the stream ended before that place: fail at its end
             yield from self._fault(chunked, b"", coder)
             if self.knobs.fault != "stall":
                 return
         yield from _finish(chunked, coder)
 
     def _fault(self, chunked: bool = False, following: bytes = b"", coder: Encoder | None = None) -> Steps:
-        """Break off here; `following` is what would have been sent next."""
+        """Break off here; `following` is the next data that would have been sent."""
         fault = self.knobs.fault
         if fault == "stall":
             yield Pause(self.knobs.stall_s)

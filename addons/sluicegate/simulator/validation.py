@@ -1,4 +1,4 @@
-"""What the API refuses before it answers, in the order and words of the real one where they are known."""
+"""Request validation, with the order and messages of the real API if known."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ContinueWanted:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """Not HTTP/1.x that we can follow: answer `status` and close."""
+    """Malformed or unsupported HTTP: answer with `status` and close."""
 
     status: int
     reason: str
@@ -78,7 +78,7 @@ class RequestParser:
         self._buffer += data
 
     def take_rest(self) -> bytes:
-        """The bytes not yet parsed: what follows an upgrade."""
+        """The bytes not yet parsed: the data after an upgrade."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         return rest
@@ -141,7 +141,7 @@ class RequestParser:
         return None, True
 
     def _store(self, size: int) -> None:
-        """Move `size` bytes from the buffer to the body, or drop them where the body is over the limit."""
+        """Move `size` bytes from the buffer to the body, or drop them if the body exceeds the limit."""
         self._remaining -= size
         if len(self._body) + size > self._max_body_bytes:
             self._too_large = True

@@ -1,1 +1,1 @@
-"""What Messages requests and answers say: model, session, usage, thinking, stream grammar, token estimates."""
+"""The contents of Messages requests and responses: model, session, usage, thinking, stream grammar, token estimates."""

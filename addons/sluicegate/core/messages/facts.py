@@ -1,4 +1,4 @@
-"""What a Messages request says of itself."""
+"""Facts of a Messages request: model, stream, session, agent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["RequestFacts", "agent_of", "clean", "model_in_path", "read_request",
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
-    """The fields of a request that the gate acts on; None where absent or of a wrong type."""
+    """The fields of a request that the gate acts on; None if absent or of a wrong type."""
 
     model: str | None = None
     stream: bool = False
@@ -43,9 +43,9 @@ _MAX_MODEL: Final = 256
 
 
 def read_request(body: bytes) -> RequestFacts | None:
-    """Read a request body; None where it is no JSON object. Of duplicate keys the last counts.
+    """Read a request body; None unless it is a JSON object. The last of duplicate keys counts.
 
-    Reads what a lenient server would read, too: lone surrogates, stray bytes, NaN, any depth, a byte order mark.
+    As lenient as the most lenient server: lone surrogates, stray bytes, NaN, any depth, a byte order mark.
     """
     try:
         head = _DECODER.decode(body)
@@ -71,7 +71,7 @@ def model_in_path(name: str) -> str:
 
 
 def _text(value: object) -> str | None:
-    """Text fit to be written down: lone surrogates, which no encoder takes, become question marks."""
+    """Text that can be encoded: lone surrogates become question marks."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else None
 
 
@@ -97,7 +97,7 @@ def _session(user_id: str) -> str | None:
 def rename_model(body: bytes, model: str) -> bytes:
     """The same request for another model: every other value keeps its bytes, every key its place.
 
-    ValueError where the body is no JSON object.
+    Raises ValueError unless the body is a JSON object.
     """
     try:
         fields = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
@@ -110,7 +110,7 @@ def rename_model(body: bytes, model: str) -> bytes:
 def _rename_lenient(body: bytes, model: bytes) -> bytes:
     found = members(body)
     if found is None:
-        raise ValueError("the body is no JSON object")
+        raise ValueError("the body is not a JSON object")
     spans = [(start, end) for key, start, end in found if key == "model"]
     if not spans:
         at = body.index(b"{") + 1
@@ -137,6 +137,6 @@ def agent_of(headers: _Headers | Mapping[str, str]) -> str | None:
 
 
 def clean(text: str) -> str | None:
-    """An identifier fit for a log: printable ASCII, at most 128 characters; None where nothing is left."""
+    """An identifier that is safe to log: printable ASCII, at most 128 characters; None if nothing is left."""
     kept = "".join(c for c in text[:128] if "!" <= c <= "~")
     return kept or None

@@ -1,9 +1,9 @@
-"""The grammar of a Messages stream: what may follow what (docs.anthropic.com, "Streaming Messages", "Event flow").
+"""The grammar of a Messages stream: the allowed order of events (docs.anthropic.com, "Streaming Messages", "Event flow").
 
     message_start → (content_block_start, content_block_delta*, content_block_stop)* → message_delta+ → message_stop
 
-`ping`, `error` and events of unknown types may stand anywhere; after `error` or `message_stop` nothing but pings does.
-Blocks never interleave and count up from 0. Used by tests and by translators to check what they make.
+`ping`, `error` and events of unknown types may occur anywhere; after `error` or `message_stop` only pings.
+Blocks never interleave and count up from 0. Tests and translators use it to check their output.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _DELTAS: Final[dict[str, frozenset[str]]] = {
     "signature_delta": frozenset({"thinking"}),
     "compaction_delta": frozenset({"compaction"}),
 }
-"""A delta's type → the types of block that it belongs in. Unknown ones are let pass: the list is open."""
+"""Type of a delta → types of the blocks that may hold it. Unknown types pass: the list is open."""
 
 _KNOWN: Final = frozenset(
     {"message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta", "message_stop"}
@@ -33,7 +33,7 @@ _KNOWN: Final = frozenset(
 
 
 def check_stream(events: Iterable[SSEEvent]) -> list[str]:
-    """What is wrong with a stream, one sentence per fault with the number of its event; nothing where it is well formed."""
+    """The faults of a stream, one sentence each with the number of the event; empty if it is well formed."""
     checker = _Checker()
     for event in events:
         checker.take(event)
@@ -48,7 +48,7 @@ class _Checker:
         self.state = "start"
         """start → open → closing (message_delta seen) → over."""
         self.block: str | None = None
-        """The type of the block that is open."""
+        """The type of the open block."""
         self.next_index = 0
         self.inputs: list[str] = []
 
@@ -62,10 +62,10 @@ class _Checker:
         except (msgspec.DecodeError, UnicodeDecodeError):
             value = None
         if not isinstance(value, dict):
-            return self.fault("its data is no JSON object")
+            return self.fault("its data is not a JSON object")
         kind = value.get("type")
         if not isinstance(kind, str) or event.event.decode("utf-8", "replace") != kind:
-            return self.fault(f"it is named {event.event!r} and its type is {kind!r}")
+            return self.fault(f"its name is {event.event!r}, its type {kind!r}")
         if kind == "ping":
             return None
         if self.state == "over":
@@ -154,7 +154,7 @@ class _Checker:
             try:
                 msgspec.json.decode(whole)
             except msgspec.DecodeError:
-                self.fault("the input's pieces are no JSON together")
+                self.fault("the concatenated input is not JSON")
         self.block = None
         self.next_index += 1
         return None

@@ -1,4 +1,4 @@
-"""One model's names at its several providers."""
+"""The names of one model at different providers."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _VENDOR: Final = "anthropic."
 
 
 def serves(asked: str, served: str | None) -> bool:
-    """Whether an answer's model is the one that was asked for, in whatever spelling.
+    """Whether a response names the requested model, in any provider's spelling.
 
     Providers spell one model in several ways: `us.anthropic.claude-opus-4-1-20250805-v1:0` (Bedrock),
-    `claude-opus-4-1@20250805` (Vertex), `anthropic/claude-opus-4.1` (OpenRouter). A name without a date stands for
-    whatever date serves it; two dates are two models.
+    `claude-opus-4-1@20250805` (Vertex), `anthropic/claude-opus-4.1` (OpenRouter). A name without a date
+    matches every date; two dates are two models.
     """
     if not served:
         return False
@@ -39,5 +39,5 @@ def _parts(model: str) -> tuple[str, str]:
 
 
 def same_model(one: str, other: str) -> bool:
-    """Whether two names can mean one model, whichever of them has the date."""
+    """Whether two names can mean one model; either may have a date."""
     return serves(one, other) or serves(other, one)

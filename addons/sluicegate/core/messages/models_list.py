@@ -1,4 +1,4 @@
-"""GET /v1/models: what the routes serve, out of the configuration and the providers' own lists.
+"""GET /v1/models: the models that the routes serve, from the configuration and the providers' lists.
 
 One document for both kinds of clients: Claude Code's discovery reads `data[].id` and `display_name` (docs.anthropic.com,
 "List Models"), OpenAI's SDKs read `object: list` and `data[].{object, created, owned_by}` (API reference, "Models").
@@ -18,7 +18,7 @@ from sluicegate.core.wire.json_object import loads
 __all__ = ["Model", "RouteFacts", "entry", "listing", "read_listing", "served"]
 
 MOST: Final = 1000
-"""Of the Messages API: the largest page. No more than so many are read from one provider, either."""
+"""The largest page of the Messages API, and the most models read from one provider."""
 _PAGE: Final = 20
 _MAX_ID: Final = 256
 _WILD: Final = "*?["
@@ -27,7 +27,7 @@ _LAST: Final = 253402300799  # the year 9999
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model that can be asked for. `created` in Unix seconds, 0 where it is not known."""
+    """One available model. `created` in Unix seconds, 0 if unknown."""
 
     id: str
     name: str = ""
@@ -37,14 +37,14 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class RouteFacts:
-    """A route: its pattern, and for each target the provider and the model that is put in place of the client's."""
+    """A route: its pattern, and for each target the provider and the model that replaces the client's."""
 
     pattern: str
     targets: Sequence[tuple[str, str | None]]
 
 
 def read_listing(body: bytes, owner: str) -> list[Model]:
-    """A provider's own list, of either format; what makes no sense in it is left out. `owner`: the provider's name."""
+    """A provider's list, in either format; invalid entries are ignored. `owner`: the provider's name."""
     value = loads(body)
     rows = value.get("data") if isinstance(value, dict) else None
     found: dict[str, Model] = {}
@@ -68,9 +68,9 @@ def _created(row: Mapping[str, Any]) -> int:
 
 
 def served(routes: Sequence[RouteFacts], listed: Mapping[str, Sequence[Model]]) -> list[Model]:
-    """The models that a client can ask for: routes of one name first, then what providers list and a route lets through.
+    """The available models: first the routes with a literal name, then the listed models that a route matches.
 
-    `listed`: by provider; one that could not be asked, or has no list, is not in it. Without routes all that is listed.
+    `listed`: by provider, without providers that have no list or failed. Without routes: all listed models.
     """
     known = {model.id: model for models in listed.values() for model in models}
     found: dict[str, Model] = {}
@@ -85,14 +85,14 @@ def served(routes: Sequence[RouteFacts], listed: Mapping[str, Sequence[Model]]) 
 
 
 def _named(route: RouteFacts, known: Mapping[str, Model]) -> Model:
-    """A name of the configuration's own: what is known of the model behind it."""
+    """A model with a name of the configuration, and the facts of the model behind it."""
     provider, model = route.targets[0] if route.targets else ("", None)
     behind = known.get(model or "")
     return Model(route.pattern, route.pattern, behind.created if behind else 0, provider)
 
 
 def _is_served(name: str, routes: Iterable[RouteFacts], names: Mapping[str, AbstractSet[str]]) -> bool:
-    """Whether the first route that takes a name has a target that would know it."""
+    """Whether the first matching route has a target that knows this model."""
     route = first_route(routes, name)
     if route is None:
         return False
@@ -103,7 +103,7 @@ def _is_served(name: str, routes: Iterable[RouteFacts], names: Mapping[str, Abst
 
 
 def entry(model: Model) -> dict[str, Any]:
-    """One model, as GET /v1/models/{id} answers."""
+    """One model, as GET /v1/models/{id} returns it."""
     moment = datetime.fromtimestamp(model.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
         "type": "model",
@@ -119,7 +119,7 @@ def entry(model: Model) -> dict[str, Any]:
 def listing(
     models: Sequence[Model], *, limit: int | None = None, after_id: str | None = None, before_id: str | None = None
 ) -> dict[str, Any]:
-    """A page. Without `limit` all: OpenAI's clients know no pages. An id that is not there counts as not given."""
+    """A page. Without `limit` all models: OpenAI's clients do not page. An unknown id is ignored."""
     places = {model.id: place for place, model in enumerate(models)}
     start, end = 0, len(models)
     if after_id in places:

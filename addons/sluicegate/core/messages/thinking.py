@@ -1,9 +1,9 @@
-"""Thinking blocks and a change of the model: their signatures hold for the model that made them, and for no other.
+"""Thinking blocks after a change of the model: a signature is valid only for the model that made it.
 
-Signatures are good across Anthropic, Bedrock and Vertex for the same model; another model answers 400 "invalid signature".
-Thinking that was translated from another API has an empty one, which no Anthropic model takes. After a fallback the client
-keeps what another model thought, or a turn without any thinking, and sends it to the first model again: that one's 400 is
-told by its words (`is_refusal_of_thinking`), and the request is good without its thinking (`without_refused_thinking`).
+Signatures are valid across Anthropic, Bedrock and Vertex for the same model; another model returns 400 "invalid signature".
+Thinking that was translated from another API has an empty signature, which every Anthropic model rejects. After a fallback
+the client sends the other model's thinking, or a turn without thinking, to the first model again. Its 400 is recognised by
+the message (`is_refusal_of_thinking`); the request is valid without its thinking (`without_refused_thinking`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _REFUSAL: Final = re.compile(
     rb"(?:redacted_)?thinking\W{0,8} blocks?\b|thinking\.signature|expected\W{1,8}thinking\b", re.I
 )
-"""Words of the API: "Invalid `signature` in `thinking` block", "`thinking` or `redacted_thinking` blocks in the latest
+"""The API's messages: "Invalid `signature` in `thinking` block", "`thinking` or `redacted_thinking` blocks in the latest
 assistant message cannot be modified", "Expected `thinking` or `redacted_thinking`, but found `tool_use`"."""
 _UNSIGNED: Final = re.compile(rb'"signature"\s*:\s*""')
 
@@ -45,17 +45,17 @@ _TURN: Final = msgspec.json.Decoder(_Turn)
 
 
 def without_thinking(body: bytes) -> bytes:
-    """The request without its thinking blocks; the same object where it has none. All other values keep their bytes.
+    """The request without its thinking blocks; the same object if it has none. All other values keep their bytes.
 
-    A turn that held nothing else goes as a whole. Where the last assistant turn loses its thinking while a tool's result is
-    awaited, extended thinking is off for this request: the API wants such a turn to begin with its thinking.
-    ValueError where the body is no Messages request.
+    A turn without other blocks is dropped. If the last assistant turn loses its thinking while a tool result is pending,
+    extended thinking is switched off for this request, as the API requires such a turn to start with thinking.
+    Raises ValueError unless the body is a Messages request.
     """
     return _without(body, _is_thinking) if b"thinking" in body else body
 
 
 def without_unsigned_thinking(body: bytes) -> bytes:
-    """The request without the thinking that answers of another API left in it; the same where it is no Messages request."""
+    """The request without unsigned thinking (of another API's responses); unchanged unless it is a Messages request."""
     if b'"signature"' in body and _UNSIGNED.search(body):
         with contextlib.suppress(ValueError):
             return _without(body, _is_unsigned)
@@ -63,22 +63,22 @@ def without_unsigned_thinking(body: bytes) -> bytes:
 
 
 def is_refusal_of_thinking(body: bytes) -> bool:
-    """Whether the body of a 400 says that the thinking in the request's history is not as it has to be."""
+    """Whether the body of a 400 rejects the thinking in the request's history."""
     return _REFUSAL.search(body[:4096]) is not None
 
 
 def without_refused_thinking(body: bytes) -> bytes:
-    """The request without its thinking blocks, and, while a tool's result is awaited, without thinking at all: the turn
-    that asked for the tool may have been another model's. The same object where that changes nothing.
+    """The request without its thinking blocks, and with extended thinking off while a tool result is pending.
 
-    ValueError where the body is no Messages request.
+    The turn that called the tool may be another model's. The same object if nothing changes. Raises ValueError unless the
+    body is a Messages request.
     """
     stripped = without_thinking(body)
     try:
         fields = _OBJECT.decode(stripped)
         turns = _LIST.decode(fields["messages"])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as e:
-        raise ValueError("the body is no Messages request") from e
+        raise ValueError("the body is not a Messages request") from e
     if "thinking" not in fields or not turns or b'"tool_result"' not in bytes(turns[-1]):
         return stripped
     _turn_off(fields)
@@ -86,7 +86,7 @@ def without_refused_thinking(body: bytes) -> bytes:
 
 
 def _turn_off(fields: dict[str, msgspec.Raw]) -> None:
-    """No extended thinking, and no rule for it: the API refuses `clear_thinking` where there is none."""
+    """Switch extended thinking off, with its context rule: the API refuses `clear_thinking` without thinking."""
     fields.pop("thinking", None)
     try:
         context = _OBJECT.decode(fields["context_management"])
@@ -117,7 +117,7 @@ def _without(body: bytes, goes: Callable[[_Typed], bool]) -> bytes:
         turns = _LIST.decode(fields["messages"])
         kept, changed, last_lost = _stripped(turns, goes)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError) as e:
-        raise ValueError("the body is no Messages request") from e
+        raise ValueError("the body is not a Messages request") from e
     if not changed:
         return body
     fields["messages"] = msgspec.Raw(msgspec.json.encode(kept))
@@ -127,7 +127,7 @@ def _without(body: bytes, goes: Callable[[_Typed], bool]) -> bytes:
 
 
 def _stripped(turns: list[msgspec.Raw], goes: Callable[[_Typed], bool]) -> tuple[list[msgspec.Raw], bool, bool]:
-    """The turns that stay, whether any lost something, and whether the last assistant turn did."""
+    """The remaining turns, whether any turn lost a block, and whether the last assistant turn did."""
     kept: list[msgspec.Raw] = []
     changed = last_lost = False
     for raw in turns:

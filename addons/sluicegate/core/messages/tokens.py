@@ -1,11 +1,11 @@
-"""How many input tokens a Messages request has, about: for providers that can not count them.
+"""Estimate the input tokens of a Messages request, for providers that cannot count them.
 
-An estimate, and the caller labels it as one. It is made of
+The caller labels the result as an estimate. It is the sum of
 
-    text            one token for 3.5 bytes of UTF-8: in between English prose (4) and code or JSON (3)
-    tools           their names, descriptions and schemas as JSON, and a prompt of 340 tokens that says how to call them
+    text            one token for 3.5 bytes of UTF-8: between English prose (4) and code or JSON (3)
+    tools           their names, descriptions and schemas as JSON, and a tool prompt of 340 tokens
     images          width × height / 750, at most 1,600 tokens (docs.anthropic.com, "Vision"); 1,600 for an unknown size
-    PDF documents   2,300 tokens a page ("PDF support": 1,500 to 3,000); where no pages show, one for each 50 KB
+    PDF documents   2,300 tokens a page ("PDF support": 1,500 to 3,000); if no pages are found, one for each 50 KB
     turns           4 tokens each
 """
 
@@ -36,7 +36,7 @@ _PAGE: Final = re.compile(rb"/Type\s*/Page(?![a-zA-Z])")
 
 
 def estimate_input_tokens(body: bytes) -> int:
-    """The estimate for the body of a count_tokens or messages request; at least 1, whatever the body is."""
+    """The estimate for the body of a count_tokens or messages request; at least 1 for any body."""
     try:
         request = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -62,7 +62,7 @@ def _text(value: str) -> float:
 def _json(value: object) -> float:
     try:
         return len(msgspec.json.encode(value)) / _BYTES_PER_TOKEN
-    except RecursionError:  # as deep as can be read, and too deep to be written
+    except RecursionError:  # not too deep to read, but too deep to write
         return 0
 
 
@@ -132,7 +132,7 @@ def _decoded(data: str) -> bytes:
 
 
 def image_size(data: bytes) -> tuple[int, int] | None:
-    """Width and height that the head of a PNG, GIF, WebP or JPEG states; None where it states none."""
+    """Width and height from the header of a PNG, GIF, WebP or JPEG; None if it has none."""
     if data.startswith(b"\x89PNG\r\n\x1a\n") and len(data) >= 24:
         return _big(data, 16, 4), _big(data, 20, 4)
     if data.startswith((b"GIF87a", b"GIF89a")) and len(data) >= 10:

@@ -1,4 +1,4 @@
-"""What a provider's answer says of itself: model, usage, stop reason, tools, errors. Read from its bytes, on the way."""
+"""Facts of a provider's response, read from its bytes as they pass: model, usage, stop reason, tools, errors."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _COUNTS: Final = (
     "cache_write_1h_tokens",
 )
 _SAMPLED: Final = ("message", "fallback_message")
-"""The types of iterations whose tokens the top level has already."""
+"""The types of iterations whose tokens the top level includes."""
 _SILENT: Final = (b"event: content_block_delta\ndata:", b"event: ping\ndata:")
-"""How an event begins that says nothing about usage."""
+"""The start of events without usage."""
 
 
 @dataclass(slots=True)
@@ -52,23 +52,23 @@ class Usage:
     speed: str | None = None
     known: bool = False
     iterations: list[tuple[str | None, Usage]] = field(default_factory=list)
-    """Work that is billed besides the top level, with its model where that is another one.
+    """Work billed beside the top level, with its model if that is another one.
 
-    `usage.iterations[]` lists all work. Those that sample the answer are what the top level is the sum of; the others
+    `usage.iterations[]` lists all work. The top level is the sum of those that sample the answer; the others
     (compaction, an advisor's messages) are not in it (docs.anthropic.com, "Compaction", "Advisor tool").
     """
     rounds: list[tuple[str | None, Usage]] = field(default_factory=list)
-    """The inferences that the top level is the sum of, with their models where those are others (a fallback's)."""
+    """The inferences that the top level is the sum of, with their models if those are others (a fallback's)."""
 
     def parts(self) -> list[tuple[str | None, Usage]]:
-        """All that is billed, inference by inference. What the rounds do not account for is a part of its own."""
+        """All billed work, by inference. Usage that the rounds do not account for is a part of its own."""
         if not self.rounds:
             return [(None, self), *self.iterations]
         left = Usage(*(max(0, getattr(self, name) - sum(getattr(u, name) for _, u in self.rounds)) for name in _COUNTS))
         return [*self.rounds, *([(None, left)] if left.total() else []), *self.iterations]
 
     def total_input(self) -> int:
-        """All tokens read, from the cache or not."""
+        """All input tokens, cached or not."""
         return self.total() - self.output_tokens
 
     def total(self) -> int:
@@ -82,7 +82,7 @@ class Usage:
         )
 
     def take(self, raw: object) -> None:
-        """Take over what a `usage` object says. Later values replace earlier ones; nonsense is ignored."""
+        """Read a `usage` object. Later values replace earlier ones; invalid values are ignored."""
         if not isinstance(raw, dict):
             return
         self.known = self.known or any(_count(raw.get(k)) is not None for k in ("input_tokens", "output_tokens"))
@@ -125,14 +125,14 @@ def _read_counts(u: Usage, raw: Mapping[str, Any]) -> None:
         if (n := _count(split.get("ephemeral_1h_input_tokens"))) is not None:
             u.cache_write_1h_tokens = n
     if (written := _count(raw.get("cache_creation_input_tokens"))) is not None:
-        # The sum of both. message_delta gives it without the split: what message_start said of 1h still holds.
+        # The sum of both. message_delta has it without the split, so the 1h part of message_start remains valid.
         u.cache_write_1h_tokens = min(u.cache_write_1h_tokens, written)
         u.cache_write_5m_tokens = written - u.cache_write_1h_tokens
 
 
 @dataclass(slots=True)
 class ResponseFacts:
-    """What is known of an answer so far."""
+    """The facts of a response so far."""
 
     model: str | None = None
     message_id: str | None = None
@@ -142,17 +142,17 @@ class ResponseFacts:
     error_type: str | None = None
     error_message: str | None = None
     complete: bool = False
-    """A stream: message_stop was seen. JSON: the document is whole."""
+    """A stream: message_stop has arrived. JSON: the document is complete."""
     events: int = 0
     stream: bool = False
     counted: int | None = None
-    """The answer of count_tokens."""
+    """The result of count_tokens."""
     note: str | None = None
-    """Why not more is known: the body could not be decoded or read."""
+    """Why facts are missing: the body could not be decoded or parsed."""
 
 
 class ResponseReader:
-    """Reads an answer on its way through. Never raises: what it can not read it notes, and stops reading."""
+    """Reads a response as it passes. Never raises: on unreadable data it sets `note` and stops reading."""
 
     __slots__ = ("_body", "_decoder", "_ended", "_plain", "_size", "_sse", "facts")
 
@@ -176,7 +176,7 @@ class ResponseReader:
             return
         sse = self._sse
         if sse is not None and self._plain and sse.idle and data.startswith(_SILENT) and _is_one_event(data):
-            self.facts.events += 1  # nearly all that a stream is made of
+            self.facts.events += 1  # most events of a stream
             return
         try:
             if self._decoder is not None:
@@ -184,11 +184,11 @@ class ResponseReader:
             self._take(data)
         except DecodeError as e:
             self._give_up(str(e))
-        except Exception as e:  # noqa: BLE001 - whatever a hostile body does, the stream goes on
-            self._give_up(f"{type(e).__name__} while reading the answer")
+        except Exception as e:  # noqa: BLE001 - a hostile body must not stop the stream
+            self._give_up(f"{type(e).__name__} while reading the response")
 
     def end(self) -> None:
-        """The body is over. Later calls do nothing."""
+        """End of the body. Later calls do nothing."""
         if self._ended:
             return
         self._ended = True
@@ -198,10 +198,10 @@ class ResponseReader:
             if self._body is not None:
                 self._read_json(b"".join(self._body))
         except Truncated as e:
-            if self._body is not None:  # what a stream lacks shows in its events
+            if self._body is not None:  # an incomplete stream shows in its events
                 self.facts.note = str(e)
         except Exception as e:  # noqa: BLE001
-            self.facts.note = f"{type(e).__name__} while reading the answer"
+            self.facts.note = f"{type(e).__name__} while reading the response"
         self._body = None
 
     def _give_up(self, why: str) -> None:
@@ -253,7 +253,7 @@ class ResponseReader:
             return
         value = _loads(body)
         if not isinstance(value, dict):
-            self.facts.note = "the answer is no JSON object"
+            self.facts.note = "the response is not a JSON object"
             return
         self.facts.complete = True
         if value.get("type") == "error":
@@ -290,12 +290,12 @@ class ResponseReader:
 
 
 def _is_one_event(data: bytes) -> bool:
-    """Two lines and an empty one, ended by line feeds alone."""
+    """An event of two lines and an empty one, with LF line ends."""
     return data[-2:] == b"\n\n" and data.count(b"\n") == 3 and b"\r" not in data
 
 
 def _text(v: object, limit: int = 200) -> str | None:
-    """Text fit to be written down: lone surrogates, which no encoder takes, become question marks."""
+    """Text that can be encoded: lone surrogates become question marks."""
     return v[:limit].encode("utf-8", "replace").decode() if isinstance(v, str) else None
 
 

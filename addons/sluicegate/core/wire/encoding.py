@@ -12,22 +12,23 @@ from typing import Any, Final, Protocol
 __all__ = ["MAX_OUTPUT", "DecodeError", "Decoder", "Truncated", "UnknownEncoding", "decoder"]
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
-"""Bytes that one body may decode to."""
+"""Largest decoded size of one body, in bytes."""
 
 _PIECE: Final = 1 << 20
 _ZSTD_SLICE: Final = 1024
-"""A block of a few bytes may stand for 128 KiB, and the library gives all output at once: 1 KiB is at most ~40 MiB."""
+"""Input is decoded in slices: a block of a few bytes may expand to 128 KiB, and the library returns all output at once;
+1 KiB expands to at most ~40 MiB."""
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
-"""RFC 9659: the largest window that a sender may use for this content coding."""
+"""RFC 9659: the largest window allowed for this content coding."""
 _MAX_STACKED: Final = 5
 
 
 class DecodeError(ValueError):
-    """The bytes are not what the encoding says, or decode to too much."""
+    """The bytes are not valid in this encoding, or their decoded size is too large."""
 
 
 class Truncated(DecodeError):
-    """The body is over before its encoding is."""
+    """The body ends before its encoding does."""
 
 
 class UnknownEncoding(ValueError):
@@ -36,11 +37,11 @@ class UnknownEncoding(ValueError):
 
 class Decoder(Protocol):
     def feed(self, data: bytes) -> bytes:
-        """What these bytes decode to. DecodeError where they do not."""
+        """Decode these bytes. Raises DecodeError."""
         ...
 
     def end(self) -> bytes:
-        """The body is over: what was held back. Truncated where more had to come."""
+        """End of the body: return the output held back. Raises Truncated if the encoded data is incomplete."""
         ...
 
 
@@ -58,7 +59,7 @@ class _Zlib:
         if not data:
             return b""
         self._any = True
-        if self._d is None:  # "deflate" is zlib's wrapping by the book, and raw deflate with some servers
+        if self._d is None:  # "deflate" is zlib-wrapped by the RFC, and raw with some servers
             data = self._held + data
             if len(data) < 2:
                 self._held = data
@@ -76,7 +77,7 @@ class _Zlib:
                 if not data:
                     return
                 if not self._gzip:
-                    raise DecodeError("there is something behind the deflate data")
+                    raise DecodeError("trailing bytes after the deflate data")
                 self._d = d = zlib.decompressobj(zlib.MAX_WBITS | 16)  # another member follows
             try:
                 piece = d.decompress(data, _PIECE)
@@ -84,7 +85,7 @@ class _Zlib:
                 raise DecodeError(f"corrupt {'gzip' if self._gzip else 'deflate'} data") from e
             self._left -= len(piece)
             if self._left < 0:
-                raise DecodeError("the body decodes to too much")
+                raise DecodeError("the decoded body is too large")
             yield piece
             data = d.unused_data if d.eof else d.unconsumed_tail
             if not data and (d.eof or len(piece) < _PIECE):
@@ -121,13 +122,13 @@ class _Brotli:
                 piece = self._d.process(data, output_buffer_limit=_PIECE) if self._bounded else self._d.process(data)
                 self._left -= len(piece)
                 if self._left < 0:
-                    raise DecodeError("the body decodes to too much")
+                    raise DecodeError("the decoded body is too large")
                 out.append(piece)
                 if not self._bounded or self._d.is_finished():
                     break
                 if len(piece) < _PIECE and self._d.can_accept_more_data():
                     break
-                data = b""  # it has taken all of it and holds output back
+                data = b""  # the library has consumed the input and holds output back
         except self._error as e:
             raise DecodeError("corrupt br data") from e
         return b"".join(out)
@@ -163,7 +164,7 @@ class _Zstd:
                 raise DecodeError("corrupt zstd data") from e
             self._left -= len(piece)
             if self._left < 0:
-                raise DecodeError("the body decodes to too much")
+                raise DecodeError("the decoded body is too large")
             yield piece
             if not self._d.eof:
                 return
@@ -203,12 +204,12 @@ class _Identity:
 def decoder(content_encoding: str, max_output: int = MAX_OUTPUT) -> Decoder:
     """A decoder for a Content-Encoding header, which names the codings in the order they were applied.
 
-    UnknownEncoding where there is none.
+    Raises UnknownEncoding.
     """
     names = [n.strip().lower() for n in content_encoding.split(",")]
     applied = [n for n in names if n and n != "identity"]
     if len(applied) > _MAX_STACKED:
-        raise UnknownEncoding(f"more than {_MAX_STACKED} content-encodings on top of each other")
+        raise UnknownEncoding(f"more than {_MAX_STACKED} stacked content-encodings")
     found = [_one(n, max_output) for n in reversed(applied)]
     if not found:
         return _Identity()

@@ -1,9 +1,9 @@
-"""AWS event-stream frames: bytes in, frames out, however the bytes are cut; and Bedrock's frames as Messages events.
+"""AWS event-stream frames: bytes in, frames out, in any chunking; and Bedrock's frames as Messages events.
 
     total length u32 | headers length u32 | CRC32 of these 8 | headers | payload | CRC32 of all before
 
 (docs.aws.amazon.com, Transcribe developer guide, "Event stream encoding"; numbers are big-endian.) A header is its name's
-length (u8), the name, a type, and a value as the type says. Bedrock uses strings: `:message-type` is `event`, `exception`
+length (u8), the name, a type, and a value of that type. Bedrock uses strings: `:message-type` is `event`, `exception`
 or `error`; an event's payload is `{"bytes": base64 of one Messages event}` (API reference, InvokeModelWithResponseStream).
 """
 
@@ -32,7 +32,7 @@ HeaderValue = bool | int | bytes | str
 
 
 class BadFrame(ValueError):
-    """The bytes are no event stream: what follows can not be read either."""
+    """The bytes are not an event stream; the rest cannot be read either."""
 
 
 class Frame(NamedTuple):
@@ -42,23 +42,26 @@ class Frame(NamedTuple):
     payload: bytes
 
     def text(self, name: str) -> str:
-        """A header's value where it is a string, else an empty one."""
+        """A header's value if it is a string, else ""."""
         value = self.headers.get(name)
         return value if isinstance(value, str) else ""
 
 
 class FrameDecoder:
-    """Feed it chunks, take frames. No more than one frame, of at most 24 MiB, and one chunk are ever held.
+    """Feed it chunks, take frames. It holds at most one frame, of up to 24 MiB, and one chunk.
 
-    A length is checked as soon as it is there: a hostile one is refused, and not waited for.
+    It checks a length as soon as it has arrived, so a hostile one is refused at once.
     """
 
     __slots__ = ("_block", "_buffer", "_headers", "_total")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._block, self._headers = b"", dict[str, HeaderValue]()  # the last frame's: nearly all of a stream have the same
-        self._total = 0  # of the frame that is being read; 0: its prelude is not there yet
+        self._block, self._headers = (
+            b"",
+            dict[str, HeaderValue](),
+        )  # of the last frame: nearly all frames of a stream have the same
+        self._total = 0  # of the frame being read; 0: its prelude is incomplete
 
     @property
     def idle(self) -> bool:
@@ -66,11 +69,11 @@ class FrameDecoder:
         return not self._buffer
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that these bytes complete. BadFrame where they are none."""
+        """The frames that these bytes complete. Raises BadFrame."""
         return list(self.frames(data))
 
     def frames(self, data: bytes) -> Iterator[Frame]:
-        """The same, one by one: what is whole before a fault still comes."""
+        """The same, one by one: complete frames before a bad one are still yielded."""
         buffer = self._buffer
         buffer += data
         done = 0
@@ -90,7 +93,7 @@ class FrameDecoder:
             del buffer[:done]
 
     def end(self) -> None:
-        """The stream is over. BadFrame where a frame is not."""
+        """End of the stream. Raises BadFrame if a frame is incomplete."""
         if self._buffer:
             raise BadFrame("the event stream ends within a frame")
 
@@ -103,7 +106,7 @@ class FrameDecoder:
             try:
                 self._headers = dict(_headers(block))
             except (struct.error, IndexError, UnicodeDecodeError, KeyError) as e:
-                raise BadFrame("a frame's headers can not be read") from e
+                raise BadFrame("a frame's headers are malformed") from e
             self._block = block
         return Frame(self._headers, raw[end:-4])
 
@@ -113,7 +116,7 @@ def _checked_length(buffer: bytearray, at: int) -> int:
     if binascii.crc32(memoryview(buffer)[at : at + 8]) != crc:
         raise BadFrame("a frame's prelude does not match its checksum")
     if headers > MAX_HEADERS or total < headers + _OVERHEAD or total - headers - _OVERHEAD > MAX_PAYLOAD:
-        raise BadFrame("a frame says impossible lengths")
+        raise BadFrame("a frame's lengths are impossible")
     return int(total)
 
 
@@ -182,14 +185,14 @@ _CHUNK: Final = msgspec.json.Decoder(_Chunk)
 _EVENT: Final = msgspec.json.Decoder(_Event)
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"
 _LINE_ENDS: Final = bytes.maketrans(b"\r\n", b"  ")
-"""Outside of strings they are spaces, and inside of them JSON has none."""
+"""Line ends: spaces outside JSON strings, not allowed inside them."""
 
 
 class MessagesFromFrames:
-    """Event-stream frames in, server-sent events out: `feed` and `end` as a tap has them.
+    """Event-stream frames in, server-sent events out, with the `feed` and `end` of a tap.
 
-    `kind_of` gives the Messages error type for the name of an exception. An exception, and bytes that are no event stream,
-    become `event: error`, and nothing comes behind it.
+    `kind_of` gives the Messages error type for the name of an exception. An exception, or bytes that are not an event
+    stream, become `event: error`, the last event.
     """
 
     __slots__ = ("_decoder", "_kind_of", "over")
@@ -198,7 +201,7 @@ class MessagesFromFrames:
         self._decoder = FrameDecoder()
         self._kind_of = kind_of
         self.over = False
-        """message_stop or an error has come."""
+        """message_stop or an error has arrived."""
 
     def feed(self, data: bytes) -> bytes:
         """The events that these bytes complete."""
@@ -220,7 +223,7 @@ class MessagesFromFrames:
 
     def _broken(self, why: str) -> bytes:
         self.over = True
-        return error_event("api_error", f"the provider's answer can not be read: {why}")
+        return error_event("api_error", f"malformed response from the provider: {why}")
 
     def _event(self, frame: Frame) -> bytes:
         match frame.text(":message-type"):
@@ -234,7 +237,7 @@ class MessagesFromFrames:
 
     def _failed(self, name: str, message: str) -> bytes:
         self.over = True
-        return error_event(self._kind_of(name), message or name or "the provider broke the stream off")
+        return error_event(self._kind_of(name), message or name or "the provider ended the stream with an error")
 
     def _chunk(self, payload: bytes) -> bytes:
         try:
@@ -253,7 +256,7 @@ class MessagesFromFrames:
 
 
 def _message(payload: bytes) -> str:
-    """An exception's own words."""
+    """An exception's message."""
     try:
         value: Any = msgspec.json.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

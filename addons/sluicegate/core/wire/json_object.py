@@ -1,4 +1,4 @@
-"""A JSON object's members, read and changed without touching the bytes of the others.
+"""Members of a JSON object, read and changed without touching the bytes of the others.
 
 Reads what a lenient server would read, too: lone surrogates, stray bytes, NaN, any depth, a byte order mark, UTF-16.
 """
@@ -19,7 +19,7 @@ _STRICT: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def loads(data: bytes) -> Any:
-    """A JSON value, read leniently; None where it is none."""
+    """A JSON value, read leniently; None if the text is not JSON."""
     try:
         return json.loads(data.decode("utf-8", "replace"), strict=False)
     except (ValueError, RecursionError):
@@ -27,7 +27,7 @@ def loads(data: bytes) -> Any:
 
 
 def utf8(body: bytes) -> bytes:
-    """UTF-16 and UTF-32 (told by their zero bytes, RFC 4627, 3) as UTF-8, without a byte order mark."""
+    """UTF-16 and UTF-32 (recognised by their zero bytes, RFC 4627, 3) as UTF-8, without a byte order mark."""
     if b"\0" in body[:4]:
         body = body.decode(json.detect_encoding(body), "replace").encode()
     return body.removeprefix(b"\xef\xbb\xbf")
@@ -37,9 +37,9 @@ _TOKEN: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s"{}\[\]
 
 
 def members(body: bytes) -> list[tuple[str, int, int]] | None:
-    """The members of a JSON object in UTF-8: key, and where its value starts and ends. None where the body is no object.
+    """The members of a JSON object in UTF-8: key, start and end of its value. None if the body is not an object.
 
-    Looks at strings and brackets only, in linear time and without recursion.
+    Reads strings and brackets only, in linear time and without recursion.
     """
     tokens = _TOKEN.finditer(body)
     found: list[tuple[str, int, int]] = []
@@ -66,7 +66,7 @@ def members(body: bytes) -> list[tuple[str, int, int]] | None:
 
 def _end_of_value(token: re.Match[bytes], tokens: Iterator[re.Match[bytes]]) -> int:
     if token[0] in (b",", b":", b"]", b"}"):
-        raise ValueError("a value is missing")
+        raise ValueError("missing value")
     depth = 0
     while True:
         if token[0] in (b"{", b"["):
@@ -74,14 +74,14 @@ def _end_of_value(token: re.Match[bytes], tokens: Iterator[re.Match[bytes]]) -> 
         elif token[0] in (b"}", b"]"):
             depth -= 1
         elif token[0] == b'"':
-            raise ValueError("a string does not end")
+            raise ValueError("unterminated string")
         if depth == 0:
             return token.end()
         token = next(tokens)
 
 
 def top(body: bytes) -> dict[str, bytes] | None:
-    """The object's members with the bytes of their values; of duplicate keys the last. None where it is no object."""
+    """The object's members with the bytes of their values; the last of duplicate keys. None if it is not an object."""
     try:
         return {key: bytes(value) for key, value in _FIELDS.decode(body).items()}
     except _STRICT:
@@ -91,13 +91,13 @@ def top(body: bytes) -> dict[str, bytes] | None:
 
 
 def edited(body: bytes, *, drop: Collection[str] = (), put: Mapping[str, object] | None = None) -> bytes:
-    """The same object without some members and with others, written anew: a new one comes last, another keeps its place.
+    """The object with some members dropped and others set; a new member comes last, a changed one keeps its place.
 
-    Every other value keeps its bytes. A value of `put` may be a `msgspec.Raw`. ValueError where the body is no JSON object.
+    Every other value keeps its bytes. A value of `put` may be a `msgspec.Raw`. Raises ValueError.
     """
     fields = top(body)
     if fields is None:
-        raise ValueError("the body is no JSON object")
+        raise ValueError("the body is not a JSON object")
     for name in drop:
         fields.pop(name, None)
     for name, value in (put or {}).items():

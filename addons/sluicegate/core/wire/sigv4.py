@@ -38,7 +38,7 @@ def sign(
 ) -> list[tuple[str, str]]:
     """The header fields that sign a request: authorization, x-amz-date and, with temporary keys, x-amz-security-token.
 
-    `host` as the Host header has it; `path` as on the wire, with its query; `headers`: more fields to be signed
+    `host` as in the Host header; `path` as on the wire, with its query; `headers`: more fields to be signed
     (content-type and x-amz-*), which must arrive as they are. `now` in Unix seconds.
     """
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -89,6 +89,6 @@ def _canonical_path(path: str) -> str:
 
 
 def _canonical_query(query: str) -> str:
-    """Sorted by encoded name and value. The pairs are taken as they are: they are encoded on the wire already."""
+    """Sorted by encoded name and value. The pairs are not encoded again: on the wire they are already."""
     pairs = [part.partition("=")[::2] for part in query.split("&") if part]
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))

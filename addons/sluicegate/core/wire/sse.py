@@ -1,4 +1,4 @@
-"""Server-sent events: bytes in, events out, however the bytes are cut.
+"""Server-sent events: bytes in, events out, in any chunking.
 
 The rules are the WHATWG's (html.spec.whatwg.org, "Interpreting an event stream"): lines end in LF, CR or CRLF; one
 leading BOM is ignored; a line that starts with a colon is a comment; `data` lines join with LF; a blank line
@@ -18,11 +18,11 @@ PING: Final = b'event: ping\ndata: {"type": "ping"}\n\n'
 MAX_EVENT: Final = 32 * 1024 * 1024
 _BOM: Final = b"\xef\xbb\xbf"
 _SLICE: Final = 1 << 20
-"""Longer chunks are taken in slices: a list of lines costs more memory than the lines."""
+"""Longer chunks are read in slices: a list of lines costs more memory than the lines."""
 
 
 class SSEEvent(NamedTuple):
-    """One dispatched event. `event` is `b"message"` where the stream gave no name."""
+    """One dispatched event. `event` is `b"message"` if the stream gave no name."""
 
     event: bytes
     data: bytes
@@ -40,8 +40,8 @@ class SSEParser:
     def __init__(self, max_event: int = MAX_EVENT) -> None:
         self.max_event = max_event
         self.overflowed = 0
-        self._line = bytearray()  # a line without its end, so far
-        self._used = 0  # bytes of the present event's complete lines
+        self._line = bytearray()  # the incomplete line
+        self._used = 0  # bytes of the current event's complete lines
         self._name = b""
         self._data: bytearray | None = None  # data lines, each with an LF behind it
         self._first = True  # no line has been seen: a BOM may come
@@ -50,7 +50,7 @@ class SSEParser:
 
     @property
     def idle(self) -> bool:
-        """At an event boundary, with nothing held back, and past the place where a BOM may stand."""
+        """At an event boundary, with nothing held back, and past a possible BOM."""
         return not (self._line or self._used or self._first or self._skip_lf)
 
     def feed(self, data: bytes) -> list[SSEEvent]:
@@ -92,13 +92,13 @@ class SSEParser:
                 self._dispatch(out)
         if rest:
             self._line += rest
-            # A BOM does not count, and it is still part of the line here.
+            # The line still includes a BOM, which does not count.
             if self._dropping or self._used + len(self._line) + 1 - 3 * self._first > self.max_event:
                 self._overflow()
-                self._line[:] = b":"  # the line goes on: what is left of it must read as a comment
+                self._line[:] = b":"  # the line continues: its rest must read as a comment
 
     def _whole(self, data: bytes, out: list[SSEEvent]) -> None:
-        """Whole events from a boundary: nearly every chunk of a live stream."""
+        """Fast path for complete events from a boundary: nearly every chunk of a live stream."""
         limit = self.max_event
         for block in data[:-2].split(b"\n\n"):
             end = block.find(b"\n")
@@ -157,4 +157,4 @@ def error_event(kind: str, message: str) -> bytes:
 
 
 def _clean(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()  # a lone surrogate has no place in UTF-8
+    return text.encode("utf-8", "replace").decode()  # UTF-8 cannot encode a lone surrogate

@@ -1,4 +1,4 @@
-"""The wire formats in which a provider may be asked for a message, each told by method and path."""
+"""The wire formats of requests for a message, recognised by method and path."""
 
 from __future__ import annotations
 

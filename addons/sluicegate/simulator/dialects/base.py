@@ -1,4 +1,4 @@
-"""What a wire format must say of itself. Inside, every request and answer is one of the Messages API."""
+"""The interface of a wire format. Inside the simulator, requests and answers have the Messages format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sluicegate.simulator.prompt_cache import InputTokens
 
 type Headers = list[tuple[str, str]]
 type Events = Iterator[tuple[bytes, int]]
-"""What is written, each with the output tokens spent once it is sent."""
+"""The bytes to write, each with the output tokens used so far."""
 
 JSON: Headers = [("content-type", "application/json")]
 EVENT_STREAM: Headers = [("content-type", "text/event-stream; charset=utf-8"), ("cache-control", "no-cache")]
@@ -22,15 +22,15 @@ EVENT_STREAM: Headers = [("content-type", "text/event-stream; charset=utf-8"), (
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """What is seen of a request before it is checked; the script and the knobs go by it."""
+    """The facts of an unchecked request, for the script and the knobs."""
 
     model: str
     stream: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer and what else its wire format wants to know: the request's own document, and Unix seconds."""
+class AnswerContext:
+    """The data for encoding an answer: with the original request document and the time in Unix seconds."""
 
     answer: Answer
     asked: dict[str, Any]
@@ -39,12 +39,12 @@ class Told:
 
 
 class Dialect(Protocol):
-    """One wire format. Whatever raises, raises NativeError."""
+    """One wire format. Its methods raise NativeError."""
 
     native: bool
     """Whether answers have the Messages API's own headers."""
     any_model: bool
-    """Whether it answers for models of any name; else for Claude's only."""
+    """Whether it serves models of any name, or Claude's only."""
     stream_headers: Headers
 
     def takes(self, request: wire.Request) -> bool:
@@ -52,17 +52,17 @@ class Dialect(Protocol):
         ...
 
     def counts(self, request: wire.Request) -> bool:
-        """Whether it asks for a count of tokens alone."""
+        """Whether the request is for a token count."""
         ...
 
     def glance(self, request: wire.Request, asked: dict[str, Any]) -> Glance: ...
 
     def admit(self, request: wire.Request, credential: str, *, required: bool) -> None:
-        """Refuse a request without the credential it should have."""
+        """Refuse a request without the required credential."""
         ...
 
     def read(self, request: wire.Request, asked: dict[str, Any]) -> dict[str, Any]:
-        """The request as a body of the Messages API, checked as far as the format itself goes."""
+        """The request as a body of the Messages API, with the checks of this format."""
         ...
 
     def account(self, tokens: InputTokens) -> InputTokens:
@@ -71,9 +71,9 @@ class Dialect(Protocol):
 
     def count(self, tokens: int) -> bytes: ...
 
-    def whole(self, told: Told) -> bytes: ...
+    def whole(self, context: AnswerContext) -> bytes: ...
 
-    def events(self, told: Told) -> Events: ...
+    def events(self, context: AnswerContext) -> Events: ...
 
     def headers(self, request_id: str) -> Headers:
         """Headers of every answer."""

@@ -16,10 +16,10 @@ from sluicegate.core.wire.eventstream import CONTENT_TYPE, encode_frame, frame_o
 from sluicegate.simulator import events, wire
 from sluicegate.simulator.dialects.base import (
     JSON,
+    AnswerContext,
     Events,
     Glance,
     Headers,
-    Told,
 )
 from sluicegate.simulator.errors import NativeError, invalid
 from sluicegate.simulator.prompt_cache import InputTokens
@@ -70,7 +70,7 @@ class Bedrock:
         return Glance(unquote(found[1]) if found else "", request.path.endswith("-stream"))
 
     def admit(self, request: wire.Request, credential: str, *, required: bool) -> None:
-        """Bedrock always wants a signature, or an API key as Bearer."""
+        """Bedrock always requires a signature, or an API key as Bearer."""
         given = request.fields.get("authorization", "")
         if given.startswith("Bearer ") and credential not in ("", "invalid"):
             return
@@ -105,12 +105,12 @@ class Bedrock:
     def count(self, tokens: int) -> bytes:
         return msgspec.json.encode({"inputTokens": tokens})
 
-    def whole(self, told: Told) -> bytes:
-        return msgspec.json.encode(told.answer.message())
+    def whole(self, context: AnswerContext) -> bytes:
+        return msgspec.json.encode(context.answer.message())
 
-    def events(self, told: Told) -> Events:
+    def events(self, context: AnswerContext) -> Events:
         """Frames around the events; there are no pings."""
-        for event, spent in events.events(told.answer, told.knobs.events):
+        for event, spent in events.events(context.answer, context.knobs.events):
             if event != events.PING:
                 yield frame_of_event(event.partition(b"\ndata: ")[2].rstrip(b"\n")), spent
 

@@ -1,4 +1,4 @@
-"""Chat Completions: https://platform.openai.com/docs/api-reference/chat. What is streamed has no names, only data."""
+"""Chat Completions: https://platform.openai.com/docs/api-reference/chat. Its streamed events have no names, only data."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sluicegate.simulator.answers import Answer
 from sluicegate.simulator.dialects.base import (
     EVENT_STREAM,
     JSON,
+    AnswerContext,
     Events,
     Glance,
     Headers,
-    Told,
 )
 from sluicegate.simulator.dialects.chat_request import as_messages
 from sluicegate.simulator.errors import NativeError
@@ -72,43 +72,43 @@ class ChatCompletions:
         return as_messages(asked)
 
     def account(self, tokens: InputTokens) -> InputTokens:
-        """The cache is automatic, and written to for nothing."""
+        """The cache is automatic, and writes are free."""
         return InputTokens(tokens.fresh + tokens.write_5m + tokens.write_1h, tokens.read)
 
     def count(self, tokens: int) -> bytes:
         raise NativeError(404, "Not Found")
 
-    def whole(self, told: Told) -> bytes:
+    def whole(self, context: AnswerContext) -> bytes:
         message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None}
         calls = []
-        for block in told.answer.blocks:
+        for block in context.answer.blocks:
             match block["type"]:
                 case "text":
                     message["content"] = block["text"]
                 case "thinking":
-                    message[told.knobs.reasoning_field] = block["thinking"]
+                    message[context.knobs.reasoning_field] = block["thinking"]
                 case _:
                     calls.append(_call(block, _encode(block["input"]).decode()))
         if calls:
             message["tool_calls"] = calls
-        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(told.answer)}
-        document = _envelope(told, "chat.completion") | {"choices": [choice], "usage": _usage(told.answer)}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(context.answer)}
+        document = _envelope(context, "chat.completion") | {"choices": [choice], "usage": _usage(context.answer)}
         return _encode(document)
 
-    def events(self, told: Told) -> Events:
-        wants_usage = bool((told.asked.get("stream_options") or {}).get("include_usage"))
-        base = _envelope(told, "chat.completion.chunk")
-        spent = min(1, told.answer.output_tokens)
+    def events(self, context: AnswerContext) -> Events:
+        wants_usage = bool((context.asked.get("stream_options") or {}).get("include_usage"))
+        base = _envelope(context, "chat.completion.chunk")
+        spent = min(1, context.answer.output_tokens)
         sent_bytes = 0
-        for delta in _deltas(told):
+        for delta in _deltas(context):
             sent_bytes += len(_encode(delta)) - 20
-            spent = min(max(spent, sent_bytes // 4), told.answer.output_tokens)
+            spent = min(max(spent, sent_bytes // 4), context.answer.output_tokens)
             yield _chunk(base, delta, None, wants_usage), spent
-        yield _chunk(base, {}, _reason(told.answer), wants_usage), told.answer.output_tokens
+        yield _chunk(base, {}, _reason(context.answer), wants_usage), context.answer.output_tokens
         if wants_usage:
-            last = base | {"choices": [], "usage": _usage(told.answer)}
-            yield b"data: %b\n\n" % _encode(last), told.answer.output_tokens
-        yield DONE, told.answer.output_tokens
+            last = base | {"choices": [], "usage": _usage(context.answer)}
+            yield b"data: %b\n\n" % _encode(last), context.answer.output_tokens
+        yield DONE, context.answer.output_tokens
 
     def headers(self, request_id: str) -> Headers:
         return [("x-request-id", request_id), ("openai-version", "2020-10-01")]
@@ -122,9 +122,9 @@ class ChatCompletions:
         return b"data: %b\n\n" % self.error(error, request_id)[2]
 
 
-def _envelope(told: Told, kind: str) -> dict[str, Any]:
-    chat_id = told.answer.id.replace("msg_", "chatcmpl-")
-    return {"id": chat_id, "object": kind, "created": int(told.now), "model": told.answer.model}
+def _envelope(context: AnswerContext, kind: str) -> dict[str, Any]:
+    chat_id = context.answer.id.replace("msg_", "chatcmpl-")
+    return {"id": chat_id, "object": kind, "created": int(context.now), "model": context.answer.model}
 
 
 def _reason(answer: Answer) -> str:
@@ -132,7 +132,7 @@ def _reason(answer: Answer) -> str:
 
 
 def _usage(answer: Answer) -> dict[str, Any]:
-    """Inclusive: the prompt's tokens count those read from the cache, too."""
+    """Inclusive: prompt tokens include those read from the cache."""
     thought = sum(len(block["thinking"]) // 4 for block in answer.blocks if block["type"] == "thinking")
     return {
         "prompt_tokens": answer.tokens.total,
@@ -151,19 +151,19 @@ def _call(block: dict[str, Any], arguments: str) -> dict[str, Any]:
     }
 
 
-def _deltas(told: Told) -> Iterator[dict[str, Any]]:
+def _deltas(context: AnswerContext) -> Iterator[dict[str, Any]]:
     """The role first; then text, reasoning and the pieces of each call's arguments, calls counted from 0."""
     yield {"role": "assistant", "content": "", "refusal": None}
     number = 0
-    for block in told.answer.blocks:
+    for block in context.answer.blocks:
         match block["type"]:
             case "text":
-                pieces = told.knobs.events
+                pieces = context.knobs.events
                 for piece in events.split(block["text"], events.DEFAULT_TEXT_EVENTS if pieces is None else pieces):
                     yield {"content": piece}
             case "thinking":
                 for piece in events.split(block["thinking"], events.THINKING_EVENTS):
-                    yield {told.knobs.reasoning_field: piece}
+                    yield {context.knobs.reasoning_field: piece}
             case _:
                 yield {"tool_calls": [{"index": number, **_call(block, "")}]}
                 for piece in events.split(_encode(block["input"]).decode(), events.TOOL_INPUT_EVENTS):

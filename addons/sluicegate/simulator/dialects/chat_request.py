@@ -1,4 +1,4 @@
-"""A Chat Completions request as a body of the Messages API; strict, so that what belongs to another API is noticed."""
+"""A Chat Completions request as a body of the Messages API; strict, so that fields of another API are rejected."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHOICES: Final = {"auto": {"type": "auto"}, "none": {"type": "none"}, "required
 
 
 def as_messages(asked: dict[str, Any]) -> dict[str, Any]:
-    """Raises NativeError (400) for what Chat Completions does not know, or not so."""
+    """Raises NativeError (400) for fields that Chat Completions does not define, or with wrong values."""
     if unknown := sorted(set(asked) - _KNOWN):
         raise invalid(f"Unrecognized request argument supplied: {unknown[0]}")
     _no_cache_control(asked)
@@ -68,7 +68,7 @@ def _turns(messages: list[Any]) -> tuple[str, list[dict[str, Any]]]:
     """The system prompt, and turns that alternate between user and assistant."""
     system: list[str] = []
     turns: list[dict[str, Any]] = []
-    waiting: list[str] = []  # calls that have no answer yet
+    waiting: list[str] = []  # calls without a result yet
     for index, message in enumerate(messages):
         where = f"messages[{index}]"
         if not isinstance(message, dict):
@@ -109,7 +109,7 @@ def _append(turns: list[dict[str, Any]], role: str, blocks: list[dict[str, Any]]
 
 
 def _parts(content: Any, where: str) -> Iterator[dict[str, Any]]:
-    """Text as it is; other parts stand for themselves in the count of tokens."""
+    """Text; other parts are encoded as JSON and count as tokens."""
     if content is None:
         return
     if isinstance(content, str):
@@ -120,7 +120,7 @@ def _parts(content: Any, where: str) -> Iterator[dict[str, Any]]:
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind not in _PARTS or kind not in part:
-            raise invalid(f"{where}.content: {kind!r} is no part of a message")
+            raise invalid(f"{where}.content: {kind!r} is not a part of a message")
         yield {"type": "text", "text": part["text"]} if kind == "text" else {"type": "image", "source": part[kind]}
 
 
@@ -131,7 +131,7 @@ def _tool_use(call: Any, where: str) -> dict[str, Any]:
     try:
         arguments = json.loads(str(function.get("arguments")))
     except ValueError:
-        raise invalid(f"{where}.tool_calls: arguments are no JSON") from None
+        raise invalid(f"{where}.tool_calls: arguments are not JSON") from None
     return {"type": "tool_use", "id": call["id"], "name": _name(function, where), "input": arguments}
 
 

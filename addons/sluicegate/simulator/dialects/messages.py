@@ -10,10 +10,10 @@ from sluicegate.simulator import events, wire
 from sluicegate.simulator.dialects.base import (
     EVENT_STREAM,
     JSON,
+    AnswerContext,
     Events,
     Glance,
     Headers,
-    Told,
 )
 from sluicegate.simulator.errors import NativeError
 from sluicegate.simulator.prompt_cache import InputTokens
@@ -48,11 +48,11 @@ class Messages:
     def count(self, tokens: int) -> bytes:
         return msgspec.json.encode({"input_tokens": tokens})
 
-    def whole(self, told: Told) -> bytes:
-        return msgspec.json.encode(told.answer.message())
+    def whole(self, context: AnswerContext) -> bytes:
+        return msgspec.json.encode(context.answer.message())
 
-    def events(self, told: Told) -> Events:
-        return events.events(told.answer, told.knobs.events, told.knobs.pings)
+    def events(self, context: AnswerContext) -> Events:
+        return events.events(context.answer, context.knobs.events, context.knobs.pings)
 
     def headers(self, request_id: str) -> Headers:
         return []

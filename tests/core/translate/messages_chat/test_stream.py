@@ -493,4 +493,4 @@ def test_whatever_a_provider_sends(chunks: list[Any], done: bool) -> None:
     """Wrong types anywhere end in a well-formed stream or an error event, never in an exception."""
     given = b"".join(b"data: " + (c if isinstance(c, bytes) else json.dumps(c).encode()) + b"\n\n" for c in chunks)
     found = SSEParser().feed(translated(given + (DONE if done else b"")))
-    assert [fault for fault in check_stream(found) if "no JSON together" not in fault] == []
+    assert [fault for fault in check_stream(found) if "the concatenated input is not JSON" not in fault] == []
