@@ -38,7 +38,7 @@ def why(
     for miss in found:
         typer.echo(text_of(miss))
     lost, usd = sum(m["lost_tokens"] for m in found), sum(m["lost_usd"] or 0.0 for m in found)
-    typer.echo(f"total: {len(found)} misses, {lost} tokens, {money(usd)}")
+    typer.echo(f"total: {len(found)} {'miss' if len(found) == 1 else 'misses'}, {lost} tokens, {money(usd)}")
 
 
 def text_of(miss: dict[str, Any]) -> str:
