@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.core.errors import StoreError
-from sluicegate.services.telemetry.sinks import Sinks
+from sluicegate.services.telemetry.sinks import Sinks, _Stream
 
 
 def open_files() -> int:
@@ -105,3 +105,14 @@ def test_the_standard_streams(capfdbinary: pytest.CaptureFixture[bytes]) -> None
     assert sinks.get("off") is None
     assert sinks.reopen("off") is None
     assert capfdbinary.readouterr() == (b"stdout\n", b"stderr\n")
+
+
+def test_a_closed_pipe_is_a_store_error() -> None:
+    """The audit raises an alarm for it; the gate goes on."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        with pytest.raises(StoreError, match="standard stream"):
+            _Stream(writing).write(b"record\n")
+    finally:
+        os.close(writing)
