@@ -1,4 +1,4 @@
-"""Identical requests at one time make one upstream call, whoever of them leaves."""
+"""Identical requests at the same time make one upstream call, whichever client disconnects."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_each_restores_its_own_secrets(start_gate: StartGate, simulator: Simulat
 
 @pytest.mark.parametrize("state", ["on", "down"])
 def test_an_encoded_answer_is_decoded_for_those_who_follow(tmp_path: Path, state: str) -> None:
-    """A provider that encodes what nobody asked it to, or a store that is down: followers can read what they get."""
+    """The provider encodes unasked, or the store is down: followers get a readable answer."""
     begin = threading.Event()
 
     def behave(peer: Peer, _: Asked) -> None:

@@ -1,10 +1,10 @@
-"""All that an answer says, so that placeholders in it can be found."""
+"""The text of an answer, in which placeholders are found."""
 
 from sluicegate.core.cachekey.answer_text import answer_text
 
 
 def test_deltas_of_a_block_are_joined() -> None:
-    """A placeholder that is cut between two events is there as a whole; blocks do not run into each other."""
+    """A placeholder split between two events is whole again; blocks are not joined."""
     events = [
         '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
         '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"at <EMA"}}',

@@ -1,4 +1,4 @@
-"""What a client may say of the cache."""
+"""A client's cache directives."""
 
 import pytest
 
@@ -29,5 +29,5 @@ REFRESH = CacheDirectives(lookup=False)
     ],
 )
 def test_directives(cache_control: str, sluicegate_cache: str, directives: CacheDirectives) -> None:
-    """RFC 9111's words and the gate's own header; unknown words do nothing."""
+    """RFC 9111's directives and the gate's own header; unknown directives are ignored."""
     assert read_directives(cache_control, sluicegate_cache) == directives

@@ -1,4 +1,4 @@
-"""Keys: which two requests are the same, and which never are."""
+"""Keys: which requests have the same key, and which never do."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_a_session_that_is_no_uuid_is_a_word_like_others() -> None:
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"a":NaN}', b'{"a":"\xff"}', b"\xef\xbb\xbf{}", b"[" * 5000])
 @pytest.mark.parametrize("tier", ["exact", "normalized", "suffix"])
 def test_what_cannot_be_read_strictly_is_left_alone(body: bytes, tier: Tier) -> None:
-    """Others may read it in another way than we do."""
+    """Another parser may read them differently."""
     assert isinstance(KeyMaker(KeyRules(tier)).keys(asked(body)), Bypass)
 
 

@@ -1,4 +1,4 @@
-"""Requests that the cache keeps out of."""
+"""Requests that bypass the cache."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def message(*blocks: Any) -> dict[str, Any]:
     ],
 )
 def test_kept_out_of(body: dict[str, Any], word: str) -> None:
-    """What does something, or asks about what changes meanwhile; the reason names it."""
+    """State at the provider that they change, or that may change meanwhile; the reason names it."""
     assert word in (why_stateful(body) or "")
 
 

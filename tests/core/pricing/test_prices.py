@@ -85,7 +85,7 @@ def test_what_is_not_known_has_no_price(prices: Prices, model: str, source: str)
 
 
 def test_a_faster_tier_is_not_priced_as_the_standard_one(prices: Prices) -> None:
-    """`speed: fast` costs what the table says for it, and where it says nothing, nobody knows."""
+    """`speed: fast` has the table's price for it; without one the cost is unknown."""
     assert prices.cost_usd(Usage(1, 1, speed="fast"), "claude-opus-4-6") is None
     assert prices.cost_usd(Usage(1, 1, speed="standard"), "claude-opus-4-6") is not None
     assert prices.cost_usd(Usage(M, speed="standard"), "claude-opus-5", when=NOW) == pytest.approx(5)
@@ -170,7 +170,7 @@ def test_bedrock_and_vertex_names(prices: Prices) -> None:
 
 
 def test_the_memory_of_prices_is_bounded() -> None:
-    """Model names come from answers; they can not fill it."""
+    """Model names come from answers; they cannot fill it."""
     prices = Prices()
     for i in range(1200):
         prices.cost_usd(Usage(1, 1), f"model-{i}")
@@ -198,7 +198,7 @@ def test_prices_at_a_time(prices: Prices) -> None:
         assert prices.cost_usd(Usage(M, 0), "claude-haiku-4-5", when=when) == pytest.approx(1)
 
 
-def test_without_a_time_a_dated_price_is_asked_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_time_a_dated_price_is_looked_up_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A gate that runs for months does not keep the price of its first day."""
 
     class Clock(datetime):

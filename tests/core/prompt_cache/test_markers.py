@@ -1,4 +1,4 @@
-"""Markers: where they go, where none go, and that nothing else changes."""
+"""Markers: where they are added, when none are, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ UNTOUCHED: dict[str, Any] = {
 
 @pytest.mark.parametrize("name", [n for n in UNTOUCHED if n != "no messages"])
 def test_left_alone(name: str) -> None:
-    """Where the client cares for itself, where nothing would be cached, and where the body is odd."""
+    """If the client sets markers, if nothing would be cached, or if the body is odd."""
     assert run(UNTOUCHED[name]) is None
 
 

@@ -1,4 +1,4 @@
-"""Why a cached prefix was lost: every planted change is found and named."""
+"""Why a cached prefix was not read: every planted change is found and named."""
 
 from __future__ import annotations
 
@@ -156,5 +156,5 @@ def test_odd_bodies_have_no_fingerprint(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [{}, {"messages": [None, 3]}, {"tools": 3, "system": 4}, {"tools": [1], "system": [2]}])
 def test_odd_shapes_do_no_harm(body: dict[str, Any]) -> None:
-    """They are compared as far as they can be."""
+    """The parts that can be parsed are compared."""
     assert explain_miss(turn(body, written=1000), turn({**body, "tools": [9]})) is not None

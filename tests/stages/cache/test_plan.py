@@ -1,4 +1,4 @@
-"""One request's caching as the configuration says it."""
+"""The cache plan: keys are remembered safely."""
 
 from dataclasses import replace
 
@@ -19,8 +19,8 @@ BODIES = st.builds(lambda n, text: b'{"n":%d,"text":"%s"}' % (n, b"x" * text), s
 
 
 @given(BODIES, BODIES, st.sampled_from([b"a", b"b"]), st.sampled_from([b"a", b"b"]))
-def test_what_is_known_again_is_the_fingerprint(one: bytes, two: bytes, mine: bytes, yours: bytes) -> None:
-    """The keys that are remembered are those that would be made anew, for whatever was asked before."""
+def test_remembered_keys_are_the_right_keys(one: bytes, two: bytes, mine: bytes, yours: bytes) -> None:
+    """A remembered key equals a newly made one, whatever requests came before."""
     maker = PLANS._makers["normalized"]
     for asked in (KeyInput(mine, "messages", "m", one), KeyInput(yours, "messages", "m", two)):
         fresh = KeyMaker(KeyRules("normalized")).keys(asked)
@@ -28,8 +28,8 @@ def test_what_is_known_again_is_the_fingerprint(one: bytes, two: bytes, mine: by
         assert isinstance(fresh, Keys)
 
 
-def test_no_two_processes_tell_bodies_apart_alike() -> None:
-    """What knows a body again is keyed anew each time: nobody can look for two bodies that it takes for one."""
+def test_the_fingerprint_key_differs_between_processes() -> None:
+    """The body fingerprint has a random key, so a client cannot search for two bodies that collide."""
     one, two = Plans(Settings())._makers["exact"], Plans(Settings())._makers["exact"]
     assert one._fingerprint(b"{}") != two._fingerprint(b"{}")
     assert one._fingerprint(b"{}") == one._fingerprint(b"{}") != one._fingerprint(b"{ }")

@@ -63,7 +63,7 @@ async def sent(chain: Chain, body: Any = None, **flow: Any) -> bytes:
 
 
 async def test_a_client_without_markers_gets_them(chain: Chain) -> None:
-    """In what is sent; the response cache need not be on, and no label is put on the answer."""
+    """In the sent request; the response cache need not be on, and the answer gets no cache status."""
     out = msgspec.json.decode(await sent(chain))
     assert out["cache_control"] == {"type": "ephemeral"}
     assert out["system"][0]["cache_control"] == {"type": "ephemeral"}
@@ -156,7 +156,7 @@ async def answered(chain: Chain, body: Any, read: int, written: int, session: by
 
 @pytest.mark.parametrize("session", [b"session-1", b""])
 async def test_a_fall_is_in_the_record_and_in_the_stats(chain: Chain, session: bytes) -> None:
-    """With the place, the tokens and the dollars; without the text, which nobody asked for."""
+    """With the place, the tokens and the dollars; without the text, unless the operator wants snippets."""
     assert await answered(chain, BODY, 0, 6000, session) is None
     changed = {**BODY, "system": LONG.replace("careful", "careless", 1)}
     fall = await answered(chain, changed, 0, 6000, session)

@@ -1,4 +1,4 @@
-"""Cache: what is answered from it, what is kept, and that nothing of it ever stands in a request's way."""
+"""Cache: which requests are hits, which answers are stored, and that a failure of the cache never fails a request."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def bench(tmp_path: Path, services: Services) -> Iterator[Bench]:
         yield Bench(chain)
 
 
-async def test_asked_again_it_is_answered_again(bench: Bench) -> None:
+async def test_a_repeated_request_is_a_hit(bench: Bench) -> None:
     """The same bytes, nothing sent, no cost; what was saved is in the record and in the counters."""
     assert await bench.ask(fields={"request-id": "req_1", "anthropic-ratelimit-tokens-limit": "5"}) == ANSWER
     assert (bench.label, bench.record["cache"], bench.record["cost_usd"]) == ("MISS", "MISS", 0.00129)
@@ -144,7 +144,7 @@ async def test_asked_again_it_is_answered_again(bench: Bench) -> None:
 
 
 async def test_streams_are_replayed_byte_for_byte(bench: Bench) -> None:
-    """However they came, pings included; a stream is no answer to a request for a document, nor the other way round."""
+    """However they were cut, pings included; a stream never answers a request for a document, or the reverse."""
     whole, body = stream(), {**BODY, "stream": True}
     assert await bench.ask(body, answer=whole, cut=7) == whole
     assert await bench.ask(body) == whole
@@ -216,8 +216,8 @@ async def test_headers_that_change_the_answer_count(bench: Bench, header: bytes)
         (ANSWER, {"fields": {"content-encoding": "gzip"}}),
     ],
 )
-async def test_what_is_not_kept(bench: Bench, answer: bytes, more: dict[str, Any]) -> None:
-    """No 200, no Messages answer, incomplete, of another model or kind, not to be decoded: the client gets it, once."""
+async def test_answers_that_are_not_stored(bench: Bench, answer: bytes, more: dict[str, Any]) -> None:
+    """Not a 200, not a Messages answer, incomplete, of another model or kind, undecodable: the client gets it once."""
     assert await bench.ask(answer=answer, **more) == answer
     await bench.ask()
     assert bench.label == "MISS"
@@ -232,8 +232,8 @@ async def test_what_is_not_kept(bench: Bench, answer: bytes, more: dict[str, Any
         ANSWER,
     ],
 )
-async def test_streams_that_are_not_kept(bench: Bench, answer: bytes) -> None:
-    """Cut off, with an error in it, of another model, or no stream at all."""
+async def test_streams_that_are_not_stored(bench: Bench, answer: bytes) -> None:
+    """Truncated, with an error in it, of another model, or not a stream at all."""
     body = {**BODY, "stream": True}
     await bench.ask(body, answer=answer)
     await bench.ask(body, answer=stream())
@@ -242,8 +242,8 @@ async def test_streams_that_are_not_kept(bench: Bench, answer: bytes) -> None:
     assert bench.label == "HIT"
 
 
-async def test_an_answer_that_ends_badly_is_not_kept(bench: Bench) -> None:
-    """The upstream or the client goes away after the last byte was seen: nobody knows whether it was the last."""
+async def test_an_answer_that_breaks_off_is_not_stored(bench: Bench) -> None:
+    """The upstream or the client disconnects after the last byte: it is unknown whether that was the last byte."""
     for by_client in (False, True):
         flow = make_flow(body=BODY, headers=(KEY,))
         await descend(bench.chain, flow)
@@ -255,7 +255,7 @@ async def test_an_answer_that_ends_badly_is_not_kept(bench: Bench) -> None:
     assert bench.label == "MISS"
 
 
-async def test_a_long_answer_is_not_kept(tmp_path: Path, services: Services) -> None:
+async def test_a_long_answer_is_not_stored(tmp_path: Path, services: Services) -> None:
     """It passes all the same."""
     settings = config(tmp_path, max_entry=100)
     with chain_of(Cache, Router, settings=settings, services=services) as chain:
@@ -265,8 +265,8 @@ async def test_a_long_answer_is_not_kept(tmp_path: Path, services: Services) -> 
         assert bench.label == "MISS"
 
 
-async def test_encoded_answers_are_kept_decoded(bench: Bench) -> None:
-    """The upstream is asked for none; one that encodes nevertheless is replayed to every client."""
+async def test_encoded_answers_are_stored_decoded(bench: Bench) -> None:
+    """The upstream is asked for no encoding; if it encodes nevertheless, the replay is decoded for every client."""
     import gzip
 
     packed = gzip.compress(ANSWER)
@@ -282,13 +282,13 @@ BYPASSED: dict[str, Any] = {
     "not strict JSON": {"body": b'{"model":"m","x":NaN}'},
     "encoded": {"headers": (KEY, (b"content-encoding", b"gzip"))},
     "no-store": {"headers": (KEY, (b"cache-control", b"no-store"))},
-    "by wish": {"headers": (KEY, (b"x-sluicegate-cache", b"bypass"))},
+    "requested": {"headers": (KEY, (b"x-sluicegate-cache", b"bypass"))},
 }
 
 
 @pytest.mark.parametrize("name", BYPASSED)
 async def test_bypass(bench: Bench, name: str) -> None:
-    """Nothing is looked up, nothing is kept, nothing about the request is changed but the gate's own header."""
+    """Nothing is looked up or stored, and the request is unchanged except for the gate's own header."""
     for _ in range(2):
         await bench.ask(**BYPASSED[name])
         assert bench.label == "BYPASS"
@@ -328,8 +328,8 @@ async def test_a_host_that_no_route_decides_on_has_its_own_answers(
         assert other.label == "MISS"
 
 
-async def test_other_paths_are_not_the_caches_affair(bench: Bench) -> None:
-    """No label, no header."""
+async def test_other_paths_are_ignored(bench: Bench) -> None:
+    """They get no cache status and no header."""
     await bench.ask(path="/v1/models", method="GET")
     assert bench.label is None
 
@@ -350,8 +350,8 @@ def routed(tmp_path: Path, *routes: Route, **cache: Any) -> Settings:
     return config(tmp_path, **cache, providers=providers, routes=routes)
 
 
-async def test_routes_have_their_own_way(tmp_path: Path, services: Services) -> None:
-    """Mode and time to live of the route; the model is the one that its target is asked for."""
+async def test_routes_override_the_cache(tmp_path: Path, services: Services) -> None:
+    """The route's mode and time to live apply; the model is the one that its target is asked for."""
     settings = routed(
         tmp_path,
         Route(model="claude-haiku-*", targets=(Target(provider="b", model="other-1"),)),
@@ -373,7 +373,7 @@ async def test_routes_have_their_own_way(tmp_path: Path, services: Services) -> 
 
 
 async def test_a_refusal_further_in_is_labelled_so(tmp_path: Path, services: Services) -> None:
-    """The Router has no route: nothing was looked for in vain."""
+    """The Router has no route: the cache status is REFUSED, not MISS."""
     settings = routed(tmp_path, Route(model="other", targets=(Target(provider="a"),)))
     with chain_of(Audit, Cache, Router, settings=settings, services=services) as chain:
         bench = Bench(chain)
@@ -381,8 +381,8 @@ async def test_a_refusal_further_in_is_labelled_so(tmp_path: Path, services: Ser
         assert (bench.label, bench.record["cache"], bench.record["status"]) == ("REFUSED", "REFUSED", 404)
 
 
-async def test_a_fallbacks_answer_is_not_kept(tmp_path: Path, services: Services) -> None:
-    """The first target is resting: what another model answers is no answer of the one that was asked."""
+async def test_a_fallbacks_answer_is_not_stored(tmp_path: Path, services: Services) -> None:
+    """The first target is cooling down: another model's answer is not an answer of the requested model."""
     targets = (Target(provider="a"), Target(provider="b", model="other-1"))
     settings = routed(tmp_path, Route(model="*", targets=targets))
     services.health.cool_down("a", 1e12)
@@ -395,8 +395,8 @@ async def test_a_fallbacks_answer_is_not_kept(tmp_path: Path, services: Services
             assert bench.sent.host == "b.test"
 
 
-async def test_bodies_are_kept_encrypted(tmp_path: Path, services: Services) -> None:
-    """With a key nothing of an answer can be read in the file; with another key there is nothing."""
+async def test_bodies_are_stored_encrypted(tmp_path: Path, services: Services) -> None:
+    """With a key the file does not show an answer; with another key every lookup is a miss."""
     settings = config(tmp_path, encrypt_key=Secret("env:CACHE_KEY"), snippet=True)
     with chain_of(Cache, Router, settings=settings, services=services) as chain:
         bench = Bench(chain)
@@ -427,7 +427,7 @@ async def test_what_was_saved_survives_a_restart(tmp_path: Path, services: Servi
 
 
 async def test_a_store_that_is_down_serves_from_upstream(tmp_path: Path) -> None:
-    """With an alarm, once; requests pass, labelled BYPASS."""
+    """There is one alarm; requests pass with the status BYPASS."""
     (tmp_path / "cache.sqlite").mkdir()
     services = Services({})
     with chain_of(Audit, Cache, Router, settings=config(tmp_path), services=services) as chain:
@@ -511,7 +511,7 @@ def test_snippets(content: Any, snippet: str) -> None:
 
 
 async def test_snippets_are_opt_in(tmp_path: Path, services: Services) -> None:
-    """On the monitor only where the configuration says so."""
+    """They are in the live feed only if the configuration says so."""
     for on in (False, True):
         settings = config(tmp_path, snippet=on)
         with chain_of(Audit, Cache, Router, settings=settings, services=services) as chain:

@@ -1,4 +1,4 @@
-"""The tee: however an answer is cut or encoded, what is kept are its bytes."""
+"""The tee: however an answer is cut or encoded, its bytes are recorded; only a complete one may be stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from mitmproxy import http
 
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.core.wire.sse import PING
-from sluicegate.stages.cache.tee import Tee
+from sluicegate.stages.cache.tee import Tee, is_storable
+from sluicegate.testing import make_exchange, make_flow
 
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 STREAM = (
@@ -61,7 +62,7 @@ def test_any_chunking_and_encoding_gives_the_same_bytes(encoding: str, cuts: lis
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="the recorded exchanges are not part of this checkout")
 @given(st.data())
-def test_recordings_are_kept_as_they_are(data: st.DataObject) -> None:
+def test_recordings_are_recorded_byte_for_byte(data: st.DataObject) -> None:
     """Any of them, cut anywhere."""
     file = data.draw(st.sampled_from(sorted(RECORDED.glob("*.bin"))))
     kept = tee()
@@ -71,16 +72,35 @@ def test_recordings_are_kept_as_they_are(data: st.DataObject) -> None:
 
 
 @given(st.integers(0, len(STREAM) - 1), cutting)
-def test_a_part_is_never_whole(length: int, cuts: list[int]) -> None:
-    """Wherever it was cut off, even if the connection ended cleanly."""
+def test_a_part_is_never_complete(length: int, cuts: list[int]) -> None:
+    """Wherever a stream is truncated, even if the connection ends cleanly."""
     kept = tee()
     pour(kept, STREAM[:length], cuts)
     assert not kept.is_complete("m-1", ASKED)
 
 
-def test_more_than_the_limit_is_let_go_of() -> None:
-    """No more is held than is allowed, and nothing is kept."""
+def test_an_answer_beyond_the_limit_is_dropped() -> None:
+    """Its bytes are released, and it is never complete."""
     kept = tee(limit=100)
     pour(kept, STREAM, [60, 60])
     assert kept.body == b""
     assert not kept.is_complete("m-1", ASKED)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "model", "storable"),
+    [
+        (200, {"content-type": "application/json; charset=utf-8"}, "m-1", True),
+        (200, {"content-type": "Text/Event-Stream"}, "m-1", True),
+        (200, {"content-type": "text/html"}, "m-1", False),
+        (200, {}, "m-1", False),
+        (200, {"content-type": "application/json", "trailer": "x"}, "m-1", False),
+        (201, {"content-type": "application/json"}, "m-1", False),
+        (429, {"content-type": "application/json"}, "m-1", False),
+        (200, {"content-type": "application/json"}, "m-2", False),
+    ],
+)
+def test_which_heads_may_be_stored(status: int, headers: dict[str, str], model: str, storable: bool) -> None:
+    """A 200 of a known content type without trailers, from a target that was asked for this model; never an error."""
+    x = make_exchange(make_flow(body={"model": "m-1", "messages": []}))
+    assert is_storable(http.Response.make(status, b"", headers), model, x) is storable

@@ -1,4 +1,4 @@
-"""The cache_client: what a process need not ask the store, and what it does while the store is down."""
+"""CacheClient: what it knows without the store, and what it does while the store is down."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sluicegate.stores.cache.base import (
 )
 from sluicegate.stores.cache.client import DOWN_S, FRESH_S, CacheClient
 from sluicegate.stores.cache.hot_entries import HotEntries
+from sluicegate.stores.cache.sqlite import SqliteCache
 
 
 class Clock:
@@ -51,8 +52,8 @@ def cache_client(tmp_path: Path, clock: Clock, alarms: Alarms) -> CacheClient:
     return CacheClient(str(tmp_path / "cache.sqlite"), Limits(), alarms, clock)
 
 
-async def test_what_is_being_written_is_found(cache_client: CacheClient) -> None:
-    """At once, though the store has not got it yet; and afterwards from memory, without asking."""
+async def test_an_entry_is_found_while_it_is_written(cache_client: CacheClient) -> None:
+    """At once, before the store has it; later from memory, without reading the store."""
     await cache_client.find(())
     assert cache_client.peek(["a" * 64]) == "miss"
     kept = entry()
@@ -65,7 +66,7 @@ async def test_what_is_being_written_is_found(cache_client: CacheClient) -> None
 
 
 async def test_others_are_noticed_within_a_second(cache_client: CacheClient, clock: Clock, tmp_path: Path) -> None:
-    """Switched off, deleted, stored by another process: what is known grows stale after half a second."""
+    """Another process switches the cache off, deletes or stores: our knowledge is stale after half a second."""
     assert FRESH_S < 1
     cache_client.store(entry())
     await cache_client.settled()
@@ -87,7 +88,7 @@ async def test_others_are_noticed_within_a_second(cache_client: CacheClient, clo
 
 
 async def test_hits_reach_the_store_together(cache_client: CacheClient, tmp_path: Path) -> None:
-    """`all_time` knows them at once; at the end of the process nothing is lost."""
+    """`all_time` includes them at once; at the end of the process none is lost."""
     for _ in range(3):
         cache_client.count_hit("a" * 64, 10, 0.5)
     totals = cache_client.all_time()
@@ -102,7 +103,7 @@ async def test_hits_reach_the_store_together(cache_client: CacheClient, tmp_path
 
 
 class Down:
-    """A store that fails until it is told not to."""
+    """Opens no store until `fine` is set."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -137,10 +138,10 @@ async def test_a_store_that_is_down_is_left_alone_for_a_while(clock: Clock, alar
 
 
 @pytest.mark.parametrize("how", ["damaged", "removed"])
-async def test_a_file_that_is_lost_while_it_is_used_is_begun_anew(
+async def test_a_lost_file_is_created_again(
     cache_client: CacheClient, clock: Clock, alarms: Alarms, tmp_path: Path, how: str
 ) -> None:
-    """One that is damaged is put aside, one that was removed is not written to where nobody sees it; one alarm each."""
+    """A damaged one is moved aside, a removed one gets no further writes; one alarm each."""
     path = tmp_path / "cache.sqlite"
     cache_client.store(*(entry(f"{n:064x}", b"x" * 9000) for n in range(50)))
     await cache_client.settled()
@@ -163,8 +164,49 @@ async def test_a_file_that_is_lost_while_it_is_used_is_begun_anew(
     assert Path(f"{path}.unusable").exists() == (how == "damaged")
 
 
+async def test_a_bug_in_the_background_raises_an_alarm(
+    cache_client: CacheClient, alarms: Alarms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not the store's failure: the cache stays usable, and the entry is no longer pending."""
+
+    async def bug(_: object, entry: Entry) -> None:
+        raise KeyError("x")
+
+    await cache_client.find(())
+    monkeypatch.setattr(SqliteCache, "put", bug)
+    cache_client.store(entry())
+    await cache_client.settled()
+    assert alarms == ["cache.bug"]
+    assert cache_client.usable
+    assert cache_client.peek(["a" * 64]) == "miss"
+
+
+async def test_an_expired_entry_is_a_miss(cache_client: CacheClient) -> None:
+    """Also while it is still being written."""
+    await cache_client.find(())
+    old = Entry("a" * 64, time.time() - 60, time.time() - 1, Head("m"), b"x")
+    cache_client.store(old)
+    assert cache_client.peek(["a" * 64]) == "miss"
+    assert await cache_client.find(["a" * 64]) is None
+    await cache_client.settled()
+
+
+async def test_new_limits_reach_the_open_store(cache_client: CacheClient) -> None:
+    """A reloaded configuration evicts what is beyond its limits with the next write."""
+    cache_client.store(*(entry(f"{n:064x}") for n in range(5)))
+    await cache_client.settled()
+    cache_client.set_limits(Limits(entries=2))
+    cache_client.store(entry())
+    await cache_client.settled()
+    totals = cache_client.all_time()
+    await cache_client.settled()
+    totals = cache_client.all_time()
+    assert totals
+    assert totals.entries == 2
+
+
 def test_hot_entries_are_bounded() -> None:
-    """By bytes; the least recently used go, one that takes too large a share never comes, an old one is not given."""
+    """By bytes: the least recently used are evicted, too large a one is not added, an expired one is a miss."""
     hot = HotEntries(max_bytes=800)
     for name in "abcdefgh":
         hot.add(entry(name * 64, b"x" * 100))

@@ -1,4 +1,4 @@
-"""What every cache store does, on SQLite and on a real Redis."""
+"""The conformance suite of cache stores, on SQLite and on a real Redis."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def entry(n: int = 1, body: bytes = b"body", **fields: Any) -> Entry:
 
 
 async def test_what_is_put_is_got(open_store: Open) -> None:
-    """As it was, any bytes, and by another process, too; the last one put counts."""
+    """Unchanged, with any bytes, and by another process, too; the last put counts."""
     one, two = open_store(), open_store()
     assert await one.get(key(1)) is None
     whole = entry(body=bytes(range(256)) * 1000)
@@ -78,7 +78,7 @@ async def test_what_is_put_is_got(open_store: Open) -> None:
 
 
 async def test_entries_end(open_store: Open) -> None:
-    """At their time, for look-ups and lists; then their room is free."""
+    """When they expire, lookups and listings miss them, and their room is free."""
     store = open_store(Limits(entries=2))
     clock: Clock = open_store.clock  # type: ignore[attr-defined]
     await store.put(entry(1, expires=clock.now + 1))
@@ -91,8 +91,8 @@ async def test_entries_end(open_store: Open) -> None:
     assert (await store.state()).totals.entries == 2
 
 
-async def test_the_least_recently_used_go(open_store: Open) -> None:
-    """Where there are too many, and where they take too much; a hit is a use."""
+async def test_the_least_recently_used_are_evicted(open_store: Open) -> None:
+    """If there are too many, or they take too many bytes; a hit is a use."""
     store = open_store(Limits(entries=3))
     clock: Clock = open_store.clock  # type: ignore[attr-defined]
     for n in (1, 2, 3):
@@ -179,7 +179,7 @@ async def test_the_switch(open_store: Open) -> None:
 
 
 async def test_nothing_there_is_known_without_asking(open_store: Open) -> None:
-    """`absent` may say no; it never says yes of what this process stored, or of what was there when it caught up."""
+    """`known_absent` is never true for what this process stored, or for what was there at the last `state`."""
     store = open_store()
     await store.put(entry(1))
     assert not store.known_absent(key(1))
@@ -192,7 +192,7 @@ async def test_nothing_there_is_known_without_asking(open_store: Open) -> None:
 
 
 async def test_many_at_once(open_store: Open) -> None:
-    """Each is kept, whoever writes beside it."""
+    """No write is lost to a concurrent one."""
     stores = [open_store(), open_store()]
     await asyncio.gather(*(stores[n % 2].put(entry(n)) for n in range(60)))
     assert (await stores[0].state()).totals.entries == 60
