@@ -150,22 +150,22 @@ def test_vendor_urls(read: Callable[..., Settings]) -> None:
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
-        ("{default: {burst: 5}}", "limits.default.burst: it is how many of rpm may come at once"),
+        ("{default: {burst: 5}}", "limits.default.burst: burst needs rpm"),
         (
             "{teams: {a: {downgrade: [{over: 0.8, from: x, to: y}]}}}",
-            "limits.teams.a.downgrade: it begins at a part of a budget",
+            "limits.teams.a.downgrade: downgrade needs a budget",
         ),
         ("{users: {a: {downgrade: [{over: 1.2, from: x, to: y}]}}}", "limits.users.a.downgrade[0].over: expected a part"),
         ("{users: {a: {downgrade: [{over: 0.5, to: y}]}}}", "limits.users.a.downgrade[0].from: this key is required"),
         (
             "{models: {'claude-*': {deny: [x]}}}",
-            'limits.models["claude-*"].deny: which models may be used is said for keys',
+            'limits.models["claude-*"].deny: not allowed here; set it for keys, teams or users',
         ),
         ("{providers: {p: {rpm: 1}}}", "limits.providers.p: no such provider; configured: none"),
     ],
 )
 def test_limits(refused: Callable[[str], list[str]], limits: str, message: str) -> None:
-    """What a limit says and can not mean."""
+    """Limits that contradict themselves are refused by their path."""
     (line,) = refused(f"limits: {limits}")
     assert message in line
 

@@ -191,13 +191,13 @@ def _limits(settings: Settings) -> Iterator[Problem]:
     for path, limit in [(("default",), limits.default), *named]:
         where = ("limits", *path)
         if limit.burst is not None and limit.rpm is None:
-            yield (*where, "burst"), "it is how many of rpm may come at once, and rpm is not given here"
+            yield (*where, "burst"), "burst needs rpm: it is the number of requests that may start at once"
         if limit.downgrade and limit.budget_usd == DollarBudget() and limit.budget_tokens == TokenBudget():
-            yield (*where, "downgrade"), "it begins at a part of a budget; give budget_usd or budget_tokens beside it"
+            yield (*where, "downgrade"), "downgrade needs a budget: set budget_usd or budget_tokens beside it"
         if path[0] in ("models", "providers"):
             for key in ("models", "deny", "aliases", "downgrade"):
                 if getattr(limit, key):
-                    yield (*where, key), "which models may be used is said for keys, teams and users"
+                    yield (*where, key), "not allowed here; set it for keys, teams or users"
     for name in limits.providers:
         if name not in settings.providers:
             yield ("limits", "providers", name), f"no such provider; configured: {', '.join(settings.providers) or 'none'}"

@@ -35,7 +35,7 @@ class TokenBudget(Section, frozen=True, kw_only=True):
 
 
 class Downgrade(Section, frozen=True, kw_only=True):
-    """Beyond a part of any budget of the same limit, calls for one model go to another."""
+    """Beyond a fraction of any budget of the same limit, calls for one model go to another."""
 
     over: Fraction
     from_: Pattern = field(name="from")
@@ -43,28 +43,28 @@ class Downgrade(Section, frozen=True, kw_only=True):
 
 
 class Limit(Section, frozen=True, kw_only=True):
-    """What is not given is not limited. rpm: requests a minute; tpm: tokens a minute, reads from the cache not counted."""
+    """A field that is not set does not limit. rpm: requests per minute; tpm: tokens per minute, without cache reads."""
 
     rpm: Count | None = None
     input_tpm: Count | None = None
     output_tpm: Count | None = None
     tpm: Count | None = None
-    burst: Count | None = None  # requests at once; without it as many as rpm, and at least 200
+    burst: Count | None = None  # requests at once; default: rpm, at least 200
     concurrency: Count | None = None
     budget_usd: DollarBudget = field(default_factory=DollarBudget)
     budget_tokens: TokenBudget = field(default_factory=TokenBudget)
-    models: Patterns = ()  # none: all of them
+    models: Patterns = ()  # empty: all models are allowed
     deny: tuple[Pattern, ...] = ()
     aliases: dict[Pattern, Text] = field(default_factory=dict)
     downgrade: tuple[Downgrade, ...] = ()
 
 
 class Runaway(Section, frozen=True, kw_only=True):
-    """A client in a loop; 0 is off. It is told once it has had its fill, and an alarm is raised."""
+    """A client in a loop; 0 is off. It is rejected once the threshold is reached, with an alarm."""
 
-    same_request: CountOrNone = 0  # the same body so often, within window_s
+    same_request: CountOrNone = 0  # identical bodies within window_s
     window_s: Seconds = 600.0
-    session_usd: DollarsOrNone = 0.0  # one session so much, within session_minutes
+    session_usd: DollarsOrNone = 0.0  # of one session, within session_minutes
     session_minutes: Count = 10
 
 
@@ -77,7 +77,7 @@ class Limits(Section, frozen=True, kw_only=True):
     providers: dict[Name, Limit] = field(default_factory=dict)
     when_store_down: Literal["open", "closed"] = "open"
     strict: bool = False
-    queue_s: SecondsOrNone = 0.0  # how long a call may wait for its turn
-    cold_output_tokens: Count = 1024  # reserved for an answer while no earlier one of this key and model is known
-    lease_s: Seconds = 900.0  # after a crash, what its calls had reserved is free again so much later
+    queue_s: SecondsOrNone = 0.0  # how long a call may wait for capacity
+    cold_output_tokens: Count = 1024  # reserved for an answer before the first one of this key and model
+    lease_s: Seconds = 900.0  # after a crash, reservations are released after this time
     runaway: Runaway = field(default_factory=Runaway)
