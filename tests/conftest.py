@@ -31,7 +31,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A failing test shows the end of what its processes printed."""
     report = yield
     if report.failed and (gatekit := sys.modules.get("kits.gatekit")):
-        report.sections += [(f"output of {process.name}", process.tail()) for process in gatekit.LIVE]
+        report.sections += [(f"output of {process.name}", process.excerpt()) for process in gatekit.LIVE]
     return report
 
 

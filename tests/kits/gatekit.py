@@ -31,7 +31,7 @@ READY_SCRIPT = Path(__file__).parent / "ready.py"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
 WAIT_TIMEOUT_S = 30.0
-TAIL_CHARS = 6000
+EXCERPT_CHARS = 3000
 START_TRIES = 3
 PASS_THROUGH = """\
 providers: {anthropic: {kind: anthropic, base_url: "${UPSTREAM}"}}
@@ -170,11 +170,15 @@ class Process:
         """Everything printed so far, stdout and stderr together."""
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
-    def tail(self) -> str:
-        return self.output()[-TAIL_CHARS:]
+    def excerpt(self) -> str:
+        """The output, without its middle if it is long: the first error is at the start, before what follows from it."""
+        output = self.output()
+        if len(output) <= 2 * EXCERPT_CHARS:
+            return output
+        return f"{output[:EXCERPT_CHARS]}\n[…]\n{output[-EXCERPT_CHARS:]}"
 
     def fail(self, what: str) -> ProcessFailed:
-        return ProcessFailed(f"{self.name}: {what}\n--- end of its output ---\n{self.tail()}")
+        return ProcessFailed(f"{self.name}: {what}\n--- its output ---\n{self.excerpt()}")
 
     def wait(self, condition: Callable[[], object], what: str, timeout_s: float = WAIT_TIMEOUT_S) -> None:
         """Wait for `condition`; ProcessFailed when the process ends or the time is up before that."""
