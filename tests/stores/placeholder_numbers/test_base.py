@@ -249,10 +249,8 @@ async def test_the_thread_ends_with_its_store(tmp_path: Path) -> None:
 async def test_a_closed_store(tmp_path: Path) -> None:
     """Jobs that wait are committed; a later call is a StoreError, and does not wait for a thread that has ended."""
     numbers = SqlitePlaceholderNumbers(tmp_path / "c.sqlite")
-    job = asyncio.create_task(numbers.assign(b"one", [A]))
-    await asyncio.sleep(0)
-    await numbers.close()
-    assert await job == {A: 1}
+    assigned, _ = await asyncio.gather(numbers.assign(b"one", [A]), numbers.close())
+    assert assigned == {A: 1}
     assert not numbers._thread.is_alive()
     with pytest.raises(StoreError, match="closed"):
         await numbers.assign(b"one", [B])
