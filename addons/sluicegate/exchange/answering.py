@@ -78,7 +78,7 @@ def _decode(x: Exchange, encoding: str) -> None:
     try:
         x.taps.change(decoder(encoding), name="content-encoding")
     except UnknownEncoding:
-        x.ending.withhold("failed", "the provider's answer has a content encoding that was not asked for")
+        x.ending.withhold("failed", "the provider's answer has a content encoding that was not requested")
 
 
 def _chat_type(answered: ResponsePlan, named: str) -> str:

@@ -84,14 +84,14 @@ class Bedrock:
     def _body(self, request: ProviderRequest, model: str) -> tuple[bytes, tuple[str, ...]]:
         given = top(request.body)
         if given is None:
-            raise Refused(400, "the request body is no JSON object", should_retry=False)
+            raise Refused(400, "the request body must be a JSON object", should_retry=False)
         betas = BEDROCK.betas_of(request.betas)
         lacking = sorted(BEDROCK.lacks & given.keys())
         if lacking and self._unsupported == "refuse":
             raise Refused(
                 400,
-                f"{lacking[0]}: Bedrock has nothing like it. Leave it out, or use a provider that has it. "
-                "`translate.unsupported: drop` goes on without it",
+                f"{lacking[0]}: Bedrock has no equivalent. Remove it, or use a provider that supports it. "
+                "`translate.unsupported: drop` sends the request without it",
                 should_retry=False,
             )
         drop = sorted(BEDROCK.drops_of(model) & given.keys()) + lacking

@@ -135,7 +135,7 @@ def classify_chat(status: int, body: bytes) -> Verdict | None:
     fault = chat_fault(loads(body)) if body else None
     shown = messages_status(status)
     if fault is None:
-        return Verdict(shown, error_type(shown), f"the provider answered {status} without saying why")
+        return Verdict(shown, error_type(shown), f"the provider answered {status} without an error message")
     error = fault_to_messages(fault, shown)["error"]
     return Verdict(shown, error["type"], error["message"], fault.code in _SPENT)
 

@@ -91,13 +91,13 @@ class Vertex:
     def _body(self, request: ProviderRequest, model: str) -> tuple[bytes, tuple[str, ...]]:
         given = top(request.body)
         if given is None:
-            raise Refused(400, "the request body is no JSON object", should_retry=False)
+            raise Refused(400, "the request body must be a JSON object", should_retry=False)
         lacking = sorted(VERTEX.lacks & given.keys())
         if lacking and self._unsupported == "refuse":
             raise Refused(
                 400,
-                f"{lacking[0]}: Vertex has nothing like it. Leave it out, or use a provider that has it. "
-                "`translate.unsupported: drop` goes on without it",
+                f"{lacking[0]}: Vertex has no equivalent. Remove it, or use a provider that supports it. "
+                "`translate.unsupported: drop` sends the request without it",
                 should_retry=False,
             )
         body = rewritten(without_attribution(without_unsigned_thinking(request.body)), automatic=False, scope=True)

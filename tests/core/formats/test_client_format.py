@@ -83,7 +83,7 @@ def test_another_model(surface: str, path: str) -> None:
 @pytest.mark.parametrize("surface", ["bedrock", "vertex"])
 def test_a_path_without_a_model_has_no_other(surface: str) -> None:
     """ValueError, and not a request to somewhere else."""
-    with pytest.raises(ValueError, match="no model"):
+    with pytest.raises(ValueError, match="does not name a model"):
         format_of(surface).rename("/nothing", b"{}", "b")
 
 

@@ -118,7 +118,7 @@ def test_an_error_without_words(translation: Translation) -> None:
     """A page of HTML or nothing at all is no answer to a client: the status is what is known. Nothing of it is repeated."""
     for body in (b"", b"<html>secret</html>", b"[]", b'{"detail": 1}'):
         _, made = error(translation, 502, body)
-        assert made["error"]["message"] == "the provider answered 502 without saying why"
+        assert made["error"]["message"] == "the provider answered 502 without an error message"
 
 
 @given(st.sampled_from([MessagesToChat(), ChatToMessages()]), st.integers(400, 599), st.binary(max_size=40))

@@ -69,9 +69,9 @@ def test_for_a_client_of_chat_completions() -> None:
         ([START], "ended the stream"),
         ([STOP], "ended the stream"),
         ([START, {"type": "error", "error": {"type": "api_error", "message": "boom"}}], "boom"),
-        ([START, {"type": "content_block_delta", "delta": 5}], "makes no sense"),
-        ([{"type": "message_start", "message": 5}], "makes no sense"),
-        ([START, {"type": "message_delta", "delta": "x"}], "makes no sense"),
+        ([START, {"type": "content_block_delta", "delta": 5}], "is malformed"),
+        ([{"type": "message_start", "message": 5}], "is malformed"),
+        ([START, {"type": "message_delta", "delta": "x"}], "is malformed"),
     ],
 )
 def test_what_is_not_whole(events: list[Any], why: str) -> None:

@@ -167,7 +167,7 @@ def test_converse_is_refused_in_its_own_words() -> None:
 )
 def test_what_is_no_json_is_refused_where_no_provider_knows_the_path(surface: str, path: str) -> None:
     """The first provider may speak another API: it could not say what is wrong."""
-    with pytest.raises(Refused, match="no JSON object") as refused:
+    with pytest.raises(Refused, match="must be a JSON object") as refused:
         route(settings({"a": ANTHROPIC}), path=path, surface=surface, body=b"{")
     assert refused.value.status == 400
 

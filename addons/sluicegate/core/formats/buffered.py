@@ -26,7 +26,7 @@ class Whole:
     def feed(self, data: bytes) -> bytes:
         self._body += data[: _MOST - len(self._body)] if self._lenient else data
         if len(self._body) > _MOST:
-            raise ValueError("the provider's answer is larger than any such answer")
+            raise ValueError("the provider's answer is too large")
         return b""
 
     def end(self) -> bytes:

@@ -93,7 +93,7 @@ def of_aws(status: int, exception: str, body: bytes) -> Verdict:
     named = exception or _text(value.get("__type"))
     found = _AWS.get(_key(named)) or _by_status(status)
     words = _text(value.get("message")) or _text(value.get("Message"))
-    message = words or aws_exception(named) or f"the provider answered {status} without saying why"
+    message = words or aws_exception(named) or f"the provider answered {status} without an error message"
     return Verdict(ERROR_STATUS[found], found, message)
 
 
@@ -103,7 +103,7 @@ def of_google(status: int, body: bytes) -> Verdict:
     error = value.get("error")
     error = error if isinstance(error, dict) else {}
     found = _GOOGLE.get(_text(error.get("status"))) or _by_status(status)
-    message = _text(error.get("message")) or f"the provider answered {status} without saying why"
+    message = _text(error.get("message")) or f"the provider answered {status} without an error message"
     return Verdict(ERROR_STATUS[found], found, message)
 
 

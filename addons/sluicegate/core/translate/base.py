@@ -109,10 +109,10 @@ class Losses:
         if len(self._names) < _MAX_NAMED:
             self._names[name] = None
 
-    def unsupported(self, path: str, what: str, what_to_do: str = "Leave it out, or use a provider that has it.") -> None:
+    def unsupported(self, path: str, what: str, what_to_do: str = "Remove it, or use a provider that supports it.") -> None:
         """Refuse the request, or go on without this part of it."""
         if self._policy == "refuse":
-            raise Unsupported(path, what, f"{what_to_do} `translate.unsupported: drop` goes on without it")
+            raise Unsupported(path, what, f"{what_to_do} `translate.unsupported: drop` sends the request without it")
         self.tell(_INDEX.sub("[]", path))
 
     def told(self) -> tuple[str, ...]:

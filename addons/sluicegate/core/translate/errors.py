@@ -151,7 +151,7 @@ class _Collect:
             value = None
         fault = (messages_fault if self._to_chat else chat_fault)(value)
         if fault is None:
-            fault = Fault(f"the provider answered {self._status} without saying why")
+            fault = Fault(f"the provider answered {self._status} without an error message")
         if not self._to_chat:
             return msgspec.json.encode(fault_to_messages(fault, self._status))
         if fault.code not in _CHAT:

@@ -37,7 +37,7 @@ def _lenient(body: bytes) -> Any:
     except RecursionError:
         raise Malformed("", "the body is nested too deeply") from None
     except ValueError:  # msgspec's errors are ValueErrors, too
-        raise Malformed("", "the body is no valid JSON") from None
+        raise Malformed("", "the body is not valid JSON") from None
 
 
 def encode(value: object) -> bytes:

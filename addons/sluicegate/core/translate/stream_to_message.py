@@ -35,7 +35,7 @@ def message_of_stream(stream: bytes) -> bytes:
         try:
             made.take(decode(event.data))
         except (AttributeError, KeyError, TypeError, ValueError):
-            raise Malformed("", "the provider's stream makes no sense") from None
+            raise Malformed("", "the provider's stream is malformed") from None
         if made.over:
             return encode(made.message)
     raise Malformed("", "the provider ended the stream before its answer was complete")

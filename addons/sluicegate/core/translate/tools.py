@@ -59,7 +59,7 @@ def choice_to_chat(body: Json, functions: list[Json], losses: Losses) -> Json:
     out: Json = {}
     if not choice or not functions:
         if choice and choice.get("type") in ("any", "tool"):
-            losses.unsupported("tool_choice", "it asks for a tool where there is none that could be sent")
+            losses.unsupported("tool_choice", "it requires a tool, but no tool can be sent")
         return out
     match choice.get("type"):
         case "auto":
@@ -113,7 +113,7 @@ def choice_to_messages(body: Json, tools: list[Json], losses: Losses) -> Json | 
     serial = flag(body, "parallel_tool_calls") is False
     if not tools:
         if choice not in (None, "auto", "none"):
-            losses.unsupported("tool_choice", "it asks for a tool where there is none that could be sent")
+            losses.unsupported("tool_choice", "it requires a tool, but no tool can be sent")
         return None
     made: Json | None = None
     if isinstance(choice, str) and choice in _WORDS:

@@ -216,7 +216,7 @@ class Router(Stage):
             return (RouteTarget(upstream),) if upstream else ()
         if x.facts is None:
             if self.first.provider and not x.format.speaks_messages:
-                raise Refused(400, "the request body is no JSON object", should_retry=False)
+                raise Refused(400, "the request body must be a JSON object", should_retry=False)
             return (RouteTarget(self.first),)  # the provider says what is wrong with it
         model = x.facts.model or ""
         if route := first_route(self.routes, model):

@@ -63,7 +63,7 @@ def path_for(path: str, model: str) -> str:
     """The same path for another model. ValueError where it is none of Bedrock's."""
     found = _PATH.search(path.partition("?")[0])
     if found is None:
-        raise ValueError("the path names no model")
+        raise ValueError("the path does not name a model")
     return path[: found.start(1)] + quote(model, safe="") + path[found.end(1) :]
 
 
@@ -99,7 +99,7 @@ def to_messages(body: bytes, asked: InPath) -> tuple[bytes, tuple[str, ...]]:
         body = counted_body(body) or b""
     fields = top(body)
     if fields is None:
-        raise ValueError("the body is no JSON object")
+        raise ValueError("the body must be a JSON object")
     found = loads(fields.get("anthropic_beta", b"null"))
     betas = tuple(beta for beta in found if isinstance(beta, str)) if isinstance(found, list) else ()
     drop = ["anthropic_version", "anthropic_beta", "stream", *(["max_tokens"] if asked.action == "count-tokens" else [])]
@@ -126,7 +126,7 @@ def _number(body: bytes, name: str) -> int:
     value: Any = loads(body)
     number = value.get(name) if isinstance(value, dict) else None
     if type(number) is not int or number < 0:
-        raise ValueError(f"the count has no {name}")
+        raise ValueError(f"the token count has no {name}")
     return number
 
 

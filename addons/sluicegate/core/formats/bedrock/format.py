@@ -43,7 +43,7 @@ def _rename(path: str, body: bytes, model: str) -> tuple[str, bytes]:
 def _to_messages(path: str, body: bytes, *, model: str, unsupported: Policy) -> ClientRequest:
     asked = codec.read_path(path)
     if asked is None:
-        raise ValueError("the path names no model")
+        raise ValueError("the path does not name a model")
     inner, betas = codec.to_messages(body, asked)
     if asked.action == "count-tokens":
         return ClientRequest("count_tokens", inner, betas, encode_response=encode_count)

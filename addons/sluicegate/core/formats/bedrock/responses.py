@@ -42,7 +42,9 @@ def _error(body: bytes) -> bytes:
     value: Any = loads(body)
     error = value.get("error") if isinstance(value, dict) else None
     message = error.get("message") if isinstance(error, dict) else None
-    words = message.encode("utf-8", "replace").decode() if isinstance(message, str) else "the provider did not say why"
+    words = (
+        message.encode("utf-8", "replace").decode() if isinstance(message, str) else "the provider gave no error message"
+    )
     return msgspec.json.encode({"message": words})
 
 

@@ -78,7 +78,7 @@ class ChatReader:
 
     def _document(self, value: object) -> None:
         if not isinstance(value, dict):
-            self.facts.note = "the answer is no JSON object"
+            self.facts.note = "the response is not a JSON object"
             return
         self.facts.complete = True
         self._take(value, "message")

@@ -47,7 +47,7 @@ def path_for(path: str, model: str) -> str:
     """The same path for another model. ValueError where it is none of Vertex'."""
     found = _PATH.search(path.partition("?")[0])
     if found is None:
-        raise ValueError("the path names no model")
+        raise ValueError("the path does not name a model")
     return path[: found.start(1)] + quote(model, safe="@") + path[found.end(1) :]
 
 

@@ -32,7 +32,7 @@ def _rename(path: str, body: bytes, model: str) -> tuple[str, bytes]:
 def _to_messages(path: str, body: bytes, *, model: str, unsupported: Policy) -> ClientRequest:
     asked = codec.read_path(path)
     if asked is None:
-        raise ValueError("the path names no model")
+        raise ValueError("the path does not name a model")
     return ClientRequest("count_tokens" if asked.counts else "messages", codec.to_messages(body, asked))
 
 

@@ -127,7 +127,7 @@ def _unknown(asked: Json, losses: Losses) -> None:
         if key in _DECLARED:
             losses.tell(_DECLARED[key])
         else:
-            losses.unsupported(word(key), "the Messages API has nothing like it")
+            losses.unsupported(word(key), "the Messages API has no equivalent")
 
 
 def _max_tokens(asked: Json, model: str) -> int:

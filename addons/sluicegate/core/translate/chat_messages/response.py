@@ -18,7 +18,7 @@ def message_to_completion(body: bytes, state: State, *, id: str, now_s: int) -> 
         raise Malformed("", f"the provider reported an error: {fault.message}")
     content = message.get("content")
     if message.get("type") != "message" or not isinstance(content, list):
-        raise Malformed("", "the provider's answer is no message")
+        raise Malformed("", "the provider's answer is not a message")
     blocks = [block for block in content if isinstance(block, dict)]
     calls = [_call(block, n, state, id) for n, block in enumerate(b for b in blocks if b.get("type") == "tool_use")]
     said = _joined(blocks, "text")
@@ -48,7 +48,7 @@ def _joined(blocks: list[Json], kind: str) -> str:
 def _call(block: Json, number: int, state: State, id: str) -> Json:
     name, given, made = block.get("name"), block.get("input"), block.get("id")
     if not isinstance(name, str):
-        raise Malformed("", "the provider called a tool without its name")
+        raise Malformed("", "the provider called a tool without naming it")
     arguments = encode(given if isinstance(given, dict) else {}).decode()
     return {
         "id": made if isinstance(made, str) and made else f"call_{id}_{number}",

@@ -83,7 +83,7 @@ def _read(data: bytes) -> _Event | None:
         try:
             event = msgspec.convert(value, _Event)
         except msgspec.ValidationError:
-            raise Malformed("", "an event of a known type has members of wrong types") from None
+            raise Malformed("", "an event of a known type has fields of the wrong type") from None
     return event if event.type in _KNOWN else None
 
 
@@ -116,7 +116,7 @@ class MessagesStreamToChat:
             try:
                 known = _read(event.data)
             except Malformed:
-                self._fail(Fault("the provider sent an event that makes no sense"), out)
+                self._fail(Fault("the provider sent a malformed event"), out)
                 break
             if known:
                 self._take(known, out)

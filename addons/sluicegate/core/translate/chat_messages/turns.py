@@ -36,7 +36,7 @@ def conversation(body: Json, losses: Losses) -> tuple[list[Json], list[Json]]:
         message = element(m, path)
         role = message.get("role")
         if message.get("name") is not None and role != "tool":
-            losses.unsupported(f"{path}.name", "the Messages API has no names of participants")
+            losses.unsupported(f"{path}.name", "the Messages API has no participant names")
         match role:
             case "system" | "developer":
                 system += _content(message, path, losses)
@@ -47,7 +47,7 @@ def conversation(body: Json, losses: Losses) -> tuple[list[Json], list[Json]]:
             case "tool":
                 _append(turns, "user", [_result(message, path, losses)])
             case _:
-                raise Malformed(f"{path}.role", f"{word(role)} is no role that can be translated")
+                raise Malformed(f"{path}.role", f"{word(role)} is not a role that can be translated")
     return [block for block in system if block["type"] == "text"], turns
 
 
@@ -111,11 +111,13 @@ def _data(url: str, path: str) -> tuple[str, str]:
 
 def _file(file: Json, path: str, losses: Losses) -> list[Json]:
     if file.get("file_data") is None:
-        losses.unsupported(path, "a file that was uploaded to another provider can not be read from here")
+        losses.unsupported(path, "a file uploaded to another provider cannot be read here")
         return []
     media, data = _data(text(file, "file_data", path), f"{path}.file_data")
     if media != "application/pdf":
-        losses.unsupported(f"{path}.file_data", f"the Messages API takes no file of type {word(media.replace('/', '.'))}")
+        losses.unsupported(
+            f"{path}.file_data", f"the Messages API does not accept files of type {word(media.replace('/', '.'))}"
+        )
         return []
     block: Json = {"type": "document", "source": {"type": "base64", "media_type": media, "data": data}}
     if name := text(file, "filename", path, ""):

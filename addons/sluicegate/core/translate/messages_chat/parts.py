@@ -68,7 +68,7 @@ def _image(source: Json, path: str, losses: Losses) -> list[Json]:
         case "url":
             url = text(source, "url", path)
         case kind:
-            losses.unsupported(path, f"an image from a source of type {word(kind)} can not leave its provider")
+            losses.unsupported(path, f"an image source of type {word(kind)} is valid only at its own provider")
             return []
     return [{"type": "image_url", "image_url": {"url": url}}]
 
@@ -96,9 +96,9 @@ def _document(block: Json, path: str, flavour: Flavour, losses: Losses) -> list[
             file = {"type": "file", "file": {"filename": name, "file_data": _data_url(source, at)}}
             return [*_text(about[1]), file]
         case "base64":
-            losses.unsupported(at, "this provider takes no files")
+            losses.unsupported(at, "this provider does not accept files")
         case kind:
-            losses.unsupported(at, f"a document from a source of type {word(kind)} can not leave its provider")
+            losses.unsupported(at, f"a document source of type {word(kind)} is valid only at its own provider")
     return []
 
 

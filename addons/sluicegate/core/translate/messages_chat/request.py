@@ -139,7 +139,7 @@ class MessagesToChat:
         config = mapping(asked, "output_config", "")
         for key in config.keys() - {"effort", "format"}:
             if config[key] is not None:
-                losses.unsupported(f"output_config.{word(key)}", "Chat Completions has nothing like it")
+                losses.unsupported(f"output_config.{word(key)}", "Chat Completions has no equivalent")
         thinking = mapping(asked, "thinking", "")
         allowed = self._flavour.efforts_of(model, tools=tools)
         wanted = text(config, "effort", "output_config", "")
@@ -177,7 +177,7 @@ def _unknown(asked: Json, losses: Losses) -> None:
         if key in _DECLARED:
             losses.tell(_DECLARED[key])
         else:
-            losses.unsupported(word(key), "Chat Completions has nothing like it")
+            losses.unsupported(word(key), "Chat Completions has no equivalent")
     management = mapping(asked, "context_management", "")
     if management:
         edits = items(management, "edits", "context_management")

@@ -20,10 +20,10 @@ def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
         raise Malformed("", f"the provider reported an error: {chunk.message}")
     choices = [c for c in chunk.choices or () if not c.index] if chunk else []
     if chunk is None or not choices or choices[0].message is None:
-        raise Malformed("", "the provider's answer is no chat completion")
+        raise Malformed("", "the provider's answer is not a chat completion")
     said, finish = choices[0].message, choices[0].finish_reason or "stop"
     if finish in FAILED:
-        raise Malformed("", "the provider broke off its answer")
+        raise Malformed("", "the provider aborted its answer")
     content: list[Json] = []
     if state.thinking and (thought := said.reasoning_content or said.reasoning):
         content.append({"type": "thinking", "thinking": thought, "signature": ""})
@@ -57,7 +57,7 @@ def completion_to_stream(body: bytes, state: State, *, id: str) -> bytes:
 def _tool_use(call: Call, number: int, state: State, id: str) -> Json:
     function = call.function
     if function is None or not function.name:
-        raise Malformed("", "the provider called a tool without its name")
+        raise Malformed("", "the provider called a tool without naming it")
     return {
         "type": "tool_use",
         "id": call_id(call.id or f"call_{id}_{number}"),

@@ -111,7 +111,7 @@ class ChatStreamToMessages:
         if isinstance(chunk, Fault):
             return self._fail(chunk, out)
         if chunk is None:
-            return self._fail(Fault("the provider sent an event that is no chat completion chunk"), out)
+            return self._fail(Fault("the provider sent an event that is not a chat completion chunk"), out)
         usage = chunk.spent()
         if isinstance(usage, dict):
             self._usage = usage
@@ -197,7 +197,7 @@ class ChatStreamToMessages:
     def _hold(self, text: str, out: list[bytes]) -> None:
         self._held += len(text)
         if self._held > _MAX_WAITING:
-            self._fault = Fault("the provider began too many parts of its answer at once")
+            self._fault = Fault("the provider started too many parts of its answer at once")
         else:
             self._advance(out)
 
@@ -253,9 +253,9 @@ class ChatStreamToMessages:
         if self._finish is None and not (self._whole and self._started):
             return self._fail(Fault("the provider ended the stream before its answer was complete"), out)
         if self._finish in FAILED:
-            return self._fail(Fault("the provider broke off its answer"), out)
+            return self._fail(Fault("the provider aborted its answer"), out)
         if any(isinstance(item, Tool) and not item.name for item in self._waiting):
-            return self._fail(Fault("the provider called a tool without its name"), out)
+            return self._fail(Fault("the provider called a tool without naming it"), out)
         self._advance(out, at_end=True)
         self._close(out)
         reason = stop_reason(self._finish or "stop", called=self._calls.count > 0, refused=self._refused)

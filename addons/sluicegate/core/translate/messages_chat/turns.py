@@ -57,12 +57,12 @@ class _Turns:
             case "system":
                 self.system(message, "content", path)
             case role:
-                raise Malformed(f"{path}.role", f"{word(role)} is no role: it must be user, assistant or system")
+                raise Malformed(f"{path}.role", f"{word(role)} is not a role: it must be user, assistant or system")
 
     def end(self) -> None:
         if self._prefill:
             self._losses.unsupported(
-                self._prefill, "Chat Completions can not continue a turn that has begun", "End with a user's turn."
+                self._prefill, "Chat Completions cannot continue a started turn", "End with a user message."
             )
 
     def system(self, owner: Json, key: str, path: str) -> None:
