@@ -230,7 +230,7 @@ KEY = (b"x-api-key", b"a-static-key-of-a-team")
 
 
 async def test_a_client_sees_its_own_usage(tmp_path: Path) -> None:
-    """Spent, allowed, left, and when it begins anew; from anywhere, as it is the client's own."""
+    """Used, allowed, remaining and the reset time; from anywhere, as the usage is the client's own."""
     status, page = await usage(tmp_path, KEY, limits=LIMITS, peer=("203.0.113.9", 1), client_host="gate.example")
     assert status == 200
     assert page["team"] == "a"
@@ -270,8 +270,8 @@ async def test_a_client_sees_its_own_usage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("headers", [(), ((b"x-api-key", b"guess"),), (*bearer(TOKEN),), (*bearer("sk-ant-api03-x"),)])
-async def test_nobody_else_sees_usage(tmp_path: Path, headers: Any) -> None:
-    """401 in the client's format; an admin's token is no client's key."""
+async def test_usage_needs_the_clients_key(tmp_path: Path, headers: Any) -> None:
+    """401 in the client's format; the admin token is not a client's key."""
     status, page = await usage(tmp_path, *headers, limits=LIMITS)
     assert status == 401
     assert page["error"]["type"] == "authentication_error"
@@ -286,8 +286,8 @@ async def test_usage_through_the_proxy(tmp_path: Path) -> None:
     assert (await usage(tmp_path, **door))[0] == 401
 
 
-async def test_usage_where_nobody_needs_a_key(tmp_path: Path) -> None:
-    """Whoever presents the same credential sees the same; a stranger to this machine can not connect at all."""
+async def test_usage_without_keys(tmp_path: Path) -> None:
+    """Clients with the same credential see the same usage; clients of other machines cannot connect at all."""
     status, page = await usage(tmp_path, who="open")
     assert (status, page["key_id"], page["limits"]) == (200, "anonymous", [])
 
@@ -298,7 +298,7 @@ async def test_usage_while_the_store_is_down(tmp_path: Path) -> None:
 
 
 async def test_usage_without_identity() -> None:
-    """A chain that tells nobody apart has none to show."""
+    """404 if the identity stage is not running."""
     assert await ask("/usage") == 404
 
 
@@ -320,7 +320,7 @@ async def test_the_trusted_proxy_is_a_forwarder(tmp_path: Path, path: str) -> No
 
 
 async def test_the_token_is_read_once(tmp_path: Path) -> None:
-    """It may be a command's output; another configuration reads it anew."""
+    """It may be a command's output."""
     file = tmp_path / "token"
     file.write_text(TOKEN)
     with chain_of(settings=quiet(identity=Identity(admin_token=Secret(f"file:{file}")))) as chain:

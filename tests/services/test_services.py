@@ -83,7 +83,7 @@ def in_folder(folder: Path, mode: Any = "keys", **identity: Any) -> Settings:
 
 
 def test_the_keys_are_shared_between_policies(tmp_path: Path) -> None:
-    """A reload that changes nothing about them opens nothing anew; another place is another ring."""
+    """A reload opens no second key ring for the same store; another store gets its own."""
     services = Services({"H": "x"})
     ring = services.keyring_for(in_folder(tmp_path / "a"))
     assert services.keyring_for(in_folder(tmp_path / "a", keys=())) is ring
@@ -93,7 +93,7 @@ def test_the_keys_are_shared_between_policies(tmp_path: Path) -> None:
 
 
 def test_a_store_that_fails_is_an_alarm(tmp_path: Path) -> None:
-    """Its thread says it; nobody else has to ask."""
+    """The key ring's thread raises the alarm by itself."""
     services = Services({})
     ring = services.keyring_for(in_folder(tmp_path))
     ring._store.close()

@@ -1,4 +1,4 @@
-"""Thin adapters: what each stage of the Chain does with an exchange. ORDER is THE order."""
+"""The stages of the Chain: thin adapters between an exchange and core/. ORDER is their only order."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sluicegate.stages.scrubber.stage import Scrubber
 __all__ = ["ORDER", "Audit", "Cache", "Identity", "Limiter", "Router", "Scrubber", "Stage"]
 
 ORDER: Final[tuple[type[Stage], ...]] = (
-    Audit,  # opens the record; closes it with what everybody else did
-    Identity,  # who is it; takes what said so off the request
-    Limiter,  # may it; reserves before anything is done for the request, settles when all is known
-    Scrubber,  # hides secrets, and puts them back: what is further in sees placeholders only
-    Cache,  # behind whoever hides: it keeps placeholders only; before whoever chooses a target: a hit needs none
-    Router,  # chooses the target; reads what the provider says
+    Audit,  # opens the record, and completes it with the reports of all other stages
+    Identity,  # identifies the caller; strips the gate's credentials from the request
+    Limiter,  # reserves before any work is done for the request, settles when the usage is known
+    Scrubber,  # hides secrets and restores them: the stages after it see placeholders only
+    Cache,  # after the scrubber: it stores placeholders only; before the router: a hit needs no target
+    Router,  # chooses the target; reads the provider's response
 )
-"""Requests go down this list, answers and ends come up."""
+"""Requests go down this list, responses and ends come up."""

@@ -35,7 +35,7 @@ def basic(text: bytes) -> bytes:
     ],
 )
 def test_presented_keys(fields: list[tuple[bytes, bytes]], keys: list[bytes]) -> None:
-    """x-api-key first, as Anthropic's API has it; cookies and what is meant for proxies are no keys."""
+    """x-api-key first, as in Anthropic's API; cookies and proxy credentials are not keys."""
     assert presented_keys(fields) == keys
 
 

@@ -1,4 +1,4 @@
-"""Audit: what a record says, and what becomes of a request when it can not be written."""
+"""Audit: the content of a record, and what happens to requests if records cannot be written."""
 
 import re
 from pathlib import Path
@@ -66,7 +66,7 @@ async def served(services: Plain, settings: Settings | None = None, answer: byte
 
 
 async def test_a_record_says_who() -> None:
-    """Key id and name, team, user, project and tags; nothing where nobody was told."""
+    """Key id and name, team, user, project and tags; none of them without a caller."""
     services = Plain()
     caller = Caller("key_1", "laptop", "a", "u", "p", {"cost_center": "4711"}, mode="keys")
     who = planted("who", [], does={"request": lambda x: setattr(x, "caller", caller)})

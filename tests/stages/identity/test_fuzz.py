@@ -1,4 +1,4 @@
-"""Ten thousand ways to knock: on every door, at every page, with every header, and nobody comes in without a key."""
+"""Ten thousand requests, on every door and page and with every header: none is admitted without a valid key."""
 
 import base64
 import random
@@ -50,7 +50,7 @@ PEERS = (("127.0.0.1", 1), ("203.0.113.9", 1), ("::1", 1), ("10.9.9.9", 1), ("fe
 
 
 def mangled(dice: random.Random, key: str) -> str:
-    """A key as somebody might get it wrong, or try to get round the comparison; never the key itself."""
+    """A mistyped key, or one that tries to defeat the comparison; never the key itself."""
     at = dice.randrange(len(key))
     wrong = dice.choice(
         [
@@ -89,7 +89,7 @@ def header(dice: random.Random) -> tuple[bytes, bytes]:
     return name.encode(), (scheme + key).encode("utf-8", "replace")
 
 
-async def test_nobody_comes_in(tmp_path: Path) -> None:
+async def test_no_request_is_admitted_without_a_valid_key(tmp_path: Path) -> None:
     """Nothing is released, no page but /health and /ready is shown, and no bug is met on the way."""
     header_peers = TrustedHeader(name="x-sso-user", peers=("192.0.2.7",))
     settings = settings_for(tmp_path, trusted_header=header_peers, admin_token=Secret("env:ADMIN"))

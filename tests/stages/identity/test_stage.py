@@ -68,7 +68,7 @@ async def test_a_virtual_key_lets_in(tmp_path: Path, header: Header) -> None:
 
 
 async def test_a_static_key_lets_in(tmp_path: Path) -> None:
-    """One of the configuration, with what it says there; its id is no part of it."""
+    """A key of the configuration has the properties given there; its id is not part of the key."""
     status, caller, _ = await ask(settings_for(tmp_path), x_api_key(STATIC))
     assert status == 0
     assert (caller.team, caller.tags, caller.mode) == ("a", {"cost_center": "4711"}, "keys")
@@ -97,7 +97,7 @@ async def test_a_teams_defaults_hold_for_its_keys(tmp_path: Path) -> None:
     ],
 )
 async def test_the_401_says_why_a_key_is_not_valid(tmp_path: Path, about: dict[str, Any], words: str) -> None:
-    """401 in the client's format, not to be tried again; nobody is the caller."""
+    """401 in the client's format, without retry and without a caller."""
     settings = settings_for(tmp_path)
     about.pop("previous", None)
     if about.pop("digest", None):
@@ -139,7 +139,7 @@ async def test_nothing_else_does(tmp_path: Path, headers: tuple[Header, ...]) ->
 @pytest.mark.parametrize("key", ["sk-ant-api03-x", "sk-ant-oat01-x", "sk-proj-x", "gsk_x", "AIzax"])
 @pytest.mark.parametrize("with_ours", [False, True])
 async def test_a_providers_own_key_is_refused(tmp_path: Path, key: str, with_ours: bool) -> None:
-    """Beside a good key of ours, too: somebody would think that it is used."""
+    """Also beside a valid virtual key: the client would believe that its own key is used."""
     settings = settings_for(tmp_path)
     store_key(settings)
     ours = (x_api_key(),) if with_ours else ()
@@ -181,7 +181,7 @@ async def test_nothing_that_was_presented_goes_upstream(tmp_path: Path) -> None:
 
 
 async def test_a_provider_without_keys_gets_none(tmp_path: Path) -> None:
-    """The virtual key is no stand-in for one."""
+    """A virtual key does not replace it."""
     settings = settings_for(tmp_path)
     store_key(settings)
     with gate(settings) as chain:
@@ -217,7 +217,7 @@ async def test_what_a_refused_client_sent_is_not_kept(tmp_path: Path) -> None:
 
 
 async def test_an_edit_on_the_way_brings_no_credential_in(tmp_path: Path) -> None:
-    """Somebody types a key into an intercepted request: it does not go on."""
+    """A key typed into an intercepted request is not passed on."""
     settings = settings_for(tmp_path)
     store_key(settings)
     with gate(settings) as chain:
@@ -362,7 +362,7 @@ async def test_plain_requests_to_a_proxy_need_its_password(tmp_path: Path, mode:
 
 
 async def test_what_is_for_another_host_goes_there(tmp_path: Path) -> None:
-    """Plain HTTP to a host that is no provider's: its own cookies and passwords, and nothing of ours."""
+    """Plain HTTP to a host that is not a provider's gets its own cookies and passwords, and none of the gate's secrets."""
     settings = settings_for(tmp_path)
     store_key(settings)
     with gate(settings) as chain:
@@ -434,7 +434,7 @@ async def test_through_a_tunnel_its_key_is_who_calls(tmp_path: Path) -> None:
 
 
 async def test_a_tunnel_from_before_needs_a_key_in_its_requests(tmp_path: Path) -> None:
-    """Opened while identity was open; then the mode changed. 401, as nobody in there can answer a 407."""
+    """Opened in mode open, before the mode changed. 401, as a client cannot answer a 407 inside a tunnel."""
     settings = settings_for(tmp_path)
     store_key(settings)
     with gate(settings) as chain:
@@ -531,7 +531,7 @@ async def test_a_replay_is_the_operators(tmp_path: Path) -> None:
 
 
 # -- open and passthrough
-async def test_open_tells_callers_apart_and_keeps_nobody_out(tmp_path: Path) -> None:
+async def test_open_distinguishes_callers_and_admits_all(tmp_path: Path) -> None:
     """By a keyed hash that is the same each time; nothing presented means anonymous."""
     settings = settings_for(tmp_path, "open")
     ids = [(await ask(settings, *h))[1].key_id for h in ((), (x_api_key("a"),), (bearer("a"),), (x_api_key("b"),))]
@@ -591,7 +591,7 @@ async def test_a_virtual_key_never_leaves_in_other_modes(tmp_path: Path) -> None
         assert "x-custom" not in flow.request.headers
 
 
-async def test_a_state_folder_that_can_not_be_used_keeps_nobody_out(tmp_path: Path) -> None:
+async def test_an_unusable_state_folder_does_not_stop_mode_open(tmp_path: Path) -> None:
     """In mode open; callers get names that last as long as the process. In mode keys it is an error."""
     (tmp_path / "file").write_text("")
     status, caller, _ = await ask(settings_for(tmp_path / "file", "open"), x_api_key("a"))
@@ -632,7 +632,7 @@ def behind_sso(state: Path, mode: str, means: str = "user", **identity: Any) -> 
 async def test_a_trusted_header_counts_from_its_peers(
     tmp_path: Path, mode: str, values: list[bytes], peer: str, user: str | None
 ) -> None:
-    """Once, and with a plain name in it; nobody else is believed. In no case does it go on."""
+    """Accepted from its peers only, once, and with a plain name. It is never passed on."""
     settings = behind_sso(tmp_path, mode)
     own = [x_api_key("sk-ant-api03-x")] if mode == "passthrough" else []
     with gate(settings) as chain:
@@ -683,7 +683,7 @@ async def test_a_static_key_expires(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hook", ["head", "request"])
-async def test_a_bug_in_it_lets_nobody_in(tmp_path: Path, hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_in_the_stage_admits_no_request(tmp_path: Path, hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """500 in the client's format, nothing is released."""
 
     def broken(self: Identity, x: Any) -> None:
@@ -697,7 +697,7 @@ async def test_a_bug_in_it_lets_nobody_in(tmp_path: Path, hook: str, monkeypatch
     assert KEY not in error["message"]
 
 
-async def test_without_its_head_nobody_comes_in(tmp_path: Path) -> None:
+async def test_without_its_head_no_request_is_admitted(tmp_path: Path) -> None:
     """An exchange whose headers it never saw."""
     settings = settings_for(tmp_path)
     with gate(settings) as chain:

@@ -108,7 +108,7 @@ def test_changes_at_the_same_time_all_count(opened: OpenStore) -> None:
 
 
 def test_the_first_server_key_is_the_one(opened: OpenStore) -> None:
-    """Whoever comes with another one is told."""
+    """A gate with another server key gets an error."""
     assert opened().claim("one")
     assert not opened().claim("two")
     assert opened().claim("one")

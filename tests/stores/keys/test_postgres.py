@@ -39,7 +39,7 @@ def test_a_lost_connection_is_made_anew(postgres: Postgres) -> None:
     ],
 )
 def test_an_error_never_shows_the_password(url: str, tmp_path: Path) -> None:
-    """Nobody listens, an option is wrong, the host is unknown, the URL is broken."""
+    """No server, a wrong option, an unknown host, a malformed URL."""
     with pytest.raises(StoreError) as refused:
         open_store(tmp_path, url)
     shown = f"{refused.value!r} {refused.value.__cause__!r}"

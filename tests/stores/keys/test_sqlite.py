@@ -34,7 +34,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    """Somebody may have put it there."""
+    """An attacker may have created it."""
     (tmp_path / "keys.sqlite").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StoreError):
         SqliteKeys(tmp_path / "keys.sqlite")
