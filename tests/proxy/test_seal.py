@@ -4,8 +4,9 @@ import pytest
 from mitmproxy.net.http.http1.assemble import assemble_request
 from mitmproxy.proxy.layers.http import HTTPMode
 
+from sluicegate.exchange.credentials import CREDENTIAL_HEADERS, take_credentials
 from sluicegate.exchange.release import Release, Target, snapshot
-from sluicegate.proxy.seal import CREDENTIAL_HEADERS, seal, take_credentials
+from sluicegate.proxy.seal import seal
 from sluicegate.testing import make_flow
 
 SECRET = b"sk-secret"

@@ -21,9 +21,8 @@ from mitmproxy import http
 
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.formats.client_format import ClientFormat
-from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.messages.facts import RequestFacts, agent_of, session_of
+from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.core.routing.answers import AnswerVerdict
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.bodies import ByteSource, KeptBody
@@ -31,7 +30,7 @@ from sluicegate.exchange.call import Call, Failure
 from sluicegate.exchange.ending import Ending
 from sluicegate.exchange.lifetime import Lifetime
 from sluicegate.exchange.ports import PolicyPort
-from sluicegate.exchange.release import Origin, Release, Snapshot, Target, snapshot
+from sluicegate.exchange.release import Origin, Release, Target
 from sluicegate.exchange.taps import Taps
 from sluicegate.exchange.translation import Translation
 from sluicegate.settings.timeouts import Timeouts
@@ -142,6 +141,8 @@ class Exchange:
     websocket: bool = False
     tunnel_key_hash: bytes | None = field(default=None, repr=False)
     """The hash of the key that opened the tunnel this came through, b"" if none was asked for; None: no tunnel."""
+    edited: bool = False
+    """A user held the request back in the user interface, and may have changed it."""
     caller: Caller | None = None
     """Who calls: set by Identity; None if it does not run, and in requests that it refused."""
     model: str | None = None
@@ -231,21 +232,6 @@ class Exchange:
         if not self.inference or not body:
             return None
         return self._facts.read(self.format, d.path, body)
-
-    def read_request(self) -> None:
-        """Read the complete request: another addon, or a user, may have changed it since its headers."""
-        d = self.flow.request.data
-        self.format = format_at(d.method.decode("ascii", "replace"), d.path.decode("ascii", "replace"))
-        self.session_id = session_of(d.headers, self.facts)
-        self.agent_id = agent_of(d.headers)
-
-    def snapshot(self) -> Snapshot:
-        return snapshot(self.flow.request)
-
-    def restore(self, before: Snapshot) -> None:
-        """Put the request back as it was."""
-        d = self.flow.request.data
-        d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
 
     def truncation_reason(self, *, empty: bool) -> str | None:
         """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell.

@@ -10,7 +10,7 @@ from mitmproxy import http
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.upstream_proxy import UpstreamProxy
 
-__all__ = ["Origin", "Release", "Snapshot", "Target", "snapshot"]
+__all__ = ["Origin", "Release", "Snapshot", "Target", "restore", "snapshot"]
 
 Origin = tuple[bool, str, int]
 """(TLS, host, port) of a server."""
@@ -22,6 +22,12 @@ def snapshot(request: http.Request) -> Snapshot:
     """What a request is, by value: method, scheme, host, port, path, header fields, body."""
     d = request.data
     return d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content
+
+
+def restore(request: http.Request, before: Snapshot) -> None:
+    """Put a request back as it was."""
+    d = request.data
+    d.method, d.scheme, d.host, d.port, d.path, d.headers.fields, d.content = before
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,22 +10,25 @@ mitmproxy continues when a hook raises, so no hook here raises. A hook that fail
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, Final
 
 from mitmproxy import connection, ctx, hooks, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate.admin.router import AdminRouter
+from sluicegate.admin.stage import OwnEndpoints
 from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
 from sluicegate.core.formats.surfaces import format_at
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
 from sluicegate.exchange.call import Failure
+from sluicegate.exchange.credentials import take_credentials
 from sluicegate.exchange.ending import Outcome
 from sluicegate.exchange.exchange import (
     Exchange,
@@ -35,9 +38,8 @@ from sluicegate.exchange.exchange import (
 )
 from sluicegate.exchange.framing import frame, mark
 from sluicegate.exchange.native_errors import native_response
-from sluicegate.exchange.release import Release
+from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
-from sluicegate.gate.descent import Descent
 from sluicegate.gate.onion import Onion
 from sluicegate.gate.policy import Policy
 from sluicegate.gate.port import ChainPort
@@ -51,7 +53,6 @@ from sluicegate.proxy.listeners import door_of
 from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
 from sluicegate.proxy.playback import adopt_playback
 from sluicegate.proxy.pull import wait_for_body
-from sluicegate.proxy.seal import take_credentials
 from sluicegate.proxy.stream import readable
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
@@ -60,6 +61,10 @@ from sluicegate.stages.base import Stage
 from sluicegate.views.attempt_flows import show_failed_attempt
 
 __all__ = ["Chain"]
+
+
+_LOOK_S: Final = 0.1
+"""Seconds between checks of an intercepted request."""
 
 
 class Chain:
@@ -76,7 +81,7 @@ class Chain:
         self.port = ChainPort(self.services, self.outbound, self.error)
         self.reloader = Reloader(self)
         self.admin = AdminRouter(self.services, lambda: self.reloader.path, lambda: ctx.options.mode)
-        self.descent = Descent(self.onion, self.admin)
+        self.own_endpoints = OwnEndpoints(self.admin, self.services)
         self.drain = Drain(
             self.services, lambda: self.under_way, lambda: self.policy.settings.timeouts.drain_s if self.policy else 0.0
         )
@@ -238,6 +243,7 @@ class Chain:
         x.tunnel_key_hash = self._tunnels.get(flow.client_conn.id)
         x.answer = cors.preflight(x)
         flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
+        self.onion.enter(x, policy, self.own_endpoints if x.is_admin_endpoint else None)
         attach(flow, x)
         if not x.is_admin_endpoint:
             self._open.setdefault(flow.client_conn.id, {})[x.id] = x
@@ -259,7 +265,28 @@ class Chain:
             if flow.response is None:  # the seal would stop it as well; this error is clearer
                 flow.response = native_response(500, "the request bypassed the gate's checks and was not sent")
             return None
-        return self.descent.begin_when_resumed(x) if flow.intercepted else self.descent.begin(x)
+        return self._descend_when_resumed(x) if flow.intercepted else self._descend(x)
+
+    def _descend(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        try:
+            if x.answer is None and x.flow.response is not None:
+                return None  # another addon answered
+            return self.onion.descend(x)
+        except BaseException as e:  # noqa: BLE001
+            self.onion.bug(x, "chain", e)
+            return None
+
+    async def _descend_when_resumed(self, x: Exchange) -> None:
+        """A user edits the request in mitmproxy's interface: the stages see the edited one."""
+        try:
+            # not flow.wait_for_resume(): a kill does not end that one, and the client would hang
+            while x.flow.intercepted and not x.life.gone:
+                await x.life.wait_for(asyncio.sleep(_LOOK_S))
+            x.edited = True
+            if not x.life.gone and x.flow.live and (rest := self._descend(x)):
+                await rest
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client for ever
+            self.onion.bug(x, "chain", e)
 
     # -- the answer
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -318,7 +345,7 @@ class Chain:
         if again and x.routing.target and not x.life.gone:
             if x.routing.call:
                 x.routing.call.target = x.routing.target
-            return Retry(Release(x.routing.target, x.snapshot()))
+            return Retry(Release(x.routing.target, snapshot(x.request)))
         return GiveUp()
 
     @staticmethod

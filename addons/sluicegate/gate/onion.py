@@ -16,12 +16,11 @@ from sluicegate.core.errors import Refused, describe
 from sluicegate.exchange.answering import encode_for_client
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.native_errors import native_response
-from sluicegate.exchange.release import Release, Snapshot
+from sluicegate.exchange.release import Release, Snapshot, restore, snapshot
 from sluicegate.exchange.slots import Slot
-from sluicegate.gate.policy import Policy, policy_of
+from sluicegate.gate.policy import Policy
 from sluicegate.services.services import Services
 from sluicegate.stages.base import REPORTS, Stage
-from sluicegate.stages.router.stage import own_target
 
 __all__ = ["Onion", "Progress", "progress_of"]
 
@@ -30,6 +29,10 @@ __all__ = ["Onion", "Progress", "progress_of"]
 class Progress:
     """How far an exchange has come through its policy's stages."""
 
+    stages: tuple[Stage, ...]
+    """The stages that the request passes, in order."""
+    heads: tuple[Stage, ...]
+    """Those that read its headers before its body has arrived."""
     policy: Policy
     entered: list[Stage] = field(default_factory=list)
     """Stages whose work on the request is complete and has not been unwound."""
@@ -52,7 +55,8 @@ _PROGRESS: Final = Slot[Progress]("onion")
 
 
 def progress_of(x: Exchange) -> Progress:
-    return _PROGRESS.find(x) or _PROGRESS.set(x, Progress(policy_of(x)))
+    """Raises KeyError if the exchange did not enter the onion."""
+    return _PROGRESS[x]
 
 
 class Onion:
@@ -61,14 +65,18 @@ class Onion:
     def __init__(self, services: Services) -> None:
         self.services = services
 
+    def enter(self, x: Exchange, policy: Policy, instead: Stage | None = None) -> None:
+        """Before all else. `instead`: the one stage that the request passes, in place of the policy's."""
+        _PROGRESS.set(x, Progress((instead,), (), policy) if instead else Progress(policy.path, policy.heads, policy))
+
     # -- down
     def heads(self, x: Exchange) -> None:
         """Run the stages that read a request's headers before its body has arrived."""
         progress = progress_of(x)
-        for stage in progress.policy.heads:
+        for stage in progress.heads:
             if x.answer is not None:
                 return
-            before = x.snapshot() if stage.on_error == "skip" else None
+            before = snapshot(x.request) if stage.on_error == "skip" else None
             try:
                 stage.head(x)
             except BaseException as e:  # noqa: BLE001
@@ -79,13 +87,13 @@ class Onion:
     def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
         """Run the stages from `start` on, up to an answer or a release; a coroutine for the rest if a stage waits."""
         progress = progress_of(x)
-        stages = progress.policy.stages
+        stages = progress.stages
         for i in range(start, len(stages)):
             if x.answer is not None:
                 break
             if stages[i] in progress.skipped:
                 continue
-            before = x.snapshot() if stages[i].on_error == "skip" else None
+            before = snapshot(x.request) if stages[i].on_error == "skip" else None
             try:
                 waiting = stages[i].request(x)
             except BaseException as e:  # noqa: BLE001
@@ -100,7 +108,7 @@ class Onion:
     async def _descend_later(
         self, x: Exchange, progress: Progress, i: int, waiting: Awaitable[None], before: Snapshot | None
     ) -> None:
-        stage = progress.policy.stages[i]
+        stage = progress.stages[i]
         try:
             await waiting
         except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client
@@ -112,27 +120,42 @@ class Onion:
         if rest := self.descend(x, i + 1):
             await rest
 
-    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
-        if isinstance(e, Refused):
-            self.refuse(x, e)
-        elif stage.on_error == "skip":
-            self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
-            x.answer = x.source = None
-            if before is not None:
-                x.restore(before)
-            progress_of(x).skipped.append(stage)
+    def land(self, x: Exchange) -> None:
+        """End the descent: with the gate's own answer, or with the release."""
+        if x.answer is not None:
+            x.flow.response = x.answer
+        elif x.routing.target is None:
+            self.bug(x, "chain", LookupError("no stage chose a target"))
         else:
-            self.bug(x, stage.name, e)
+            x.routing.release = Release(x.routing.target, snapshot(x.request), upgrade=x.websocket)
+
+    def _stage_raised(self, x: Exchange, stage: Stage, e: BaseException, before: Snapshot | None) -> None:
+        if stage.on_error == "fail_closed" or isinstance(e, Refused):
+            self.fail(x, stage.name, e)
+            return
+        self.services.alarm("stage.aside", stage=stage.name, exchange=x.id, error=describe(e))
+        x.answer = x.source = None
+        if before is not None:
+            restore(x.request, before)
+        progress_of(x).skipped.append(stage)
 
     def fail(self, x: Exchange, where: str, e: BaseException) -> None:
-        """What went wrong outside a stage becomes the answer: a refusal, or a 500."""
+        """An error on the way down becomes the answer: a refusal, or a 500."""
         if isinstance(e, Refused):
             self.refuse(x, e)
-            x.flow.response = x.answer
         else:
             self.bug(x, where, e)
 
+    def bug(self, x: Exchange, where: str, e: BaseException) -> None:
+        """Fail closed: send nothing upstream, give the client a native 500."""
+        self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
+        x.routing.release = None
+        self.refuse(x, Refused(500, f"internal error in the gate ({where}); the request was not sent"))
+        x.ending.internal(f"a bug in {where}: {type(e).__name__}")
+        x.flow.response = x.answer
+
     def refuse(self, x: Exchange, refused: Refused) -> None:
+        """The gate answers in the provider's place."""
         x.answer = native_response(
             refused.status,
             refused.message,
@@ -142,31 +165,6 @@ class Onion:
             fields=refused.headers(),
         )
         x.ending.refused(refused.message)
-
-    def bug(self, x: Exchange, where: str, e: BaseException) -> None:
-        """Fail closed: send nothing upstream, give the client a native 500."""
-        self.services.alarm("stage.bug", stage=where, exchange=x.id, error=describe(e))
-        x.routing.release = None
-        x.ending.internal(f"a bug in {where}: {type(e).__name__}")
-        x.answer = native_response(
-            500,
-            f"internal error in the gate ({where}); the request was not sent",
-            format=x.format,
-            exchange_id=x.id,
-        )
-        x.flow.response = x.answer
-
-    def land(self, x: Exchange) -> None:
-        """End the descent: with the gate's own answer, or with the release."""
-        try:
-            if x.answer is not None:
-                x.flow.response = x.answer
-                return
-            if x.routing.target is None:  # no router: the request goes to the host that the client named
-                x.routing.target = own_target(x, self.services.via)
-            x.routing.release = Release(x.routing.target, x.snapshot(), upgrade=x.websocket)
-        except BaseException as e:  # noqa: BLE001
-            self.fail(x, "chain", e)
 
     # -- up
     def answer(self, x: Exchange) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sluicegate.core.addresses import MAGIC_HOST
-from sluicegate.exchange.exchange import Exchange
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.services.services import Services
@@ -14,9 +13,11 @@ from sluicegate.settings.connections import Connections
 from sluicegate.settings.timeouts import Timeouts
 from sluicegate.stages.base import Stage
 from sluicegate.stages.identity.stage import Identity
+from sluicegate.stages.reading import Reading
+from sluicegate.stages.router.direct import Direct
 from sluicegate.stages.router.stage import Router
 
-__all__ = ["Policy", "policy_of"]
+__all__ = ["Policy"]
 
 
 class Policy:
@@ -41,6 +42,9 @@ class Policy:
         self.open = settings.identity.mode == "open"
         self.identity: Identity | None = next((s for s in self.stages if isinstance(s, Identity)), None)
         self.router: Router | None = next((s for s in self.stages if isinstance(s, Router)), None)
+        last = () if self.router else (Direct(settings, services),)
+        self.path: tuple[Stage, ...] = (Reading(settings, services), *self.stages, *last)
+        """The stages that a request passes."""
         self.decrypts = frozenset(
             {
                 MAGIC_HOST,
@@ -65,10 +69,3 @@ class Policy:
         name = self._provider_at.get((host, address[1]), "")
         pooled = name or reverse or host in self.decrypts
         return self._timeouts[name], self._connections[name] if pooled else None
-
-
-def policy_of(x: Exchange) -> Policy:
-    """The policy of an exchange, with its stages, which lower layers do not see."""
-    policy = x.policy
-    assert isinstance(policy, Policy)
-    return policy

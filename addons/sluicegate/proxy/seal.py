@@ -14,23 +14,10 @@ from mitmproxy.net.http import url
 from mitmproxy.proxy.layers.http import HTTPMode
 
 from sluicegate.core.wire.header_fields import HeaderFields
+from sluicegate.exchange.credentials import CREDENTIAL_HEADERS
 from sluicegate.exchange.release import Release
 
-__all__ = ["CREDENTIAL_HEADERS", "seal", "take_credentials"]
-
-CREDENTIAL_HEADERS: Final = frozenset(
-    {
-        b"x-api-key",
-        b"api-key",
-        b"authorization",
-        b"proxy-authorization",
-        b"cookie",
-        b"x-goog-api-key",
-        b"x-amz-security-token",
-        b"x-sluicegate-admin",
-    }
-)
-"""Request headers that authenticate someone. Taken off the flow as soon as the headers are there."""
+__all__ = ["seal"]
 
 HOP_BY_HOP: Final = frozenset(
     {
@@ -45,15 +32,6 @@ HOP_BY_HOP: Final = frozenset(
     }
 )
 """RFC 9110, 7.6.1; `Connection` may name more."""
-
-
-def take_credentials(headers: http.Headers) -> HeaderFields:
-    """Take the client's credentials off the headers; returns what was taken."""
-    fields = headers.fields
-    taken = tuple(f for f in fields if f[0].lower() in CREDENTIAL_HEADERS)
-    if taken:
-        headers.fields = tuple(f for f in fields if f[0].lower() not in CREDENTIAL_HEADERS)
-    return taken
 
 
 def _dropped(fields: HeaderFields) -> frozenset[bytes]:

@@ -2,11 +2,10 @@
 
 import pytest
 
-from sluicegate.core.formats.surfaces import format_at
+from sluicegate.core.formats.surfaces import format_at, is_inference_path
 from sluicegate.core.routing.paths import (
     is_batch,
     is_first_party_path,
-    is_inference_path,
     may_start_models,
     takes_our_keys,
 )

@@ -17,7 +17,7 @@ from sluicegate.core.formats.no_conversation import OTHER
 from sluicegate.core.formats.path_endings import Action, Item, PathEnding, Tail, Verb
 from sluicegate.core.formats.registry import ALL, FORMATS
 
-__all__ = ["format_at"]
+__all__ = ["format_at", "is_inference_path"]
 
 _ROWS: Final[tuple[tuple[PathEnding, ClientFormat], ...]] = tuple((row, f) for f in ALL for row in f.paths)
 _TAILS: Final = {row.segments: f for row, f in _ROWS if isinstance(row, Tail)}
@@ -55,6 +55,11 @@ def format_at(method: str, path: str) -> ClientFormat:
     if found.inference:
         return found if method.upper() == "POST" else OTHER
     return found
+
+
+def is_inference_path(path: str) -> bool:
+    """Whether a POST to this path would be inference."""
+    return format_at("POST", path).inference
 
 
 _MAX_PATH: Final = 2048

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sluicegate.core.formats.surfaces import format_at
-
-__all__ = ["is_batch", "is_first_party_path", "is_inference_path", "may_start_models", "takes_our_keys"]
+__all__ = ["is_batch", "is_first_party_path", "may_start_models", "takes_our_keys"]
 
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 _SEGMENTS: Final = r"(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*/?"
@@ -23,11 +21,6 @@ def takes_our_keys(door: str, *, inference: bool, path: str) -> bool:
     Through a proxy door only API calls get it; telemetry and account pages keep the client's own credential.
     """
     return door == "reverse" or inference or path.startswith("/v1/")
-
-
-def is_inference_path(path: str) -> bool:
-    """Whether a POST to this path would be inference."""
-    return format_at("POST", path).inference
 
 
 def may_start_models(method: str, path: str) -> bool:

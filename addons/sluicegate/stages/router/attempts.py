@@ -37,7 +37,7 @@ from sluicegate.core.routing.attempts import (
 from sluicegate.core.routing.pinning import names_one_place
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.exchange.release import Snapshot, Target
+from sluicegate.exchange.release import Snapshot, Target, restore, snapshot
 from sluicegate.providers.base import CredentialSource
 from sluicegate.services.services import Services
 
@@ -72,7 +72,7 @@ class Attempts:
         self.failed_attempts: list[dict[str, Any]] = []
         """The failed attempts, for the audit record."""
         self._services = services
-        self._base: Snapshot = x.snapshot()
+        self._base: Snapshot = snapshot(x.request)
         self._began = self._first = time.monotonic()
         self._stripped = False
         """The request goes without its thinking, or was looked at for that."""
@@ -102,7 +102,7 @@ class Attempts:
 
     def start(self, x: Exchange) -> Target:
         """Point the request at the current candidate."""
-        x.restore(self._base)
+        restore(x.request, self._base)
         self._began = time.monotonic()
         self.health.probe(self.candidate.name, self._began)
         return self.candidate.point(x)
