@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from sluicegate.core.formats.registry import format_of
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.providers.base import (
     Estimated,
-    Fields,
     Provider,
     ProviderRequest,
     SigningInput,
@@ -35,7 +35,7 @@ PATHS = {
 
 
 def make_asked(
-    surface: Any = "messages", *, fields: Fields = (), query: str = "", raw: bytes | None = None, **body: Any
+    surface: Any = "messages", *, fields: HeaderFields = (), query: str = "", raw: bytes | None = None, **body: Any
 ) -> ProviderRequest:
     whole = {"model": "claude-sonnet-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "hi"}], **body}
     content = raw if raw is not None else json.dumps({k: v for k, v in whole.items() if v is not None}).encode()

@@ -110,7 +110,7 @@ def test_who_answers_drop_by_drop_is_left(head: bytes) -> None:
 
         dripping = Thread(target=drip, daemon=True)
         dripping.start()
-        with pytest.raises(CredentialError, match="can not be reached"):
+        with pytest.raises(CredentialError, match="cannot be reached"):
             fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/", headers={}, via={}, timeout_s=0.3)
         assert dripping.is_alive()
         left.set()
@@ -119,7 +119,7 @@ def test_who_answers_drop_by_drop_is_left(head: bytes) -> None:
 
 def test_half_an_answer_is_none(url: str) -> None:
     """One that is shorter than it said."""
-    with pytest.raises(CredentialError, match="can not be reached"):
+    with pytest.raises(CredentialError, match="cannot be reached"):
         fetch(f"{url}/half", headers={}, via={}, timeout_s=5)
 
 

@@ -46,7 +46,7 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
     [
         ("providers: {a: {}}", "providers.a: expected one of kind"),
         ("providers: {a: {kind: openai, provider: groq}}", "providers.a: expected one of kind"),
-        ("providers: {a: {provider: grok}}", "providers.a.provider: no such preset; known are cerebras"),
+        ("providers: {a: {provider: grok}}", "providers.a.provider: unknown preset; known presets: cerebras"),
         ("providers: {a: {kind: bedrock}}", "providers.a.region: kind bedrock needs it"),
         ("providers: {a: {kind: x-acme}}", "providers.a.base_url: kind x-acme needs it"),
         ("providers: {a: {kind: acme}}", "providers.a.kind: expected anthropic, bedrock"),
@@ -57,7 +57,7 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
         ("providers: {a: {kind: bedrock, region: evil.com/x}}", "providers.a.region: expected lower-case letters"),
         (
             "providers: {a: {kind: bedrock, region: r, credentials: {access_key: env:A}}}",
-            "providers.a.credentials.secret_key: access_key and secret_key come together",
+            "providers.a.credentials.secret_key: access_key and secret_key must be set together",
         ),
         (
             "providers: {a: {kind: openai, base_url: 'https://h/v1/chat/completions'}}",
@@ -97,7 +97,7 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
         ),
         (
             "identity: {trusted_header: {name: X-Api-Key, peers: [10.0.0.1]}}",
-            "identity.trusted_header.name: this header has another meaning",
+            "identity.trusted_header.name: this header already has a meaning",
         ),
         (
             "identity: {mode: passthrough}\nproviders: {a: {kind: anthropic, keys: [env:A]}}",
@@ -161,7 +161,7 @@ def test_vendor_urls(read: Callable[..., Settings]) -> None:
             "{models: {'claude-*': {deny: [x]}}}",
             'limits.models["claude-*"].deny: not allowed here; set it for keys, teams or users',
         ),
-        ("{providers: {p: {rpm: 1}}}", "limits.providers.p: no such provider; configured: none"),
+        ("{providers: {p: {rpm: 1}}}", "limits.providers.p: unknown provider; configured: none"),
     ],
 )
 def test_limits(refused: Callable[[str], list[str]], limits: str, message: str) -> None:

@@ -44,7 +44,7 @@ _PATHS: Final = {"messages": "/v1/messages", "count_tokens": "/v1/messages/count
 
 
 def credential_of(key: str) -> Credential:
-    """The header that presents our own key. A subscription's token goes as Bearer, an API key as x-api-key."""
+    """The header for our own key: Bearer for a subscription's token, x-api-key for an API key."""
     if key.startswith("sk-ant-oat"):
         return ((b"authorization", b"Bearer " + key.encode()),)
     return ((b"x-api-key", key.encode()),)
@@ -53,15 +53,15 @@ def credential_of(key: str) -> Credential:
 def forwarded(presented: Credential, host: str) -> Credential:
     """The client's own credential, as it may go to `host`.
 
-    A subscription's token (told by its prefix, whatever header it came in) goes to Anthropic's own hosts only, or to this
-    machine; Refused otherwise, with nothing sent.
+    A subscription's token (recognised by its prefix, in any header) goes to Anthropic's own hosts only, or to this
+    machine. Raises Refused otherwise, and nothing is sent.
     """
     kept = tuple(f for f in presented if f[0].lower() in _FORWARDED)
     subscription = any(b"sk-ant-oat" in value for _, value in kept)
     if subscription and not _anthropics_own(host) and not is_loopback(host):
         raise Refused(
             401,
-            f"a subscription login is only passed on to Anthropic's own hosts, not to {host}; "
+            f"a subscription login is passed on only to Anthropic's own hosts, not to {host}; "
             "use an API key, or set providers.<name>.keys for this provider",
             should_retry=False,
         )
@@ -74,7 +74,7 @@ def _anthropics_own(host: str) -> bool:
 
 
 def quirks_of(preset: str | None, host: str) -> Quirks | None:
-    """None for Anthropic itself, and for this machine unless a preset says what runs here: a simulator, a second gate."""
+    """None for Anthropic itself, and for this machine (a simulator, a second gate) unless a preset says what runs here."""
     if preset is None and (_anthropics_own(host) or is_loopback(host)):
         return None
     return PRESET_QUIRKS.get(preset or "", COMPATIBLE)
@@ -122,7 +122,7 @@ class Anthropic:
 
 
 def _adapted(body: bytes, quirks: Quirks, model: str) -> tuple[bytes, tuple[str, ...]]:
-    """Without what means nothing there, and what that was; the same bytes where there is nothing of it."""
+    """The body without the fields that the provider does not support, and their names; the same bytes if it has none."""
     if not quirks.attribution:
         body = without_attribution(body)
     drops = quirks.drops_of(model)

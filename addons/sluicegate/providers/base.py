@@ -1,4 +1,4 @@
-"""What a provider is to the gate: where it listens, what it wants sent, whom it lets in, how its answers are read."""
+"""The interface of a provider: where it listens, how requests, credentials and answers pass between it and the gate."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Credential = HeaderFields
 """Header fields that authenticate a request at one provider."""
 
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
-"""The usual spellings, told without parsing."""
+"""The usual spellings, recognised without parsing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ ProviderSurface = Literal["messages", "count_tokens", "chat_completions"]
 
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
-    """A request as the stages left it, in the words of the Messages API, or of Chat Completions where `surface` says so."""
+    """A request as the stages left it: of the Messages API, or of Chat Completions if `surface` says so."""
 
     surface: ProviderSurface
     path: str
@@ -90,18 +90,18 @@ class ProviderRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponsePlan:
-    """How an answer comes to be one in the words that the request was asked in."""
+    """How an answer becomes one in the format of the request."""
 
     status: int
     content_type: str | None = None
     """None: the provider's own."""
     transform: Transform | None = None
     usage: Literal["messages", "chat"] = "messages"
-    """Whose words its usage is in. messages: read behind the transform; chat: before it."""
+    """The format of its usage. messages: read after the transform; chat: before it."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Header fields put in place of those of the same names."""
     whole: bool = False
-    """The transform gives nothing before the end, and raises there where the answer makes no sense."""
+    """The transform gives nothing before the end, and raises there if the answer makes no sense."""
 
     @property
     def changes(self) -> bool:
@@ -110,34 +110,34 @@ class ResponsePlan:
 
 
 class ResponsePlanner(Protocol):
-    """Reads the head of a provider's answer, with header names in lower case. Each call makes a transform of its own.
+    """Reads the head of a provider's answer, with header names in lower case. Each call creates a new transform.
 
-    `id` names the answer where the provider does not; `now_s` in Unix seconds.
+    `id` names the answer if the provider does not; `now_s` in Unix seconds.
     """
 
     def __call__(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan: ...
 
 
 def pass_through(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:
-    """An answer of the Messages API is passed on untouched, its errors, too."""
+    """An answer of the Messages API is passed on unchanged, errors included."""
     return ResponsePlan(status)
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What is to be sent, with POST: all header fields but Host, length and credential. The body as it goes on the wire."""
+    """The request to send, with POST: all header fields but Host, length and credential; the body as on the wire."""
 
     path: str
     fields: HeaderFields
     body: bytes = field(repr=False)
     plan_response: ResponsePlanner = pass_through
     dropped: tuple[str, ...] = ()
-    """What the request lost on its way, as short names fit for a header."""
+    """The fields that the request lost, as short names fit for a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """The provider can not count tokens: the gate's own guess is the answer, and nothing is sent."""
+    """The provider cannot count tokens: the gate answers with its own estimate, and sends nothing."""
 
     input_tokens: int
 
@@ -162,31 +162,31 @@ class SigningInput:
 
 
 class Key(Protocol):
-    """A configured key, as it stands now: its file or command may give another one while the gate runs."""
+    """A configured key with its current value, which its file or command may change while the gate runs."""
 
     @property
     def name(self) -> str:
-        """What it is called in logs and records."""
+        """Its name in logs and records."""
         ...
 
     @property
     def value(self) -> str: ...
 
     def ask_again(self) -> None:
-        """The provider does not accept it: perhaps there is a new one."""
+        """The provider does not accept it: read it again."""
         ...
 
 
 class CredentialSource(Protocol):
-    """One credential of the gate's own, from wherever it comes."""
+    """One credential of the gate's own."""
 
     name: str
-    """What it is called in logs, records and for its health."""
+    """Its name in logs and records, and the key of its health."""
     waits: bool
-    """Whether `ready` may take time: it is awaited only where it does."""
+    """Whether `ready` may take time; it is awaited only if so."""
 
     async def ready(self) -> None:
-        """Return when there is a fresh one; before each attempt. Refused where there is none to be had."""
+        """Return when a valid one is there; called before each attempt. Raises Refused if none is available."""
         ...
 
     def fields(self, request: SigningInput) -> Credential:
@@ -194,12 +194,12 @@ class CredentialSource(Protocol):
         ...
 
     def refused(self) -> bool:
-        """The provider did not accept it (401). True: it is fetched anew, and another attempt makes sense."""
+        """The provider did not accept it (401). True: a new one is fetched, and another attempt makes sense."""
         ...
 
 
 class Provider(Protocol):
-    """One configured provider. Objects are made anew when the settings change, and keep nothing of a single request."""
+    """One configured provider. Rebuilt when the settings change; keeps no state of a request."""
 
     kind: str
     name: str
@@ -210,30 +210,30 @@ class Provider(Protocol):
     takes_untranslated: frozenset[ProviderSurface]
     """The client formats, besides the Messages format, whose requests it takes unchanged; others are translated."""
     models_path: str | None
-    """Where it lists its models (GET); None where it has no such list."""
+    """Where it lists its models (GET); None if it does not."""
     sources: Sequence[CredentialSource]
-    """The gate's own credentials, each a target; none: `forwarded` says what of the client's own may go there."""
+    """The gate's own credentials, each a target; if empty, `forwarded` decides about the client's own."""
     warning: str | None
-    """What an operator must be told at start."""
+    """A warning to log at start."""
 
     def origin(self, region: str | None = None) -> Origin:
-        """Where it listens. `region`: a target's, in place of the provider's."""
+        """Where it listens. `region`: the target's, in place of the provider's."""
         ...
 
     def prepare(
         self, request: ProviderRequest, *, model: str | None = None, region: str | None = None
     ) -> UpstreamRequest | Estimated:
-        """The request as this provider takes it. `model`: the route's, in place of the client's. Refused where none is."""
+        """The request in the provider's format. `model`: the route's, not the client's. Raises Refused if it has none."""
         ...
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
-        """The client's own credential, as it may go to `host`. Refused where it must not."""
+        """The client's own credential, as it may go to `host`. Raises Refused if it must not."""
         ...
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:
-        """An error in the words of the Messages API, for what is tried again. None: the answer is in these words itself.
+        """An error as one of the Messages API, for the retry law. None: the answer is one already.
 
-        The body is empty where only the head is there yet.
+        The body is empty while only the head is there.
         """
         ...
 
@@ -242,7 +242,7 @@ class Provider(Protocol):
 
 
 def origin_of(base_url: str) -> Origin:
-    """Read a base URL. ValueError where it is not http(s) with a host."""
+    """Read a base URL. Raises ValueError if it is not http(s) with a host."""
     u = urlsplit(base_url)
     if u.scheme not in ("http", "https") or not u.hostname:
         raise ValueError(f"{base_url!r} is not an http(s) URL with a host")

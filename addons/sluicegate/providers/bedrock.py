@@ -77,7 +77,7 @@ class Bedrock:
         else:
             path = bedrock.path_of(model, "invoke-with-response-stream" if request.stream else "invoke")
         if len(body) > (BEDROCK.max_body or 0):
-            raise Refused(413, f"Bedrock takes requests of up to {BEDROCK.max_body:,} bytes; this one has {len(body):,}")
+            raise Refused(413, f"Bedrock accepts requests of up to {BEDROCK.max_body:,} bytes; this one has {len(body):,}")
         accept = CONTENT_TYPE if request.stream and request.surface != "count_tokens" else "application/json"
         return UpstreamRequest(self._origin.path + path, plain_fields(request.fields, accept), body, plan_response, dropped)
 
@@ -129,7 +129,7 @@ class Bedrock:
         return of_aws(status, headers.get("x-amzn-errortype", ""), body) if status >= 400 else None
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
-        """A client's signature covers its own request, not ours: there is nothing to pass on."""
+        """A client's signature covers its own request, not ours, so nothing is passed on."""
         raise no_credential(self.name, "set providers.<name>.keys (a Bedrock API key) or credentials")
 
 

@@ -1,4 +1,4 @@
-"""What a provider is made from."""
+"""What a provider is built from: its configuration, the environment, and a source of keys."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ __all__ = ["ProviderContext", "StaticKey"]
 
 @dataclass(frozen=True, slots=True)
 class StaticKey:
-    """A key that stays what it is."""
+    """A key that never changes."""
 
     name: str
     value: str = field(repr=False)
 
     def ask_again(self) -> None:
-        """There is no other."""
+        """It has no other value."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderContext:
-    """One entry under `providers`, and what of the rest concerns it."""
+    """One entry under `providers`, with the other settings that concern it."""
 
     name: str
     settings: Settings

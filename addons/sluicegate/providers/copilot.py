@@ -1,7 +1,7 @@
 """GitHub Copilot: unofficial, off unless the configuration consents, for one user's own account.
 
-The login (`token`, or what `sluicegate copilot login` keeps) is exchanged for a token of half an hour, which goes to
-GitHub's own hosts and to no other. Claude models are asked in the Messages API's words, others in Chat Completions'.
+The login (`token`, or the one that `sluicegate copilot login` stored) is exchanged for a token that is valid for half an
+hour and is sent to GitHub's own hosts only. Claude models get requests of the Messages API, others Chat Completions.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class Copilot:
         self._translation = MessagesToChat(FLAVOURS["openai"], context.unsupported)
 
     def origin(self, region: str | None = None) -> Origin:
-        """As the token's exchange said (business and enterprise accounts have hosts of their own)."""
+        """As the token exchange answered: business and enterprise accounts have hosts of their own."""
         try:
             return self._fetched.value.base
         except CredentialError:
@@ -156,7 +156,7 @@ def dotted(model: str) -> str:
 
 
 def initiator(body: bytes) -> str:
-    """agent: the last user message holds results of tools alone; user: somebody said something."""
+    """agent: the last message holds tool results only; user: it holds something else."""
     messages = loads((top(body) or {}).get("messages", b"null"))
     last: Any = messages[-1] if isinstance(messages, list) and messages else None
     if not isinstance(last, dict):
@@ -171,7 +171,7 @@ def initiator(body: bytes) -> str:
 
 
 class _Login:
-    """The token of the exchange; it goes to GitHub's hosts only."""
+    """The exchanged token; it is sent to GitHub's hosts only."""
 
     waits = True
 
@@ -184,7 +184,7 @@ class _Login:
 
     def fields(self, request: SigningInput) -> Credential:
         if not request.tls or not is_githubs(request.host):
-            raise CredentialError(f"a Copilot token does not go to {request.host}")
+            raise CredentialError(f"a Copilot token is never sent to {request.host}")
         return ((b"authorization", b"Bearer " + self._fetched.value.token.encode()),)
 
     def refused(self) -> bool:
@@ -209,7 +209,7 @@ def _login(context: ProviderContext) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        raise CredentialError("nobody has signed in; run `sluicegate copilot login`") from None
+        raise CredentialError("no Copilot login was found; run `sluicegate copilot login`") from None
 
 
 def _session(answer: Mapping[str, Any], now: float) -> Fresh[_Session]:

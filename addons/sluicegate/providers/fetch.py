@@ -48,7 +48,7 @@ def _context(ca_file: str | None, ca_folder: str | None, anybody: bool) -> ssl.S
         context = ssl.create_default_context(cafile=ca_file, capath=ca_folder)
     except OSError as e:
         why = e.strerror or "they are no PEM certificates"
-        raise CredentialError(f"the CA certificates at {ca_file or ca_folder} can not be read: {why}") from None
+        raise CredentialError(f"the CA certificates at {ca_file or ca_folder} cannot be read: {why}") from None
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # on since Python 3.13; many a company's CA would fail it
     if not (ca_file or ca_folder):
         context.load_verify_locations(certifi.where())
@@ -82,7 +82,7 @@ def fetch_json(
     form: Mapping[str, str] | None = None,
     proxy: bool = True,
 ) -> dict[str, Any]:
-    """The JSON object at a URL; POST where there is a form. `proxy`: as the environment says; else directly.
+    """The JSON object at a URL; POST if a form is given. `proxy`: use the environment's proxy; else connect directly.
 
     CredentialError names the host and what went wrong, never what was sent or received.
     """
@@ -94,7 +94,7 @@ def fetch_json(
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise CredentialError(f"{urlsplit(url).hostname} answered something that is no JSON object")
+        raise CredentialError(f"{urlsplit(url).hostname} did not answer with a JSON object")
     return value
 
 
@@ -116,7 +116,7 @@ def fetch(
 
 
 class _Opened:
-    """One request's connections, and when it must be over: a socket's own timeout begins anew with each byte."""
+    """One request's connections and its deadline: a socket's own timeout starts again with each byte."""
 
     def __init__(self, timeout_s: float, *, proxies: dict[str, str] | None) -> None:
         """`proxies`: None for what the environment says."""
@@ -131,7 +131,7 @@ class _Opened:
         )
 
     def read(self, request: urllib.request.Request, most: int) -> bytes:
-        """The body, one byte more than `most` of it at most. TimeoutError where it took too long."""
+        """The body, one byte more than `most` of it at most. Raises TimeoutError if it takes too long."""
         timer = threading.Timer(self.timeout_s, self._end)
         timer.daemon = True
         timer.start()
@@ -191,7 +191,7 @@ class _Https(urllib.request.HTTPSHandler):
 def _answer(opened: _Opened, url: str, headers: Mapping[str, str], data: bytes | None, most: int) -> bytes:
     host = urlsplit(url).hostname or "?"
     if urlsplit(url).scheme not in ("http", "https"):
-        raise CredentialError(f"the address of {host} is not http(s)")
+        raise CredentialError(f"the address of {host} is not an http(s) URL")
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         url,
         data=data,
@@ -204,7 +204,7 @@ def _answer(opened: _Opened, url: str, headers: Mapping[str, str], data: bytes |
         raise CredentialError(f"{host} answered {e.code}") from None
     except (OSError, HTTPException, ValueError) as e:
         reason = getattr(e, "reason", None)
-        raise CredentialError(f"{host} can not be reached ({type(reason or e).__name__})") from None
+        raise CredentialError(f"{host} cannot be reached ({type(reason or e).__name__})") from None
     if len(body) > most:
         raise CredentialError(f"{host} answered with more than {most:,} bytes")
     return body

@@ -87,9 +87,9 @@ class OpenAI:
         return UpstreamRequest(self._origin.path + _PATH, fields, translated.body, plan_response, lost(translated, request))
 
     def _own(self, request: ProviderRequest, model: str) -> UpstreamRequest:
-        """A request of Chat Completions: for another model where the route says so, else the same bytes.
+        """A request of Chat Completions: renamed if the route names another model, else the same bytes.
 
-        A stream says what it used only where it is asked to: the gate asks, and keeps the answer to itself.
+        A stream reports its usage only on request: the gate asks for it, and removes the chunk from the client's answer.
         """
         body, plan_response = request.body, _own_answer
         if model and request.facts and request.facts.model != model:
@@ -101,7 +101,7 @@ class OpenAI:
         return UpstreamRequest(self._origin.path + _PATH, fields, body, plan_response)
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
-        """A client's token, in whatever header it came; none of Anthropic's, and no cookie."""
+        """A client's token, from any header; never one of Anthropic's, and no cookie."""
         key = next((value for name, value in presented if name.lower() in (b"x-api-key", b"api-key")), None)
         token = key or bearer_token(presented)
         if not token or _ANTHROPICS in token:
@@ -113,7 +113,7 @@ class OpenAI:
 
 
 def lost(translated: Translated, request: ProviderRequest) -> tuple[str, ...]:
-    """What a request lost on its way to Chat Completions: the flags in its header, too."""
+    """The fields that a request lost on its way to Chat Completions, and the flags of its header."""
     return tuple(dict.fromkeys((*translated.dropped, *(["betas"] if request.betas else []))))
 
 
@@ -129,7 +129,7 @@ def read_chat(translation: Translation, state: State) -> ResponsePlanner:
 
 
 def classify_chat(status: int, body: bytes) -> Verdict | None:
-    """An error of Chat Completions in the words of the Messages API."""
+    """An error of Chat Completions as one of the Messages API."""
     if status < 400:
         return None
     fault = chat_fault(loads(body)) if body else None

@@ -1,4 +1,4 @@
-"""What providers of the Messages API do not have, or call otherwise, as tables. Nothing here holds towards Anthropic.
+"""How providers of the Messages API differ from Anthropic, as tables.
 
 Chat Completions servers have their own table, in core/translate/messages_chat/flavours.py.
 """
@@ -22,28 +22,28 @@ class Quirks:
     pings: bool = True
     counts_tokens: bool = True
     attribution: bool = False
-    """Whether Claude Code's attribution block means something there."""
+    """Whether it understands Claude Code's attribution block."""
     betas: re.Pattern[str] | None = None
-    """The flags that it takes; None: all are passed on."""
+    """The beta flags that it accepts; None: all are passed on."""
     renamed_betas: tuple[tuple[str, tuple[str, ...]], ...] = ()
     """A flag → what it is called there."""
     drops: frozenset[str] = frozenset()
-    """Members of a request that it refuses, and that the answer's meaning does not hang on."""
+    """Fields of a request that it rejects, and that do not change the meaning of the answer."""
     lacks: frozenset[str] = frozenset()
-    """Members of a request that it has nothing for: refused, or dropped where the configuration says so."""
+    """Fields of a request that it does not support: refused, or dropped if the configuration says so."""
     drops_by_model: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = ()
-    """What models of a name refuse besides."""
+    """Further fields that the models of a name reject."""
     automatic_cache: bool = True
     """Takes a top-level cache_control."""
     cache_scope: bool = True
     """Takes a scope within a cache_control."""
 
     def drops_of(self, model: str) -> frozenset[str]:
-        """All members that a request for this model goes without."""
+        """All fields that are dropped from a request for this model."""
         return self.drops.union(*(names for pattern, names in self.drops_by_model if pattern.search(model)))
 
     def betas_of(self, flags: Iterable[str]) -> tuple[str, ...]:
-        """Those of a client's flags that it takes, by its names."""
+        """The client's flags that it accepts, under its own names."""
         if self.betas is None:
             return tuple(flags)
         renamed = dict(self.renamed_betas)
@@ -80,7 +80,7 @@ VERTEX: Final = Quirks(
     cache_scope=False,
 )
 COMPATIBLE: Final = Quirks()
-"""Somebody else's Messages API."""
+"""A Messages API that is not Anthropic's."""
 OLLAMA: Final = Quirks(counts_tokens=False, drops=frozenset({"tool_choice"}))
 
 PRESET_QUIRKS: Final[dict[str, Quirks]] = {"ollama": OLLAMA}

@@ -1,6 +1,6 @@
-"""Kinds of providers by name: the gate's own, and those of others by the entry point group `sluicegate.providers`.
+"""Builds providers by kind: the gate's own, and third-party kinds from the entry point group `sluicegate.providers`.
 
-An entry point's name is the kind, its object is called with a ProviderContext and gives a Provider.
+An entry point's name is the kind; its object is called with a ProviderContext and returns a Provider.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ GROUP: Final = "sluicegate.providers"
 
 
 def third_parties() -> tuple[str, ...]:
-    """The kinds that installed packages bring."""
+    """The kinds that installed packages add."""
     return tuple(sorted(point.name for point in entry_points(group=GROUP) if point.name not in KINDS))
 
 
@@ -36,4 +36,4 @@ def build(context: ProviderContext) -> Provider:
     for point in entry_points(group=GROUP, name=kind):
         return cast("Callable[[ProviderContext], Provider]", point.load())(context)
     known = ", ".join([*KINDS, *third_parties()])
-    raise ValueError(f"providers.{context.name}.kind: no provider of kind {kind!r} is installed; known are {known}")
+    raise ValueError(f"providers.{context.name}.kind: no provider of kind {kind!r} is installed; known kinds: {known}")

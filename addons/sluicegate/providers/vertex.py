@@ -43,7 +43,7 @@ from sluicegate.providers.quirks import VERTEX
 __all__ = ["Token", "Vertex"]
 
 _REREAD_S: Final = 300.0
-"""A token out of a file or from a command may run out within the hour: it is read again every five minutes."""
+"""A token from a file or a command may expire within the hour: it is read again every five minutes."""
 _LIFE_S: Final = 900.0
 
 
@@ -78,7 +78,7 @@ class Vertex:
         body, drop = self._body(request, model)
         whole = vertex.from_messages(body, model=model if counts else None, drop=drop)
         if len(whole) > (VERTEX.max_body or 0):
-            raise Refused(413, f"Vertex takes requests of up to {VERTEX.max_body:,} bytes; this one has {len(whole):,}")
+            raise Refused(413, f"Vertex accepts requests of up to {VERTEX.max_body:,} bytes; this one has {len(whole):,}")
         named = vertex.COUNT if counts else model
         path = vertex.path_of(self._project, region or self._location, named, stream=request.stream and not counts)
         betas = VERTEX.betas_of(request.betas)
@@ -121,7 +121,7 @@ class Vertex:
 
 
 def _document(status: int, body: bytes) -> bytes:
-    """Claude on Vertex answers some errors in the Messages API's own words: those stay as they are."""
+    """Claude on Vertex reports some errors in the format of the Messages API: those stay unchanged."""
     value = loads(body)
     if isinstance(value, dict) and value.get("type") == "error" and isinstance(value.get("error"), dict):
         return body
@@ -129,7 +129,7 @@ def _document(status: int, body: bytes) -> bytes:
 
 
 class Token:
-    """A Google token that runs out; it goes to Google's hosts only, or to the configured one."""
+    """A Google token, which expires; it is sent only to Google's hosts or to the configured one."""
 
     waits = True
 
@@ -144,7 +144,7 @@ class Token:
     def fields(self, request: SigningInput) -> Credential:
         host = canonical_host(request.host)
         if host != self._host and not host.endswith(".googleapis.com") and not is_loopback(host):
-            raise CredentialError(f"a Google token does not go to {request.host}")
+            raise CredentialError(f"a Google token is never sent to {request.host}")
         return ((b"authorization", b"Bearer " + self._fetched.value.encode()),)
 
     def refused(self) -> bool:

@@ -1,4 +1,4 @@
-"""What no single value shows: the rules between keys, and inside URLs, patterns and addresses."""
+"""Checks that types cannot express: rules between keys, and inside URLs, patterns and addresses."""
 
 import ipaddress
 import re
@@ -45,7 +45,7 @@ _CREDENTIAL_HEADERS: Final = frozenset({"authorization", "x-api-key", "api-key",
 
 
 def check(settings: Settings) -> Iterator[Problem]:
-    """Everything that is wrong with settings of the right types."""
+    """All faults in settings whose types are right."""
     for name, provider in settings.providers.items():
         for path, message in _provider(provider, settings, name):
             yield ("providers", name, *path), message
@@ -72,10 +72,10 @@ def check(settings: Settings) -> Iterator[Problem]:
 
 def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Problem]:
     if (provider.kind is None) == (provider.provider is None):
-        yield (), "expected one of kind (such as anthropic) and provider (such as groq)"
+        yield (), "expected one of kind (such as anthropic) or provider (such as groq)"
         return
     if provider.provider is not None and provider.provider not in PRESETS:
-        yield ("provider",), f"no such preset; known are {', '.join(PRESETS)}"
+        yield ("provider",), f"unknown preset; known presets: {', '.join(PRESETS)}"
         return
     if provider.base_url is not None and (
         fault := _base_url_fault(provider.base_url) or _endpoint_fault(provider.base_url, provider)
@@ -105,11 +105,11 @@ def _required(provider: Provider, name: str, settings: Settings) -> Iterator[Pro
     given = provider.credentials
     if (given.access_key is None) != (given.secret_key is None):
         missing = "access_key" if given.access_key is None else "secret_key"
-        yield ("credentials", missing), "access_key and secret_key come together"
+        yield ("credentials", missing), "access_key and secret_key must be set together"
     if given.session_token is not None and given.access_key is None:
-        yield ("credentials", "session_token"), "it belongs to an access_key"
+        yield ("credentials", "session_token"), "it needs an access_key"
     if given.profile is not None and given.access_key is not None:
-        yield ("credentials", "profile"), "expected either a profile or an access_key"
+        yield ("credentials", "profile"), "set either a profile or an access_key, not both"
 
 
 _INSTEAD: Final = {
@@ -139,7 +139,7 @@ def _headers(provider: Provider) -> Iterator[Problem]:
         elif header.lower() in _CREDENTIAL_HEADERS:
             yield path, "credentials belong under keys, token or credentials"
         elif _FORBIDDEN_IN_VALUE.search(value) or not value.isascii():
-            yield path, "the value has characters that no header may have"
+            yield path, "the value has characters that are not allowed in a header"
 
 
 def _routes(settings: Settings) -> Iterator[Problem]:
@@ -167,14 +167,14 @@ def _identity(settings: Settings) -> Iterator[Problem]:
         except ValueError:
             yield ("identity", "trusted_header", "peers", index), "expected an address or network such as 10.0.0.0/8"
     if header and (header.name.lower() in _OWN_HEADERS | _CREDENTIAL_HEADERS):
-        yield ("identity", "trusted_header", "name"), "this header has another meaning; take one of its own"
+        yield ("identity", "trusted_header", "name"), "this header already has a meaning; choose another name"
     if settings.identity.mode == "passthrough":
         for name, provider in settings.providers.items():
             if provider.keys or provider.token or provider.credentials != Credentials():
                 yield (
                     ("providers", name),
-                    "in identity.mode passthrough clients come with a credential of their own, which the gate can not "
-                    "check: anybody could spend this provider's; use mode keys, or take the credential out",
+                    "in identity.mode passthrough clients bring their own credential, which the gate cannot check, so "
+                    "anyone could use this provider's; use mode keys, or remove the credential",
                 )
 
 
@@ -200,11 +200,11 @@ def _limits(settings: Settings) -> Iterator[Problem]:
                     yield (*where, key), "not allowed here; set it for keys, teams or users"
     for name in limits.providers:
         if name not in settings.providers:
-            yield ("limits", "providers", name), f"no such provider; configured: {', '.join(settings.providers) or 'none'}"
+            yield ("limits", "providers", name), f"unknown provider; configured: {', '.join(settings.providers) or 'none'}"
 
 
 def _strip_fault(pattern: str) -> str | None:
-    """Why RE2 does not take it: these expressions meet hostile text, and RE2's take time in proportion to it."""
+    """Why RE2 rejects it, or None. RE2, because these patterns run over hostile text and it is linear in its length."""
     try:
         compile_strips((pattern,), ())
     except ValueError as error:
@@ -213,7 +213,7 @@ def _strip_fault(pattern: str) -> str | None:
 
 
 def _base_url_fault(url: str) -> str | None:
-    """None, or why the URL is none to send requests to; without quoting it, as it may hold a password."""
+    """Why requests cannot be sent to this URL, or None. Does not quote it: it may hold a password."""
     fault = _url_fault(url, ("http", "https"))
     if fault is not None:
         return fault

@@ -42,6 +42,6 @@ def merged_timeouts(
 
 
 def merged_connections(connections: Connections, own: ProviderConnections) -> Connections:
-    """The provider's numbers where it has some, else the general ones."""
+    """The provider's own numbers, else the general ones."""
     given = {name: value for name, value in msgspec.structs.asdict(own).items() if value is not None}
     return msgspec.structs.replace(connections, **given)

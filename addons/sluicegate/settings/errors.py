@@ -43,7 +43,7 @@ class ConfigError(ValueError):
 
 
 def raise_all(errors: list[ConfigError]) -> None:
-    """Raise the first of the errors with the rest in its `also`; do nothing where there are none."""
+    """Raise the first of the errors with the rest in its `also`; do nothing if there are none."""
     if errors:
         first, *rest = errors
         raise ConfigError(first.path, first.file, first.line, first.message, tuple(rest))

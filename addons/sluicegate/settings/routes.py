@@ -15,7 +15,7 @@ from sluicegate.settings.scalars import (
 
 class Target(Section, frozen=True, kw_only=True):
     provider: Text
-    model: Text | None = None  # the client's own where none is given
+    model: Text | None = None  # default: the client's own
     region: Text | None = None  # bedrock and vertex: in place of the provider's
     context: Count | None = None  # tokens of prompt and answer; a fallback that is too small is passed over
 

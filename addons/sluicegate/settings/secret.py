@@ -91,7 +91,7 @@ class Secret:
         return value
 
     def missing(self, environ: Mapping[str, str]) -> str | None:
-        """Why the reference cannot give a secret as far as can be told without reading it; None if it may."""
+        """Why the reference cannot give a secret, judged without reading it; None if it may."""
         kind, _, rest = self.reference.partition(":")
         match kind:
             case "env":

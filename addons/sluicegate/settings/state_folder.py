@@ -1,4 +1,4 @@
-"""The state folder, made with mode 0700 where it is missing."""
+"""The state folder, created with mode 0700 if it is missing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["state_folder"]
 
 
 def state_folder(settings: Settings) -> Path:
-    """Where state lives; made 0700 where it is not there."""
+    """Where state lives; created with mode 0700 if it is missing."""
     path = settings.state_dir.expanduser()
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path

@@ -67,7 +67,7 @@ def _plain(value: object, path: KeyPath) -> object:
 def mask_url(text: str) -> str:
     """A URL without its userinfo and query (`redis://***@host/0?***`); other text as it is.
 
-    Userinfo reaches to the last `@`: a password may hold a `/` or `?` that nobody escaped.
+    Userinfo reaches to the last `@`: a password may hold a `/` or `?` that is not escaped.
     """
     scheme = _SCHEME.match(text)
     if scheme is None:

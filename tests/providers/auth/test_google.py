@@ -81,7 +81,7 @@ def test_a_users_login_is_refreshed() -> None:
 def test_a_signature_goes_to_google_only(uri: str) -> None:
     """Whatever the file says."""
     fetch = Fetched()
-    with pytest.raises(CredentialError, match="none of Google's"):
+    with pytest.raises(CredentialError, match="not one of Google's"):
         from_key_file(json.dumps({**ACCOUNT, "token_uri": uri}), lambda: NOW, fetch)
     assert fetch.asked == []
 
@@ -136,5 +136,5 @@ def test_googles_order(tmp_path) -> None:
     assert "metadata" in asked({"CLOUDSDK_CONFIG": str(tmp_path)})
     gcloud.write_text(json.dumps(USER))
     assert asked({"CLOUDSDK_CONFIG": str(tmp_path)}) == TOKEN_URI
-    with pytest.raises(CredentialError, match="can not be read"):
+    with pytest.raises(CredentialError, match="cannot be read"):
         asked({"GOOGLE_APPLICATION_CREDENTIALS": str(tmp_path / "nothing")})

@@ -87,7 +87,7 @@ async def test_a_failure_is_told_and_not_repeated_at_once(office: Office) -> Non
     one = fetched(office)
     office.broken = CredentialError("nobody is signed in")
     for _ in range(5):
-        with pytest.raises(Refused, match="there is no token: nobody is signed in"):
+        with pytest.raises(Refused, match="no token is available: nobody is signed in"):
             await one.ready()
     assert office.asked == 1
     office.now, office.broken = 6, ValueError("secret")

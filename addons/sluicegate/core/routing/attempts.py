@@ -5,7 +5,7 @@ The law, in the order in which it is applied:
     bytes of an answer reached the client   nothing is ever retried; the stream ends visibly
     a stale keep-alive connection, or a     the same target at once, once per request, not counted
     request given back unread
-    the attempts are used up                wait in the queue, where there is one; else give up
+    the attempts are used up                wait in the queue, if there is one; else give up
     the provider said x-should-retry: false give up on this target; another may still serve
     429, to come back within a minute       pacing: a session waits for its own key, whose prompt cache is warm, and does
                                             not stampede the next key; another provider of the route goes first
@@ -43,26 +43,25 @@ __all__ = [
 ]
 
 Cause = Literal["connect", "pool", "write", "reset", "stale", "returned", "first_byte", "status", "first_event", "refused"]
-"""What became of an attempt. returned: the provider says that it has not looked at the request (HTTP/2). refused: the gate
-itself could not make the request for this target (no credential is to be had, or its format has no word for something):
-nothing was sent."""
+"""How an attempt failed. returned: the provider says that it has not processed the request (HTTP/2). refused: the gate
+itself could not build the request for this target (no credential, or its format cannot express it): nothing was sent."""
 
 LONGEST_WAIT_S: Final = 59.0
 """Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
 
 LONGEST_REST_S: Final = 86_400.0
-"""Nobody is overloaded for longer than a day, whatever it says. Spent quotas may last longer."""
+"""No overload lasts longer than a day, whatever the provider says. Spent quotas may."""
 LONGEST_TOLD_S: Final = 1e8
-"""What a provider says beyond three years is not told apart."""
+"""A longer retry-after, beyond three years, is read as this one."""
 
 FREE: Final = frozenset({"stale", "returned"})
-"""What happens to connections and says nothing of the target: the first of them is not counted."""
+"""Faults of a connection that say nothing of the target: the first of them is not counted."""
 UNREACHED: Final = frozenset({"connect", "write", "reset"})
 """Causes after which it is unknown whether the upstream lives."""
 UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "reset"})
 """Causes after which the server may still work on the request, so that it has to be cancelled there."""
 _UNTOUCHED: Final = frozenset({"connect", "pool", "returned", "refused"})
-"""The provider can not have acted on the request."""
+"""The provider cannot have acted on the request."""
 _TURNED_AWAY: Final = frozenset({401, 402, 429, 529})
 _RESTING: Final = frozenset({429, 503, 529})
 
@@ -107,7 +106,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The last rung: wait longer and longer for any target, `for_s` seconds after the first attempt at most."""
+    """The last resort: wait longer and longer for any target, until `for_s` seconds after the first attempt at most."""
 
     size: int = 100
     """How many requests may wait in it at one time."""
@@ -144,7 +143,7 @@ class Plan:
     cooldown_s: float = 10.0
     repeatable: bool = True
     """The request does the same when it arrives twice, or a second time does no harm. Else it is sent again only where the
-    provider can not have acted on it: no connection, or an answer that says it was turned away."""
+    provider cannot have acted on it: no connection, or an answer that says it was turned away."""
     pinned: bool = False
     """The request must stay where it is (file ids, containers, batches): only its first target, no other."""
     pools: Sequence[int] = ()
@@ -207,7 +206,7 @@ class Plan:
         return decision
 
     def note(self, last: Failed, health: Health, now: float) -> None:
-        """Let a target rest that said so, or that is overloaded."""
+        """Let a target cool down if it said so or is overloaded."""
         name = self.targets[last.target]
         health.probe_failed(name)
         if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
@@ -233,7 +232,7 @@ class Plan:
         return self._same_again(usable, counted, health, now, chance)
 
     def _usable(self, history: Sequence[Failed]) -> list[int]:
-        """The targets that may be asked at all: allowed, and not told to be left alone."""
+        """The targets that may be asked: allowed, not spent, and without an `x-should-retry: false`."""
         refused = frozenset(f.target for f in history if f.should_retry is False or f.spent)
         return [i for i in self._allowed() if i not in refused]
 
@@ -251,7 +250,7 @@ class Plan:
     def _queued(
         self, queue: Queue, history: Sequence[Failed], tries: int, health: Health, now: float, chance: float, began: float
     ) -> Send | None:
-        """A place in the queue; None where no target can serve before its time is over."""
+        """A place in the queue; None if no target can serve before its time is over."""
         usable = self._usable(history)
         if not usable:
             return None
@@ -265,7 +264,7 @@ class Plan:
         return max(0.0, min(health.wakes_at(self.targets[i]) for i in self._allowed()) - now)
 
     def _spread(self, wait: float, chance: float) -> float:
-        """Those who wait for the same instant come back one by one: up to a tenth later, at most the longest wait."""
+        """Requests that wait for the same instant come back one by one: up to a tenth later, at most the longest wait."""
         wait = max(0.0, wait)
         return min(wait * (1 + chance / 10), max(wait, LONGEST_WAIT_S)) if self.backoff.jitter else wait
 
@@ -279,7 +278,7 @@ class Plan:
 def final_retry_after_s(told_s: float | None, soonest_s: float) -> int | None:
     """The retry-after to put in place of the one that the last target gave; None leaves it as it is.
 
-    Above a minute clients give up at once: passed on only where no target can serve before that.
+    Above a minute clients give up at once: it is passed on only if no target can serve before that.
     """
     if told_s is None or told_s <= LONGEST_WAIT_S or soonest_s > LONGEST_WAIT_S:
         return None
@@ -287,9 +286,9 @@ def final_retry_after_s(told_s: float | None, soonest_s: float) -> int | None:
 
 
 def retry_after_s(headers: Headers, now_unix: float) -> float | None:
-    """Seconds from `retry-after-ms`, or from a `retry-after` in seconds or as a date; None where neither says anything.
+    """Seconds from `retry-after-ms`, or from a `retry-after` in seconds or as a date; None if there is neither.
 
-    RFC 9110, 10.2.3. A date counts from the answer's own `date` where it has one, so that no two clocks have to agree.
+    RFC 9110, 10.2.3. A date counts from the answer's own `date` if it has one, so that two clocks need not agree.
     """
     for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
         text = headers.get(name)

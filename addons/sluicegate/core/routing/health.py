@@ -1,4 +1,4 @@
-"""How targets are doing, by name, over all requests of one gate: who rests, until when, and who probes."""
+"""The health of targets by name, over all requests of one gate: which cool down, until when, and which are probed."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ PROBE_S: Final = 30.0
 
 @dataclass(slots=True)
 class Health:
-    """Times are monotonic seconds, given by whoever asks."""
+    """Times are monotonic seconds, given by the caller."""
 
     resting: dict[str, float] = field(default_factory=dict)
     paced: set[str] = field(default_factory=set)
-    """Of those that rest: turned away for the rest of a minute, and well otherwise."""
+    """The resting targets that only turned requests away for the rest of a minute."""
     probing: dict[str, float] = field(default_factory=dict)
-    """Until when somebody else's probe of a target is waited for."""
+    """Until when another request's probe of a target is waited for."""
 
     def cool_down(self, name: str, until: float, *, paced: bool = False) -> None:
-        """Let a target rest until a time; a longer rest is not cut short."""
+        """Do not use a target until a time; never shortens a longer cool-down."""
         if until >= self.resting.get(name, 0.0):
             self.resting[name] = until
             (self.paced.add if paced else self.paced.discard)(name)
         self.probing.pop(name, None)
 
     def mark_healthy(self, name: str) -> None:
-        """A target answered, or is another one now."""
+        """A target answered, or its name now stands for another one."""
         if name in self.resting:
             self.resting.pop(name, None)
             self.paced.discard(name)

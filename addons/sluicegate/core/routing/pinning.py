@@ -1,12 +1,11 @@
-"""Whether a request names things that exist in one place only: another provider, or another key, does not know them.
+"""Whether a request names things that exist in one place only: another provider or key does not know them.
 
     files        `file_id` in a document, an image, a container upload, or a chat's file part
     containers   the request's own `container`
     compaction   blocks that the API has folded a conversation into
     search       `encrypted_content`, `encrypted_index` of its server tools' results
 
-A tool may well have an argument called `container`, and a model may call it: what stands in tools and in their arguments is
-the client's own affair.
+Tools and their arguments are skipped: a tool may well have an argument called `container`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _OF_TOOLS: Final = frozenset({"tools", "input", "arguments", "input_schema", "pa
 
 
 def names_one_place(body: bytes) -> bool:
-    """True also where the body can not be read: what is not understood stays where it is."""
+    """True also if the body cannot be read: such a request stays where it is."""
     if _QUICK.search(body) is None:
         return False
     try:

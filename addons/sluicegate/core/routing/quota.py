@@ -1,4 +1,4 @@
-"""What a provider says of a key's limits: how much is left, and whether a refusal means a minute or the end of a budget.
+"""A key's limits as the provider reports them: how much is left, and whether a refusal lasts a minute or for long.
 
 Headers: docs.anthropic.com, "Rate limits", "Response headers": anthropic-ratelimit-{requests,tokens,input-tokens,
 output-tokens}-{limit,remaining,reset}, resets as RFC 3339 times; anthropic-ratelimit-unified-{status,reset} of
@@ -18,7 +18,7 @@ from sluicegate.core.routing.attempts import LONGEST_WAIT_S, Headers, retry_afte
 __all__ = ["Quotas", "Refusal", "refusal"]
 
 SPENT_S: Final = 3600.0
-"""How long a key rests whose budget is spent, where nobody says until when."""
+"""How long a key with a spent budget cools down if the provider does not say until when."""
 LONGEST_REST_S: Final = 31 * 86_400.0
 
 _KINDS: Final = ("requests", "tokens", "input-tokens", "output-tokens")
@@ -33,7 +33,7 @@ class Refusal:
 
     spent: bool
     for_s: float | None
-    """None where the provider did not say."""
+    """None if the provider did not say."""
 
 
 def refusal(status: int, headers: Headers, body: bytes, now_unix: float) -> Refusal:
@@ -54,7 +54,7 @@ def refusal(status: int, headers: Headers, body: bytes, now_unix: float) -> Refu
 
 
 def _until_reset(headers: Headers, now_unix: float) -> float | None:
-    """Seconds until the last of the used-up limits is there again; None where none is used up."""
+    """Seconds until the last of the used-up limits resets; None if none is used up."""
     waits = [
         reset - now_unix
         for kind in _KINDS
@@ -70,13 +70,13 @@ def _bounded(seconds: float) -> float:
 
 @dataclass(slots=True)
 class Quotas:
-    """How much of its limits each key has left, as its last answers said."""
+    """How much of its limits each key has left, by its last answers."""
 
     _left: dict[str, tuple[float, float]] = field(default_factory=dict)
     """By key: the smallest share of a limit that is left (0 to 1), and until when that holds (Unix seconds)."""
 
     def observe(self, key: str, headers: Headers) -> None:
-        """An answer's headers are there."""
+        """Remember what an answer's headers say of the key's limits."""
         if all(headers.get(f"anthropic-ratelimit-{kind}-limit") is None for kind in _KINDS):
             return
         shares = [s for kind in _KINDS if (s := _share(headers, kind)) is not None]
@@ -84,7 +84,7 @@ class Quotas:
             self._left[key] = min(shares)
 
     def share_left(self, key: str, now_unix: float) -> float:
-        """1.0 where nothing is known, or what was known has been reset since."""
+        """1.0 if nothing is known, or if the known limit has been reset since."""
         share, until = self._left.get(key, (1.0, 0.0))
         return share if now_unix < until else 1.0
 

@@ -70,7 +70,7 @@ class Signed:
 
     def fields(self, request: SigningInput) -> Credential:
         if not self._hosts(request.host):
-            raise CredentialError(f"an AWS signature does not go to {request.host}")
+            raise CredentialError(f"an AWS signature is never made for {request.host}")
         signed = sign(
             self._keys(),
             method=request.method,

@@ -35,7 +35,7 @@ class DeviceCode:
 
 
 def begin(fetch: Fetch = fetch_json) -> DeviceCode:
-    """Ask for a code. CredentialError where there is none."""
+    """Ask for a code. Raises CredentialError if GitHub gives none."""
     answer = fetch(CODE_URL, form={"client_id": CLIENT_ID, "scope": "read:user"})
     page = _text(answer, "verification_uri")
     if urlsplit(page)[:2] != ("https", "github.com"):

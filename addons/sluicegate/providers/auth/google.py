@@ -48,7 +48,7 @@ def read_key_file(path: Path) -> str:
     try:
         return path.expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as e:
-        raise CredentialError(f"Google's credentials file can not be read ({type(e).__name__}); {_WHAT_TO_DO}") from None
+        raise CredentialError(f"Google's credentials file cannot be read ({type(e).__name__}); {_WHAT_TO_DO}") from None
 
 
 def from_key_file(text: str, clock: Callable[[], float], fetch: Fetch = fetch_json) -> Fresh[str]:
@@ -57,7 +57,7 @@ def from_key_file(text: str, clock: Callable[[], float], fetch: Fetch = fetch_js
         key = json.loads(text)
         kind = key["type"]
     except (ValueError, KeyError, TypeError):
-        raise CredentialError("Google's credentials are no JSON object with a type") from None
+        raise CredentialError("Google's credentials are not a JSON object with a type") from None
     match kind:
         case "service_account":
             form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": _assertion(key, clock())}
@@ -65,7 +65,7 @@ def from_key_file(text: str, clock: Callable[[], float], fetch: Fetch = fetch_js
             names = ("client_id", "client_secret", "refresh_token")
             form = {"grant_type": "refresh_token", **{name: str(key.get(name, "")) for name in names}}
         case _:
-            raise CredentialError("Google's credentials are of a type that is not known here; " + _WHAT_TO_DO)
+            raise CredentialError("Google's credentials are of an unsupported type; " + _WHAT_TO_DO)
     return _fresh(fetch(_token_uri(key), form=form), clock())
 
 
@@ -78,7 +78,7 @@ def _token_uri(key: Mapping[str, Any]) -> str:
         parts.scheme == "https" and (host.endswith(".googleapis.com") or host == "accounts.google.com")
     ):
         return given
-    raise CredentialError("the credentials file's token_uri is none of Google's")
+    raise CredentialError("the credentials file's token_uri is not one of Google's")
 
 
 def _assertion(key: Mapping[str, Any], now: float) -> str:
@@ -98,9 +98,9 @@ def _assertion(key: Mapping[str, Any], now: float) -> str:
     try:
         private = serialization.load_pem_private_key(str(key.get("private_key")).encode(), None)
     except (ValueError, TypeError):
-        raise CredentialError("the service account's private_key can not be read") from None
+        raise CredentialError("the service account's private_key cannot be read") from None
     if not isinstance(private, rsa.RSAPrivateKey):
-        raise CredentialError("the service account's private_key is no RSA key")
+        raise CredentialError("the service account's private_key is not an RSA key")
     signature = private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
     return f"{signed}.{_base64(signature)}"
 

@@ -1,4 +1,4 @@
-"""Where the gate's own credentials come from: fixed ones, and such as are fetched and run out."""
+"""Sources of the gate's own credentials: fixed keys, and credentials that are fetched and expire."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sluicegate.providers.base import Credential, Key, SigningInput
 __all__ = ["CredentialError", "Fetched", "Fresh", "Keyed", "bearer", "no_credential"]
 
 _PAUSE_S: Final = 5.0
-"""How long after a failed fetch the next one is tried: many requests may wait for the same credential."""
+"""How long after a failed fetch the next one starts: many requests may wait for the same credential."""
 
 
 class CredentialError(Exception):
-    """There is no credential to be had. The message says why and what to do, and holds no secret."""
+    """No credential is available. The message says why and what to do, and holds no secret."""
 
 
 class Keyed:
@@ -41,7 +41,7 @@ class Keyed:
         return self._present(self.key.value)
 
     def refused(self) -> bool:
-        """It rests; perhaps its file or command has another one by now."""
+        """The key cools down; its file or command may have another one by now."""
         self.key.ask_again()
         return False
 
@@ -53,7 +53,7 @@ def bearer(key: Key) -> Keyed:
 
 @dataclass(frozen=True, slots=True)
 class Fresh[T]:
-    """What was fetched, from when on a new one is fetched behind it, and when it runs out (Unix seconds)."""
+    """A fetched value, when it is refreshed in the background, and when it expires (Unix seconds)."""
 
     value: T = field(repr=False)
     refresh_at: float
@@ -61,9 +61,9 @@ class Fresh[T]:
 
 
 class Fetched[T]:
-    """A credential that runs out. `fetch` blocks, so it runs in a thread, once at a time for all who wait.
+    """A credential that expires. `fetch` blocks, so it runs in a thread, once at a time for all waiting requests.
 
-    While an old one still holds, requests go on with it and the new one is fetched behind them.
+    While the old one is still valid, requests use it and the new one is fetched in the background.
     """
 
     def __init__(self, what: str, fetch: Callable[[], Fresh[T]], clock: Callable[[], float] = time.time) -> None:
@@ -76,13 +76,13 @@ class Fetched[T]:
 
     @property
     def value(self) -> T:
-        """What was fetched last. CredentialError where nothing was."""
+        """The last fetched value. Raises CredentialError if there is none."""
         if self._fresh is None:
-            raise CredentialError(f"no {self._what} was fetched yet")
+            raise CredentialError(f"no {self._what} has been fetched yet")
         return self._fresh.value
 
     async def ready(self) -> None:
-        """Return when there is one that holds. Refused where none is to be had."""
+        """Return when a valid one is there. Raises Refused if none is available."""
         now = self._clock()
         if self._fresh is not None and now < self._fresh.expires_at:
             if now >= self._fresh.refresh_at and self._may_try(now):
@@ -91,8 +91,8 @@ class Fetched[T]:
         if self._may_try(now):
             await asyncio.shield(self._start())
         if self._fresh is None or self._clock() >= self._fresh.expires_at:
-            why = self._failure[1] if self._failure else "it ran out at once"
-            raise Refused(502, f"there is no {self._what}: {why}", kind="api_error")
+            why = self._failure[1] if self._failure else "it had expired when it arrived"
+            raise Refused(502, f"no {self._what} is available: {why}", kind="api_error")
 
     def forget(self) -> None:
         """The provider did not accept it."""
@@ -117,5 +117,5 @@ class Fetched[T]:
 
 
 def no_credential(provider: str, what_to_do: str) -> Refused:
-    """The answer where a provider has no credential, and the client's own must not go there."""
+    """The answer if a provider has no credential and the client's own must not go there."""
     return Refused(401, f"provider {provider} has no credential; {what_to_do}", should_retry=False)

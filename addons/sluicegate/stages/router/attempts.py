@@ -46,7 +46,7 @@ __all__ = ["Attempts", "Candidate", "is_repeatable"]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A target to be, and under which name its health is kept."""
+    """A possible target, and the name that its health is kept under."""
 
     name: str
     point: Callable[[Exchange], Target]
@@ -75,7 +75,7 @@ class Attempts:
         self._base: Snapshot = snapshot(x.request)
         self._began = self._first = time.monotonic()
         self._stripped = False
-        """The request goes without its thinking, or was looked at for that."""
+        """The request was sent without its thinking, or cannot be."""
         if self.health.is_resting(candidates[0].name, self._began):
             self._look_whether_pinned(x)
         begin = plan.first(self.health, self._began) if not self.health.resting else self._turn()
@@ -87,7 +87,7 @@ class Attempts:
         return self.plan.first(self.health, self._began, random.random())  # noqa: S311 - jitter
 
     def _look_whether_pinned(self, x: Exchange) -> None:
-        """Only now, when it matters: it means to search the whole body."""
+        """Called only when it matters, because it searches the whole body."""
         if len(self.candidates) > 1 and not self.plan.pinned:
             self.plan = replace(self.plan, pinned=is_pinned(x))
 
@@ -149,7 +149,7 @@ class Attempts:
             self.passes_on(response, native_status(x, response))
 
     def passes_on(self, response: http.Response, status: int) -> None:
-        """A failure goes to the client as it is: what it says of the target holds all the same."""
+        """A failure goes to the client unchanged; what it says of the target is recorded."""
         failed = self._failed(Failure("status", "", status, response.headers))
         self.plan.note(failed, self.health, time.monotonic())
         self.history.append(failed)
@@ -161,7 +161,7 @@ class Attempts:
         return status != 400 and self.left and self._situation(x).others
 
     def answered(self, response: http.Response) -> None:
-        """The current target gave an answer that is passed on."""
+        """The current target gave an answer that goes to the client."""
         candidate = self.candidate
         if not self.plan.retryable(response.status_code, None):
             self.health.mark_healthy(candidate.name)
@@ -191,7 +191,7 @@ class Attempts:
 
     # -- after a failure
     async def again(self, x: Exchange, failure: Failure) -> bool:
-        """Wait if need be, and point the request at the next target. False: give up; the last answer says what is known."""
+        """Wait if necessary, and point the request at the next target. False: give up; the client gets the last answer."""
         of_failed = x.routing.translation
         while await self._turned(x, failure):
             try:

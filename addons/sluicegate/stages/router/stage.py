@@ -1,4 +1,4 @@
-"""Router: chooses the target, and reads what the provider's bytes say.
+"""Router: chooses the target of a request, and reads the provider's answer.
 
 Inference and count_tokens requests follow the routes. Other paths go to the host that the client named (regular door), or
 to the first Anthropic provider among the routes (reverse door).
@@ -60,15 +60,15 @@ class Upstream:
 
     name: str
     origin: Origin | None
-    """None: where the door points (no provider is configured)."""
+    """None: the door's own target (no provider is configured)."""
     keys: tuple[CredentialSource, ...]
     headers: tuple[tuple[bytes, bytes], ...] = ()
     via: UpstreamProxy | None = None
     traits: ProviderKind = KINDS["anthropic"]
     provider: Provider | None = None
-    """None: where the door points, whose requests are not touched."""
+    """None: the door's own target, whose requests are not changed."""
     least_loaded: bool = True
-    """How a request without a session chooses among the keys; else each in turn."""
+    """A request without a session takes the key with the most room; else each in turn."""
 
 
 _OPENAIS: Final = re.compile(r"^/(?:v1/)?(?:responses|embeddings|completions|moderations|images|audio|realtime)(?:/|$)")
@@ -84,7 +84,7 @@ class RouteTarget:
     model: str | None = None
     region: str | None = None
     context: int | None = None
-    """How many tokens that model takes, where the configuration says so."""
+    """The context window of that model in tokens, if the configuration gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Router(Stage):
         self.general = next(
             (r.upstream for route in widest for r in route.targets if r.upstream.traits.is_anthropic_api), None
         )
-        """Where the reverse door leads what is no inference."""
+        """The default upstream for paths outside inference on the reverse listener."""
         self.first = widest[0].targets[0].upstream
         self.prices = services.prices_for(settings)
         self.plan = _plan(settings)
@@ -138,7 +138,7 @@ class Router(Stage):
             log.warning("provider.warning", provider=name, warning=provider.warning)
         headers = tuple((k.encode(), v.encode()) for k, v in p.headers.items())
         if any(c in k + v for k, v in p.headers.items() for c in "\r\n\0"):
-            raise ValueError(f"providers.{name}.headers: a header can not hold a line break")
+            raise ValueError(f"providers.{name}.headers: a header cannot contain a line break")
         origin = origin_of(p.resolved_base_url)
         via = self.services.via_of(p.proxy)
         least = p.balance == "least_loaded"
@@ -174,7 +174,7 @@ class Router(Stage):
         x.routing.call = Call(x.routing.target, time.monotonic())
 
     def _fitting(self, x: Exchange, targets: tuple[RouteTarget, ...]) -> tuple[RouteTarget, ...]:
-        """Without the fallbacks whose model the prompt would not fit: they would answer 400, which ends the ladder."""
+        """Without the fallbacks whose context window is too small: they would answer 400, which ends the attempts."""
         if len(targets) < 2 or x.facts is None:
             return targets
         body, asked, most = x.request.data.content or b"", x.facts.model or "", x.facts.max_tokens
@@ -211,7 +211,7 @@ class Router(Stage):
         if x.door != "reverse" and named is None:
             return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
-            # the list of models is the gate's own affair on every door: it must match what the routes serve
+            # on every door the list of models must match what the routes serve
             upstream = self._general(x) if x.door == "reverse" or x.format.known else named
             return (RouteTarget(upstream),) if upstream else ()
         if x.facts is None:
@@ -225,11 +225,11 @@ class Router(Stage):
         raise Refused(404, message, should_retry=False)
 
     def _general(self, x: Exchange) -> Upstream:
-        """Where a path goes that is none of ours. Refused where nobody behind the gate could know it."""
+        """The upstream for a path outside inference. Raises Refused if no provider behind the gate could serve it."""
         upstream, path = self.general or self.first, x.request.path.partition("?")[0]
         host = upstream.origin.host if upstream.origin else x.origin[1]
         if upstream.provider and not upstream.traits.serves_converse and _CONVERSE.search(path):
-            x.format = BEDROCK  # its client reads no other words
+            x.format = BEDROCK  # its client reads no other errors
             raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
         if not upstream.traits.forwards_other_paths or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
             raise Refused(404, f"{path[:100]} is not served here: the gate takes {served()}", should_retry=False)
@@ -321,7 +321,7 @@ class Router(Stage):
 
     @property
     def is_transparent(self) -> bool:
-        """Whether all goes to one Anthropic provider under the names that clients use: its own list of models is theirs."""
+        """Whether one Anthropic provider serves everything under the names that clients use: then its own list is right."""
         targets = [route_target for route in self.routes for route_target in route.targets]
         whole = any(route.pattern == "*" for route in self.routes)
         return (
@@ -354,12 +354,12 @@ def _hosts(upstream: Upstream) -> frozenset[str]:
 
 
 def _called(name: str, route_target: RouteTarget) -> str:
-    """What health is kept under: limits and overloads are a model's own."""
+    """The name that health is kept under: limits and overloads are per model."""
     return f"{name}/{route_target.model}" if route_target.model else name
 
 
 def _plan(settings: Settings) -> Plan:
-    """What the configuration says of attempts; the targets are each request's own."""
+    """The configured law of attempts; each request adds its own targets."""
     retry, queue = settings.retry, settings.retry.queue
     back = retry.backoff
     return Plan(
@@ -377,9 +377,9 @@ def _queue(queue: retry_settings.Queue) -> Queue:
 
 
 def _for_another_model(body: bytes, asked: str, model: str) -> bytes:
-    """The request as another model gets it; thinking that the asked one signed means nothing to it."""
+    """The request for another model, which cannot verify the thinking that the requested model signed."""
     if not same_model(asked, model):
-        with contextlib.suppress(ValueError):  # no Messages request: the provider says what is wrong with it
+        with contextlib.suppress(ValueError):  # not a Messages request: the provider says what is wrong with it
             body = without_thinking(body)
     return rename_model(body, model)
 
@@ -390,7 +390,7 @@ def _our_keys(x: Exchange, upstream: Upstream) -> tuple[CredentialSource, ...]:
 
 
 def own_target(x: Exchange, via: UpstreamProxy | None) -> Target:
-    """Where the request goes by itself, with the client's own credential, which is bound to that host."""
+    """The host that the client named, with the client's own credential, which is bound to that host."""
     tls, host, port = x.origin
     anthropic.forwarded(x.client_credentials, host)  # may refuse
     credential = tuple(
