@@ -40,6 +40,7 @@ from sluicegate.exchange.framing import frame, mark
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
+from sluicegate.gate.attempt_flows import show_failed_attempt
 from sluicegate.gate.onion import Onion
 from sluicegate.gate.policy import Policy
 from sluicegate.gate.port import ChainPort
@@ -58,7 +59,6 @@ from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.stages import ORDER, Identity
 from sluicegate.stages.base import Stage
-from sluicegate.views.attempt_flows import show_failed_attempt
 
 __all__ = ["Chain"]
 

@@ -1,4 +1,4 @@
-"""What an answer says at its beginning: whether its first event is a failure, and the upstream's own words of one."""
+"""The beginning of an answer: whether its first event is a failure, and the upstream's own message in a failed answer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sluicegate.exchange.translation import PASS_THROUGH
 __all__ = ["MAX_HELD", "Begins", "Fails", "FirstEvent", "decoded", "words_of"]
 
 MAX_HELD: Final = 64 * 1024
-"""Bytes of an answer that are held back before it is passed on or thrown away."""
+"""Bytes of an answer that are held back at most, before it is passed on or discarded."""
 _MAX_DECODED: Final = 16 * MAX_HELD
 _OF_THE_MOMENT: Final = frozenset({"overloaded_error", "rate_limit_error", "api_error", "timeout_error"})
 """Error types after which another attempt may succeed."""
@@ -30,18 +30,18 @@ _OF_THE_MOMENT: Final = frozenset({"overloaded_error", "rate_limit_error", "api_
 
 @dataclass(frozen=True, slots=True)
 class Begins:
-    """A good beginning, or one that is not ours to judge."""
+    """The answer begins well, or in a way that is not judged here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fails:
     message: str
     status: int
-    """What it amounts to, had it come as a status."""
+    """The HTTP status that says the same."""
 
 
 class FirstEvent:
-    """Reads a streamed answer up to its first event that is no ping: byte by byte if it must be.
+    """Reads a streamed answer up to its first event that is not a ping, however its bytes are cut.
 
     `can_read`: whether an answer is a stream whose events we understand.
     """
@@ -62,7 +62,7 @@ class FirstEvent:
         return content_type.lower().startswith("text/event-stream")
 
     def feed(self, data: bytes, *, ended: bool) -> Begins | Fails | None:
-        """What the answer is; None where that can not be told yet. `ended`: these are its last bytes."""
+        """The verdict, or None if more bytes are needed. `ended`: these are the last ones."""
         self._empty = self._empty and not data
         if ended and self._empty:
             return Fails("the stream ended before its first event", 500)
@@ -98,7 +98,7 @@ def _error_type(data: bytes) -> str:
 
 
 def decoded(headers: http.Headers | None, body: bytes) -> bytes:
-    """What came of a failed answer's body, its content encoding undone where that can be."""
+    """The body of a failed answer as far as it came, without its content encoding; b"" if that cannot be undone."""
     coding = _decoder(headers) if headers and body else None
     try:
         return coding.feed(body) if coding else b""
@@ -107,7 +107,7 @@ def decoded(headers: http.Headers | None, body: bytes) -> bytes:
 
 
 def words_of(x: Exchange | None, response: http.Response, body: bytes) -> str:
-    """A failed answer in the upstream's own words, for a client that was already committed to a stream."""
+    """The message of a failed answer, for a client that was already committed to a stream."""
     body = decoded(response.headers, body)
     if x and x.routing.translation and (verdict := x.routing.translation.verdict(response, body)):
         return f"HTTP {verdict.status}: {verdict.message[:300]}"

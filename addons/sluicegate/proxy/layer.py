@@ -1,7 +1,7 @@
 """The HTTP layer under the seal: every event towards a server passes `GateLayer.event_to_child`, streamed bodies too.
 
 Hooks alone fail open: an exception in an addon, a removed script, an edit, a replay or an upgrade would let the raw request
-go. Here the default is the other way round: what is not covered by a Release does not leave, whoever asked for it.
+go. Here the default is the reverse: a request that is not covered by a Release does not leave, whatever asked for it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _NEVER_UPSTREAM: Final = frozenset(
         RequestProtocolError,  # cancels; carries no bytes of a request
     }
 )
-"""Exact types that never carry a request's bytes to a server. Whatever is not named here is looked at."""
+"""Exact types that never carry a request's bytes to a server. All others are checked."""
 
 
 class GateLayer(HttpLayer):
@@ -101,8 +101,8 @@ class GateLayer(HttpLayer):
         yield from super().register_connection(command)
 
     def get_connection(self, event: GetHttpConnection, *, reuse: bool = True) -> layer.CommandGenerator[None]:
-        """Stock opens a connection for each HTTP/2 stream towards an HTTP/1 server, where one that is idle will do; and it
-        chooses one whose server takes no more requests."""
+        """Stock opens a new connection for each HTTP/2 stream towards an HTTP/1 server, even if one is idle; and it chooses
+        one whose server accepts no more requests."""
         if reuse and self.context.client.alpn == b"h2":
             for server in self.connections:
                 if event.connection_spec_matches(server) and is_idle(server, self):
@@ -149,7 +149,7 @@ class GateLayer(HttpLayer):
             yield from super().event_to_child(stream, denied(stream, sealed))
 
     def _released(self, stream: HttpStream | None, child: layer.Layer, event: HttpEvent) -> HttpEvent | str:
-        """The event as it may be sent, or why it may not."""
+        """The event as it may be sent, or the reason why not."""
         try:
             flow = getattr(stream, "flow", None)
             exchange = exchange_of(flow) if flow is not None else None
@@ -175,7 +175,7 @@ class GateLayer(HttpLayer):
             return "it could not be sealed"
 
     def _proxy_auth(self, via: Any) -> bytes | None:
-        """Our credential for the company's proxy, which reads plain HTTP itself; a CONNECT carries it elsewhere."""
+        """The credential for the upstream proxy, which reads plain HTTP itself; elsewhere the CONNECT carries it."""
         return self.port.via_auth(via[1]) if via else None
 
     def _at_rest(self, server: Connection) -> None:
@@ -184,7 +184,7 @@ class GateLayer(HttpLayer):
 
     # -- towards the client
     def _error_to_client(self, child: layer.Layer, event: ResponseProtocolError) -> Commands:
-        """Stock answers with HTML, or cuts a stream off in silence: say it in the client's own format first."""
+        """Stock answers with HTML, or cuts a stream off in silence: send the error in the client's own format first."""
         stream = self.streams.get(event.stream_id)
         words, error_follows = stream.last_words(event) if isinstance(stream, GateStream) else ([], True)
         for word in words:

@@ -211,7 +211,7 @@ def call_last(*names: str) -> None:
 
 
 def option_default(option: Any) -> Any:
-    """What an option is worth where nobody has set it; not a copy."""
+    """The value of an option that is not set; not a copy."""
     return option._default
 
 
@@ -245,7 +245,7 @@ def transport_of(client_id: str, server: Connection) -> Any:
 
 
 def abort(client_id: str, server: Connection) -> None:
-    """End a connection now: what was not sent yet is lost."""
+    """End a connection now; bytes that were not sent yet are lost."""
     if transport := transport_of(client_id, server):
         transport.abort()
 
@@ -259,7 +259,7 @@ def cancel(client_id: str, server: Connection, why: str) -> bool:
 
 
 async def drop_lost(client_id: str, server: Connection) -> None:
-    """Tell the layers of a connection that it has ended, where the core has lost the news (mitmproxy#5034)."""
+    """Tell the layers of a connection that it has ended, if the core has missed that (mitmproxy#5034)."""
     if handler := handler_of(client_id):
         io = handler.transports.pop(server, None)
         if io and io.writer:
@@ -277,13 +277,13 @@ def limit_connections(client_id: str, make_semaphore: Any) -> None:
 CLIENT_HOST: Final = "sluicegate_client_host"
 """Attribute of a request: the Host that the client asked for. mitmproxy rewrites the header in reverse mode."""
 HOOK_BEGUN: Final = "_sluicegate_begun"
-"""Attribute of a hook: it was run where the stream stands, and this is what is left of it (fast/dispatch.py)."""
+"""Attribute of a hook: it was begun inline, and this is the rest of it (fast/dispatch.py)."""
 _USED: Final = "sluicegate_used"
 """Attribute of a server connection: it has carried a request. (A flow has its Exchange: exchange/exchange.py.)"""
 
 
 def mark_used(server: Connection) -> bool:
-    """A request is about to be sent over a connection: whether that has happened before."""
+    """Note that a request is about to be sent over a connection. Returns whether one was sent before."""
     before = bool(server.__dict__.get(_USED))
     server.__dict__[_USED] = True
     return before

@@ -1,7 +1,7 @@
-"""Pings: what a streaming client gets while its answer is silent, so that it does not take the connection for dead.
+"""Pings: sent to a streaming client while its answer is silent, so that it does not take the connection for dead.
 
 The first one may come before there is any answer: it commits the client to `200 text/event-stream`, and a final failure
-then becomes `event: error`. While the upstream cannot be reached no ping is sent: it would say that all is well.
+then becomes `event: error`. While the upstream cannot be reached, no ping is sent: it would claim that all is well.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Pings:
             self._arm(x.ping_s)
 
     def during_answer(self, x: Exchange) -> None:
-        """An answer has begun: ping where we know where its events end."""
+        """An answer has begun: ping if the ends of its events can be seen."""
         response = self._stream.flow.response
         if response is not None and x.ping_s and x.format.ping and _has_visible_events(response):
             self._arm(x.ping_s)
@@ -52,13 +52,13 @@ class Pings:
         return self._timer is not None and event.command is self._timer.wake
 
     def ping(self) -> layer.CommandGenerator[None]:
-        """Send one, unless the answer is under way or nobody can be reached; and the next one later."""
+        """Send one, unless the answer moves or the upstream cannot be reached; and arm the next."""
         self._timer = None
         stream, x = self._stream, self._stream.exchange
         if x is None or x.life.gone or x.life.closed or x.life.detached or _is_over(stream):
             return
         streaming = stream.server_state == stream.state_stream_response_body
-        quiet_s = time.monotonic() - stream.told
+        quiet_s = time.monotonic() - stream.last_sent
         if streaming and quiet_s < x.ping_s:
             self._arm(x.ping_s - quiet_s)
             return

@@ -28,7 +28,7 @@ class GateReplayHandler(clientplayback.ReplayHandler):
     def __init__(self, flow: HTTPFlow, options: Options, port: GatePort) -> None:
         super().__init__(flow, options)
         GateLayer.adopt(self.layer, port)
-        # a connection of its own: the flow's client may still be there, and timers find handlers by the client's id
+        # an id of its own: the flow's client may still be connected, and timers find handlers by the client's id
         (replayed,) = self.layer.connections.values()
         self.client.id = str(uuid.uuid4())
         self.layer.connections = {self.client: replayed}  # keyed by the id

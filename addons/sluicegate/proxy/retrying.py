@@ -92,7 +92,7 @@ from sluicegate.proxy.write_watch import WriteWatch
 __all__ = ["RetryingStream"]
 
 COLLECT_S: Final = 3.0
-"""How long the body of an error is waited for."""
+"""How long to wait for the body of an error."""
 
 _FROM_UPSTREAM: Final = frozenset(
     {ResponseHeaders, ResponseData, ResponseTrailers, ResponseEndOfMessage, ResponseProtocolError, RequestNotProcessed}
@@ -108,7 +108,7 @@ class RetryingStream(GateStream):
     _reused: bool = False
     """The attempt's connection had carried a request before."""
     _first: FirstEvent | None = None
-    _whole: BufferedResponse | None = None
+    _buffered: BufferedResponse | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
 
@@ -193,7 +193,7 @@ class RetryingStream(GateStream):
             self._deadlines.arm(x.timeouts.write_s if unread else self._patience_s(x))
 
     def _ended_meanwhile(self, x: Exchange) -> layer.CommandGenerator[bool]:
-        """After a wait: whether there is nothing more to do. The client has been told then."""
+        """After a wait: whether the exchange is over; the client has its answer then."""
         if (yield from self.check_killed(True)):
             self._pings.stop()
             return True
@@ -203,7 +203,7 @@ class RetryingStream(GateStream):
         return False
 
     def _give_up(self, message: str) -> layer.CommandGenerator[None]:
-        """No answer from upstream goes to the client: our own error does."""
+        """The client gets our own error instead of an answer from upstream."""
         if x := self.exchange:
             x.routing.attempts = None
         self._forget_answer()
@@ -233,10 +233,10 @@ class RetryingStream(GateStream):
             self._state.enter("error status")
             self.server_state = self.state_collect_failure
             self._deadlines.arm(COLLECT_S)
-        elif x.routing.translation and (whole := x.routing.translation.buffered(response)):
-            self._whole = whole
+        elif x.routing.translation and (buffered := x.routing.translation.buffered(response)):
+            self._buffered = buffered
             self._state.enter("whole answer")
-            self.server_state = self.state_whole_answer
+            self.server_state = self.state_buffer_answer
         elif self._gates(x, response, ended=event.end_stream):
             self._first = FirstEvent(x, response)
             self._state.enter("event stream")
@@ -246,7 +246,7 @@ class RetryingStream(GateStream):
             yield from self._commit(event.end_stream)
 
     def _unfit(self, x: Exchange, response: http.Response) -> str | None:
-        """Why an answer's head can not be passed on."""
+        """Why an answer's head cannot be passed on."""
         if response.status_code == 101 and not (x.routing.release and x.routing.release.upgrade):
             return "the upstream switched protocols unasked"
         try:
@@ -257,7 +257,7 @@ class RetryingStream(GateStream):
         return None
 
     def _gates(self, x: Exchange, response: http.Response, *, ended: bool) -> bool:
-        """Whether its first event is looked at before it is passed on; a stream that has ended already is, in any case."""
+        """Whether to look at the first event before passing the answer on; a stream that has ended already always is."""
         return (
             x.format.answers
             and response.status_code == 200
@@ -279,7 +279,7 @@ class RetryingStream(GateStream):
             yield from self._collected()
 
     def _collected(self, note: str = "") -> layer.CommandGenerator[None]:
-        """As much of an error's body is there as will be waited for."""
+        """The body of an error is complete, or has taken too long."""
         x, response = self.exchange, self.flow.response
         assert x
         assert response
@@ -312,16 +312,16 @@ class RetryingStream(GateStream):
                 x.routing.attempts.answered(self.flow.response)
             yield from self._commit(False)
 
-    def state_whole_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """What is translated as a whole comes to its end before its head goes out: until then it may be tried again."""
+    def state_buffer_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
+        """A translated answer is complete before its head goes out: until then it may be tried again."""
         if isinstance(event, ResponseData):
             self.response_body_buf += event.data
             if len(self.response_body_buf) > MAX_BUFFERED:
                 yield from self._commit(False)
         elif isinstance(event, ResponseEndOfMessage):
             self.ended = True
-            fault = self._whole.fault(bytes(self.response_body_buf)) if self._whole else None
-            if fault is not None:  # nothing of it is fit for the client
+            fault = self._buffered.fault(bytes(self.response_body_buf)) if self._buffered else None
+            if fault is not None:  # none of it can be passed on
                 self._forget_answer()
                 yield from self._again("first_event", fault, 502)
                 return
@@ -330,7 +330,7 @@ class RetryingStream(GateStream):
             yield from self._commit(False)
 
     def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
-        """The answer in `flow.response` goes to the client, what was held back of it first."""
+        """The answer in `flow.response` goes to the client, beginning with the bytes that were held back."""
         self._state.enter("answer")
         self._deadlines.disarm()
         if self.exchange:
@@ -353,11 +353,11 @@ class RetryingStream(GateStream):
                 yield from self.server_state(ResponseEndOfMessage(self.upstream_id))
 
     def _goes_on_as_stream(self, response: http.Response) -> bool:
-        """Whether an answer fits behind the pings that went out as the beginning of an event stream."""
+        """Whether an answer can follow the pings that opened an event stream."""
         return response.status_code == 200 and "event-stream" in self._content_type(response)
 
     def _content_type(self, response: http.Response) -> str:
-        """Of an answer, once it is one of the Messages API."""
+        """Of an answer, after its translation to the Messages API."""
         bridge = self.exchange.routing.translation if self.exchange else None
         return bridge.content_type(response) if bridge else response.headers.get("content-type", "")
 
@@ -369,8 +369,8 @@ class RetryingStream(GateStream):
             yield from super().start_response_stream()
         x = self.exchange
         if x and x.routing.call and not x.source and self.server_state == self.state_stream_response_body:
-            self.heard = self.told = time.monotonic()
-            self._deadlines.arm(max(0.0, min(x.timeouts.idle_s, self._deadlines.left_s(x.timeouts, self.heard))))
+            self.last_heard = self.last_sent = time.monotonic()
+            self._deadlines.arm(max(0.0, min(x.timeouts.idle_s, self._deadlines.left_s(x.timeouts, self.last_heard))))
             self._pings.during_answer(x)
 
     # -- failing
@@ -378,7 +378,7 @@ class RetryingStream(GateStream):
         if isinstance(event, ResponseProtocolError):
             if self.attempting and self.server_state in self._early:
                 self._forget_answer()
-                self.ended = True  # there is nothing left to cancel
+                self.ended = True  # nothing is left to cancel
                 yield from self._again(self._cause_of(event), event.message)
                 return
             event = ResponseProtocolError(self.stream_id, readable(event.message), event.code)
@@ -396,7 +396,7 @@ class RetryingStream(GateStream):
             self.state_wait_for_response_headers,
             self.state_collect_failure,
             self.state_first_event,
-            self.state_whole_answer,
+            self.state_buffer_answer,
         )
 
     def _cause_of(self, event: ResponseProtocolError) -> Cause:
@@ -412,7 +412,7 @@ class RetryingStream(GateStream):
         self._over()
 
     def _over(self) -> None:
-        """Nothing more will happen here: the server connection may rest, or make room."""
+        """The stream is over: its server connection is idle, and may be closed to make room."""
         if self._stopper:
             self._stopper.cancel()
             self._stopper = None
@@ -430,7 +430,7 @@ class RetryingStream(GateStream):
         self.response_body_buf.clear()
 
     def _ask(self, cause: Cause, message: str, status: int | None = None) -> layer.CommandGenerator[bool]:
-        """An attempt has failed. True: send again. False: the exchange is over, and the client has been told."""
+        """An attempt has failed. True: send again. False: the exchange is over, and the client has its answer."""
         self._state.enter("failure")
         self._deadlines.disarm()
         x = self.exchange
@@ -466,21 +466,21 @@ class RetryingStream(GateStream):
         return False
 
     def _final_failure(self, x: Exchange, cause: Cause, message: str) -> layer.CommandGenerator[None]:
-        """The client gets the last failure: the provider's own words where there are some."""
+        """The client gets the last failure: the provider's own answer if there is one."""
         x.routing.attempts = None
         x.ending.status = {"first_byte": 504, "pool": 503}.get(cause)
         if self.flow.response is not None and (cause == "status" or (cause == "first_event" and self.response_body_buf)):
             self.ended = self.ended or cause == "first_event"
             yield from self._commit(False)
             if self.server_state not in (self.state_done, self.state_errored):
-                yield from self.break_off(message)  # what came is not all of it
+                yield from self.break_off(message)  # it is not complete
             return
         self._forget_answer()
         code = ErrorCode.CONNECT_FAILED if cause == "connect" else ErrorCode.GENERIC_SERVER_ERROR
         yield from self._fail(message, code)
 
     def _new_attempt(self) -> None:
-        """The next attempt gets a stream id of its own; whatever still comes for the old one is dropped."""
+        """The next attempt gets a stream id of its own; late events for the old one are dropped."""
         if self.upstream_id != self.stream_id:
             self.parent.streams.pop(self.upstream_id, None)
         self.upstream_id = next(self._ids)
@@ -511,7 +511,7 @@ class RetryingStream(GateStream):
             raise IllegalTransition(f"a timer in state {self._state.now!r}")
 
     def _stream_timed_out(self, x: Exchange) -> layer.CommandGenerator[None]:
-        verdict = self._deadlines.silence(x.timeouts, time.monotonic(), self.heard)
+        verdict = self._deadlines.silence(x.timeouts, time.monotonic(), self.last_heard)
         if isinstance(verdict, Overdue):
             yield from self.break_off(verdict, cancel=True)
         else:
@@ -538,7 +538,7 @@ class RetryingStream(GateStream):
         self._deadlines.disarm()
         self._pings.stop()
 
-    # -- being told to stop
+    # -- the gate stops
     def _stop(self) -> None:
         if self.server_state not in (self.state_done, self.state_errored):
             self._stopper = Timer(self, 0)
@@ -562,7 +562,7 @@ class RetryingStream(GateStream):
 
 
 def _status(x: Exchange, response: http.Response) -> int:
-    """What an answer amounts to: some providers say an overload with a 200 or a 400."""
+    """The status that an answer means: some providers report an overload with a 200 or a 400."""
     return x.routing.translation.native_status(response) if x.routing.translation else response.status_code
 
 

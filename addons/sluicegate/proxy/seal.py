@@ -1,4 +1,4 @@
-"""The seal: what may leave, and what it looks like on the wire.
+"""The seal: what may leave, and how it looks on the wire.
 
 A request leaves only under a matching Release (see `exchange/release.py`). What is sent is a copy: the released request
 with hop-by-hop headers taken off, `Host` set to the target, and the target's credential put on. The flow itself never holds
@@ -44,7 +44,7 @@ def _dropped(fields: HeaderFields) -> frozenset[bytes]:
 def seal(
     request: http.Request, release: Release, mode: HTTPMode, *, h1_upstream: bool, proxy_auth: bytes | None = None
 ) -> http.Request:
-    """The request as it goes on the wire to the release's target. Raises ValueError where that can not be."""
+    """The request as it goes on the wire to the release's target. Raises ValueError if it cannot be sent."""
     d, target = request.data, release.target
     bare = f"[{target.host}]" if ":" in target.host else target.host  # RFC 3986, 3.2.2: an IPv6 address
     host = url.hostport("https" if target.tls else "http", bare, target.port).encode("idna")
@@ -63,7 +63,7 @@ def seal(
     fields = ((b"host", host), *keep, *secret) if h1_upstream or not request.is_http2 else (*keep, *secret)
     for name, value in secret:
         if b"\n" in value or b"\r" in value or b"\0" in value or not name:
-            raise ValueError("the credential holds characters that a header can not carry")
+            raise ValueError("the credential contains characters that a header cannot carry")
     absolute = mode is HTTPMode.upstream and not target.tls and target.via is not None
     if absolute and proxy_auth:
         fields = (*fields, (b"proxy-authorization", proxy_auth))

@@ -70,13 +70,13 @@ class GateStream(HttpStream):
     """Some byte of the answer's body came."""
     committed_to_stream: bool = False
     """… by a ping, as an event stream: the provider's own headers are not sent any more."""
-    heard: float = 0.0
+    last_heard: float = 0.0
     """When the upstream last sent some of the answer's body; monotonic seconds."""
-    told: float = 0.0
+    last_sent: float = 0.0
     """When the client was last sent some of it."""
     at_boundary: bool = True
     """What the client was sent last ended an event."""
-    orphaned: bool = False
+    detached: bool = False
     """The client has left; what would be sent to it is dropped."""
     upstream_id: int
     """The stream's id towards the server: its own, or one per attempt."""
@@ -93,29 +93,29 @@ class GateStream(HttpStream):
         return exchange_of(flow) if flow is not None else None
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        # seen even while a hook is waited for: whoever waits there is told that the client has left
+        # seen even while a hook is waited for: a stage that waits there learns that the client has left
         if type(event) is RequestProtocolError and (exchange := self.exchange):
             if self._goes_on(exchange):
-                self.orphaned = exchange.life.detached = True
+                self.detached = exchange.life.detached = True
                 return
             exchange.life.client_left()
         try:
-            if self.orphaned:
+            if self.detached:
                 for command in super().handle_event(event):
                     if not (isinstance(command, SendHttp) and command.connection is self.context.client):
                         yield command
             else:
                 yield from super().handle_event(event)
-        except Exception as e:  # noqa: BLE001 - mitmproxy would log a crash and let the client wait for ever
+        except Exception as e:  # noqa: BLE001 - mitmproxy would log a crash and leave the client waiting
             yield from self._crashed(e)
 
     def _goes_on(self, exchange: Exchange) -> bool:
-        """The client leaves: whether its call is to be finished all the same, because others listen to it."""
+        """The client leaves: whether its call continues, because other exchanges listen to it."""
         shared = exchange.life.shared
         return shared is not None and shared.wanted and not exchange.life.closed and self.client_state == self.state_done
 
     def _crashed(self, e: Exception) -> layer.CommandGenerator[None]:
-        """A bug in here: nothing more goes upstream, and the client is told, or sees its stream break."""
+        """A bug of ours: nothing more goes upstream, and the client gets an error, or sees its stream break."""
         log.error("a stream failed: %s", type(e).__name__)  # not the text: it may quote a body
         self._stop_timers()
         if exchange := self.exchange:
@@ -132,15 +132,15 @@ class GateStream(HttpStream):
                 ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR), self.context.client
             )
         if exchange:
-            with contextlib.suppress(Exception):  # settled now: whoever waits for its end may have no client any more
+            with contextlib.suppress(Exception):  # settled now: others may wait for its end
                 self.port.stream_crashed(self.flow)
         yield DropStream(self.stream_id)
 
     def _stop_timers(self) -> None:
-        """For subclasses that have some: the answer is over."""
+        """The answer is over; for subclasses that have timers."""
 
     def handle_connect_regular(self) -> layer.CommandGenerator[None]:
-        """With a company's proxy, what is tunnelled undecrypted leaves through it as well."""
+        """With an upstream proxy, tunnels that are not decrypted leave through it as well."""
         via = self.port.via
         if via is not None:
             self.context.server.via = via
@@ -168,7 +168,7 @@ class GateStream(HttpStream):
             return False
         limit, key = exchange.body_limit
         if exchange.answer is not None and exchange.answer.status_code >= 400:
-            self.request_body_buf.clear()  # refused by its headers: what follows is read, and nobody keeps it
+            self.request_body_buf.clear()  # refused by its headers: the rest is read and dropped
         if max(len(self.request_body_buf), self._announced()) <= limit:
             return False
         message = TOO_LARGE.format(limit=limit, key=key)
@@ -178,7 +178,7 @@ class GateStream(HttpStream):
         exchange.ending.refused()
         yield HttpErrorHook(self.flow)
         yield SendHttp(ResponseProtocolError(self.stream_id, message, ErrorCode.REQUEST_TOO_LARGE), self.context.client)
-        # what is still on its way is read and forgotten, so that the client gets to read our answer
+        # the rest of the body is read and dropped, so that the client gets to read our answer
         self.client_state = self.server_state = self.state_errored
         self.flow.live = False
         return True
@@ -196,7 +196,7 @@ class GateStream(HttpStream):
         return stock
 
     def _request_complete(self) -> layer.CommandGenerator[None]:
-        """The stages' turn; then what they decided is done."""
+        """Run the stages, and act on their decision."""
         flow = self.flow
         flow.request.timestamp_end = time.time()
         flow.request.data.content = bytes(self.request_body_buf)
@@ -207,7 +207,7 @@ class GateStream(HttpStream):
             return
         if flow.response:
             if flow.request.method.upper() == "HEAD":
-                flow.response.data.content = b""  # RFC 9110, 9.3.2: what came now would be read as the next answer
+                flow.response.data.content = b""  # RFC 9110, 9.3.2: a body would be read as the next answer
             flow.response.timestamp_start = time.time()
             yield HttpResponseHeadersHook(flow)
             if (yield from self.check_killed(True)):
@@ -257,7 +257,7 @@ class GateStream(HttpStream):
         return None
 
     def _forget_failed_connections(self) -> None:
-        """A failed connect is remembered by HttpLayer for as long as the client stays: forget it, it may work now."""
+        """HttpLayer remembers a failed connect as long as the client stays: forget it, as it may work now."""
         parent = self.parent
         for connection in (*parent.connections, parent.context.server):
             if (
@@ -275,7 +275,7 @@ class GateStream(HttpStream):
             client.hold_head()
         yield from self.start_response_stream()
         while True:
-            if not source.closed:  # what is there as a whole need not be waited for
+            if not source.closed:  # a body that is complete need not be waited for
                 yield SluicegatePullHook(self.flow)
             if exchange.life.gone:
                 source.close("the client has gone")
@@ -307,7 +307,7 @@ class GateStream(HttpStream):
         yield from super().send_response(already_streamed)
 
     def _aborted(self) -> layer.CommandGenerator[bool]:
-        """The Chain looked at the answer's headers and does not want it passed on."""
+        """Whether the Chain has decided by the answer's headers that it is not passed on."""
         exchange = self.exchange
         if exchange is None or not exchange.ending.abort:
             return False
@@ -315,7 +315,7 @@ class GateStream(HttpStream):
         return True
 
     def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        self.heard = time.monotonic()
+        self.last_heard = time.monotonic()
         if type(event) is not ResponseData:
             self._stop_timers()
         exchange = self.exchange
@@ -325,8 +325,8 @@ class GateStream(HttpStream):
         end = isinstance(event, ResponseEndOfMessage)
         self.passed = self.passed or not end
         chunks = self._tapped(exchange, b"" if isinstance(event, ResponseEndOfMessage) else event.data)
-        if chunks:  # as the client gets it: translations give whole events, and sometimes nothing for a while
-            self.told = self.heard
+        if chunks:  # a translation yields whole events, and sometimes nothing for a while
+            self.last_sent = self.last_heard
             self.at_boundary = chunks[-1].endswith((b"\n\n", b"\r\n\r\n"))
         for chunk in chunks:
             yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
@@ -356,7 +356,7 @@ class GateStream(HttpStream):
         return out
 
     def break_off(self, reason: str, *, cancel: bool = False) -> layer.CommandGenerator[None]:
-        """The client has seen the start of an answer that will not be whole: end it visibly.
+        """The client has seen the start of an answer that will not be complete: end it visibly.
 
         `cancel`: the upstream is still sending.
         """
@@ -366,7 +366,7 @@ class GateStream(HttpStream):
         yield from self.handle_protocol_error(ResponseProtocolError(self.stream_id, reason, ErrorCode.GENERIC_SERVER_ERROR))
 
     def last_words(self, event: ResponseProtocolError) -> tuple[list[HttpEvent], bool]:
-        """What the client is told before an error ends its stream, and whether the error itself must follow."""
+        """The events that the client gets before an error ends its stream, and whether the error itself must follow."""
         if not (self.context.client.connected and getattr(self, "flow", None)):
             return [], True
         exchange = self.exchange
@@ -410,7 +410,7 @@ class GateStream(HttpStream):
 
 
 def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
-    """The seal said no: mark the exchange, and give the error that ends the stream."""
+    """The seal has denied the request: mark the exchange, and return the error that ends the stream."""
     flow = getattr(stream, "flow", None)
     if flow is not None and (exchange := exchange_of(flow)):
         exchange.ending.denied()
@@ -425,7 +425,7 @@ _QUOTED = re.compile(r":? b['\"]")
 
 
 def readable(message: str) -> str:
-    """The proxy core's message for a client: without the raw bytes that some of them quote."""
+    """A message of the proxy core, without the raw bytes that some of them quote."""
     message = _CUT.sub("the upstream closed the connection before its answer was complete", message)
-    message = _UNREADABLE.sub("the upstream's answer can not be read", message)
+    message = _UNREADABLE.sub("the upstream's answer cannot be read", message)
     return _QUOTED.split(message, maxsplit=1)[0][:500]

@@ -18,7 +18,7 @@ __all__ = ["Timer"]
 
 
 class Timer:
-    """Wakes a stream up after a while: it gets `events.Wakeup` with the command `wake`."""
+    """Sends a stream `events.Wakeup` with the command `wake` after a while."""
 
     __slots__ = ("_fired", "_sources", "_timer", "wake")
     _tasks: ClassVar[set[asyncio.Task[None]]] = set()

@@ -1,4 +1,4 @@
-"""Connections to servers, from the wish for one to its end: where it may lead, its place in the pool, its time limits."""
+"""Connections to servers, from request to end: which address is allowed, a place in the pool, time limits."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class Outbound:
 
     # -- hooks
     def connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
-        """A connection is about to be opened; `data.server.error` keeps it from that."""
+        """A connection is about to be opened; setting `data.server.error` prevents that."""
         try:
             return self._connect(data)
-        except Exception as e:  # noqa: BLE001 - mitmproxy would log it and connect all the same
+        except Exception as e:  # noqa: BLE001 - mitmproxy would log it and connect
             self._refuse(data, e)
             return None
 
@@ -93,7 +93,7 @@ class Outbound:
                 await self.pool.wait(data, most, timeouts.pool_s)
             if data.server.error is None:
                 self.timeouts.connecting(data, timeouts)
-        except Exception as e:  # noqa: BLE001 - not known to be harmless: not connected to
+        except Exception as e:  # noqa: BLE001 - the address was not checked: do not connect
             self._refuse(data, e)
 
     def _take(self, data: Hook, most: int) -> bool:
@@ -111,12 +111,12 @@ class Outbound:
         self.timeouts.connected(data)
 
     def failed(self, data: Hook) -> None:
-        """It was not opened."""
+        """The connection could not be opened."""
         self.timeouts.done(data.server)
         self.pool.closed(data.server)
 
     async def disconnected(self, data: Hook) -> None:
-        """It has ended."""
+        """The connection has ended."""
         self.pool.closed(data.server)
         await self.timeouts.disconnected(data)
 

@@ -29,7 +29,7 @@ class ConnectTimeouts:
         self._arm(data, timeouts.connect_s, "connect")
 
     def connected(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """TCP stands; TLS, if any, gets its own time."""
+        """TCP connection established; TLS, if any, gets its own time."""
         tls_s = self._tls_s.get(data.server)
         self.done(data.server)
         if data.server.tls and tls_s is not None:
@@ -44,7 +44,7 @@ class ConnectTimeouts:
             if not internals.is_served(data.client.id, server):
                 return
             if server.timestamp_start is None:
-                # it still waits for a free slot: cancelling now would never be reported to the stream
+                # still waiting for a free slot: cancelling now would never be reported to the stream
                 self._pending[server] = loop.call_later(_QUEUED_S, expire)
                 return
             server.error = f"{what} timeout after {delay_s:g} s"
@@ -53,7 +53,7 @@ class ConnectTimeouts:
         self._pending[server] = loop.call_later(delay_s, expire)
 
     def done(self, server: Any) -> None:
-        """The attempt is over, well or not."""
+        """The attempt is over, successful or not."""
         self._tls_s.pop(server, None)
         if timer := self._pending.pop(server, None):
             timer.cancel()
@@ -62,7 +62,7 @@ class ConnectTimeouts:
         self.done(data.conn)
 
     async def disconnected(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """Repair a lost close (mitmproxy#5034): a transport that ended while the core still thinks it is open."""
+        """Repair a lost close (mitmproxy#5034): the transport has ended, and the core still takes it for open."""
         self.done(data.server)
         if data.server.state is ConnectionState.CLOSED or data.client.timestamp_end is not None:
             return

@@ -73,7 +73,7 @@ class CachedAddonManager(addonmanager.AddonManager):
             await rest
 
     def ran(self, event: hooks.Hook) -> bool:
-        """Run a flow's hooks where we stand, as far as they need not wait. False: `handle_lifecycle` has more to do."""
+        """Run a flow's hooks inline, up to the first that waits. False: `handle_lifecycle` has to run the rest."""
         (data,) = event.args()
         rest = self._with_update(event, data)
         if rest is None and not data.intercepted:
@@ -135,7 +135,7 @@ _UPDATE: Final = hooks.UpdateHook([])
 
 
 def _cheaper(addon: Any, call: Call) -> Call:
-    """An addon's hook, asked only where it has something to do: two of mitmproxy's put every URL together to find out."""
+    """An addon's hook, called only if it has something to do: two of mitmproxy's build every URL to find out."""
     if type(addon) is maplocal.MapLocal and call == addon.request:
         return lambda data: call(data) if addon.replacements else None
     if type(addon) is onboarding.Onboarding and call == addon.request:
@@ -144,7 +144,7 @@ def _cheaper(addon: Any, call: Call) -> Call:
 
 
 def _may_ask_for(host: str, data: http.HTTPFlow) -> bool:
-    """Whether a request may be for this host, by any of its names for it; where in doubt, it may."""
+    """Whether a request may be for this host, by any of its names; if in doubt, it may."""
     d = data.request.data
     name = host.encode("ascii", "ignore")
     return (

@@ -1,8 +1,8 @@
-"""Hooks that need not wait are run where they stand: no task, no lock, no turn of the event loop for each.
+"""Hooks that need not wait are run inline: without a task, a lock and a turn of the event loop for each.
 
 Stock mitmproxy starts a task for every hook and goes on when it has ended. Its tasks are eager: up to its first wait a
-hook runs in the same place already. Here what needs no wait has no task either. A hook that waits, a flow that
-somebody holds back, a replay and everything but HTTP/1 clients take the stock way.
+hook runs in the same place already. Here a hook that needs no wait has no task either. A hook that waits, a flow that is
+held back, a replay and everything but HTTP/1 clients take the stock way.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from sluicegate.proxy.wire.http1_server import GateHttp1Server
 __all__ = ["WITH_HOOKS", "run_hooks_inline"]
 
 WITH_HOOKS: Final = frozenset({RequestHeaders, RequestEndOfMessage, ResponseHeaders, ResponseEndOfMessage})
-"""The events that hooks come with."""
+"""The events that cause hooks."""
 
 _HOOKS: Final = frozenset({HttpRequestHeadersHook, HttpRequestHook, HttpResponseHeadersHook, HttpResponseHook})
 
 
 def run_hooks_inline(work: layer.CommandGenerator[None], client: layer.Layer | None) -> layer.CommandGenerator[None]:
-    """A stream's commands without those of its hooks that can be run here. `client`: what talks to its client."""
+    """A stream's commands, without the hooks that are run here. `client`: the layer towards its client."""
     addons = ctx.master.addons
     if type(addons) is not CachedAddonManager or type(client) is not GateHttp1Server:
         return work
@@ -59,7 +59,7 @@ def _commands(
 
 def _may_run(hook: commands.Command, client: GateHttp1Server) -> bool:
     flow: http.HTTPFlow = hook.flow  # type: ignore[attr-defined]
-    if flow.is_replay:  # whoever replays it waits for its hooks
+    if flow.is_replay:  # the replay waits for its hooks
         return False
     # requests that came in one piece are served within one another: a hook on the stock way ends that
     return type(hook) is HttpRequestHeadersHook or not client.buf

@@ -1,8 +1,8 @@
-"""HTTP/1 towards servers: stock parsing, without what would cost it an answer or its memory.
+"""HTTP/1 towards servers: stock parsing, hardened where stock loses an answer or collects without a bound.
 
 1xx        an interim answer (RFC 9110, 15.2) is read and forgotten; stock takes it for the answer
 trailers   fields after a chunked body (RFC 9112, 7.1.2) are dropped; stock crashes
-lengths    a head, and what stands between chunks, ends some time; stock collects what comes
+lengths    a head, and the bytes between two chunks, are bounded; stock collects without a bound
 logs       stock quotes bytes that came unasked
 """
 
@@ -23,7 +23,7 @@ from sluicegate.proxy.wire.http1_server import MAX_HEAD
 __all__ = ["GateHttp1Client"]
 
 _INTERIM: Final = re.compile(rb"HTTP/1\.\d 1(?!01)\d\d[ \r\n]")
-"""101 is none: after it the connection speaks something else."""
+"""Not 101: after it the connection speaks another protocol."""
 
 
 class GateHttp1Client(Http1Client):
@@ -31,7 +31,7 @@ class GateHttp1Client(Http1Client):
 
     @classmethod
     def adopt(cls, client: Http1Client, at_rest: Callable[[Connection], None]) -> None:
-        """Make one of a stock client that has not been asked anything yet. `at_rest` is told when it may be asked again."""
+        """Adopt a stock client that has carried no request yet. `at_rest` is called when it is idle again."""
         client.__class__ = cls
         assert isinstance(client, cls)
         client.state = client.read_headers
@@ -39,7 +39,7 @@ class GateHttp1Client(Http1Client):
 
     def mark_done(self, *, request: bool = False, response: bool = False) -> layer.CommandGenerator[None]:
         yield from super().mark_done(request=request, response=response)
-        if self.stream_id is None:  # an answer's end is passed on before the connection is free
+        if self.stream_id is None:  # the end of an answer is passed on before the connection is idle
             self._at_rest(self.conn)
 
     def read_headers(self, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:

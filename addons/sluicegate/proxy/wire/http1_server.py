@@ -1,4 +1,4 @@
-"""Errors of the proxy core in the client's own format: what stock mitmproxy says in HTML is said here as native JSON."""
+"""HTTP/1 towards clients: stock parsing, with errors in the client's own format instead of HTML."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ __all__ = ["MAX_HEAD", "UNREADABLE", "GateHttp1Server"]
 MAX_HEAD: Final = 256 * 1024
 """Bytes of a request head that are buffered at most."""
 
-UNREADABLE: Final = "the HTTP request can not be read: its request line, a header or its body length is malformed"
+UNREADABLE: Final = "malformed HTTP request: bad request line, header or content length"
 
 
 class GateHttp1Server(Http1Server):
-    """Stock parsing; a head that can not be read gets a native 400, one that never ends a native 431.
+    """Stock parsing; a malformed head gets a native 400, one that never ends a native 431.
 
-    Stock logs a head that was cut off, with the credential in it; here it is forgotten first.
+    Stock logs a head that was cut off, with the credential in it; here it is dropped first.
     """
 
     _holds = False
     _head = b""
 
     def hold_head(self) -> None:
-        """The head of the answer that comes now goes out together with the first of its body: it is there already."""
+        """Send the head of the next answer together with the first bytes of its body, which are there already."""
         self._holds = True
 
     def send(self, event: HttpEvent) -> layer.CommandGenerator[None]:
@@ -75,13 +75,13 @@ class GateHttp1Server(Http1Server):
             yield from self._read_request(event)
             return
         for command in super().read_headers(event):
-            if type(command) is not commands.Log:  # it quotes the head that could not be read
+            if type(command) is not commands.Log:  # it quotes the malformed head
                 yield command
 
     def read_body(self, event: events.Event) -> layer.CommandGenerator[None]:
         for command in super().read_body(event):
             unreadable = type(command) is commands.CloseConnection and isinstance(event, events.DataReceived)
-            if unreadable and self.response is None:  # stock hangs up without a word
+            if unreadable and self.response is None:  # stock closes the connection without an answer
                 response = native_response(400, UNREADABLE, close=True)
                 yield commands.SendData(self.conn, http1.assemble_response(response))
             yield command
@@ -95,7 +95,7 @@ class GateHttp1Server(Http1Server):
             size = http1.expected_http_body_size(request)
         except ValueError as e:
             yield from self._refuse(400, UNREADABLE)
-            if self.request:  # what could be read is shown to whoever looks at flows
+            if self.request:  # the part that could be read is shown in the list of flows
                 yield ReceiveHttp(RequestHeaders(self.stream_id, self.request, end_stream=False))
                 yield ReceiveHttp(RequestProtocolError(self.stream_id, str(e), ErrorCode.GENERIC_CLIENT_ERROR))
             return

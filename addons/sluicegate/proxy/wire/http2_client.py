@@ -1,10 +1,10 @@
 """HTTP/2 towards servers: stock, except for how a connection ends and for requests that wait their turn on it.
 
-GOAWAY without an error   the server takes no more (RFC 9113, 6.8): what it has begun is finished, what it has not is
-                          given back, later requests get another connection. Stock breaks off all of them
-REFUSED_STREAM            given back as well (8.7): the server has not looked at the request
-waiting for a free stream a request that is cancelled meanwhile is never sent; one whose connection ends is given back.
-                          Stock sends the first, and lets the second wait for ever
+GOAWAY without an error   the server accepts no more requests (RFC 9113, 6.8): those that it has begun are finished, the
+                          others fail as RequestNotProcessed, later ones get another connection. Stock breaks off all
+REFUSED_STREAM            RequestNotProcessed as well (8.7): the server has not processed the request
+waiting for a free stream a request that is cancelled meanwhile is never sent; one whose connection ends fails as
+                          RequestNotProcessed. Stock sends the first, and leaves the second waiting
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _HEAD: Final = 9
 _GOAWAY: Final = 7
 _GRACEFUL: Final = 0
 _LONGEST: Final = 1 << 16
-"""Bytes of a GOAWAY that are looked at; a longer one is no farewell in good order."""
+"""Bytes of a GOAWAY that is read here; a longer one is left to the parser."""
 
 
 class RequestNotProcessed(ResponseProtocolError):
-    """The server has not looked at the request: it may be sent again, whatever it does."""
+    """The server has not processed the request: it may be sent again, even if it is not idempotent."""
 
 
 class Goaways:
@@ -46,12 +46,12 @@ class Goaways:
 
     def __init__(self) -> None:
         self._held = bytearray()
-        """A frame's head that is not complete, or a GOAWAY that is not."""
+        """An incomplete frame head, or an incomplete GOAWAY."""
         self._left = 0
         """Bytes of the present frame that pass as they are."""
 
     def feed(self, data: bytes) -> tuple[bytes, int | None]:
-        """The bytes for the parser, and the last stream that the server will serve, where it said so."""
+        """The bytes for the parser, and the last stream that the server will serve, if it said so."""
         if self._left >= len(data) and not self._held:
             self._left -= len(data)
             return data, None
@@ -92,16 +92,16 @@ def _is_goaway(frame: bytes | bytearray) -> bool:
 class GateHttp2Client(Http2Client):
     goaways: Goaways
     leaving: bool
-    """The server takes no more requests on this connection."""
+    """The server accepts no more requests on this connection."""
     _ended: set[int]
     """Streams whose answer is complete."""
     _at_rest: Callable[[Connection], None]
     _unsent: list[int]
-    """Requests that waited for their turn when the connection ended."""
+    """Requests that waited for a stream when the connection ended."""
 
     @classmethod
     def adopt(cls, client: Http2Client, at_rest: Callable[[Connection], None]) -> None:
-        """Make one of a stock client that has not been asked anything yet. `at_rest`: told when it is idle."""
+        """Adopt a stock client that has carried no request yet. `at_rest` is called when it is idle again."""
         client.__class__ = cls
         assert isinstance(client, cls)
         client.goaways, client.leaving, client._ended, client._unsent = Goaways(), False, set(), []
@@ -109,9 +109,9 @@ class GateHttp2Client(Http2Client):
 
     def _handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         if isinstance(event, RequestProtocolError) and self.stream_queue.pop(event.stream_id, None) is not None:
-            return  # it was never sent
+            return  # it was not sent yet
         if isinstance(event, RequestHeaders) and self.leaving:
-            yield _given_back(event.stream_id)
+            yield _not_processed(event.stream_id)
             return
         last = None
         if isinstance(event, events.DataReceived):
@@ -120,11 +120,11 @@ class GateHttp2Client(Http2Client):
         busy = bool(self.streams)
         yield from super()._handle_event(event)
         if isinstance(event, RequestProtocolError):
-            self.streams.pop(event.stream_id, None)  # stock counts it as open for ever
+            self.streams.pop(event.stream_id, None)  # stock never stops counting it as open
         if last is not None:
             yield from self._leave(last)
         while self._unsent:
-            yield _given_back(self._unsent.pop(0))
+            yield _not_processed(self._unsent.pop(0))
         if self.leaving and not self.streams and self.conn.connected:
             yield from self.close_connection("the upstream takes no more requests on this connection")
         elif busy and not self.streams:
@@ -137,19 +137,19 @@ class GateHttp2Client(Http2Client):
         for ours in later:
             del self.streams[ours]
             if not self.is_closed(ours):
-                self.h2_conn.reset_stream(ours, h2.errors.ErrorCodes.CANCEL)  # what it says of them all the same is ignored
+                self.h2_conn.reset_stream(ours, h2.errors.ErrorCodes.CANCEL)  # late frames for them are ignored
         if data := self.h2_conn.data_to_send():
             yield commands.SendData(self.conn, data)
         for ours in later:
-            yield _given_back(self.their_stream_id[ours])
-        self._give_back_waiting()
+            yield _not_processed(self.their_stream_id[ours])
+        self._fail_waiting()
 
-    def _give_back_waiting(self) -> None:
+    def _fail_waiting(self) -> None:
         self._unsent += self.stream_queue
         self.stream_queue.clear()
 
     def close_connection(self, msg: str) -> layer.CommandGenerator[None]:
-        self._give_back_waiting()
+        self._fail_waiting()
         yield from super().close_connection(msg)
 
     def handle_h2_event(self, event: h2.events.Event) -> layer.CommandGenerator[bool]:
@@ -168,15 +168,15 @@ class GateHttp2Client(Http2Client):
         if ours in self._ended and code == h2.errors.ErrorCodes.NO_ERROR:
             return  # RFC 9113, 8.1: it has answered, and wants no more of the request
         if code == h2.errors.ErrorCodes.REFUSED_STREAM:
-            yield _given_back(ours)
+            yield _not_processed(ours)
             return
         name = _name_of(code)
         how = ErrorCode.HTTP_1_1_REQUIRED if name == "HTTP_1_1_REQUIRED" else ErrorCode.GENERIC_SERVER_ERROR
         yield ReceiveHttp(ResponseProtocolError(ours, f"the upstream reset the stream ({name})", how))
 
 
-def _given_back(stream_id: int) -> ReceiveHttp:
-    why = "the upstream turned the request away before it looked at it"
+def _not_processed(stream_id: int) -> ReceiveHttp:
+    why = "the upstream refused the request before processing it"
     return ReceiveHttp(RequestNotProcessed(stream_id, why, ErrorCode.GENERIC_SERVER_ERROR))
 
 

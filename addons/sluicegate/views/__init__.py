@@ -1,1 +1,0 @@
-"""Exchanges in mitmweb and in mitmproxy's console."""
