@@ -79,7 +79,7 @@ class Chain:
         self.policy: Policy | None = None
         self.outbound = Outbound(lambda: self.policy, self.services.proxies, self.services.alarm)
         self.port = ChainPort(self.services, self.outbound, self.error)
-        self.reloader = Reloader(self)
+        self.reloader = Reloader(self.services, lambda: self.stages, self._enforce)
         self.admin = AdminRouter(self.services, lambda: self.reloader.path, lambda: ctx.options.mode)
         self.own_endpoints = OwnEndpoints(self.admin, self.services)
         self.drain = Drain(
@@ -100,6 +100,9 @@ class Chain:
         unknown = [s for s in merged if s not in ORDER]
         self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
         self.reloader.rebuild()
+
+    def _enforce(self, policy: Policy) -> None:
+        self.policy = policy
 
     # -- mitmproxy's life
     def load(self, loader: Loader) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from mitmproxy import ctx, exceptions
@@ -20,12 +20,11 @@ from sluicegate.core.errors import StoreError
 from sluicegate.gate import instance_file as whereabouts
 from sluicegate.gate.policy import Policy
 from sluicegate.providers.fetch import trust
+from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import ConfigError, Settings, load_usable
 from sluicegate.settings.state_folder import state_folder
-
-if TYPE_CHECKING:
-    from sluicegate.gate.chain import Chain
+from sluicegate.stages.base import Stage
 
 __all__ = ["Reloader"]
 
@@ -34,10 +33,20 @@ _BEAT_EVERY = 15
 
 
 class Reloader:
-    """Keeps `chain.policy` in step with the configuration."""
+    """Keeps the policy in step with the configuration.
 
-    def __init__(self, chain: Chain) -> None:
-        self.chain = chain
+    `stages` gives the classes that a policy is built from; `enforce` is called with each new policy.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        stages: Callable[[], Sequence[type[Stage]]],
+        enforce: Callable[[Policy], None],
+    ) -> None:
+        self.services = services
+        self._stages = stages
+        self._enforce = enforce
         self.path: Path | None = None
         self.settings: Settings | None = None
         self._stamp: tuple[int, int] | None = None
@@ -79,9 +88,9 @@ class Reloader:
         )
         for mode in options.mode:
             if mode.startswith("upstream:"):
-                self.chain.services.use_upstream(_proxy_url(mode, options.upstream_auth))
+                self.services.use_upstream(_proxy_url(mode, options.upstream_auth))
         if "sluicegate_config" in updated or self.settings is None:
-            path = self._find(options.sluicegate_config or self.chain.services.environ.get("SLUICEGATE_CONFIG", ""))
+            path = self._find(options.sluicegate_config or self.services.environ.get("SLUICEGATE_CONFIG", ""))
             if path != self.path or self.settings is None:
                 self._first_load(path)
 
@@ -113,12 +122,12 @@ class Reloader:
         if self.path:
             stat = self.path.stat()
             self._stamp = stat.st_mtime_ns, stat.st_size
-        return load_usable(self.path, self.chain.services.environ)
+        return load_usable(self.path, self.services.environ)
 
     def _apply(self, settings: Settings) -> None:
-        chain = self.chain
-        policy = Policy(settings, chain.stages, chain.services)
-        self.settings, chain.policy = settings, policy
+        policy = Policy(settings, self._stages(), self.services)
+        self.settings = settings
+        self._enforce(policy)
 
     def rebuild(self) -> None:
         """Build the policy again, as the set of stages has changed."""
@@ -137,19 +146,19 @@ class Reloader:
         while True:
             await asyncio.sleep(_POLL_S)
             ticks += 1
-            self.chain.services.started = True
+            self.services.started = True
             try:
                 self._look()
-                self.chain.services.sinks.follow_rotation()
+                self.services.sinks.follow_rotation()
                 await self._renew_keys()
                 if ticks % _BEAT_EVERY == 0:
-                    self.chain.services.monitor.send_heartbeat()
+                    self.services.monitor.send_heartbeat()
             except Exception as e:  # noqa: BLE001 - the watch must go on
-                self.chain.services.alarm("config.watch", error=type(e).__name__)
+                self.services.alarm("config.watch", error=type(e).__name__)
 
     async def _renew_keys(self) -> None:
         """Read provider keys from their files and commands again; a changed key is used from the next attempt on."""
-        services = self.chain.services
+        services = self.services
         changed, failed = await services.provider_keys.refresh()
         for key in changed:
             log.info("key.renewed", key=key.name, reference=key.secret.reference)
@@ -177,7 +186,7 @@ class Reloader:
             self._keep_old(e)
 
     def _keep_old(self, e: BaseException) -> None:
-        self.chain.services.alarm("config.rejected", why=in_full(e), kept="the previous policy")
+        self.services.alarm("config.rejected", why=in_full(e), kept="the previous policy")
 
     async def done(self) -> None:
         if self._task:
