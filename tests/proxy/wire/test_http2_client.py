@@ -117,7 +117,7 @@ def test_a_server_that_leaves_finishes_what_it_has_begun() -> None:
     assert not wire.conn.connected
 
 
-def test_what_it_has_not_begun_is_given_back() -> None:
+def test_what_it_has_not_begun_was_not_processed() -> None:
     """Later streams, and what comes after it said so."""
     wire = Wire()
     wire.ask(101, 102)
@@ -127,8 +127,19 @@ def test_what_it_has_not_begun_is_given_back() -> None:
     wire.raw(HeadersFrame(wire.asked[1], data=b"\x88", flags=["END_HEADERS", "END_STREAM"]).serialize())
     wire.answer(wire.asked[0])
     assert wire.of(101) == WHOLE
-    assert wire.of(102) == [RequestNotProcessed]  # whatever the server says of it all the same
+    assert wire.of(102) == [RequestNotProcessed]  # late frames for it are ignored
     assert len(wire.asked) == 2
+
+
+def test_an_answer_behind_the_goaway_that_excludes_it_is_ignored() -> None:
+    """In one read: the request fails as not processed, and nothing of the answer is passed on."""
+    wire = Wire()
+    wire.ask(101, 102)
+    head = HeadersFrame(wire.asked[1], data=b"\x88", flags=["END_HEADERS"]).serialize()
+    wire.raw(goaway(wire.asked[0]) + head)
+    assert wire.of(102) == [RequestNotProcessed]
+    wire.answer(wire.asked[0])
+    assert wire.of(101) == WHOLE
 
 
 def test_a_server_that_leaves_in_anger_ends_all() -> None:
@@ -139,7 +150,7 @@ def test_a_server_that_leaves_in_anger_ends_all() -> None:
     assert wire.of(101) == [ResponseProtocolError]
 
 
-def test_a_refused_stream_is_given_back() -> None:
+def test_a_refused_stream_was_not_processed() -> None:
     """REFUSED_STREAM: nothing was done with it. Any other reset is a failure."""
     wire = Wire()
     wire.ask(101, 102)

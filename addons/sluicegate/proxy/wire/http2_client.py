@@ -118,11 +118,11 @@ class GateHttp2Client(Http2Client):
             data, last = self.goaways.feed(event.data)
             event = events.DataReceived(event.connection, data)
         busy = bool(self.streams)
+        if last is not None:  # first: an answer behind it, of a stream that it excludes, must not begin
+            yield from self._leave(last)
         yield from super()._handle_event(event)
         if isinstance(event, RequestProtocolError):
             self.streams.pop(event.stream_id, None)  # stock never stops counting it as open
-        if last is not None:
-            yield from self._leave(last)
         while self._unsent:
             yield _not_processed(self._unsent.pop(0))
         if self.leaving and not self.streams and self.conn.connected:
