@@ -95,6 +95,31 @@ async def test_a_failed_attempt_is_followed_by_another(book: Playbook) -> None:
     assert outcome(book) == "ok"
 
 
+async def test_the_turn_of_the_first_target_is_waited_for_once(book: Playbook) -> None:
+    """A retry waits as long as its own decision says, and no second time for the first target's turn."""
+    asked = book.chain.request
+
+    def request(flow: http.HTTPFlow) -> Any:
+        waiting = asked(flow)
+        x = exchange_of(flow)
+        assert x
+        assert x.routing.attempts
+        x.routing.attempts.delay_s = 0.001
+        return waiting
+
+    book.chain.request = request  # type: ignore[method-assign]
+    await (
+        Transcript(book)
+        >> FromClient(REQUEST)
+        << Hook("sluicegate_turn")
+        << Dial("api.test:80")
+        << ToServer(BODY)
+        >> FromServer(OVERLOADED)
+        << Hook("sluicegate_failed")
+        << ToServer(BODY)
+    )
+
+
 async def test_a_connection_that_ends_is_replaced(book: Playbook) -> None:
     """The next attempt dials."""
     await (

@@ -159,10 +159,11 @@ class RetryingStream(GateStream):
         if x is None:
             yield from super().send_upstream()
             return
-        if self._state.now == "idle":
+        first = self._state.now == "idle"
+        if first:
             self._state.enter("send")
         self._pings.before_answer(x)
-        if x.routing.attempts and x.routing.attempts.delay_s:
+        if first and x.routing.attempts and x.routing.attempts.delay_s:
             yield SluicegateTurnHook(self.flow)
             if (yield from self._ended_meanwhile(x)):
                 return
