@@ -1,1 +1,1 @@
-"""What a call costs."""
+"""What a call costs, in USD."""

@@ -1,1 +1,1 @@
-"""The provider's prompt cache: putting in the markers that clients forget, and finding out why a cached prefix was lost."""
+"""The provider's prompt cache: adds the markers that clients omit, and explains why a cached prefix was not read."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -23,8 +23,6 @@ __all__ = [
     "Totals",
     "decode_head",
 ]
-
-KEY_LENGTH: Final = 64
 
 
 class StoreLost(StoreError):
