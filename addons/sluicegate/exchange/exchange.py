@@ -170,8 +170,6 @@ class Exchange:
     life: Lifetime = field(default_factory=Lifetime)
     slots: dict[object, object] = field(default_factory=dict)
     """Typed state of the stages and of the chain, by their Slot."""
-    fields: dict[str, Any] = field(default_factory=dict)
-    """State of stages that have no Slot yet, under the stage's name."""
     _facts: _FactsOfBody = field(default_factory=_FactsOfBody)
 
     @property

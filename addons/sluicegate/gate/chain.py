@@ -426,7 +426,6 @@ class Chain:
         if x.status != 101:
             x.routing.release = None
             x.routing.target = None
-        x.fields.clear()
         x.slots.clear()
         if outcome in ("ok", "upstream_error") and x.status != 101 and x.source is None:
             attach(x.flow, None)

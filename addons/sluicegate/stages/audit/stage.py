@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -16,6 +16,7 @@ from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.messages.usage import ResponseFacts
 from sluicegate.exchange.cost import call_cost_usd
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.taps import OnError
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.line import format_line
@@ -38,6 +39,9 @@ class AuditFields:
         self.bytes_out += len(data)
 
 
+_STATE: Final = Slot[AuditFields]("audit")
+
+
 class Audit(Stage):
     name: ClassVar[str] = "audit"
     sees_last: ClassVar[bool] = True
@@ -54,7 +58,7 @@ class Audit(Stage):
     def head(self, x: Exchange) -> None:
         if self.failing and self.settings.audit.strict:
             self._probe()
-        x.fields[self.name] = AuditFields()
+        _STATE.set(x, AuditFields())
 
     def _probe(self) -> None:
         try:
@@ -64,7 +68,7 @@ class Audit(Stage):
             raise Refused(503, "the audit log cannot be written, and audit.strict is on", kind="api_error") from e
 
     def answer(self, x: Exchange) -> None:
-        fields: AuditFields = x.fields[self.name]
+        fields = _STATE[x]
         x.taps.observe(fields.count, name=self.name, on_error="skip")
         response = x.flow.response
         if x.answer is not None and x.source is None and response is not None:
@@ -73,7 +77,7 @@ class Audit(Stage):
     def settle(self, x: Exchange) -> None:
         reports = dict(REPORTS.find(x) or {})
         feed_only = {name: reports.pop(name) for name in _FEED_ONLY if name in reports}
-        record = {**self._record(x, x.fields[self.name]), **reports}
+        record = {**self._record(x, _STATE[x]), **reports}
         x.flow.metadata["sluicegate"] = record
         self._count(x, record)
         self.services.monitor.publish({**_served(record), **feed_only})
