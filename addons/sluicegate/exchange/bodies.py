@@ -1,4 +1,4 @@
-"""Bodies that are not there as a whole: ByteSource, one that arrives over time; KeptBody, one that is kept as it passes."""
+"""Bodies in pieces: ByteSource, a body that arrives over time; KeptBody, a copy of a body as it passes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ByteSource:
     """A body that arrives over time: any task writes, one stream of the proxy core reads.
 
     Bounded: a reader that does not keep up with `limit` bytes gets the source closed with an error, so that a slow
-    page can not fill our memory.
+    page cannot fill our memory.
     """
 
     __slots__ = ("_chunks", "_limit", "_queued", "_ready", "closed", "error", "on_close")
@@ -62,7 +62,7 @@ class ByteSource:
 
 
 class KeptBody:
-    """The provider's bytes, kept for those who look at flows: as they came, so before any secret is restored."""
+    """The provider's bytes, kept for flow views and saved flows: as they came, before any secret is restored."""
 
     __slots__ = ("_chunks", "_left")
 
@@ -80,5 +80,5 @@ class KeptBody:
 
     @property
     def body(self) -> bytes | None:
-        """None where it was larger than we keep."""
+        """None if it was larger than the limit."""
         return b"".join(self._chunks) if self._left >= 0 else None

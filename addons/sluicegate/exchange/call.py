@@ -28,12 +28,12 @@ class Failure:
     headers: http.Headers | None = None
     """Of the provider's answer, if there was one."""
     body: bytes = field(default=b"", repr=False)
-    """Of it what came, its content encoding undone where that could be."""
+    """What has arrived of its body, without the content encoding if it could be decoded."""
 
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One piece of upstream work: the target it goes to and what the provider's bytes say about it.
+    """One piece of upstream work: its target, and what the provider's bytes say about it.
 
     It may come to serve several Exchanges; it settles once, whatever happens to them.
     """
@@ -52,7 +52,7 @@ class Call:
         return self.reader.facts if self.reader else None
 
     def settle(self) -> None:
-        """End the accounting: read what is left, tell those who wait for it. Later calls do nothing."""
+        """End the accounting: read the rest, call `on_settle`. Later calls do nothing."""
         if self.settled:
             return
         self.settled = True

@@ -13,7 +13,7 @@ from mitmproxy import http
 
 from sluicegate.exchange.exchange import Exchange
 
-__all__ = ["dress", "preflight", "response_fields"]
+__all__ = ["add_cors_headers", "preflight", "response_fields"]
 
 _MAX_AGE_S: Final = 600
 _METHODS: Final = b"GET, HEAD, POST, PUT, PATCH, DELETE"
@@ -38,7 +38,7 @@ def _origin(x: Exchange) -> str | None:
 
 
 def preflight(x: Exchange) -> http.Response | None:
-    """The answer to a browser that asks whether it may; None where this is no such question, or not an allowed origin's."""
+    """The answer to a preflight of an allowed origin; None for any other request."""
     headers = x.request.headers
     if x.request.method != "OPTIONS" or "access-control-request-method" not in headers or not (origin := _origin(x)):
         return None
@@ -55,7 +55,7 @@ def preflight(x: Exchange) -> http.Response | None:
 
 
 def response_fields(x: Exchange) -> list[tuple[bytes, bytes]]:
-    """The header fields that let the page which asked read the answer; what caches must know, for everybody else."""
+    """The header fields that let the requesting page read the answer; for other origins, what caches must know."""
     if not x.policy.settings.cors.origins:
         return []
     fields = [(b"vary", b"origin")]
@@ -64,8 +64,8 @@ def response_fields(x: Exchange) -> list[tuple[bytes, bytes]]:
     return fields
 
 
-def dress(x: Exchange, response: http.Response) -> None:
-    """Put them on an answer, in place of what the provider says about its own pages."""
+def add_cors_headers(x: Exchange, response: http.Response) -> None:
+    """Replace the provider's CORS headers by ours."""
     headers = response.headers
     if "access-control-max-age" in headers and response is x.answer:
         return  # a preflight's answer has its own

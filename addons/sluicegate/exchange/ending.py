@@ -1,4 +1,4 @@
-"""Ending: how an exchange ends, and whose words its answer is in. Everybody who ends one says so through its methods."""
+"""Ending: how an exchange ends. Its methods are the only way to say so."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Outcome = Literal["ok", "upstream_error", "refused", "failed", "truncated", "cli
 
 ok: a complete answer below 400. upstream_error: a complete answer of 400 or above, from upstream. refused: our own
 answer, nothing was sent. failed: no answer came from upstream. truncated: an answer began and did not end well.
-client_abort: the client went first. denied: the seal stopped an unreleased request. internal: a bug of ours.
+client_abort: the client left first. denied: the seal stopped an unreleased request. internal: a bug in the gate.
 """
 
 
 @dataclass(slots=True)
 class Ending:
-    """The outcome of an exchange. The first outcome stands; `settle` only fills in what nobody has set."""
+    """The outcome of an exchange. The first outcome stands; `settle` fills in what is not set."""
 
     outcome: Outcome | None = None
     error: str | None = None
-    """What went wrong, in words fit for a log: no body, no credential."""
+    """What went wrong, fit for a log: no body, no credential."""
     is_own: bool = False
     """The answer is the gate's own (refused, denied, failed or a bug), not the provider's."""
     abort: str | None = None
@@ -43,7 +43,7 @@ class Ending:
         self.outcome = "truncated"
 
     def internal(self, error: str | None = None) -> None:
-        """A bug of ours. `error`: the answer is ours as well, and this is what is logged."""
+        """A bug in the gate. `error`: the gate answers as well, and this is logged."""
         self.outcome = "internal"
         if error is not None:
             self.is_own, self.error = True, error
@@ -53,7 +53,7 @@ class Ending:
         self.outcome, self.abort = outcome, reason
 
     def settle(self, outcome: Outcome, error: str | None) -> None:
-        """The exchange is over: what is not known yet is this."""
+        """The exchange is over; these are the values of what is not set yet."""
         self.outcome = self.outcome or outcome
         self.error = self.error or error
 

@@ -5,7 +5,7 @@ saved, so nothing here (credentials above all) can end up in a file. At the end 
 `flow.metadata["sluicegate"]`.
 
     routing   where the request goes: target, attempts, release, call        (Routing, below)
-    ending    how it ended, and whose words the answer is in                 (ending.py)
+    ending    how it ended, and whether the answer is the gate's own         (ending.py)
     life      the client may leave, the gate may interrupt, the end          (lifetime.py)
     slots     state of the stages, each in a typed Slot                      (slots.py)
 """
@@ -174,7 +174,7 @@ class Exchange:
 
     @property
     def client_chose(self) -> bool:
-        """Whether this goes to a host that the client named and that is no provider's."""
+        """Whether this goes to a host that the client named and that is not a provider's."""
         if self.is_admin_endpoint or self.door not in ("regular", "upstream"):
             return False
         return canonical_host(self.origin[1]) not in self.policy.decrypts

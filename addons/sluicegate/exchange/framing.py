@@ -1,4 +1,4 @@
-"""The head of an answer on its way to the client: framing that can show an unclean end, and our own marks."""
+"""The head of an answer on its way to the client: framing that can show an unclean end, and the gate's headers."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from mitmproxy import http
 
 from sluicegate.exchange.exchange import Exchange
 
-__all__ = ["frame", "mark"]
+__all__ = ["add_gateway_headers", "set_framing"]
 
 _MOST_DROPPED: Final = 1000
 _NO_CONTROLS: Final = dict.fromkeys(range(32), " ")
 
 
-def frame(x: Exchange, response: http.Response) -> None:
-    """The answer is streamed through the taps; see to it that its framing can show an unclean end."""
+def set_framing(x: Exchange, response: http.Response) -> None:
+    """Stream the answer through the taps, with a framing that can show an unclean end."""
     if x.request.method == "HEAD" or response.status_code in (204, 304):
-        return  # there is no body to frame
+        return  # no body
     response.stream = x.taps
     headers = response.headers
     if x.taps.changes:
@@ -33,8 +33,8 @@ def frame(x: Exchange, response: http.Response) -> None:
         headers["transfer-encoding"] = "chunked"
 
 
-def mark(x: Exchange, response: http.Response) -> None:
-    """Say which exchange this is, how many attempts it took, and what the target's format had no word for."""
+def add_gateway_headers(x: Exchange, response: http.Response) -> None:
+    """Add the exchange's id, the number of attempts, and the request fields that the target's format cannot express."""
     response.headers["x-sluicegate-id"] = x.id
     if x.routing.failed_attempts:
         response.headers["x-sluicegate-attempts"] = str(x.routing.attempts_made)

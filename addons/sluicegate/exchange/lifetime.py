@@ -1,4 +1,4 @@
-"""Lifetime: who still waits for an exchange, and how to wait for something without outliving its client."""
+"""Lifetime: whether the client is still there, and how to wait for something no longer than the client does."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Lifetime:
         _wake(self._closed_waiters)
 
     def interrupt(self, reason: str) -> None:
-        """Wake those who wait, and have the stream look at the reason."""
+        """Wake waiting stages, and have the stream read the reason."""
         self.interrupted = reason
         _wake(self._over_waiters)
         if self.on_interrupt:

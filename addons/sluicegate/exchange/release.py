@@ -1,4 +1,4 @@
-"""Release: the right to send. Target: where to. A request leaves only while it is what was released (proxy/layer.py)."""
+"""Release: the right to send. Target: where to. A request leaves only while it equals the released one (proxy/layer.py)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def restore(request: http.Request, before: Snapshot) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place where a request may go, and what it takes to be let in there.
+    """One place where a request may go, and the credential that it needs there.
 
     `credential` yields the header fields that authenticate a request at exactly this target; it is called at the
     moment of sending and its result never touches the flow. `via` is the proxy to reach the target through.
@@ -58,7 +58,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Release:
-    """The Chain's word that this request, as it stands, may go to this target. One per attempt."""
+    """The Chain's permission to send this request, as it stands, to this target. One per attempt."""
 
     target: Target
     seen: Snapshot

@@ -17,7 +17,7 @@ OnError = Literal["fail_closed", "skip"]
 
 
 class Transform(Protocol):
-    """Bytes in, bytes out; `end()` is called once, at the clean end, and yields what was held back."""
+    """Bytes in, bytes out; `end()` is called once, at the clean end, and returns the bytes held back."""
 
     def feed(self, data: bytes) -> bytes: ...
 
@@ -36,7 +36,7 @@ class _Observe:
 
 @dataclass(slots=True)
 class _Change:
-    """A tap that changes what passes. It may hold bytes back, so it cannot be skipped: it always fails closed."""
+    """A tap that changes the bytes. It may hold bytes back, so it cannot be skipped: it always fails closed."""
 
     name: str
     transform: Transform
@@ -75,7 +75,7 @@ class Taps:
             self._plain.append(look)
 
     def change(self, transform: Transform, *, name: str) -> None:
-        """Add a tap that changes what passes."""
+        """Add a tap that changes the bytes."""
         self._steps.append(_Change(name, transform))
         self._plain = None
 

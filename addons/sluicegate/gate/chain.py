@@ -24,7 +24,7 @@ from sluicegate.admin.router import AdminRouter
 from sluicegate.admin.stage import OwnEndpoints
 from sluicegate.core.addresses import MAGIC_HOST
 from sluicegate.core.errors import Refused, describe
-from sluicegate.core.formats.surfaces import format_at
+from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
 from sluicegate.exchange.call import Failure
@@ -34,24 +34,21 @@ from sluicegate.exchange.exchange import (
     Exchange,
     attach,
     exchange_of,
-    new_id,
 )
-from sluicegate.exchange.framing import frame, mark
+from sluicegate.exchange.framing import add_gateway_headers, set_framing
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
 from sluicegate.gate.attempt_flows import show_failed_attempt
+from sluicegate.gate.entry import open_exchange
 from sluicegate.gate.onion import Onion
 from sluicegate.gate.policy import Policy
 from sluicegate.gate.port import ChainPort
 from sluicegate.gate.reload import Reloader
 from sluicegate.gate.shutdown import STOPPING, Drain
-from sluicegate.providers import anthropic
 from sluicegate.proxy.connections.outbound import Outbound
 from sluicegate.proxy.fast.dispatch import adopt_dispatch
 from sluicegate.proxy.hooks import Answer, Decision, FailedAttempt, GiveUp, Retry
-from sluicegate.proxy.listeners import door_of
-from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
 from sluicegate.proxy.playback import adopt_playback
 from sluicegate.proxy.pull import wait_for_body
 from sluicegate.proxy.stream import readable
@@ -92,11 +89,8 @@ class Chain:
 
     def join(self, stages: Sequence[type[Stage]]) -> None:
         """Add stages; they run in ORDER, whatever the order of the arguments."""
-        merged = {
-            *self.stages,
-            *stages,
-            Identity,
-        }  # identity runs beside a single stage, too: its modes mean the same everywhere
+        # identity runs beside a single stage, too: its modes mean the same everywhere
+        merged = {*self.stages, *stages, Identity}
         unknown = [s for s in merged if s not in ORDER]
         self.stages = (*(s for s in ORDER if s in merged), *unknown) if unknown else tuple(s for s in ORDER if s in merged)
         self.reloader.rebuild()
@@ -222,45 +216,18 @@ class Chain:
             h1 = flow.client_conn.alpn != b"h2"
             self.onion.refuse(x, Refused(503, STOPPING, kind="overloaded_error", should_retry=True, close=h1))
 
-    def _enter(self, flow: http.HTTPFlow, policy: Policy, presented: Any) -> Exchange:
-        request = flow.request
-        d = request.data
-        path = d.path.decode("ascii", "replace")
-        door = door_of(flow.client_conn, replay=flow.is_replay == "request")
-        x = Exchange(
-            id=new_id(),
-            flow=flow,
-            policy=policy,
-            door=door,
-            format=format_at(d.method.decode("ascii", "replace"), path),
-            started=time.monotonic(),
-            started_at=time.time(),
-            client_credentials=presented,
-            client_host=getattr(request, CLIENT_HOST, ""),
-            origin=self._origin(flow, policy),
-        )
-        x.is_admin_endpoint = (door == "reverse" and self.admin.owns(path, policy)) or (
-            door != "replay" and x.origin[1].lower() == MAGIC_HOST
-        )
-        x.websocket = "upgrade" in request.headers
+    def _enter(self, flow: http.HTTPFlow, policy: Policy, credentials: HeaderFields) -> Exchange:
+        x = open_exchange(flow, policy, credentials)
+        on_our_host = x.door != "replay" and x.origin[1].lower() == MAGIC_HOST
+        x.is_admin_endpoint = on_our_host or (x.door == "reverse" and self.admin.owns(flow.request.path, policy))
         x.tunnel_key_hash = self._tunnels.get(flow.client_conn.id)
-        x.answer = cors.preflight(x)
-        flow.metadata.pop("sluicegate", None)  # a replayed flow brings the summary of its last run
+        flow.metadata.pop("sluicegate", None)  # a replayed flow has the summary of its last run
         self.onion.enter(x, policy, self.own_endpoints if x.is_admin_endpoint else None)
         attach(flow, x)
         if not x.is_admin_endpoint:
             self._open.setdefault(flow.client_conn.id, {})[x.id] = x
             self.services.stats.active += 1
         return x
-
-    def _origin(self, flow: http.HTTPFlow, policy: Policy) -> tuple[bool, str, int]:
-        d = flow.request.data
-        sni = flow.client_conn.sni
-        if sni and d.host.lower() not in policy.decrypts and sni.lower() in policy.decrypts:
-            return True, sni, 443  # CONNECT to an address, TLS to a provider's name
-        if d.host.lower() in anthropic.HOSTS:
-            return True, d.host, 443  # never in plain text, whatever the tunnel's port
-        return d.scheme == b"https", d.host, d.port
 
     def request(self, flow: http.HTTPFlow) -> Coroutine[Any, Any, None] | None:
         x = exchange_of(flow)
@@ -305,7 +272,7 @@ class Chain:
     def _answer(self, x: Exchange, response: http.Response) -> None:
         x.first_byte = time.monotonic()
         x.status = response.status_code
-        cors.dress(x, response)
+        cors.add_cors_headers(x, response)
         if x.is_admin_endpoint:
             return
         if response.status_code == 101:
@@ -318,8 +285,8 @@ class Chain:
         if not self.onion.answer(x):
             return
         if x.answer is None or x.source:
-            frame(x, response)
-        mark(x, response)
+            set_framing(x, response)
+        add_gateway_headers(x, response)
 
     async def sluicegate_failed(self, attempt: FailedAttempt) -> None:
         """An attempt failed: decide, and wait until the decision's time has come."""

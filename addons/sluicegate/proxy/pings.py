@@ -77,7 +77,7 @@ class Pings:
             headers["transfer-encoding"] = "chunked"
         headers["x-sluicegate-id"] = x.id
         response = http.Response(b"HTTP/1.1", 200, b"OK", headers, b"", None, time.time(), None)
-        cors.dress(x, response)
+        cors.add_cors_headers(x, response)
         return ResponseHeaders(stream.stream_id, response, False)
 
     def _arm(self, delay_s: float) -> None:

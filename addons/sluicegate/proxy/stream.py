@@ -384,7 +384,7 @@ class GateStream(HttpStream):
             close=not whole,
         )
         if exchange:
-            cors.dress(exchange, response)
+            cors.add_cors_headers(exchange, response)
             if exchange.routing.failed_attempts:
                 response.headers["x-sluicegate-attempts"] = str(exchange.routing.attempts_made)
         self.started = True
