@@ -34,7 +34,8 @@ from sluicegate.providers.base import Credential, SigningInput
 from sluicegate.providers.fetch import fetch
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
-from sluicegate.stages.router.stage import Router, Upstream
+from sluicegate.stages.router.stage import Router
+from sluicegate.stages.router.upstreams import Upstream
 
 __all__ = ["MODELS", "ModelsPage"]
 

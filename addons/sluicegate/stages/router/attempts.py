@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from mitmproxy import http
@@ -40,19 +40,10 @@ from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Snapshot, Target, restore, snapshot
 from sluicegate.providers.base import CredentialSource
 from sluicegate.services.services import Services
+from sluicegate.stages.router.targets import Unsupported, point_at
+from sluicegate.stages.router.upstreams import Candidate
 
-__all__ = ["Attempts", "Candidate", "is_repeatable"]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A possible target, and the name that its health is kept under."""
-
-    name: str
-    point: Callable[[Exchange], Target]
-    """Point the request at it; may raise Refused."""
-    key: CredentialSource | None = None
-    """Our own key that goes with it."""
+__all__ = ["Attempts", "is_repeatable"]
 
 
 class Attempts:
@@ -64,6 +55,7 @@ class Attempts:
         plan: Plan,
         candidates: Sequence[Candidate],
         services: Services,
+        unsupported: Unsupported = "refuse",
     ) -> None:
         self.plan = plan
         self.candidates = candidates
@@ -72,6 +64,7 @@ class Attempts:
         self.failed_attempts: list[dict[str, Any]] = []
         """The failed attempts, for the audit record."""
         self._services = services
+        self._unsupported: Unsupported = unsupported
         self._base: Snapshot = snapshot(x.request)
         self._began = self._first = time.monotonic()
         self._stripped = False
@@ -105,7 +98,7 @@ class Attempts:
         restore(x.request, self._base)
         self._began = time.monotonic()
         self.health.probe(self.candidate.name, self._began)
-        return self.candidate.point(x)
+        return point_at(x, self.candidate, self._unsupported)
 
     async def begin(self, x: Exchange) -> Target:
         """Start the first attempt, once its candidate has its credential; if it gets none, start the next one.

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.stages.base import Stage
-from sluicegate.stages.router.stage import own_target
+from sluicegate.stages.router.targets import own_target
 
 __all__ = ["Direct"]
 
