@@ -124,7 +124,7 @@ def test_the_life_of_a_key(start: Start, upstream: Upstream) -> None:
     wait_until(lambda: ask(gate, new).status == 200, "the rotated key works")
     assert ask(gate, key).status == 200
     newest = keys(gate, "rotate", row["id"])
-    wait_until(lambda: "replaced" in ask(gate, new).text, "without a grace the one before does not")
+    wait_until(lambda: "was rotated" in ask(gate, new).text, "without a grace the previous key stops working")
     assert ask(gate, newest).status == 200
     keys(gate, "revoke", row["id"])
     wait_until(lambda: ask(gate, newest).status == 401, "the revoked key does not")
