@@ -14,9 +14,9 @@ from sluicegate.core.translate.pairs import (
     FLAVOURS,
     Malformed,
     MessagesToChat,
-    State,
-    Translated,
-    Translation,
+    RequestState,
+    TranslatedRequest,
+    Translator,
     chat_fault,
     fault_to_messages,
     flavour_of,
@@ -112,12 +112,12 @@ class OpenAI:
         return classify_chat(status, body)
 
 
-def lost(translated: Translated, request: ProviderRequest) -> tuple[str, ...]:
+def lost(translated: TranslatedRequest, request: ProviderRequest) -> tuple[str, ...]:
     """The fields that a request lost on its way to Chat Completions, and the flags of its header."""
     return tuple(dict.fromkeys((*translated.dropped, *(["betas"] if request.betas else []))))
 
 
-def read_chat(translation: Translation, state: State) -> ResponsePlanner:
+def read_chat(translation: Translator, state: RequestState) -> ResponsePlanner:
     """How the answer to a translated request is read."""
 
     def answered(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:

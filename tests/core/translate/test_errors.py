@@ -15,15 +15,15 @@ import kits.sdks as sdks
 from sluicegate.core.translate.pairs import (
     ChatToMessages,
     MessagesToChat,
-    State,
-    Translation,
+    RequestState,
+    Translator,
 )
 
 Json = dict[str, Any]
 
 
-def error(translation: Translation, status: int, body: object) -> tuple[int, Json]:
-    answer = translation.answer(status, "application/json", State("m"), id="x", now_s=0)
+def error(translation: Translator, status: int, body: object) -> tuple[int, Json]:
+    answer = translation.answer(status, "application/json", RequestState("m"), id="x", now_s=0)
     assert answer.content_type == "application/json"
     given = body if isinstance(body, bytes) else json.dumps(body).encode()
     out = answer.transform.feed(given) + answer.transform.end()
@@ -114,7 +114,7 @@ def test_an_error_in_any_servers_form(body: Json) -> None:
 
 
 @pytest.mark.parametrize("translation", [MessagesToChat(), ChatToMessages()])
-def test_an_error_without_words(translation: Translation) -> None:
+def test_an_error_without_words(translation: Translator) -> None:
     """A page of HTML or nothing at all is no answer to a client: the status is what is known. Nothing of it is repeated."""
     for body in (b"", b"<html>secret</html>", b"[]", b'{"detail": 1}'):
         _, made = error(translation, 502, body)
@@ -122,7 +122,7 @@ def test_an_error_without_words(translation: Translation) -> None:
 
 
 @given(st.sampled_from([MessagesToChat(), ChatToMessages()]), st.integers(400, 599), st.binary(max_size=40))
-def test_whatever_an_error_is(translation: Translation, status: int, body: bytes) -> None:
+def test_whatever_an_error_is(translation: Translator, status: int, body: bytes) -> None:
     """An error's body never raises."""
     _, made = error(translation, status, body)
     assert made["error"]["message"]

@@ -14,10 +14,10 @@ from sluicegate.core.translate.pairs import (
     ChatToMessages,
     Malformed,
     MessagesToChat,
-    Translation,
+    Translator,
 )
 
-BOTH: list[Translation] = [
+BOTH: list[Translator] = [
     MessagesToChat(),
     MessagesToChat(FLAVOURS["openai"], "drop"),
     MessagesToChat(FLAVOURS["mistral"], "drop"),
@@ -168,7 +168,7 @@ BODIES = st.fixed_dictionaries(
 )
 
 
-def outcome(translation: Translation, body: bytes) -> str:
+def outcome(translation: Translator, body: bytes) -> str:
     try:
         made = translation.request(body, model="m")
     except Malformed as wrong:
@@ -180,13 +180,13 @@ def outcome(translation: Translation, body: bytes) -> str:
 
 
 @given(st.sampled_from(BOTH), BODIES)
-def test_values_of_wrong_types_anywhere(translation: Translation, body: dict[str, Any]) -> None:
+def test_values_of_wrong_types_anywhere(translation: Translator, body: dict[str, Any]) -> None:
     """A request that is right in outline and wrong in detail is translated or Malformed; what is told fits a header."""
     assert outcome(translation, json.dumps(body).encode()) in ("translated", "malformed")
 
 
 @given(st.sampled_from(BOTH), st.binary(max_size=60) | VALUES.map(lambda v: json.dumps(v).encode()))
-def test_bytes_of_any_kind(translation: Translation, body: bytes) -> None:
+def test_bytes_of_any_kind(translation: Translator, body: bytes) -> None:
     """What is no JSON object is Malformed."""
     assert outcome(translation, body) in ("translated", "malformed")
 
@@ -204,7 +204,7 @@ NEST = 200_000
         b'{"messages":' + b"[" * NEST + b"]" * NEST + b"}",
     ],
 )
-def test_deep_nesting(translation: Translation, body: bytes) -> None:
+def test_deep_nesting(translation: Translator, body: bytes) -> None:
     """A body that is nested without end costs an error, not the process."""
     assert outcome(translation, body) == "malformed"
 

@@ -17,16 +17,16 @@ from sluicegate.core.translate.pairs import (
     ChatToMessages,
     Malformed,
     MessagesToChat,
-    State,
-    Translation,
+    RequestState,
+    Translator,
 )
 
 Json = dict[str, Any]
 RECORDED = [r for r in recordings("anthropic-json") if r.status == 200 and "content-encoding" not in r.headers]
-THINKS = State("m", thinking=True)
+THINKS = RequestState("m", thinking=True)
 
 
-def answered(translation: Translation, body: object, state: State = THINKS) -> bytes:
+def answered(translation: Translator, body: object, state: RequestState = THINKS) -> bytes:
     given = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = translation.answer(200, "application/json; charset=utf-8", state, id="x1", now_s=1700)
     assert (answer.status, answer.content_type) == (200, "application/json")
@@ -34,12 +34,12 @@ def answered(translation: Translation, body: object, state: State = THINKS) -> b
     return answer.transform.end()
 
 
-def message(body: object, state: State = THINKS) -> Json:
+def message(body: object, state: RequestState = THINKS) -> Json:
     made: Json = json.loads(answered(MessagesToChat(), body, state))
     return made
 
 
-def completion(body: object, state: State = THINKS) -> Json:
+def completion(body: object, state: RequestState = THINKS) -> Json:
     made: Json = json.loads(answered(ChatToMessages(), body, state))
     return made
 
@@ -62,7 +62,7 @@ def call(arguments: str, name: str = "f", id: str = "c0") -> Json:
 def test_a_completion_is_a_message() -> None:
     """Thinking, text and calls in their order, under the client's names, with disjoint usage."""
     given = said("tool_calls", content="a", reasoning="hmm", tool_calls=[call('{"a": 1}', "short")])
-    made = message(given, State("m", thinking=True, tool_names={"short": "long"}))
+    made = message(given, RequestState("m", thinking=True, tool_names={"short": "long"}))
     assert made == {
         "id": "msg_1",
         "type": "message",
@@ -121,7 +121,7 @@ def test_stop_reasons(given: Json, reason: str) -> None:
 
 def test_thinking_is_left_out_where_it_was_not_asked_for() -> None:
     """And never becomes text."""
-    made = message(said(content="a", reasoning_content="hmm"), State("m"))
+    made = message(said(content="a", reasoning_content="hmm"), RequestState("m"))
     assert [b["type"] for b in made["content"]] == ["text"]
 
 
@@ -172,7 +172,7 @@ def test_a_message_is_a_completion() -> None:
             {"type": "tool_use", "id": "t1", "name": "short", "input": {"a": 1}},
             stop="tool_use",
         ),
-        State("m", tool_names={"short": "long"}),
+        RequestState("m", tool_names={"short": "long"}),
     )
     assert made["choices"] == [
         {
@@ -228,7 +228,7 @@ def test_an_answer_that_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("recording", RECORDED, ids=lambda r: r.id)
 def test_recorded_messages(recording: Recording) -> None:
     """What Anthropic really answered is read by openai-py."""
-    made = sdks.read_completion(answered(ChatToMessages(), recording.body, State("m")))
+    made = sdks.read_completion(answered(ChatToMessages(), recording.body, RequestState("m")))
     assert made.usage.total_tokens > 0
     assert made.choices[0].message.content or made.choices[0].message.tool_calls
 
@@ -266,6 +266,6 @@ def test_whatever_a_provider_answers(body: object, to_chat: bool) -> None:
     """An answer or Malformed, never another exception."""
     if isinstance(body, dict) and to_chat:
         body = {"type": "message", "content": [body], **body}
-    translation: Translation = ChatToMessages() if to_chat else MessagesToChat()
+    translation: Translator = ChatToMessages() if to_chat else MessagesToChat()
     with suppress(Malformed):
         json.loads(answered(translation, body))

@@ -13,7 +13,7 @@ from sluicegate.core.translate.pairs import (
     FLAVOURS,
     ChatToMessages,
     MessagesToChat,
-    State,
+    RequestState,
 )
 
 Json = dict[str, Any]
@@ -164,9 +164,9 @@ def streamed(message: Json) -> bytes:
 @given(answers())
 def test_an_answer_there_and_back(message: Json) -> None:
     """Text, calls, stop reason and usage are the same after both translations."""
-    there = ChatToMessages().answer(200, "application/json", State("m"), id="x", now_s=0).transform
+    there = ChatToMessages().answer(200, "application/json", RequestState("m"), id="x", now_s=0).transform
     there.feed(json.dumps(message).encode())
-    back = MessagesToChat().answer(200, "application/json", State("m"), id="x", now_s=0).transform
+    back = MessagesToChat().answer(200, "application/json", RequestState("m"), id="x", now_s=0).transform
     back.feed(there.end())
     assert json.loads(back.end()) == message
 
@@ -174,7 +174,7 @@ def test_an_answer_there_and_back(message: Json) -> None:
 @given(answers())
 def test_a_stream_there_and_back(message: Json) -> None:
     """The same holds for streams; what comes back can be put together to the same message."""
-    state = State("m", stream=True, usage_chunk=True)
+    state = RequestState("m", stream=True, usage_chunk=True)
     there = ChatToMessages().answer(200, "text/event-stream", state, id="x", now_s=0).transform
     back = MessagesToChat().answer(200, "text/event-stream", state, id="x", now_s=0).transform
     out = back.feed(there.feed(streamed(message)) + there.end()) + back.end()

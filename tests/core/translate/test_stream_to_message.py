@@ -14,11 +14,11 @@ from sluicegate.core.translate.pairs import (
     ChatToMessages,
     Malformed,
     MessagesToChat,
-    State,
+    RequestState,
 )
 from sluicegate.core.translate.stream_to_message import message_of_stream
 
-STATE = State("m")
+STATE = RequestState("m")
 START = {"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m"}}
 STOP = {"type": "message_stop"}
 
@@ -38,7 +38,7 @@ def test_a_chat_stream() -> None:
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
         {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7}},
     ]
-    answer = MessagesToChat().answer(200, "text/event-stream", State("m", thinking=True), id="x", now_s=0)
+    answer = MessagesToChat().answer(200, "text/event-stream", RequestState("m", thinking=True), id="x", now_s=0)
     assert (answer.content_type, answer.whole) == ("application/json", True)
     assert answer.transform.feed(stream(*chunks)) == b""
     message = json.loads(answer.transform.end())

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from sluicegate.core.errors import error_type
-from sluicegate.core.translate.base import Answer
+from sluicegate.core.translate.base import TranslatedResponse
 from sluicegate.core.translate.reading import Json
 
 __all__ = [
@@ -159,12 +159,12 @@ class _Collect:
         return msgspec.json.encode(fault_to_chat(fault))
 
 
-def messages_error(status: int) -> Answer:
+def messages_error(status: int) -> TranslatedResponse:
     """A Chat Completions provider's error for a client of the Messages API."""
     shown = messages_status(status)
-    return Answer(shown, "application/json", _Collect(shown, to_chat=False))
+    return TranslatedResponse(shown, "application/json", _Collect(shown, to_chat=False))
 
 
-def chat_error(status: int) -> Answer:
+def chat_error(status: int) -> TranslatedResponse:
     """An Anthropic provider's error for a client of Chat Completions."""
-    return Answer(chat_status(status), "application/json", _Collect(status, to_chat=True))
+    return TranslatedResponse(chat_status(status), "application/json", _Collect(status, to_chat=True))

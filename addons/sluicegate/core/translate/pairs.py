@@ -9,13 +9,13 @@ it comes, however its bytes are cut.
 """
 
 from sluicegate.core.translate.base import (
-    Answer,
     Malformed,
     Policy,
-    State,
+    RequestState,
     Transform,
-    Translated,
-    Translation,
+    TranslatedRequest,
+    TranslatedResponse,
+    Translator,
     Unsupported,
 )
 from sluicegate.core.translate.chat_messages.request import ChatToMessages
@@ -38,17 +38,17 @@ from sluicegate.core.translate.messages_chat.request import MessagesToChat
 __all__ = [
     "FLAVOURS",
     "GENERIC",
-    "Answer",
     "ChatToMessages",
     "Fault",
     "Flavour",
     "Malformed",
     "MessagesToChat",
     "Policy",
-    "State",
+    "RequestState",
     "Transform",
-    "Translated",
-    "Translation",
+    "TranslatedRequest",
+    "TranslatedResponse",
+    "Translator",
     "Unsupported",
     "chat_fault",
     "fault_to_chat",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sluicegate.core.translate.base import Malformed, State
+from sluicegate.core.translate.base import Malformed, RequestState
 from sluicegate.core.translate.chat_chunk import tool_input
 from sluicegate.core.translate.messages_chat.stream import ChatStreamToMessages
 from sluicegate.core.translate.reading import Json, decode, encode
@@ -21,7 +21,7 @@ _PIECES: Final = {
 """The type of a delta → its member that goes on with the block's."""
 
 
-def chat_stream_to_message(body: bytes, state: State, *, id: str) -> bytes:
+def chat_stream_to_message(body: bytes, state: RequestState, *, id: str) -> bytes:
     """A Chat Completions stream as a message of the Messages API. Raises Malformed where it is not whole."""
     stream = ChatStreamToMessages(state, id=id)
     return message_of_stream(stream.feed(body) + stream.end())

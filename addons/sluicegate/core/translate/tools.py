@@ -38,7 +38,7 @@ def _to_function(tool: Json, path: str, losses: Losses) -> Json | None:
         return None
     for key in tool.keys() - _TOOL:
         if key in _NOTES:
-            losses.tell("cache_control" if key == "cache_control" else f"tools[].{key}")
+            losses.drop("cache_control" if key == "cache_control" else f"tools[].{key}")
         elif tool[key] is not None:
             losses.unsupported(f"{path}.{word(key)}", "a property of tools that Chat Completions does not have")
     function: Json = {"name": sent_name(text(tool, "name", path))}
@@ -49,7 +49,7 @@ def _to_function(tool: Json, path: str, losses: Losses) -> Json | None:
         if is_strict(function["parameters"]):
             function["strict"] = True
         else:
-            losses.tell("tools[].strict")
+            losses.drop("tools[].strict")
     return {"type": "function", "function": function}
 
 

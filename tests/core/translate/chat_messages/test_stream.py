@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 
 import kits.sdks as sdks
 from kits.recorded import Recording, recordings
-from sluicegate.core.translate.pairs import ChatToMessages, State
+from sluicegate.core.translate.pairs import ChatToMessages, RequestState
 from sluicegate.core.wire.encoding import decoder
 from sluicegate.core.wire.sse import SSEParser
 
 Json = dict[str, Any]
 RECORDED = recordings("anthropic-sse")
-ASKED = State("m", stream=True, usage_chunk=True)
+ASKED = RequestState("m", stream=True, usage_chunk=True)
 USAGE = {"input_tokens": 30, "cache_read_input_tokens": 60, "cache_creation_input_tokens": 10, "output_tokens": 1}
 
 
@@ -65,7 +65,7 @@ def stream(*parts: list[Json] | Json | bytes) -> bytes:
     return out
 
 
-def translated(given: bytes, state: State = ASKED, cuts: Iterable[int] = ()) -> bytes:
+def translated(given: bytes, state: RequestState = ASKED, cuts: Iterable[int] = ()) -> bytes:
     """The client's bytes, where the provider's come cut at these places."""
     transform = ChatToMessages().answer(200, "text/event-stream; charset=utf-8", state, id="x1", now_s=1700).transform
     places = [0, *sorted({c for c in cuts if c < len(given)}), len(given)]
@@ -249,7 +249,7 @@ def test_usage_is_the_last_that_was_said() -> None:
 
 def test_usage_comes_only_where_it_was_asked_for() -> None:
     """A client that did not ask gets no chunk without choices: some index into them."""
-    found = chunks(translated(stream(START, text("a"), end("end_turn")), State("m", stream=True)))
+    found = chunks(translated(stream(START, text("a"), end("end_turn")), RequestState("m", stream=True)))
     assert all(c["choices"] and "usage" not in c for c in found)
 
 

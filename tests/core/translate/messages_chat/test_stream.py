@@ -17,12 +17,12 @@ import kits.sdks as sdks
 from kits.recorded import Recording, recordings
 from sluicegate.core.messages.grammar import check_stream
 from sluicegate.core.translate.messages_chat import stream as translation
-from sluicegate.core.translate.pairs import MessagesToChat, State
+from sluicegate.core.translate.pairs import MessagesToChat, RequestState
 from sluicegate.core.wire.sse import SSEParser
 
 Json = dict[str, Any]
 RECORDED = recordings("openai-sse")
-THINKS = State("m", stream=True, thinking=True)
+THINKS = RequestState("m", stream=True, thinking=True)
 USAGE = {
     "prompt_tokens": 100,
     "completion_tokens": 7,
@@ -57,7 +57,7 @@ def stream(*chunks: Json | bytes, done: bool = True) -> bytes:
     return out + (DONE if done else b"")
 
 
-def translated(given: bytes, state: State = THINKS, cuts: Iterable[int] = ()) -> bytes:
+def translated(given: bytes, state: RequestState = THINKS, cuts: Iterable[int] = ()) -> bytes:
     """The client's bytes, where the provider's come cut at these places."""
     answer = MessagesToChat().answer(200, "text/event-stream", state, id="x1", now_s=0)
     places = [0, *sorted({c for c in cuts if c < len(given)}), len(given)]
@@ -379,12 +379,12 @@ def test_a_second_call_goes_on_as_soon_as_the_first_is_whole() -> None:
 def test_thinking_is_left_out_where_it_was_not_asked_for() -> None:
     """A client that did not ask for thinking gets none; its tokens are still counted."""
     given = stream(chunk({"reasoning": "hmm"}), chunk({"content": "a"}), chunk({}, "stop"), END)
-    assert blocks(translated(given, State("m", stream=True))) == [("text", "a")]
+    assert blocks(translated(given, RequestState("m", stream=True))) == [("text", "a")]
 
 
 def test_names_of_tools_come_back_and_ids_are_made_where_none_came() -> None:
     """A hashed name is the client's again; each call has an id of its own."""
-    state = State("m", stream=True, tool_names={"short": "a_long_name"})
+    state = RequestState("m", stream=True, tool_names={"short": "a_long_name"})
     given = stream(chunk(call(0, None, "short", "{}")), chunk(call(1, None, "other", "{}")), chunk({}, "stop"))
     made = [e["content_block"] for e in events(translated(given, state)) if e["type"] == "content_block_start"]
     assert [block["name"] for block in made] == ["a_long_name", "other"]

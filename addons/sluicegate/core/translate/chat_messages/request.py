@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 from sluicegate.core.translate.base import (
-    Answer,
     Losses,
     Malformed,
     Policy,
-    State,
-    Translated,
+    RequestState,
+    TranslatedRequest,
+    TranslatedResponse,
 )
 from sluicegate.core.translate.chat_messages.claude_models import claude
 from sluicegate.core.translate.chat_messages.response import message_to_completion
@@ -80,8 +80,8 @@ class ChatToMessages:
     def __init__(self, unsupported: Policy = "refuse") -> None:
         self._policy = unsupported
 
-    def request(self, body: bytes, *, model: str) -> Translated:
-        """See `Translation`."""
+    def request(self, body: bytes, *, model: str) -> TranslatedRequest:
+        """See `Translator`."""
         asked, losses = decode(body), Losses(self._policy)
         _unknown(asked, losses)
         streamed = flag(asked, "stream") is True
@@ -105,19 +105,23 @@ class ChatToMessages:
         names = (mapping(t, "function", "").get("name") for t in items(asked, "tools", "") if isinstance(t, dict))
         renamed = {new: old for old in names if isinstance(old, str) and (new := sent_name(old)) != old}
         usage = streamed and flag(options, "include_usage", "stream_options") is True
-        return Translated(encode(out), losses.told(), State(model, streamed, usage, tool_names=renamed))
+        return TranslatedRequest(encode(out), losses.dropped, RequestState(model, streamed, usage, tool_names=renamed))
 
-    def answer(self, status: int, content_type: str, state: State, *, id: str, now_s: int) -> Answer:
-        """See `Translation`."""
+    def answer(self, status: int, content_type: str, state: RequestState, *, id: str, now_s: int) -> TranslatedResponse:
+        """See `Translator`."""
         if status >= 400:
             return chat_error(status)
         streamed = content_type.partition(";")[0].strip().lower() == "text/event-stream"
         if streamed and state.stream:
-            return Answer(status, "text/event-stream; charset=utf-8", MessagesStreamToChat(state, id=id, now_s=now_s))
+            return TranslatedResponse(
+                status, "text/event-stream; charset=utf-8", MessagesStreamToChat(state, id=id, now_s=now_s)
+            )
         translate = partial(message_to_completion, state=state, id=id, now_s=now_s)
         if streamed:
-            return Answer(status, "application/json", Collect(lambda b: translate(message_of_stream(b))), whole=True)
-        return Answer(status, "application/json", Collect(translate), whole=True)
+            return TranslatedResponse(
+                status, "application/json", Collect(lambda b: translate(message_of_stream(b))), whole=True
+            )
+        return TranslatedResponse(status, "application/json", Collect(translate), whole=True)
 
 
 def _unknown(asked: Json, losses: Losses) -> None:
@@ -125,7 +129,7 @@ def _unknown(asked: Json, losses: Losses) -> None:
         if key in _CARRIED or value is None or value is False or value == [] or value in _NEUTRAL.get(key, ()):
             continue
         if key in _DECLARED:
-            losses.tell(_DECLARED[key])
+            losses.drop(_DECLARED[key])
         else:
             losses.unsupported(word(key), "the Messages API has no equivalent")
 
@@ -144,7 +148,7 @@ def _stops(asked: Json, losses: Losses) -> Json:
         raise Malformed("stop", "must be a string or a list of strings")
     stops = [stop for stop in listed if stop.strip()]
     if len(stops) < len(listed):
-        losses.tell("stop[] of whitespace")
+        losses.drop("stop[] of whitespace")
     return {"stop_sequences": stops} if stops else {}
 
 
@@ -189,7 +193,7 @@ def _thinking(effort: str, model: str, out: Json, losses: Losses) -> Json:
     knows = claude(model)
     forced = out.get("tool_choice", {}).get("type") in ("any", "tool")
     if knows.thinking == "none" or (forced and knows.thinking == "budget"):
-        losses.tell("thinking")
+        losses.drop("thinking")
     elif knows.thinking == "adaptive":
         if not forced:  # a forced tool leaves no room for thinking: the effort alone holds
             out["thinking"] = {"type": "adaptive"}
@@ -198,7 +202,7 @@ def _thinking(effort: str, model: str, out: Json, losses: Losses) -> Json:
         budget = min(budget_of(effort), out["max_tokens"] - 1)
         # In the midst of a tool loop the turn before would have to begin with its thinking, which is gone.
         if budget < _LEAST_BUDGET or out["messages"][-1]["content"][0]["type"] == "tool_result":
-            losses.tell("thinking")
+            losses.drop("thinking")
         else:
             out["thinking"] = {"type": "enabled", "budget_tokens": budget}
     return {}
@@ -211,8 +215,8 @@ def _sampling(asked: Json, model: str, out: Json, losses: Losses) -> None:
         if value is None:
             continue
         if takes == "none" or "thinking" in out or (takes == "one" and "temperature" in out):
-            losses.tell(key)
+            losses.drop(key)
         else:
             out[key] = min(1, max(0, value))
             if out[key] != value:
-                losses.tell(f"{key} over 1" if value > 1 else f"{key} under 0")
+                losses.drop(f"{key} over 1" if value > 1 else f"{key} under 0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluicegate.core.translate.base import Malformed, State
+from sluicegate.core.translate.base import Malformed, RequestState
 from sluicegate.core.translate.chat_messages.stream import completion_id
 from sluicegate.core.translate.errors import messages_fault
 from sluicegate.core.translate.outcomes import finish_reason, usage_to_chat
@@ -11,7 +11,7 @@ from sluicegate.core.translate.reading import Json, decode, encode
 __all__ = ["message_to_completion"]
 
 
-def message_to_completion(body: bytes, state: State, *, id: str, now_s: int) -> bytes:
+def message_to_completion(body: bytes, state: RequestState, *, id: str, now_s: int) -> bytes:
     """The completion. Raises Malformed where the body is no message, or states an error under a status of success."""
     message = decode(body)
     if message.get("type") == "error" and (fault := messages_fault(message)):
@@ -45,7 +45,7 @@ def _joined(blocks: list[Json], kind: str) -> str:
     return "".join(text for text in found if isinstance(text, str))
 
 
-def _call(block: Json, number: int, state: State, id: str) -> Json:
+def _call(block: Json, number: int, state: RequestState, id: str) -> Json:
     name, given, made = block.get("name"), block.get("input"), block.get("id")
     if not isinstance(name, str):
         raise Malformed("", "the provider called a tool without naming it")

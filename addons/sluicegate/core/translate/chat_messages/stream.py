@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sluicegate.core.translate.base import Malformed, State
+from sluicegate.core.translate.base import Malformed, RequestState
 from sluicegate.core.translate.errors import Fault, fault_to_chat, messages_fault
 from sluicegate.core.translate.outcomes import finish_reason, usage_to_chat
 from sluicegate.core.translate.reading import decode
@@ -90,7 +90,7 @@ def _read(data: bytes) -> _Event | None:
 class MessagesStreamToChat:
     """Feed it the provider's bytes, take the client's."""
 
-    def __init__(self, state: State, *, id: str, now_s: int) -> None:
+    def __init__(self, state: RequestState, *, id: str, now_s: int) -> None:
         self._state, self._id, self._now_s = state, id, now_s
         self._parser = SSEParser()
         self._over = False

@@ -77,7 +77,7 @@ def _content(message: Json, path: str, losses: Losses) -> list[Json]:
         at = f"{path}.content[{i}]"
         part = element(p, at)
         if "prompt_cache_breakpoint" in part:
-            losses.tell("cache_control")
+            losses.drop("cache_control")
         match part.get("type"):
             case "text":
                 found += _text(text(part, "text", at))
@@ -94,7 +94,7 @@ def _content(message: Json, path: str, losses: Losses) -> list[Json]:
 
 def _image(image: Json, path: str, losses: Losses) -> Json:
     if image.get("detail") not in (None, "auto"):
-        losses.tell("image_url.detail")
+        losses.drop("image_url.detail")
     url = text(image, "url", path)
     if not url.startswith("data:"):
         return {"type": "image", "source": {"type": "url", "url": url}}
@@ -143,7 +143,7 @@ def _answered(message: Json, path: str, losses: Losses) -> list[Json]:
     blocks += _text(text(message, "refusal", path, ""))
     for key in ("reasoning_content", "reasoning"):
         if message.get(key):
-            losses.tell("thinking")  # without a signature it would be refused
+            losses.drop("thinking")  # without a signature it would be refused
     for key in ("function_call", "audio"):
         if message.get(key) is not None:
             losses.unsupported(f"{path}.{key}", "it has no counterpart in the Messages API", "Use tools and text.")

@@ -32,7 +32,7 @@ def joined(parts: list[Json]) -> str | list[Json]:
 def parts_of(block: Json, path: str, flavour: Flavour, losses: Losses) -> list[Json]:
     """The parts that a block of a user's turn or of a tool's result becomes; none where it was dropped."""
     if "cache_control" in block:
-        losses.tell("cache_control")
+        losses.drop("cache_control")
     match block.get("type"):
         case "text":
             return _text(text(block, "text", path))

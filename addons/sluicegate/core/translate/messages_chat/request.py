@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 
 from sluicegate.core.translate.base import (
-    Answer,
     Losses,
     Malformed,
     Policy,
-    State,
-    Translated,
+    RequestState,
+    TranslatedRequest,
+    TranslatedResponse,
 )
 from sluicegate.core.translate.collect import Collect
 from sluicegate.core.translate.effort import clamp, effort_of
@@ -73,8 +73,8 @@ class MessagesToChat:
     def __init__(self, flavour: Flavour = GENERIC, unsupported: Policy = "refuse") -> None:
         self._flavour, self._policy = flavour, unsupported
 
-    def request(self, body: bytes, *, model: str) -> Translated:
-        """See `Translation`."""
+    def request(self, body: bytes, *, model: str) -> TranslatedRequest:
+        """See `Translator`."""
         asked, losses = decode(body), Losses(self._policy)
         _unknown(asked, losses)
         streamed = flag(asked, "stream") is True
@@ -97,20 +97,20 @@ class MessagesToChat:
         for name in self._flavour.drops & out.keys():
             del out[name]
         thinks = mapping(asked, "thinking", "").get("type") not in (None, "disabled")
-        state = State(model=model, stream=streamed, thinking=thinks, tool_names=_renamed(asked, functions))
-        return Translated(encode(out), losses.told(), state)
+        state = RequestState(model=model, stream=streamed, thinking=thinks, tool_names=_renamed(asked, functions))
+        return TranslatedRequest(encode(out), losses.dropped, state)
 
-    def answer(self, status: int, content_type: str, state: State, *, id: str, now_s: int) -> Answer:
-        """See `Translation`."""
+    def answer(self, status: int, content_type: str, state: RequestState, *, id: str, now_s: int) -> TranslatedResponse:
+        """See `Translator`."""
         if status >= 400:
             return messages_error(status)
         kind = content_type.partition(";")[0].strip().lower()
         if state.stream and kind != "application/json":
-            return Answer(status, _SSE, ChatStreamToMessages(state, id=id))
+            return TranslatedResponse(status, _SSE, ChatStreamToMessages(state, id=id))
         if state.stream:
-            return Answer(status, _SSE, Collect(partial(completion_to_stream, state=state, id=id)), whole=True)
+            return TranslatedResponse(status, _SSE, Collect(partial(completion_to_stream, state=state, id=id)), whole=True)
         read = chat_stream_to_message if kind == "text/event-stream" else completion_to_message
-        return Answer(status, "application/json", Collect(partial(read, state=state, id=id)), whole=True)
+        return TranslatedResponse(status, "application/json", Collect(partial(read, state=state, id=id)), whole=True)
 
     def _sampling(self, asked: Json, model: str, losses: Losses) -> Json:
         out: Json = {}
@@ -120,13 +120,13 @@ class MessagesToChat:
             if self._flavour.samples(model):
                 out[name] = value
             else:
-                losses.tell(name)
+                losses.drop(name)
         given = items(asked, "stop_sequences", "")
         if not all(isinstance(stop, str) for stop in given):
             raise Malformed("stop_sequences", "must be a list of strings")
         stops = [stop for stop in given if stop.strip()]
         if len(stops) < len(given):
-            losses.tell("stop_sequences[] of whitespace")
+            losses.drop("stop_sequences[] of whitespace")
         if len(stops) > _MOST_STOPS:
             losses.unsupported(
                 f"stop_sequences[{_MOST_STOPS}]", f"Chat Completions takes {_MOST_STOPS} stop sequences", "Send fewer."
@@ -148,24 +148,24 @@ class MessagesToChat:
         off = thinking.get("type") == "disabled"
         if off or allowed == ("none",):
             if not off and (wanted or thinking):
-                losses.tell("thinking")
+                losses.drop("thinking")
             return {"reasoning_effort": "none"} if "none" in allowed else {}
         effort = clamp(wanted, allowed)
         if effort is None and (wanted or thinking):
-            losses.tell("thinking")
+            losses.drop("thinking")
         return {"reasoning_effort": effort} if effort else {}
 
     def _account(self, asked: Json, losses: Losses) -> Json:
         out: Json = {}
         if metadata := mapping(asked, "metadata", ""):
-            losses.tell("metadata")
+            losses.drop("metadata")
             if user := text(metadata, "user_id", "metadata", ""):
                 out["safety_identifier"] = hashlib.sha256(_person(user).encode()).hexdigest()
         tier = text(asked, "service_tier", "", "")
         if tier in self._flavour.service_tiers:
             out["service_tier"] = self._flavour.service_tiers[tier]
         elif tier:
-            losses.tell("service_tier")
+            losses.drop("service_tier")
         return out
 
 
@@ -175,7 +175,7 @@ def _unknown(asked: Json, losses: Losses) -> None:
         if key in _CARRIED or nothing or (key in _NEUTRAL and value == _NEUTRAL[key]):
             continue
         if key in _DECLARED:
-            losses.tell(_DECLARED[key])
+            losses.drop(_DECLARED[key])
         else:
             losses.unsupported(word(key), "Chat Completions has no equivalent")
     management = mapping(asked, "context_management", "")
@@ -183,7 +183,7 @@ def _unknown(asked: Json, losses: Losses) -> None:
         edits = items(management, "edits", "context_management")
         kinds = [e.get("type") if isinstance(e, dict) else None for e in edits]
         if all(isinstance(kind, str) and kind.startswith("clear_thinking") for kind in kinds):
-            losses.tell("context_management")  # thinking does not go there anyway
+            losses.drop("context_management")  # thinking does not go there anyway
         else:
             losses.unsupported("context_management", "Chat Completions does not edit a conversation")
 

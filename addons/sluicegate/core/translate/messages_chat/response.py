@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sluicegate.core.translate.base import Malformed, State
+from sluicegate.core.translate.base import Malformed, RequestState
 from sluicegate.core.translate.chat_chunk import Call, read_chunk, tool_input
 from sluicegate.core.translate.errors import Fault
 from sluicegate.core.translate.messages_chat.stream import ChatStreamToMessages, message_id
@@ -13,7 +13,7 @@ from sluicegate.core.translate.tool_names import call_id
 __all__ = ["completion_to_message", "completion_to_stream"]
 
 
-def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
+def completion_to_message(body: bytes, state: RequestState, *, id: str) -> bytes:
     """The message. Raises Malformed where the body is no completion, or states an error under a status of success."""
     chunk = read_chunk(body)
     if isinstance(chunk, Fault):
@@ -44,7 +44,7 @@ def completion_to_message(body: bytes, state: State, *, id: str) -> bytes:
     return encode(message)
 
 
-def completion_to_stream(body: bytes, state: State, *, id: str) -> bytes:
+def completion_to_stream(body: bytes, state: RequestState, *, id: str) -> bytes:
     """The message as a stream, for a client that asked for one where the server did not heed it. Raises Malformed."""
     stream = ChatStreamToMessages(state, id=id, whole=True)
     line = body.replace(b"\n", b" ").replace(b"\r", b" ")  # within JSON they can only be white space
@@ -54,7 +54,7 @@ def completion_to_stream(body: bytes, state: State, *, id: str) -> bytes:
     return made
 
 
-def _tool_use(call: Call, number: int, state: State, id: str) -> Json:
+def _tool_use(call: Call, number: int, state: RequestState, id: str) -> Json:
     function = call.function
     if function is None or not function.name:
         raise Malformed("", "the provider called a tool without naming it")

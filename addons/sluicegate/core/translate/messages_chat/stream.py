@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from sluicegate.core.translate.base import State
+from sluicegate.core.translate.base import RequestState
 from sluicegate.core.translate.chat_chunk import (
     Call,
     Chunk,
@@ -55,7 +55,7 @@ def message_id(given: str | None, fallback: str) -> str:
 class ChatStreamToMessages:
     """Feed it the provider's bytes, take the client's."""
 
-    def __init__(self, state: State, *, id: str, whole: bool = False) -> None:
+    def __init__(self, state: RequestState, *, id: str, whole: bool = False) -> None:
         """`whole`: nothing can be missing, so that the answer needs no finish reason."""
         self._state, self._id, self._whole = state, id, whole
         self.failed: Fault | None = None

@@ -88,7 +88,7 @@ class _Turns:
     def _unattributed(self, prompt: str) -> str:
         if not prompt.startswith(ATTRIBUTION_PREFIX):
             return prompt
-        self._losses.tell("attribution")
+        self._losses.drop("attribution")
         return prompt.partition("\n")[2]
 
     def _user(self, message: Json, path: str) -> None:
@@ -111,7 +111,7 @@ class _Turns:
     def _result(self, block: Json, path: str) -> list[Json]:
         """Adds a tool's result to the run. What can not be said in it is returned."""
         if "cache_control" in block:
-            self._losses.tell("cache_control")
+            self._losses.drop("cache_control")
         texts: list[str] = []
         moved: list[Json] = []
         if isinstance(content := block.get("content"), str):
@@ -144,14 +144,14 @@ class _Turns:
             for i, b in enumerate(items(message, "content", path)):
                 block, at = element(b, f"{path}.content[{i}]"), f"{path}.content[{i}]"
                 if "cache_control" in block:
-                    self._losses.tell("cache_control")
+                    self._losses.drop("cache_control")
                 match block.get("type"):
                     case "text":
                         said += text(block, "text", at)
                     case "thinking":
                         thought += text(block, "thinking", at, "")
                     case "redacted_thinking":
-                        self._losses.tell("thinking")
+                        self._losses.drop("thinking")
                     case "tool_use":
                         calls.append(self._call(block, at))
                     case kind:
@@ -169,7 +169,7 @@ class _Turns:
         if thought and self._flavour.reasoning_key:
             turn[self._flavour.reasoning_key] = thought
         elif thought:
-            self._losses.tell("thinking")
+            self._losses.drop("thinking")
         if calls:
             turn["tool_calls"] = calls
         elif not said:
