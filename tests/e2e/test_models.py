@@ -70,9 +70,9 @@ def test_clients_of_both_apis_read_it(gate: Gate) -> None:
     theirs = openai.OpenAI(base_url=f"{gate.url}/v1", api_key="k", max_retries=0)
     assert [model.id for model in theirs.models.list()][:2] == ["fast", "claude-mine"]
     assert theirs.models.retrieve("fast").owned_by == "local"
-    with pytest.raises(openai.NotFoundError, match="no model 'nothing'"):
+    with pytest.raises(openai.NotFoundError, match="unknown model 'nothing'"):
         theirs.models.retrieve("nothing")
-    with pytest.raises(anthropic.NotFoundError, match="no model 'nothing'"):
+    with pytest.raises(anthropic.NotFoundError, match="unknown model 'nothing'"):
         ours.models.retrieve("nothing")
 
 
