@@ -1,10 +1,10 @@
-"""cli/cache.py: the table of cached responses."""
+"""cli/cache_entries.py: the table of cached responses."""
 
 from __future__ import annotations
 
 import pytest
 
-from sluicegate.cli.cache import HEADINGS, line_of
+from sluicegate.cli.cache_entries import HEADINGS, row_of
 from sluicegate.stores.cache.base import EntrySummary, Head
 
 
@@ -21,6 +21,6 @@ from sluicegate.stores.cache.base import EntrySummary, Head
 def test_only_a_count_is_shown_as_one(surface: str, shown: tuple[str, ...]) -> None:
     """An answer has tokens and a cost, in whatever format its client asked for it."""
     head = Head(model="m", surface=surface, tokens=(1, 2, 3, 0, 0), cost_usd=0.25)
-    line = line_of(EntrySummary("k", 0.0, 1.0, 0.0, 0, 1, head))
+    line = row_of(EntrySummary("k", 0.0, 1.0, 0.0, 0, 1, head))
     assert len(line) == len(HEADINGS)
     assert (line[5], line[6].rstrip("0"), line[7]) == shown
