@@ -57,7 +57,7 @@ def test_a_stream_that_is_overdue(limits: Deadlines, now: float, heard: float, w
 
 
 def test_one_timer_at_a_time(limits: Deadlines) -> None:
-    """Arming anew cancels the one before; one that was cancelled, or belongs to another, does not ring."""
+    """Arming again cancels the previous one; one that was cancelled, or belongs to another, does not ring."""
     limits.arm(5)
     first: Any = limits._timer
     limits.arm(7)

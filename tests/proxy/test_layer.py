@@ -46,7 +46,7 @@ async def test_a_released_request_goes_out_and_its_answer_comes_back(chain: Chai
 
 
 async def test_nothing_leaves_without_a_release(chain: Chain) -> None:
-    """Where the hooks do not run, or end without a release, no server is even dialled; the client is told natively."""
+    """If the hooks do not run, or end without a release, no server is dialled; the client gets a native error."""
     for hook in ("requestheaders", "request"):
         book = Playbook(chain)
         book.chain = Without(chain, hook)  # type: ignore[assignment]
@@ -66,7 +66,7 @@ async def test_nothing_leaves_without_a_release(chain: Chain) -> None:
     ],
 )
 async def test_an_edit_after_the_release_is_stopped(chain: Chain, edit: Any) -> None:
-    """Another addon changes the request behind our back: it does not leave."""
+    """Another addon changes the request after the release: it does not leave."""
 
     class Meddler(Without):
         def request(self, flow: http.HTTPFlow) -> Any:

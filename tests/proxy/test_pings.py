@@ -94,7 +94,7 @@ async def test_an_answer_whose_events_cannot_be_seen_gets_none(book: Playbook, h
 
 
 @pytest.mark.parametrize("how", ["left", "closed", "detached"])
-async def test_nobody_is_pinged_after_the_end(book: Playbook, clock: SimpleNamespace, how: str) -> None:
+async def test_no_ping_after_the_end(book: Playbook, clock: SimpleNamespace, how: str) -> None:
     """The client has left, the exchange is closed, or it goes on for others."""
     await book.client(STREAMED)
     clock.now += 60

@@ -135,7 +135,7 @@ def test_http2() -> None:
 
 
 def test_an_upgrade_keeps_what_it_needs() -> None:
-    """Only where it was released as one."""
+    """Only if it was released as one."""
     headers = [(b"Connection", b"Upgrade"), (b"Upgrade", b"websocket"), (b"Sec-WebSocket-Key", b"x")]
     assert {b"connection", b"upgrade", b"sec-websocket-key"} <= set(
         names(sealed(make_flow("GET", headers=headers), upgrade=True))

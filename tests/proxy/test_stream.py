@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from mitmproxy import http
 
-from kits.http1 import KEY, SSE_HEAD, START, STOP, WHOLE, Without, chunked, request
+from kits.http1 import SSE_HEAD, START, STOP, WHOLE, Without, chunked, request
 from kits.playbook import Playbook
 from sluicegate.core.wire.sse import SSEParser
 from sluicegate.exchange.bodies import ByteSource
@@ -48,7 +48,7 @@ async def test_streaming_requests_are_collected_all_the_same(chain: Chain, log: 
 
 
 async def test_large_bodies_are_collected_or_refused() -> None:
-    """Up to the limit a body is whole before a stage sees it; beyond it: a native 413, and nothing leaves."""
+    """Up to the limit a body is complete before a stage sees it; beyond it: a native 413, and nothing leaves."""
     log: list[str] = []
     with chain_of(planted("outer", log), settings=quiet(max_body=1000)) as chain:
         book = Playbook(chain)
@@ -93,7 +93,7 @@ async def test_a_stream_without_its_end_breaks_visibly(chain: Chain, how: str) -
 
 
 async def test_a_broken_tap_breaks_the_stream(log: list[str]) -> None:
-    """From the tap's fault on the client gets no byte of the answer; the server is told to stop."""
+    """From the tap's fault on the client gets no byte of the answer; the request is cancelled at the server."""
 
     def plant(x: Any) -> None:
         def look(data: bytes) -> None:
@@ -163,7 +163,7 @@ async def test_a_client_that_leaves_while_the_answer_comes(chain: Chain, log: li
 
 
 async def test_a_client_that_leaves_with_half_a_request(chain: Chain, log: list[str]) -> None:
-    """Nothing leaves; what heads have reserved is settled."""
+    """Nothing leaves; the stages that saw the headers settle."""
     book = Playbook(chain)
     await book.client(request()[:-5])
     await book.client_leaves()
@@ -187,8 +187,8 @@ async def test_a_bug_in_the_stream_does_not_hang_the_client(log: list[str], monk
         assert book.closed
 
 
-async def test_a_first_event_that_nests_for_ever_passes_as_an_error(log: list[str]) -> None:
-    """Ten thousand brackets where an error is expected: no crash; cut into single bytes it is read once, not anew each."""
+async def test_a_deeply_nested_first_event_counts_as_an_error(log: list[str]) -> None:
+    """Ten thousand brackets where an error is expected: no crash; cut into single bytes it is read once."""
     nested = b"event: error\ndata: " + b"[" * 20_000 + b"\n\n"
     with chain_of(Router, settings=quiet(retry=Retry(attempts=2, backoff=Backoff(start_s=0.01)))) as chain:
         for cut in (1, len(nested)):
@@ -212,7 +212,7 @@ async def test_a_server_that_answers_nonsense(chain: Chain) -> None:
 
 @pytest.mark.parametrize("path", [b"/v1/messages", b"/health", b"/stats", b"/v1/other"])
 async def test_head_has_no_body(path: bytes) -> None:
-    """What followed its headers would be read as the next answer."""
+    """A body would be read as the next answer."""
     log: list[str] = []
     from sluicegate.core.errors import Refused
 
@@ -237,23 +237,8 @@ async def test_an_answer_without_a_body_has_no_frame(chain: Chain) -> None:
         assert rest == b""
 
 
-async def test_requests_that_cannot_be_read_are_answered_natively(chain: Chain) -> None:
-    """400 and 431 in JSON, without quoting what came."""
-    book = Playbook(chain)
-    await book.client(b"GET / HTTP/1.1\r\nbad header " + KEY + b"\r\n\r\n")
-    assert book.to_client.startswith(b"HTTP/1.1 400")
-    assert b"invalid_request_error" in book.to_client
-    assert KEY not in book.to_client
-    book = Playbook(chain)
-    for _ in range(300):
-        await book.client(b"x" * 1024)
-        if book.to_client:
-            break
-    assert book.to_client.startswith(b"HTTP/1.1 431")
-
-
 async def test_another_addons_stream_callable_stays_outside_ours(chain: Chain) -> None:
-    """It may change bytes; where it raises, the stream breaks and nothing hangs."""
+    """It may change bytes; if it raises, the stream breaks and nothing hangs."""
 
     def bad(data: bytes) -> bytes:
         raise ValueError
@@ -282,7 +267,7 @@ async def test_another_addons_stream_callable_stays_outside_ours(chain: Chain) -
 
 
 async def test_an_error_event_is_one_event(chain: Chain) -> None:
-    """What is said at the end of a broken stream parses as an event of its own, even after half an event."""
+    """The error at the end of a broken stream parses as an event of its own, even after half an event."""
     book = Playbook(chain)
     await book.client(request())
     await book.server(SSE_HEAD + chunked(START + b'event: content_block_delta\ndata: {"half'))
@@ -300,6 +285,10 @@ async def test_an_error_event_is_one_event(chain: Chain) -> None:
         ("unexpected server response: b'sk-secret'", "the upstream's answer cannot be read"),
         ("HTTP/1 protocol error: bad b'sk-secret'", "the upstream's answer cannot be read"),
         ("invalid header: b'sk-secret'", "invalid header"),
+        ('Invalid header: b"sk-secret"', "Invalid header"),
+        ("Cannot parse HTTP response: Bad HTTP response line: b'sk-secret'", "the upstream's answer cannot be read"),
+        ("unexpected server response: sk-secret", "the upstream's answer cannot be read"),
+        ("cannot connect to https://h: refused", "cannot connect to https://h: refused"),
         ("m" * 1000, "m" * 500),
     ],
 )

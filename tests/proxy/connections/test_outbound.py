@@ -1,4 +1,4 @@
-"""proxy/connections/outbound.py: a connection that can not be judged is not opened."""
+"""proxy/connections/outbound.py: a connection whose target cannot be checked is not opened."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sluicegate.testing import chain_of, make_flow
 
 
 def test_a_bug_opens_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """mitmproxy connects when a hook raises; here the connection gets an error instead, and an alarm tells."""
+    """mitmproxy connects when a hook raises; here the connection gets an error instead, and an alarm is raised."""
     with chain_of() as chain:
         server = Server(address=("api.anthropic.com", 443))
 

@@ -94,7 +94,7 @@ async def test_the_one_that_waits_takes_the_place_where_later_ones_look() -> Non
     assert pool.open_to(AT) == 0
 
 
-async def test_nobody_overtakes_those_who_wait() -> None:
+async def test_a_newcomer_does_not_overtake_those_that_wait() -> None:
     """A place that is freed for a newcomer goes to the first in line."""
     pool = Pool()
     first, second, third = Connecting(), Connecting(), Connecting()
@@ -160,7 +160,7 @@ async def test_the_ones_idle_longest_are_closed_beyond_keepalive() -> None:
 
 
 async def test_an_idle_connection_makes_room_for_one_that_waits() -> None:
-    """Even where keepalive would let it stay."""
+    """Even if keepalive would let it stay."""
     pool = Pool()
     first, second = Connecting(), Connecting()
     assert pool.take(first.data, 1).granted

@@ -1,4 +1,4 @@
-"""Hooks are looked up once and run where they stand: who sees what, in which order, is as in stock mitmproxy."""
+"""Hooks are looked up once and run inline; each addon sees the same, in the same order, as in stock mitmproxy."""
 
 import asyncio
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ async def test_one_that_waits_leaves_the_rest_to_later(addons: CachedAddonManage
 
 
 async def test_a_flow_that_is_held_back_is_not_gone_on_with(addons: CachedAddonManager, log: list[str]) -> None:
-    """Somebody looks at it in the user interface: who waits for its release waits, and no hook is run twice."""
+    """It is held back in the user interface: the stream waits for its release, and no hook is run twice."""
     addons.add(Holds("one", log), Told("two", log))
     hook = HttpRequestHook(tflow.tflow())
     assert not addons.ran(hook)

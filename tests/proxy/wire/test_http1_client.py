@@ -1,4 +1,4 @@
-"""proxy/wire/http1_client.py: what servers send besides a plain answer costs nobody the answer, nor the gate its memory."""
+"""proxy/wire/http1_client.py: interim answers, trailers and floods neither cost the answer nor fill the memory."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_a_head_without_end_is_not_collected(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize("flood", [b"5;" + b"x" * MAX_HEAD, b"0\r\n" + b"x: y\r\n" * (MAX_HEAD // 5)])
-async def test_what_stands_between_chunks_is_not_collected(chain: Chain, flood: bytes) -> None:
+async def test_bytes_between_chunks_are_bounded(chain: Chain, flood: bytes) -> None:
     """A chunk's extensions and trailers have an end as well: the answer breaks visibly."""
     book = Playbook(chain)
     await book.client(ASK)
@@ -80,8 +80,8 @@ async def test_what_stands_between_chunks_is_not_collected(chain: Chain, flood: 
     assert book.context.client in book.closed
 
 
-async def test_bytes_that_nobody_asked_for_are_not_logged(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that says more than it was asked loses its connection; what it said is kept out of the log."""
+async def test_unsolicited_bytes_are_not_logged(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that sends more than its answer loses its connection; the bytes are kept out of the log."""
     caplog.set_level(logging.DEBUG)
     book = Playbook(chain)
     await book.client(ASK)

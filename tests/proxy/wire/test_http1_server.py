@@ -1,67 +1,74 @@
-"""Our own answers."""
+"""proxy/wire/http1_server.py: malformed requests get native errors, and nothing quotes them."""
 
-import msgspec
+from __future__ import annotations
+
+from collections.abc import Iterator
+
 import pytest
 
-from sluicegate.core.errors import (
-    ERROR_STATUS,
-    Refused,
-    error_body,
-    error_type,
-    own_error_type,
-)
-from sluicegate.exchange.native_errors import native_response
-from sluicegate.proxy.stream import readable
+from kits.http1 import KEY, answer, request
+from kits.playbook import Playbook
+from kits.transcript import Closed, FromClient, ToClient, Transcript
+from sluicegate.gate.chain import Chain
+from sluicegate.proxy.wire.http1_server import UNREADABLE
+from sluicegate.stages import Router
+from sluicegate.testing import chain_of
 
 
-@pytest.mark.parametrize("status", [*ERROR_STATUS.values(), 407, 409, 418, 421, 431, 502, 503, 599])
-def test_native_responses(status: int) -> None:
-    """A JSON error in the API's shape, with its length, our id, and what else belongs to it."""
-    response = native_response(status, 'wörds "quoted"\n', exchange_id="sg_1", fields=[(b"retry-after", b"3")], close=True)
-    body = msgspec.json.decode(response.content or b"")
-    assert body == {
-        "type": "error",
-        "error": {"type": own_error_type(status), "message": 'wörds "quoted"\n'},
-        "request_id": "sg_1",
-    }
-    assert response.headers["content-length"] == str(len(response.content or b""))
-    assert response.headers["x-sluicegate-id"] == "sg_1"
-    assert response.headers["connection"] == "close"
-    assert response.headers["retry-after"] == "3"
+@pytest.fixture
+def chain() -> Iterator[Chain]:
+    with chain_of(Router) as chain:
+        yield chain
 
 
-def test_error_types() -> None:
-    """Known statuses have their names; others fall to the client's or the server's side."""
-    assert error_type(529) == "overloaded_error"
-    assert error_type(451) == "invalid_request_error"
-    assert error_type(599) == "api_error"
-    assert (own_error_type(407), error_type(407)) == ("authentication_error", "invalid_request_error")
-    assert b"request_id" not in error_body(400, "x")
+async def test_requests_that_cannot_be_read_are_answered_natively(chain: Chain) -> None:
+    """400 and 431 in JSON, without quoting what came."""
+    book = Playbook(chain)
+    await book.client(b"GET / HTTP/1.1\r\nbad header " + KEY + b"\r\n\r\n")
+    assert book.to_client.startswith(b"HTTP/1.1 400")
+    assert b"invalid_request_error" in book.to_client
+    assert KEY not in book.to_client
+    book = Playbook(chain)
+    for _ in range(300):
+        await book.client(b"x" * 1024)
+        if book.to_client:
+            break
+    assert book.to_client.startswith(b"HTTP/1.1 431")
 
 
-def test_refusals() -> None:
-    """Their headers are whole numbers and words."""
-    refused = Refused(429, "m", retry_after=1.6, should_retry=False)
-    assert refused.headers() == [(b"retry-after", b"2"), (b"x-should-retry", b"false")]
-    assert Refused(429, "m", retry_after=-5).headers() == [(b"retry-after", b"0")]
-    assert Refused(400, "m").headers() == []
+@pytest.mark.parametrize("head", [b"GET\r\n\r\n", b"POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
+async def test_a_malformed_head_says_what_to_look_for(chain: Chain, head: bytes) -> None:
+    """One native 400, and the end of the connection."""
+    await (Transcript(Playbook(chain)) >> FromClient(head) << ToClient(UNREADABLE.encode()) << Closed("client"))
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        "Cannot parse HTTP response: Bad HTTP response line: b'sk-secret'",
-        'Invalid header: b"sk-secret"',
-        "unexpected server response: sk-secret",
-    ],
-)
-def test_messages_of_the_core_are_shown_without_what_they_quote(message: str) -> None:
-    """Raw bytes of an upstream may hold anything."""
-    assert "sk-secret" not in readable(message)
-    assert readable(message)
+async def test_a_malformed_body_is_answered_before_the_connection_ends(chain: Chain) -> None:
+    """Stock closes it without an answer."""
+    head = b"POST /v1/messages HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+    book = Playbook(chain)
+    await book.client(head + b"not a length\r\n")
+    assert book.to_client.count(b"HTTP/1.1 400") == 1
+    assert book.context.client in book.closed
+    assert book.sent == {}
 
 
-def test_other_messages_are_shown() -> None:
-    """Up to a length."""
-    assert readable("cannot connect to https://h: refused") == "cannot connect to https://h: refused"
-    assert readable("x" * 2000) == "x" * 500
+async def test_a_head_that_was_cut_off_is_not_logged(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    """With its credential in it."""
+    book = Playbook(chain)
+    await book.client(request()[:90])
+    await book.client_leaves()
+    assert KEY.decode() not in caplog.text
+    assert book.sent == {}
+
+
+async def test_requests_follow_each_other(chain: Chain) -> None:
+    """In one read or in single bytes: each is answered, in order, on one connection."""
+    for cut in (1, 10_000):
+        book = Playbook(chain)
+        for body in (b"{}", b'{"n":2}'):
+            whole = request()
+            for at in range(0, len(whole), cut):
+                await book.client(whole[at : at + cut])
+            await book.server(answer(body))
+            assert book.to_client.endswith(body)
+        assert book.closed == []

@@ -1,4 +1,4 @@
-"""proxy/wire/http2_client.py: an HTTP/2 server that takes its leave finishes what it has begun, and gives back the rest."""
+"""proxy/wire/http2_client.py: an HTTP/2 server that leaves finishes what it has begun; the rest was not processed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Wire:
                     pass
 
     def flush(self) -> None:
-        """What the server has to say reaches the gate."""
+        """The server's pending bytes reach the gate."""
         if data := self.peer.data_to_send():
             self.raw(data)
 
@@ -142,7 +142,7 @@ def test_an_answer_behind_the_goaway_that_excludes_it_is_ignored() -> None:
     assert wire.of(101) == WHOLE
 
 
-def test_a_server_that_leaves_in_anger_ends_all() -> None:
+def test_a_goaway_with_an_error_ends_all() -> None:
     """A GOAWAY with an error is an error of every stream on the connection."""
     wire = Wire()
     wire.ask(101)
@@ -177,7 +177,7 @@ def test_a_request_that_waits_for_its_turn_and_is_cancelled_is_never_sent() -> N
 
 @pytest.mark.parametrize("how", ["close", "leave"])
 def test_a_request_that_waits_for_its_turn_is_given_back_when_the_connection_ends(how: str) -> None:
-    """Nobody would ever answer it."""
+    """It would never be answered."""
     wire = Wire(most=1)
     wire.ask(101, 102)
     if how == "close":
@@ -190,7 +190,7 @@ def test_a_request_that_waits_for_its_turn_is_given_back_when_the_connection_end
 
 
 def test_a_cancelled_stream_leaves_the_connection_idle() -> None:
-    """It does not count as one under way for ever."""
+    """It no longer counts as one under way."""
     wire = Wire()
     wire.ask(101)
     wire.to_gate(RequestProtocolError(101, "gone", ErrorCode.CANCEL))
@@ -208,7 +208,7 @@ FRAMES: list[Frame] = [PingFrame(0, opaque_data=b"12345678"), DataFrame(1, data=
     cuts=st.lists(st.integers(1, 40), min_size=1, max_size=20),
 )
 def test_however_a_servers_bytes_are_cut(kinds: list[int], cuts: list[int]) -> None:
-    """Only graceful farewells are taken out; all other frames pass byte for byte."""
+    """Only graceful GOAWAY frames are taken out; all others pass byte for byte."""
     frames = [FRAMES[k].serialize() if k < len(FRAMES) else goaway(7 + i, 0 if k == 3 else 1) for i, k in enumerate(kinds)]
     farewells = [7 + i for i, k in enumerate(kinds) if k == 3]
     goaways, out, seen = Goaways(), b"", []

@@ -1,4 +1,4 @@
-"""proxy/wire/request_head.py: nobody can tell its requests from mitmproxy's own."""
+"""proxy/wire/request_head.py: its requests are the same as mitmproxy's own."""
 
 import pytest
 from hypothesis import given
@@ -32,7 +32,7 @@ HEADS = st.lists(
 
 @given(HEADS)
 def test_a_head_is_read_as_stock_reads_it(lines: list[bytes]) -> None:
-    """Any head gives the request that mitmproxy's own reader gives, or is refused where that one refuses it."""
+    """Any head gives the request that mitmproxy's own reader gives, or is refused if that one refuses it."""
     try:
         stock = http1.read_request_head(lines)
     except ValueError:
