@@ -47,7 +47,6 @@ from typing import Any, Final
 
 from mitmproxy import http
 from mitmproxy.connection import Server
-from mitmproxy.net.http.validate import validate_headers
 from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.context import Context
 from mitmproxy.proxy.layers.http import (
@@ -67,6 +66,7 @@ from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
 from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.proxy.answer_head import follows_pings, is_peeked_at, native_status, unfit
 from sluicegate.proxy.attempt_states import AttemptState, IllegalTransition
 from sluicegate.proxy.connections.pool import POOL_EXHAUSTED
 from sluicegate.proxy.deadlines import Deadlines, Overdue
@@ -222,7 +222,7 @@ class RetryingStream(GateStream):
             yield from super().state_wait_for_response_headers(event)
             return
         response = event.response
-        if why := self._unfit(x, response):
+        if why := unfit(x, response, validate=self.context.options.validate_inbound_headers):
             yield from self._again("reset", why)
             return
         verdict = x.routing.attempts.classify(x, response)
@@ -238,34 +238,13 @@ class RetryingStream(GateStream):
             self._buffered = buffered
             self._state.enter("whole answer")
             self.server_state = self.state_buffer_answer
-        elif self._gates(x, response, ended=event.end_stream):
+        elif is_peeked_at(x, response, ended=event.end_stream):
             self._first = FirstEvent(x, response)
             self._state.enter("event stream")
             self.server_state = self.state_first_event
         else:
             x.routing.attempts.answered(response)
             yield from self._commit(event.end_stream)
-
-    def _unfit(self, x: Exchange, response: http.Response) -> str | None:
-        """Why an answer's head cannot be passed on."""
-        if response.status_code == 101 and not (x.routing.release and x.routing.release.upgrade):
-            return "the upstream switched protocols unasked"
-        try:
-            if self.context.options.validate_inbound_headers:
-                validate_headers(response)
-        except ValueError:
-            return "the head of the upstream's answer is malformed"
-        return None
-
-    def _gates(self, x: Exchange, response: http.Response, *, ended: bool) -> bool:
-        """Whether to look at the first event before passing the answer on; a stream that has ended already always is."""
-        return (
-            x.format.answers
-            and response.status_code == 200
-            and x.routing.attempts is not None
-            and (ended or x.routing.attempts.left)
-            and FirstEvent.can_read(x, response)
-        )
 
     def state_collect_failure(self, event: events.Event) -> layer.CommandGenerator[None]:
         x, response = self.exchange, self.flow.response
@@ -287,11 +266,11 @@ class RetryingStream(GateStream):
         if self._final:
             yield from self._commit(False)
             return
-        status = _status(x, response)
+        status = native_status(x, response)
         yield from self._again("status", f"HTTP {status}, {note}" if note else f"HTTP {status}", status)
 
     def _too_long(self, x: Exchange, response: http.Response) -> layer.CommandGenerator[None]:
-        status = _status(x, response)
+        status = native_status(x, response)
         if not self._final and x.routing.attempts and x.routing.attempts.elsewhere(x, status):
             yield from self._again("status", f"HTTP {status}, its body too long", status)
             return
@@ -341,7 +320,7 @@ class RetryingStream(GateStream):
         held = bytes(self.response_body_buf)
         self.response_body_buf.clear()
         ended = self.ended
-        if self.committed_to_stream and not self._goes_on_as_stream(response):
+        if self.committed_to_stream and not follows_pings(self.exchange, response):
             self.flow.response = None
             yield from self.break_off(words_of(self.exchange, response, held), cancel=not ended)
             return
@@ -352,15 +331,6 @@ class RetryingStream(GateStream):
                 yield from self.server_state(ResponseData(self.upstream_id, held))
             if ended and self.server_state != self.state_errored:
                 yield from self.server_state(ResponseEndOfMessage(self.upstream_id))
-
-    def _goes_on_as_stream(self, response: http.Response) -> bool:
-        """Whether an answer can follow the pings that opened an event stream."""
-        return response.status_code == 200 and "event-stream" in self._content_type(response)
-
-    def _content_type(self, response: http.Response) -> str:
-        """Of an answer, after its translation to the Messages API."""
-        bridge = self.exchange.routing.translation if self.exchange else None
-        return bridge.content_type(response) if bridge else response.headers.get("content-type", "")
 
     def start_response_stream(self) -> layer.CommandGenerator[None]:
         if self.committed_to_stream:
@@ -560,11 +530,6 @@ class RetryingStream(GateStream):
         if server in self.parent.connections and not self.ended:
             yield SendHttp(RequestProtocolError(self.upstream_id, x.life.interrupted, ErrorCode.CANCEL), server)
         yield from self._give_up(x.life.interrupted)
-
-
-def _status(x: Exchange, response: http.Response) -> int:
-    """The status that an answer means: some providers report an overload with a 200 or a 400."""
-    return x.routing.translation.native_status(response) if x.routing.translation else response.status_code
 
 
 def _nothing() -> layer.CommandGenerator[None]:
