@@ -1,9 +1,9 @@
-"""The steps of an answer through the formats: from the provider's to Messages, and from Messages to the client's.
+"""Translates responses at both edges: from the provider's format to Messages, and from Messages to the client's format.
 
     provider's bytes → translate_answer → Messages → (the stages' taps) → encode_for_client → client's format
 
-Chat Completions pass untranslated between a client and a provider that both speak them, unless a stage reads the answers.
-Usage is read once: before the first step if the provider speaks Chat Completions, else behind it.
+Nothing is translated if the provider takes the client's format, unless a stage reads responses. Usage is read once: before
+the first step if the provider's format is Chat Completions, else after it.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ __all__ = ["decode_request", "encode_for_client", "translate_answer"]
 
 
 def translate_answer(x: Exchange, translation: Translation, response: http.Response) -> ResponseReader | ChatReader:
-    """Make the provider's answer one of the Messages API: taps, innermost first, and a head that fits.
+    """Turn the provider's response into one of the Messages API: add the taps, innermost first, and adjust the head.
 
-    Returns the reader that sees the provider's own account of usage.
+    Returns the reader of the usage that the provider reports.
     """
-    answered = translation.answered(response, x.id, int(time.time()))
-    native_type = answered.content_type or response.headers.get("content-type", "")
-    changes = answered.changes or translation.client_request is not None or answered.usage == "chat"
+    plan = translation.plan_response(response, x.id, int(time.time()))
+    native_type = plan.content_type or response.headers.get("content-type", "")
+    changes = plan.changes or translation.client_request is not None or plan.usage == "chat"
     encoding = response.headers.get("content-encoding", "")
     if changes:
         _decode(x, encoding)
         response.headers.pop("content-encoding", None)
     reader: ResponseReader | ChatReader
-    if answered.usage == "chat":
+    if plan.usage == "chat":
         from sluicegate.core.formats.chat.usage import ChatReader
 
-        reader = ChatReader(_chat_type(answered, response.headers.get("content-type", "")), response.status_code)
+        reader = ChatReader(_chat_type(plan, response.headers.get("content-type", "")), response.status_code)
         x.taps.observe(reader.feed, name="usage", done=reader.end, on_error="skip")
-    if answered.transform:
-        x.taps.change(answered.transform, name=f"from {translation.provider.kind}")
-    if answered.usage == "messages":
-        reader = ResponseReader(native_type, "" if changes else encoding, answered.status)
+    if plan.transform:
+        x.taps.change(plan.transform, name=f"from {translation.provider.kind}")
+    if plan.usage == "messages":
+        reader = ResponseReader(native_type, "" if changes else encoding, plan.status)
         x.taps.observe(reader.feed, name="usage", done=reader.end, on_error="skip")
-    elif answered.transform:
-        _watch_errors(x, reader, native_type, answered.status)
-    _fix_head(x, response, answered.status, answered.content_type, answered.fields)
+    elif plan.transform:
+        _watch_errors(x, reader, native_type, plan.status)
+    _fix_head(x, response, plan.status, plan.content_type, plan.fields)
     return reader
 
 
@@ -81,12 +81,12 @@ def _decode(x: Exchange, encoding: str) -> None:
         x.ending.withhold("failed", "the provider's answer has a content encoding that was not requested")
 
 
-def _chat_type(answered: ResponsePlan, named: str) -> str:
+def _chat_type(plan: ResponsePlan, named: str) -> str:
     """The content type under which the usage of a Chat Completions answer is read: as it is translated, whatever the server
     calls it."""
-    if answered.transform is None or named.startswith("text/event-stream"):
+    if plan.transform is None or named.startswith("text/event-stream"):
         return named
-    return "application/json" if answered.whole else answered.content_type or named
+    return "application/json" if plan.whole else plan.content_type or named
 
 
 def encode_for_client(x: Exchange) -> None:

@@ -69,32 +69,32 @@ class Translation:
 
         Its input has no content encoding. The client's bytes go through another one.
         """
-        answered = self.answered(response, "", 0)
-        content_type = answered.content_type or response.headers.get("content-type", "")
-        if answered.whole or not content_type.lower().startswith(_STREAMS):
+        plan = self.plan_response(response, "", 0)
+        content_type = plan.content_type or response.headers.get("content-type", "")
+        if plan.whole or not content_type.lower().startswith(_STREAMS):
             return None
-        if answered.transform is None and answered.usage == "messages":
+        if plan.transform is None and plan.usage == "messages":
             return PASS_THROUGH
-        return answered.transform
+        return plan.transform
 
     def content_type(self, response: http.Response) -> str:
         """The answer's content type, once it is an answer of the Messages API."""
-        return self.answered(response, "", 0).content_type or response.headers.get("content-type", "")
+        return self.plan_response(response, "", 0).content_type or response.headers.get("content-type", "")
 
     def buffered(self, response: http.Response) -> BufferedResponse | None:
         """For an answer of which nothing can be sent before all of it has arrived: a trial run of
         the translation."""
-        answered = self.answered(response, "", 0)
-        if answered.status >= 400 or not (answered.whole or answered.transform is None):
+        plan = self.plan_response(response, "", 0)
+        if plan.status >= 400 or not (plan.whole or plan.transform is None):
             return None
-        steps = [answered.transform] if answered.transform else []
+        steps = [plan.transform] if plan.transform else []
         if self.client_request:
-            content_type = answered.content_type or response.headers.get("content-type", "")
-            encoded = self.client_request.encode_response(answered.status, content_type, id="", now_s=0)
+            content_type = plan.content_type or response.headers.get("content-type", "")
+            encoded = self.client_request.encode_response(plan.status, content_type, id="", now_s=0)
             steps += [encoded.transform] if encoded.transform and (steps or encoded.whole) else []
         return BufferedResponse(steps, response.headers.get("content-encoding", "")) if steps else None
 
-    def answered(self, response: http.Response, id: str, now_s: int) -> ResponsePlan:
+    def plan_response(self, response: http.Response, id: str, now_s: int) -> ResponsePlan:
         """How the provider reads this answer, with a transform of its own for each call."""
         plan_response = self.prepared.plan_response
         headers = (

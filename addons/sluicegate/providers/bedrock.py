@@ -9,7 +9,7 @@ from typing import Final
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.bedrock import codec as bedrock
-from sluicegate.core.formats.buffered import Whole
+from sluicegate.core.formats.buffered import BufferedTransform
 from sluicegate.core.formats.cloud_errors import (
     Verdict,
     aws_kind,
@@ -113,7 +113,7 @@ class Bedrock:
         fields = _request_id(headers)
         if status >= 400:
             return self._failed(status, headers, fields)
-        return ResponsePlan(status, "application/json", Whole(bedrock.count_answer), fields=fields, whole=True)
+        return ResponsePlan(status, "application/json", BufferedTransform(bedrock.count_answer), fields=fields, whole=True)
 
     def _failed(self, status: int, headers: Mapping[str, str], fields: Mapping[str, str]) -> ResponsePlan:
         exception = headers.get("x-amzn-errortype", "")
@@ -121,7 +121,7 @@ class Bedrock:
         return ResponsePlan(
             shown,
             "application/json",
-            Whole(lambda body: document(of_aws(status, exception, body)), lenient=True),
+            BufferedTransform(lambda body: document(of_aws(status, exception, body)), lenient=True),
             fields=fields,
         )
 

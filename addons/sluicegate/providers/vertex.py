@@ -9,7 +9,7 @@ from typing import Final
 
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.buffered import Whole
+from sluicegate.core.formats.buffered import BufferedTransform
 from sluicegate.core.formats.cloud_errors import Verdict, document, of_google
 from sluicegate.core.formats.messages.attribution import without_attribution
 from sluicegate.core.formats.messages.cache_marks import rewritten
@@ -110,7 +110,7 @@ class Vertex:
         return ResponsePlan(
             of_google(status, b"").status,
             "application/json",
-            Whole(lambda body: _document(status, body), lenient=True),
+            BufferedTransform(lambda body: _document(status, body), lenient=True),
         )
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> Verdict | None:

@@ -101,7 +101,7 @@ def test_recorded_streams(recording: Recording) -> None:
 
 @pytest.mark.parametrize("recording", recordings("anthropic-json"), ids=lambda r: r.id)
 def test_recorded_documents(recording: Recording) -> None:
-    """Whole documents say the same as streams; error documents their type."""
+    """BufferedTransform documents say the same as streams; error documents their type."""
     facts = read(recording.body, kind=recording.headers["content-type"], status=recording.status)
     assert facts.complete
     if recording.status < 400:

@@ -96,7 +96,7 @@ def test_places_that_can_not_be_written(tmp_path: Path) -> None:
 
 
 def test_the_standard_streams(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    """Whole lines, unbuffered; off is nothing."""
+    """BufferedTransform lines, unbuffered; off is nothing."""
     sinks = Sinks()
     for name in ("stdout", "stderr"):
         sink = sinks.get(name)

@@ -1,1 +1,1 @@
-"""The wire formats around the Messages API: what a request in one of them says of itself, and how it becomes another's."""
+"""Client formats: one folder each, listed in registry.py; surfaces.py finds the format of a request by its path."""

@@ -1,19 +1,19 @@
-"""A transform for answers that must be there as a whole before they can be read."""
+"""A transform for responses that can only be read as a whole."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["Whole"]
+__all__ = ["BufferedTransform"]
 
 _MOST: Final = 1 << 20
 
 
-class Whole:
-    """Collects a body, at most 1 MiB of it, and gives what `read` makes of it.
+class BufferedTransform:
+    """Collects a body of at most 1 MiB, and returns what `read` makes of it.
 
-    `lenient`: of a larger one the beginning is enough (an error that says it at length); else it is a ValueError.
+    `lenient`: a larger body is truncated (a long error message); otherwise it is a ValueError.
     """
 
     __slots__ = ("_body", "_lenient", "_read")

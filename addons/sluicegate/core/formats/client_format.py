@@ -71,7 +71,7 @@ class _ErrorAnswer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ClientFormat:
-    """One format. No slot has a default: whoever adds a format answers each question.
+    """One format. No slot has a default: a new format answers each question.
 
     Paths go without a method and with their query; bodies without a content encoding. Slots that translate import
     the translation when they are called.

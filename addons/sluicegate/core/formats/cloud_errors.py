@@ -1,4 +1,4 @@
-"""Errors of Bedrock and Vertex as the Messages API says them: tables of names, and the document for a client.
+"""Errors of Bedrock and Vertex as errors of the Messages API: tables of names, and the document for a client.
 
 AWS names its exception in `x-amzn-errortype`, in a stream in `:exception-type` (Bedrock runtime API reference, "Common
 errors"); Google in `error.status` (cloud.google.com/apis/design/errors).
@@ -19,13 +19,13 @@ _MAX_MESSAGE: Final = 4000
 
 
 class Verdict(NamedTuple):
-    """A provider's error in the words of the Messages API."""
+    """A provider's error as an error of the Messages API."""
 
     status: int
     kind: str
     message: str
     spent: bool = False
-    """A quota or a balance is used up: waiting does not help, another key may."""
+    """A quota or balance is exhausted: waiting does not help, another key may."""
 
 
 _AWS: Final[dict[str, str]] = {
@@ -88,7 +88,7 @@ def _key(name: str) -> str:
 
 
 def of_aws(status: int, exception: str, body: bytes) -> Verdict:
-    """An answer of AWS. `exception`: the header x-amzn-errortype, if there is one."""
+    """A response of AWS. `exception`: the header x-amzn-errortype, if any."""
     value = _object(body)
     named = exception or _text(value.get("__type"))
     found = _AWS.get(_key(named)) or _by_status(status)
@@ -98,7 +98,7 @@ def of_aws(status: int, exception: str, body: bytes) -> Verdict:
 
 
 def of_google(status: int, body: bytes) -> Verdict:
-    """An answer of Google."""
+    """A response of Google."""
     value = _object(body)
     error = value.get("error")
     error = error if isinstance(error, dict) else {}
@@ -116,7 +116,7 @@ def _object(body: bytes) -> Mapping[str, Any]:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return {}
-    if isinstance(value, list) and value:  # Google wraps a streamed request's error into a list
+    if isinstance(value, list) and value:  # Google wraps the error of a streamed request in a list
         value = value[0]
     return value if isinstance(value, dict) else {}
 
@@ -126,5 +126,5 @@ def _text(value: object) -> str:
 
 
 def document(verdict: Verdict) -> bytes:
-    """The error as the Messages API sends it."""
+    """The error document of the Messages API."""
     return msgspec.json.encode({"type": "error", "error": {"type": verdict.kind, "message": verdict.message}})

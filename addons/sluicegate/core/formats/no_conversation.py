@@ -1,6 +1,6 @@
 """Paths that hold no conversation: the list of models, and everything that is not of any format.
 
-They are formats like the others, so that nobody has to ask first whether there is one; their errors are those of the
+They are formats like the others, so no caller has to ask whether there is one; their errors are those of the
 Messages API.
 """
 

@@ -1,1 +1,1 @@
-"""Translation between client formats, one folder per pair (client_provider), what pairs share beside them."""
+"""Translation between client formats: one folder per pair (client_provider); modules that pairs share are beside them."""

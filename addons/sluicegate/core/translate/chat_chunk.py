@@ -1,4 +1,4 @@
-"""Reading a Chat Completions chunk or completion: fast where it is as documented, tolerant where it is not.
+"""Reading a Chat Completions chunk or completion: fast if it is as documented, tolerant if not.
 
 What servers are known to do: numbers as strings, `content` as a list of parts (Mistral), arguments as an object, lone
 surrogates, an error in place of choices. A completion's `message` reads as a chunk's `delta`.
@@ -35,7 +35,7 @@ class Delta(msgspec.Struct):
     reasoning: str | None = None
     tool_calls: list[Call] | None = None
     function_call: Function | None = None
-    """What came before tool_calls."""
+    """The predecessor of tool_calls."""
 
 
 class Choice(msgspec.Struct):
@@ -56,7 +56,7 @@ class Chunk(msgspec.Struct):
     error: Any = None
 
     def spent(self) -> Any:
-        """The usage that the chunk states, if it does; Groq's older place for it counts, too."""
+        """The chunk's usage, if any; also from Groq's older field."""
         if self.usage is None and isinstance(self.x_groq, dict):
             return self.x_groq.get("usage")
         return self.usage
@@ -66,7 +66,7 @@ _DECODER: Final = msgspec.json.Decoder(Chunk)
 
 
 def read_chunk(data: bytes) -> Chunk | Fault | None:
-    """A chunk, the fault that it states, or None where it is neither."""
+    """A chunk, the fault that it reports, or None if it is neither."""
     try:
         chunk = _DECODER.decode(data)
         if chunk.choices is not None and chunk.error is None:
@@ -81,7 +81,7 @@ def read_chunk(data: bytes) -> Chunk | Fault | None:
 
 
 def tool_input(arguments: str) -> dict[str, Any]:
-    """A tool call's arguments as an object. What is no object is kept as text, so that it is not lost."""
+    """A tool call's arguments as an object. Other values are kept as text, so they are not lost."""
     if not arguments.strip():
         return {}
     try:
@@ -136,7 +136,7 @@ def _delta(value: object) -> Delta | None:
 
 
 def _texts(parts: list[Any], kind: str) -> str:
-    """The texts of the parts of one kind; thinking may hold parts of its own."""
+    """The texts of the parts of one kind; thinking may contain parts."""
     found: list[str] = []
     for part in parts:
         value: Any = part.get(kind) if isinstance(part, dict) and part.get("type") == kind else None

@@ -1,4 +1,4 @@
-"""A JSON answer, collected and translated as a whole at its end."""
+"""A JSON response, collected and translated at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_ANSWER: Final = 32 * 1024 * 1024
 
 
 class Collect:
-    """Holds the bytes back until `end()`, which raises Malformed where they make no sense or are too many."""
+    """Holds the bytes back until `end()`, which raises Malformed if they are invalid or too many."""
 
     __slots__ = ("_body", "_translate")
 

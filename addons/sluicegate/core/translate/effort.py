@@ -1,4 +1,4 @@
-"""Effort, as Chat Completions names it, and a thinking budget in tokens, as older Claude models take it."""
+"""Conversion between an effort level (Chat Completions) and a thinking budget in tokens (older Claude models)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 __all__ = ["EFFORTS", "budget_of", "clamp", "effort_of"]
 
 EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""All words for effort, least first. `none` and `minimal` are OpenAI's only."""
+"""All effort levels, lowest first. Only OpenAI has `none` and `minimal`."""
 
 _UP_TO: Final = ((1024, "minimal"), (2048, "low"), (8192, "medium"), (24576, "high"))
 _BUDGETS: Final = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 24576, "xhigh": 32768, "max": 49152}
@@ -24,7 +24,7 @@ def budget_of(effort: str) -> int:
 
 
 def clamp(effort: str, allowed: tuple[str, ...]) -> str | None:
-    """The nearest effort that is allowed: the same, else the next below, else the least. None where none is."""
+    """The nearest allowed effort: the same, else the next lower one, else the lowest. None if none is allowed."""
     if effort not in EFFORTS or not allowed:
         return None
     below = EFFORTS[: EFFORTS.index(effort) + 1]

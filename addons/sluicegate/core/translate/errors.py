@@ -1,4 +1,4 @@
-"""Errors, both ways: a status of the client's API, its error type, and the provider's own words."""
+"""Errors in both directions: statuses, error types, and the provider's error message."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = [
 _MAX_BODY: Final = 1 << 20
 _MAX_MESSAGE: Final = 4000
 _TOO_LONG: Final = "prompt is too long"
-"""How the Messages API begins its word for a prompt over the context window: clients compact when they read it."""
+"""How the Messages API's error for a prompt over the context window begins: clients react to it by compacting."""
 
 
 class Fault(NamedTuple):
-    """What a provider says went wrong. `code` is its machine word, empty where it gave none."""
+    """An error that a provider reports. `code` is machine-readable, empty if the provider sent none."""
 
     message: str
     code: str = ""
@@ -54,7 +54,7 @@ _CODES: Final[dict[str, str]] = {
     "server_overloaded": "overloaded_error",
     "timeout": "timeout_error",
 }
-"""A code or type in the midst of a stream → an error type of the Messages API; anything else is an api_error."""
+"""An error code or type within a stream → an error type of the Messages API; all others are an api_error."""
 
 _CHAT: Final[dict[str, tuple[str, str | None]]] = {
     "invalid_request_error": ("invalid_request_error", None),
@@ -85,7 +85,7 @@ def chat_status(status: int) -> int:
 
 
 def chat_fault(value: object) -> Fault | None:
-    """The fault that a Chat Completions document or chunk states, if it does."""
+    """The fault in a Chat Completions document or chunk, if any."""
     if not isinstance(value, dict):
         return None
     error = value.get("error") or value.get("detail")
@@ -102,7 +102,7 @@ def chat_fault(value: object) -> Fault | None:
 
 
 def messages_fault(value: object) -> Fault | None:
-    """The fault that a Messages document or event states, if it does."""
+    """The fault in a Messages document or event, if any."""
     error = value.get("error") if isinstance(value, dict) else None
     if not isinstance(error, dict):
         return None
@@ -114,8 +114,8 @@ def messages_fault(value: object) -> Fault | None:
 
 
 def fault_to_messages(fault: Fault, status: int | None = None) -> Json:
-    """The `error` document of the Messages API. Without a status (in a stream) the fault's own code decides the type."""
-    if status is None and fault.code in _STATUS_WORDS:  # OpenRouter gives a status for a code
+    """The `error` document of the Messages API. Without a status (in a stream) the fault's code decides the type."""
+    if status is None and fault.code in _STATUS_WORDS:  # OpenRouter sends a status as the code
         status = messages_status(int(fault.code))
     kind = _CODES.get(fault.code, "api_error") if status is None else error_type(status)
     message = fault.message
@@ -133,7 +133,7 @@ def fault_to_chat(fault: Fault) -> Json:
 
 
 class _Collect:
-    """Takes an error's whole body, and gives it in the other format: never raises, whatever it is."""
+    """Collects the body of an error and returns it in the other format. Never raises."""
 
     def __init__(self, status: int, to_chat: bool) -> None:
         self._status, self._to_chat = status, to_chat

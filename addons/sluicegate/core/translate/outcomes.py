@@ -1,4 +1,4 @@
-"""Why an answer ended and what it cost, both ways.
+"""Stop reasons and usage, in both directions.
 
 Messages counts tokens by disjoint kinds; Chat Completions counts a prompt as a whole and says what is contained in it.
 """
@@ -24,7 +24,7 @@ _STOP: Final[dict[str, str]] = {
     "content_filter": "refusal",
 }
 FAILED: Final = frozenset({"error", "insufficient_system_resource"})
-"""Finish reasons by which OpenRouter, Mistral and DeepSeek say that the answer broke off."""
+"""Finish reasons of OpenRouter, Mistral and DeepSeek for an aborted response."""
 
 _FINISH: Final[dict[str, str]] = {
     "end_turn": "stop",
@@ -38,7 +38,7 @@ _FINISH: Final[dict[str, str]] = {
 
 
 def stop_reason(finish: str, *, called: bool, refused: bool) -> str:
-    """A finish reason as a stop reason. `called`: the answer calls a tool, whatever its finish reason says."""
+    """A finish reason as a stop reason. `called`: the response calls a tool, whatever its finish reason is."""
     reason = _STOP.get(finish, "end_turn")
     if refused:
         return "refusal"
@@ -60,9 +60,9 @@ def _count(owner: object, key: str) -> int:
 
 
 def usage_to_messages(usage: object) -> Json:
-    """A Chat Completions `usage` as a Messages one. What is missing or nonsense counts as 0."""
+    """A Chat Completions `usage` as a Messages one. Missing or invalid counts are 0."""
     details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
-    # cached_tokens at the top level is Moonshot's word, prompt_cache_hit_tokens DeepSeek's
+    # Moonshot sends cached_tokens at the top level, DeepSeek prompt_cache_hit_tokens
     cached = _count(details, "cached_tokens") or _count(usage, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens")
     written = _count(details, "cache_write_tokens")
     out: Json = {

@@ -1,4 +1,4 @@
-"""Reading JSON that a stranger sent: values of the right type, or Malformed with the path of the wrong one."""
+"""Reads untrusted JSON: values of the right type, or Malformed with the path of the wrong one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORD: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 def decode(body: bytes) -> Json:
-    """A body's JSON object. Lone surrogates and stray bytes, which JavaScript clients let through, become `?`."""
+    """A body's JSON object. Lone surrogates and stray bytes, which JavaScript clients send, become `?`."""
     try:
         value = msgspec.json.decode(body)
     except RecursionError:
@@ -49,7 +49,7 @@ def encode(value: object) -> bytes:
 
 
 def word(value: object) -> str:
-    """A value of an enumeration as it may stand in an error message: `?` where it is no plain word."""
+    """An enumeration value for an error message: `?` if it is not a plain word."""
     return value if isinstance(value, str) and _WORD.fullmatch(value) else "?"
 
 
@@ -63,7 +63,7 @@ def _wrong(owner: Json, key: str, path: str, wanted: str) -> Malformed:
 
 
 def text(owner: Json, key: str, path: str, default: str | None = None) -> str:
-    """A string; `default` where it is absent or null, Malformed where there is none."""
+    """A string; `default` if it is absent or null. Raises Malformed if there is no default."""
     value = owner.get(key)
     if isinstance(value, str):
         return value
@@ -73,7 +73,7 @@ def text(owner: Json, key: str, path: str, default: str | None = None) -> str:
 
 
 def items(owner: Json, key: str, path: str) -> list[Any]:
-    """A list; empty where it is absent or null."""
+    """A list; empty if absent or null."""
     value = owner.get(key)
     if value is None:
         return []
@@ -83,7 +83,7 @@ def items(owner: Json, key: str, path: str) -> list[Any]:
 
 
 def mapping(owner: Json, key: str, path: str) -> Json:
-    """An object; empty where it is absent or null."""
+    """An object; empty if absent or null."""
     value = owner.get(key)
     if value is None:
         return {}
@@ -93,14 +93,14 @@ def mapping(owner: Json, key: str, path: str) -> Json:
 
 
 def element(value: object, path: str) -> Json:
-    """An object that stands in a list."""
+    """An object in a list."""
     if isinstance(value, dict):
         return value
     raise Malformed(path, "must be an object")
 
 
 def integer(owner: Json, key: str, path: str = "") -> int | None:
-    """A whole number of 0 or more; None where it is absent or null."""
+    """An integer ≥ 0; None if absent or null."""
     value = owner.get(key)
     if value is None or (type(value) is int and 0 <= value < 2**53):
         return value
@@ -108,7 +108,7 @@ def integer(owner: Json, key: str, path: str = "") -> int | None:
 
 
 def number(owner: Json, key: str, path: str = "") -> int | float | None:
-    """A number; None where it is absent or null."""
+    """A number; None if absent or null."""
     value = owner.get(key)
     if value is None or (type(value) is int and abs(value) < 2**53) or type(value) is float:
         return value
@@ -116,7 +116,7 @@ def number(owner: Json, key: str, path: str = "") -> int | float | None:
 
 
 def flag(owner: Json, key: str, path: str = "") -> bool | None:
-    """A boolean; None where it is absent or null."""
+    """A boolean; None if absent or null."""
     value = owner.get(key)
     if value is None or isinstance(value, bool):
         return value

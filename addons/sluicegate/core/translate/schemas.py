@@ -1,4 +1,4 @@
-"""JSON schemas on their way between the APIs: objects closed, as structured outputs want them on both sides."""
+"""JSON schemas in translation: their objects are closed, as structured outputs require on both sides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def parameters(schema: Json) -> Json:
 
 
 def closed(schema: Json, path: str, depth: int = 0) -> Json:
-    """The schema with `additionalProperties: false` in each object that says nothing of it."""
+    """The schema with `additionalProperties: false` in each object that does not set it."""
     if depth > _MAX_DEPTH:
         raise Malformed(path, f"the schema is nested deeper than {_MAX_DEPTH}")
     out: dict[str, Any] = {}
@@ -39,7 +39,7 @@ def closed(schema: Json, path: str, depth: int = 0) -> Json:
 
 
 def is_strict(schema: Json, depth: int = 0) -> bool:
-    """Whether OpenAI's strict mode takes this schema: each object is closed and requires all of its properties."""
+    """Whether OpenAI's strict mode accepts this schema: each object is closed and requires all of its properties."""
     if depth > _MAX_DEPTH:
         return False
     if _is_object(schema):

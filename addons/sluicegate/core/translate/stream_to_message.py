@@ -1,4 +1,4 @@
-"""A stream as one message: for a client that asked for none, where the server streams all the same."""
+"""A stream as one message: for a client that did not ask for a stream, if the server sends one."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _PIECES: Final = {
     "signature_delta": "signature",
     "input_json_delta": "partial_json",
 }
-"""The type of a delta → its member that goes on with the block's."""
+"""The type of a delta → its member that continues the block's."""
 
 
 def chat_stream_to_message(body: bytes, state: RequestState, *, id: str) -> bytes:
-    """A Chat Completions stream as a message of the Messages API. Raises Malformed where it is not whole."""
+    """A Chat Completions stream as a message of the Messages API. Raises Malformed if it is incomplete."""
     stream = ChatStreamToMessages(state, id=id)
     return message_of_stream(stream.feed(body) + stream.end())
 
 
 def message_of_stream(stream: bytes) -> bytes:
-    """A Messages stream as the message that it tells. Raises Malformed where it is not whole, or ends in an error."""
+    """A Messages stream as one message. Raises Malformed if it is incomplete or ends in an error."""
     made = _Message()
     parser = SSEParser()
     for event in parser.feed(stream):

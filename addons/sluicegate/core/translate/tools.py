@@ -1,4 +1,4 @@
-"""Tools and the choice among them, both ways. A tool that runs at the provider never becomes a function."""
+"""Tools and tool choice, in both directions. A tool that runs at the provider never becomes a function."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["choice_to_chat", "choice_to_messages", "to_functions", "to_tools"]
 
 _TOOL: Final = frozenset({"name", "description", "input_schema", "type", "strict"})
 _NOTES: Final = frozenset({"cache_control", "defer_loading", "eager_input_streaming", "input_examples", "allowed_callers"})
-"""What a tool may say about its loading and calling: without it, the tool is the same tool."""
+"""Properties of loading and calling: a tool without them works the same."""
 _FUNCTION: Final = frozenset({"name", "description", "parameters", "strict"})
 
 

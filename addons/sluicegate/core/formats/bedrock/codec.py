@@ -38,7 +38,7 @@ _PATH: Final = re.compile(r"(?:^|/)model/(.+)/(invoke|invoke-with-response-strea
 
 
 class InPath(NamedTuple):
-    """What a path says: the model's id, and what is to be done with it."""
+    """The parts of a path: the model's id and the action."""
 
     model: str
     action: str
@@ -49,7 +49,7 @@ class InPath(NamedTuple):
 
 
 def read_path(path: str) -> InPath | None:
-    """Read a path (its query does not count); None where it is none of Bedrock's."""
+    """Read a path without regard to its query; None if it is not one of Bedrock's."""
     found = _PATH.search(path.partition("?")[0])
     return InPath(unquote(found[1]), found[2]) if found else None
 
@@ -60,7 +60,7 @@ def path_of(model: str, action: Action) -> str:
 
 
 def path_for(path: str, model: str) -> str:
-    """The same path for another model. ValueError where it is none of Bedrock's."""
+    """The same path for another model. ValueError if it is not one of Bedrock's."""
     found = _PATH.search(path.partition("?")[0])
     if found is None:
         raise ValueError("the path does not name a model")
@@ -71,7 +71,7 @@ def path_for(path: str, model: str) -> str:
 
 
 def from_messages(body: bytes, betas: Sequence[str], *, drop: Sequence[str] = ()) -> bytes:
-    """A Messages request as Bedrock takes it. `drop`: members that it does not take. ValueError where it is no object."""
+    """A Messages request for Bedrock. `drop`: members that it rejects. ValueError if the body is not an object."""
     put: dict[str, object] = {"anthropic_version": VERSION}
     if betas:
         put["anthropic_beta"] = list(betas)
@@ -86,7 +86,7 @@ def count_request(body: bytes) -> bytes:
 
 
 def count_answer(body: bytes) -> bytes:
-    """CountTokens' answer as count_tokens gives it. ValueError where it has no number."""
+    """CountTokens' response as count_tokens sends it. ValueError if it has no number."""
     return msgspec.json.encode({"input_tokens": _number(body, "inputTokens")})
 
 
@@ -94,7 +94,7 @@ def count_answer(body: bytes) -> bytes:
 
 
 def to_messages(body: bytes, asked: InPath) -> tuple[bytes, tuple[str, ...]]:
-    """A request for Bedrock as a Messages request, and its betas. ValueError where it is no JSON object."""
+    """A Bedrock request as a Messages request, and its betas. ValueError if the body is not a JSON object."""
     if asked.action == "count-tokens":
         body = counted_body(body) or b""
     fields = top(body)
@@ -110,7 +110,7 @@ def to_messages(body: bytes, asked: InPath) -> tuple[bytes, tuple[str, ...]]:
 
 
 def counted_body(body: bytes) -> bytes | None:
-    """The body for InvokeModel within a CountTokens request; None where there is none."""
+    """The body for InvokeModel within a CountTokens request; None if there is none."""
     try:
         return binascii.a2b_base64(msgspec.json.decode(body)["input"]["invokeModel"]["body"], strict_mode=True)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError, TypeError, ValueError):
@@ -118,7 +118,7 @@ def counted_body(body: bytes) -> bytes | None:
 
 
 def count_answer_to_bedrock(body: bytes) -> bytes:
-    """count_tokens' answer as CountTokens gives it. ValueError where it has no number."""
+    """count_tokens' response as CountTokens sends it. ValueError if it has no number."""
     return msgspec.json.encode({"inputTokens": _number(body, "input_tokens")})
 
 
@@ -133,7 +133,7 @@ def _number(body: bytes, name: str) -> int:
 class FramesFromMessages:
     """A Messages stream in, event-stream frames out, for a client of Bedrock. There are no pings.
 
-    `exception` makes a frame of an error event's data: within a chunk, clients would take it for an event like others.
+    `exception` turns an error event's data into a frame: clients would take an error in a chunk for a normal event.
     """
 
     __slots__ = ("_exception", "_over", "_parser")

@@ -10,7 +10,7 @@ import msgspec
 from sluicegate.core.errors import error_type
 from sluicegate.core.formats.bedrock import codec
 from sluicegate.core.formats.bedrock.errors import aws_exception_for, error_in_stream
-from sluicegate.core.formats.buffered import Whole
+from sluicegate.core.formats.buffered import BufferedTransform
 from sluicegate.core.formats.client_format import EncodedResponse
 from sluicegate.core.wire.eventstream import CONTENT_TYPE
 from sluicegate.core.wire.json_object import loads
@@ -25,9 +25,11 @@ def _encode(status: int, content_type: str, *, id: str, now_s: int, counts: bool
     if status >= 400:
         shown, exception = aws_exception_for(error_type(status))
         fields["x-amzn-errortype"] = exception
-        return EncodedResponse(shown, "application/json", Whole(_error, lenient=True), fields)
+        return EncodedResponse(shown, "application/json", BufferedTransform(_error, lenient=True), fields)
     if counts:
-        return EncodedResponse(status, "application/json", Whole(codec.count_answer_to_bedrock), fields, whole=True)
+        return EncodedResponse(
+            status, "application/json", BufferedTransform(codec.count_answer_to_bedrock), fields, whole=True
+        )
     if content_type.startswith(_EVENT_STREAM):
         fields["x-amzn-bedrock-content-type"] = "application/json"
         return EncodedResponse(status, CONTENT_TYPE, codec.FramesFromMessages(_exception), fields)

@@ -20,9 +20,9 @@ _DONE: Final = b"[DONE]"
 
 
 class ChatReader:
-    """Reads an answer without content encoding on its way through. Never raises: what it can not read it notes.
+    """Reads a passing response without a content encoding. Never raises: what it cannot read it notes.
 
-    A stream is complete where it gave a finish reason: not every server says [DONE].
+    A stream with a finish reason is complete: not every server sends [DONE].
     """
 
     __slots__ = ("_body", "_ended", "_size", "_sse", "_status", "facts")
@@ -49,11 +49,11 @@ class ChatReader:
                     self._give_up("the answer is too large to be read")
                 else:
                     self._body.append(data)
-        except Exception as e:  # noqa: BLE001 - whatever a hostile body does, the stream goes on
+        except Exception as e:  # noqa: BLE001 - the stream continues, whatever a hostile body does
             self._give_up(f"{type(e).__name__} while reading the answer")
 
     def end(self) -> None:
-        """The body is over. Later calls do nothing."""
+        """The body has ended. Later calls do nothing."""
         if self._ended:
             return
         self._ended = True
@@ -96,7 +96,7 @@ class ChatReader:
             if isinstance(choice, dict):
                 self._choice(choice, part)
         usage = value.get("usage")
-        groq = value.get("x_groq")  # Groq states a stream's usage in a place of its own, too
+        groq = value.get("x_groq")  # Groq has its own field for a stream's usage, too
         usage = usage or (groq.get("usage") if isinstance(groq, dict) else None)
         if isinstance(usage, dict) and ("prompt_tokens" in usage or "completion_tokens" in usage):
             facts.usage.take(usage_to_messages(usage))
@@ -132,9 +132,9 @@ def _loads(data: bytes) -> Any:
 
 
 class WithoutUsageChunk:
-    """Takes out of a stream the usage chunk that the gate, and not the client, asked for. All other bytes stay.
+    """Removes from a stream the usage chunk that the gate, not the client, asked for. All other bytes stay.
 
-    Events are told apart by their blank lines; the chunk is the one with `"choices":[]` and a usage.
+    Events end with a blank line; the chunk is the one with `"choices":[]` and a usage.
     """
 
     __slots__ = ("_held",)

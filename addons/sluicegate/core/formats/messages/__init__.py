@@ -1,1 +1,1 @@
-"""Anthropic's Messages API: the format that the stages think in."""
+"""Anthropic's Messages API as a client format: the one that stages read and write."""

@@ -1,6 +1,6 @@
-"""The line that Claude Code puts first in `system` for Anthropic's billing: it changes with every request.
+"""Removes the line that Claude Code puts first in `system` for Anthropic's billing: it changes with every request.
 
-Elsewhere it means nothing and ruins the server's prefix cache, so it is taken out towards everybody else.
+Other providers ignore it, and it defeats their prefix cache, so it is removed for them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Block(msgspec.Struct):
 
 
 def without_attribution(body: bytes) -> bytes:
-    """The same Messages request without the attribution block; the same bytes where there is none."""
+    """The same Messages request without the attribution block; the same bytes if there is none."""
     if _SEEN not in body:
         return body
     fields = top(body)

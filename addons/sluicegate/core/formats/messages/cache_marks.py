@@ -1,4 +1,4 @@
-"""Breakpoints of the prompt cache, for servers that know less of them than the Messages API."""
+"""Breakpoints of the prompt cache, for servers that support fewer forms than the Messages API."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _UNMARKED: Final = frozenset({"thinking", "redacted_thinking"})
 
 
 def without_automatic(body: dict[str, Any]) -> None:
-    """Put the mark of a top-level `cache_control`, in place, where it would count: on the last block that can carry one.
+    """Move a top-level `cache_control`, in place, to where it applies: the last block that can carry one.
 
-    With four marks there already, or no place for it, it is dropped: that costs a cache write, and changes no answer.
+    It is dropped if there are four already, or no such block: that costs a cache write and changes no response.
     """
     mark = body.pop("cache_control", None)
     messages = body.get("messages")
@@ -35,7 +35,7 @@ def without_automatic(body: dict[str, Any]) -> None:
 
 
 def _marks(value: Any) -> int:
-    """How many marks there are, however deep."""
+    """The number of marks at any depth."""
     found, left = 0, [value]
     while left:
         one = left.pop()
@@ -48,7 +48,7 @@ def _marks(value: Any) -> int:
 
 
 def without_scope(body: dict[str, Any]) -> None:
-    """Take `scope` out of each `cache_control`, in place: it belongs to a beta that only Anthropic has."""
+    """Remove `scope` from each `cache_control`, in place: it belongs to a beta that only Anthropic has."""
     left: list[Any] = [body.get("tools"), body.get("system"), body.get("messages"), [body]]
     while left:
         one = left.pop()
@@ -63,7 +63,7 @@ def without_scope(body: dict[str, Any]) -> None:
 
 
 def rewritten(body: bytes, *, automatic: bool, scope: bool) -> bytes:
-    """A Messages request with those marks changed; the same bytes where there are none, or where it can not be read."""
+    """A Messages request with those marks changed; the same bytes if there are none or the body is invalid."""
     has_automatic = automatic and b'"cache_control"' in body
     has_scope = scope and b'"scope"' in body
     if not has_automatic and not has_scope:
@@ -71,7 +71,7 @@ def rewritten(body: bytes, *, automatic: bool, scope: bool) -> bytes:
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return body  # the provider says what is wrong with it
+        return body  # the provider reports what is wrong with it
     if not isinstance(value, dict) or not (has_scope or "cache_control" in value):
         return body
     if has_scope:

@@ -20,7 +20,7 @@ _PATH: Final = re.compile(r"/models/([^/]+):(rawPredict|streamRawPredict)/?$", r
 
 
 class InPath(NamedTuple):
-    """What a path says: the model (`count-tokens` in its place where tokens are counted), and what is to be done."""
+    """The parts of a path: the model (`count-tokens` if tokens are counted) and the verb."""
 
     model: str
     verb: str
@@ -31,7 +31,7 @@ class InPath(NamedTuple):
 
 
 def read_path(path: str) -> InPath | None:
-    """Read a path (its query does not count); None where it is none of Vertex's."""
+    """Read a path without regard to its query; None if it is not one of Vertex's."""
     found = _PATH.search(path.partition("?")[0])
     return InPath(unquote(found[1]), found[2]) if found else None
 
@@ -44,7 +44,7 @@ def path_of(project: str, location: str, model: str, *, stream: bool) -> str:
 
 
 def path_for(path: str, model: str) -> str:
-    """The same path for another model. ValueError where it is none of Vertex'."""
+    """The same path for another model. ValueError if it is not one of Vertex'."""
     found = _PATH.search(path.partition("?")[0])
     if found is None:
         raise ValueError("the path does not name a model")
@@ -52,7 +52,7 @@ def path_for(path: str, model: str) -> str:
 
 
 def from_messages(body: bytes, *, model: str | None = None, drop: tuple[str, ...] = ()) -> bytes:
-    """A Messages request as Vertex takes it; `model` only where tokens are counted. ValueError where it is no object."""
+    """A Messages request for Vertex; `model` only if tokens are counted. ValueError if the body is not an object."""
     put: dict[str, object] = {"anthropic_version": VERSION}
     if model is not None:
         put["model"] = model
@@ -60,7 +60,7 @@ def from_messages(body: bytes, *, model: str | None = None, drop: tuple[str, ...
 
 
 def to_messages(body: bytes, asked: InPath) -> bytes:
-    """A request for Vertex as a Messages request. ValueError where it is no JSON object."""
+    """A Vertex request as a Messages request. ValueError if the body is not a JSON object."""
     fields = top(body) or {}
     put: dict[str, object] = {} if asked.counts else {"model": asked.model}
     if asked.verb.lower().startswith("stream") and loads(fields.get("stream", b"null")) is not True:

@@ -1,4 +1,4 @@
-"""What Claude models take, by their names, as data (docs.anthropic.com, "Models overview", "Effort", "Extended thinking").
+"""What Claude models accept, by name, as data (docs.anthropic.com, "Models overview", "Effort", "Extended thinking").
 
 Names come in several spellings: `claude-opus-4-1-20250805`, `us.anthropic.claude-opus-4-1-20250805-v1:0`,
 `anthropic/claude-opus-4.1`. A model that is not
@@ -19,12 +19,12 @@ _LOW: Final = ("low", "medium", "high")
 
 @dataclass(frozen=True, slots=True)
 class Claude:
-    """What one model takes."""
+    """What one model accepts."""
 
     max_tokens: int = 32_000
-    """What to ask for where the client does not say: no more than the model can."""
+    """The max_tokens to request if the client sets none: at most what the model allows."""
     thinking: Literal["adaptive", "budget", "none"] = "adaptive"
-    """How to ask for more or less thinking: adaptive with output_config.effort, by a budget in tokens, or not at all."""
+    """How thinking is controlled: adaptive with output_config.effort, by a token budget, or not at all."""
     efforts: tuple[str, ...] = (*_LOW, "max")
     sampling: Literal["all", "one", "none"] = "one"
     """temperature and top_p: both, only one of them, or neither."""
@@ -39,12 +39,12 @@ _MODELS: Final = (
     (r"claude-[a-z]+-4-6", Claude()),
     (r"claude-(?:[a-z]+-4-[7-9]|[a-z]+-(?:[5-9]|\d\d)(?!\d))", Claude(efforts=(*_LOW, "xhigh", "max"), sampling="none")),
 )
-"""A pattern of names → what those models take. The first match counts."""
+"""A pattern of names → what those models accept. The first match counts."""
 _PATTERNS: Final = tuple((re.compile(pattern), model) for pattern, model in _MODELS)
 _UNKNOWN: Final = Claude()
 
 
 def claude(name: str) -> Claude:
-    """What the model of this name takes."""
+    """What the model of this name accepts."""
     spelled = name.lower().replace(".", "-")
     return next((model for pattern, model in _PATTERNS if pattern.search(spelled)), _UNKNOWN)

@@ -56,7 +56,7 @@ _DECLARED: Final[dict[str, str]] = {
     "prompt_cache_options": "cache_control",
     "prediction": "prediction",
 }
-"""Fields that are always dropped, and what the client is told."""
+"""Fields that are always dropped, and the name reported to the client."""
 _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "n": (1,),
     "modalities": (["text"],),
@@ -68,12 +68,12 @@ _NEUTRAL: Final[dict[str, tuple[Any, ...]]] = {
     "metadata": ({},),
     "prompt_cache_options": ({},),
 }
-"""Values that ask for nothing; beside null, false and empty lists in any place."""
+"""Values without effect, besides null, false and empty lists."""
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
 
 
 class ChatToMessages:
-    """Translates requests to the Messages API, and answers back."""
+    """Translates requests to the Messages API, and responses back."""
 
     __slots__ = ("_policy",)
 
@@ -189,18 +189,18 @@ def _output(asked: Json, model: str, out: Json, losses: Losses) -> None:
 
 
 def _thinking(effort: str, model: str, out: Json, losses: Losses) -> Json:
-    """Ask for thinking, where the rest of the request allows it; what goes into `output_config`."""
+    """Ask for thinking if the rest of the request allows it. Returns the members of `output_config`."""
     knows = claude(model)
     forced = out.get("tool_choice", {}).get("type") in ("any", "tool")
     if knows.thinking == "none" or (forced and knows.thinking == "budget"):
         losses.drop("thinking")
     elif knows.thinking == "adaptive":
-        if not forced:  # a forced tool leaves no room for thinking: the effort alone holds
+        if not forced:  # thinking is not allowed with a forced tool: only the effort applies
             out["thinking"] = {"type": "adaptive"}
         return {"effort": clamp(effort, knows.efforts)}
     else:
         budget = min(budget_of(effort), out["max_tokens"] - 1)
-        # In the midst of a tool loop the turn before would have to begin with its thinking, which is gone.
+        # Within a tool loop the previous turn would have to start with its thinking, which is lost.
         if budget < _LEAST_BUDGET or out["messages"][-1]["content"][0]["type"] == "tool_result":
             losses.drop("thinking")
         else:

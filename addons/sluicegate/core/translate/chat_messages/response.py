@@ -1,4 +1,4 @@
-"""A message of the Messages API as a Chat Completions answer."""
+"""A message of the Messages API as a Chat Completions response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["message_to_completion"]
 
 
 def message_to_completion(body: bytes, state: RequestState, *, id: str, now_s: int) -> bytes:
-    """The completion. Raises Malformed where the body is no message, or states an error under a status of success."""
+    """The completion. Raises Malformed if the body is not a message, or reports an error with a success status."""
     message = decode(body)
     if message.get("type") == "error" and (fault := messages_fault(message)):
         raise Malformed("", f"the provider reported an error: {fault.message}")

@@ -72,7 +72,7 @@ _KNOWN: Final = frozenset(
 
 
 def _read(data: bytes) -> _Event | None:
-    """An event; None where it is of a type that means nothing here. Raises Malformed."""
+    """An event; None for an event type that is ignored. Raises Malformed."""
     try:
         event = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -88,7 +88,7 @@ def _read(data: bytes) -> _Event | None:
 
 
 class MessagesStreamToChat:
-    """Feed it the provider's bytes, take the client's."""
+    """The provider's bytes in, the client's bytes out."""
 
     def __init__(self, state: RequestState, *, id: str, now_s: int) -> None:
         self._state, self._id, self._now_s = state, id, now_s
@@ -99,13 +99,13 @@ class MessagesStreamToChat:
         self._tool: _Block | None = None
         """The tool whose block is open."""
         self._blank = True
-        """No argument has come but whitespace."""
+        """Only whitespace of the arguments has arrived."""
         self._usage: dict[str, Any] = {}
         self._stop: Any = None
         self._explanation: str | None = None
 
     def over(self) -> bool:
-        """Whether the client's stream has ended, well or not: nothing more comes out."""
+        """The client's stream has ended, with or without an error: no more bytes follow."""
         return self._over
 
     def feed(self, data: bytes) -> bytes:
@@ -194,7 +194,7 @@ class MessagesStreamToChat:
         self._chunk(delta, out)
 
     def _close(self, out: list[bytes]) -> None:
-        """The end of a block. A tool whose input came with its start, or that has none, gets its arguments here."""
+        """The end of a block. A tool without input deltas gets its arguments here."""
         if self._tool and self._blank:
             given = self._tool.input
             self._arguments(_encode(given if isinstance(given, dict) else {}).decode(), out)
@@ -209,7 +209,7 @@ class MessagesStreamToChat:
                 self._explanation = details["explanation"]
 
     def _spent(self, usage: object) -> None:
-        """Usage is cumulative: what comes later replaces what came before."""
+        """Usage is cumulative: later counts replace earlier ones."""
         if isinstance(usage, dict):
             self._usage |= {key: value for key, value in usage.items() if value is not None}
 

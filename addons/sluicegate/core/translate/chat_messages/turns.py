@@ -1,4 +1,4 @@
-"""A Chat Completions conversation as a Messages one: turns that follow each other from one side become one turn.
+"""A Chat Completions conversation as a Messages one: consecutive turns of one side become one turn.
 
 The results of tools are blocks of the user's turn, all results of a run in one, before what the user says next.
 """
@@ -24,7 +24,7 @@ __all__ = ["conversation"]
 
 _DATA_URL: Final = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w=.-]+)*;base64,")
 _ERROR: Final = "Error: "
-"""How a tool's failure is told where there is no flag for it."""
+"""How a tool's failure is reported, as Chat Completions has no flag for it."""
 
 
 def conversation(body: Json, losses: Losses) -> tuple[list[Json], list[Json]]:
@@ -53,12 +53,12 @@ def conversation(body: Json, losses: Losses) -> tuple[list[Json], list[Json]]:
 
 def _append(turns: list[Json], role: str, blocks: list[Json]) -> None:
     if not blocks:
-        return  # the Messages API takes no empty turns
+        return  # the Messages API rejects empty turns
     if not turns or turns[-1]["role"] != role:
         turns.append({"role": role, "content": blocks})
         return
     content = turns[-1]["content"]
-    if blocks[0]["type"] == "tool_result":  # results stand before what the user says
+    if blocks[0]["type"] == "tool_result":  # results come before the user's text
         at = next((i for i, b in enumerate(content) if b["type"] != "tool_result"), len(content))
         content[at:at] = blocks
     else:
@@ -66,7 +66,7 @@ def _append(turns: list[Json], role: str, blocks: list[Json]) -> None:
 
 
 def _text(value: str) -> list[Json]:
-    return [{"type": "text", "text": value}] if value.strip() else []  # blank text blocks are refused
+    return [{"type": "text", "text": value}] if value.strip() else []  # blank text blocks are rejected
 
 
 def _content(message: Json, path: str, losses: Losses) -> list[Json]:
@@ -143,7 +143,7 @@ def _answered(message: Json, path: str, losses: Losses) -> list[Json]:
     blocks += _text(text(message, "refusal", path, ""))
     for key in ("reasoning_content", "reasoning"):
         if message.get(key):
-            losses.drop("thinking")  # without a signature it would be refused
+            losses.drop("thinking")  # without a signature it would be rejected
     for key in ("function_call", "audio"):
         if message.get(key) is not None:
             losses.unsupported(f"{path}.{key}", "it has no counterpart in the Messages API", "Use tools and text.")

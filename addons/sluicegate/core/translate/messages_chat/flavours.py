@@ -1,4 +1,4 @@
-"""Chat Completions servers, as data: what each does not take of OpenAI's format, or calls by another name."""
+"""Differences between Chat Completions servers, as data: the fields that each rejects or names differently."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ class Flavour:
     drops: frozenset[str] = frozenset()
     """Request fields that this server answers with an error."""
     reasoning_key: str | None = None
-    """The field of an assistant's message in which this server wants its earlier reasoning back; None: not at all."""
+    """The field of an assistant's message in which this server expects its earlier reasoning; None: it expects none."""
     efforts: Efforts = ((re.compile(""), _ALL),)
-    """A pattern of model names → the values of reasoning_effort that those take. The first match counts."""
+    """A pattern of model names → the values of reasoning_effort that these accept. The first match counts."""
     no_sampling: re.Pattern[str] | None = None
-    """Models that refuse temperature and top_p."""
+    """Models that reject temperature and top_p."""
     no_effort_with_tools: re.Pattern[str] | None = None
-    """Models that take tools only with reasoning_effort `none` (they want the Responses API otherwise)."""
+    """Models that accept tools only with reasoning_effort `none` (otherwise they require the Responses API)."""
     short_ids: bool = False
     """Ids of tool calls must be nine letters and digits."""
     files: bool = True
-    """Takes `file` parts (PDF)."""
+    """Accepts `file` parts (PDF)."""
     service_tiers: dict[str, str] = field(default_factory=dict)
     """The Messages API's service tier → this server's."""
 
     def efforts_of(self, model: str, *, tools: bool) -> tuple[str, ...]:
-        """The values of reasoning_effort that a model takes; none where it takes no such field."""
+        """The values of reasoning_effort that a model accepts; empty if it rejects the field."""
         name = model.rpartition("/")[2]
         if tools and self.no_effort_with_tools and self.no_effort_with_tools.match(name):
             return ("none",)
         return next((values for pattern, values in self.efforts if pattern.match(name)), ())
 
     def samples(self, model: str) -> bool:
-        """Whether a model takes temperature and top_p."""
+        """Whether a model accepts temperature and top_p."""
         return self.no_sampling is None or not self.no_sampling.match(model.rpartition("/")[2])
 
 
@@ -65,7 +65,7 @@ _MODELS: Final = {
 }
 
 GENERIC: Final = Flavour()
-"""A server of which nothing is known: the format as OpenAI's page has it, with the older name of max_tokens."""
+"""An unknown server: the format as OpenAI documents it, with the older name of max_tokens."""
 
 FLAVOURS: Final[dict[str, Flavour]] = {
     "openai": Flavour(

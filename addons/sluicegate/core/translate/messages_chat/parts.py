@@ -23,14 +23,14 @@ _MEDIA: Final = re.compile(r"[\w.+-]{1,64}/[\w.+-]{1,64}")
 
 
 def joined(parts: list[Json]) -> str | list[Json]:
-    """Content of a message: one string where it is text alone, which every server takes; else the parts."""
+    """The content of a message: one string if it is only text, which every server accepts; else its parts."""
     if all(part["type"] == "text" for part in parts):
         return "\n\n".join(part["text"] for part in parts)
     return parts
 
 
 def parts_of(block: Json, path: str, flavour: Flavour, losses: Losses) -> list[Json]:
-    """The parts that a block of a user's turn or of a tool's result becomes; none where it was dropped."""
+    """The parts that a block of a user's turn or of a tool's result becomes; empty if it was dropped."""
     if "cache_control" in block:
         losses.drop("cache_control")
     match block.get("type"):

@@ -60,13 +60,13 @@ _DECLARED: Final[dict[str, str]] = {
     "anthropic_version": "betas",
     "top_k": "top_k",
 }
-"""Fields that are always dropped, and what the client is told."""
+"""Fields that are always dropped, and the name reported to the client."""
 _NEUTRAL: Final[dict[str, Any]] = {"speed": "standard"}
-"""Values that ask for nothing."""
+"""Values without effect."""
 
 
 class MessagesToChat:
-    """Translates requests to Chat Completions, and answers back."""
+    """Translates requests to Chat Completions, and responses back."""
 
     __slots__ = ("_flavour", "_policy")
 
@@ -183,7 +183,7 @@ def _unknown(asked: Json, losses: Losses) -> None:
         edits = items(management, "edits", "context_management")
         kinds = [e.get("type") if isinstance(e, dict) else None for e in edits]
         if all(isinstance(kind, str) and kind.startswith("clear_thinking") for kind in kinds):
-            losses.drop("context_management")  # thinking does not go there anyway
+            losses.drop("context_management")  # thinking is not sent anyway
         else:
             losses.unsupported("context_management", "Chat Completions does not edit a conversation")
 
@@ -203,7 +203,7 @@ def _format(asked: Json, losses: Losses) -> Json:
 
 
 def _renamed(asked: Json, functions: list[Json]) -> dict[str, str]:
-    """The tools whose names had to change: the name that is sent → the client's."""
+    """The tools whose names had to change: name as sent → the client's name."""
     sent = {function["function"]["name"] for function in functions}
     names = (tool["name"] for tool in items(asked, "tools", "") if isinstance(tool.get("name"), str))
     return {new: old for old in names if (new := sent_name(old)) != old and new in sent}

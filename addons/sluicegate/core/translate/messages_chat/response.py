@@ -1,4 +1,4 @@
-"""A Chat Completions answer as a message of the Messages API."""
+"""A Chat Completions response as a message of the Messages API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["completion_to_message", "completion_to_stream"]
 
 
 def completion_to_message(body: bytes, state: RequestState, *, id: str) -> bytes:
-    """The message. Raises Malformed where the body is no completion, or states an error under a status of success."""
+    """The message. Raises Malformed if the body is not a completion, or reports an error with a success status."""
     chunk = read_chunk(body)
     if isinstance(chunk, Fault):
         raise Malformed("", f"the provider reported an error: {chunk.message}")
@@ -45,9 +45,9 @@ def completion_to_message(body: bytes, state: RequestState, *, id: str) -> bytes
 
 
 def completion_to_stream(body: bytes, state: RequestState, *, id: str) -> bytes:
-    """The message as a stream, for a client that asked for one where the server did not heed it. Raises Malformed."""
+    """The message as a stream, for a client that asked for one if the server sent JSON. Raises Malformed."""
     stream = ChatStreamToMessages(state, id=id, whole=True)
-    line = body.replace(b"\n", b" ").replace(b"\r", b" ")  # within JSON they can only be white space
+    line = body.replace(b"\n", b" ").replace(b"\r", b" ")  # in JSON these are only whitespace
     made = stream.feed(b"data: " + line + b"\n\n") + stream.end()
     if stream.failed:
         raise Malformed("", stream.failed.message)
@@ -67,7 +67,7 @@ def _tool_use(call: Call, number: int, state: RequestState, id: str) -> Json:
 
 
 def _tell_apart(calls: list[Json], id: str) -> None:
-    """Some servers give all calls one id: a client could not say whose result it sends."""
+    """Some servers use one id for all calls: the client could not assign its results."""
     seen: set[str] = set()
     for number, call in enumerate(calls):
         if call["id"] in seen:

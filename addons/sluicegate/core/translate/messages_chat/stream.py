@@ -48,22 +48,22 @@ _DELTA: Final[dict[str, bytes]] = {
 
 
 def message_id(given: str | None, fallback: str) -> str:
-    """A provider's id of a completion as the id of a message."""
+    """The id of a completion as the id of a message."""
     return f"msg_{_NOT_ID.sub('_', (given or fallback).removeprefix('chatcmpl-'))[:100]}"
 
 
 class ChatStreamToMessages:
-    """Feed it the provider's bytes, take the client's."""
+    """The provider's bytes in, the client's bytes out."""
 
     def __init__(self, state: RequestState, *, id: str, whole: bool = False) -> None:
-        """`whole`: nothing can be missing, so that the answer needs no finish reason."""
+        """`whole`: the response is known to be complete, even without a finish reason."""
         self._state, self._id, self._whole = state, id, whole
         self.failed: Fault | None = None
         """Why the client's stream ended in an error."""
         self._parser = SSEParser()
         self._started = self._over = self._refused = False
         self._index = 0
-        """Of the block that is open, or that comes next."""
+        """The index of the open block, or of the next one."""
         self._open: str | None = None
         """The type of the open block."""
         self._head = b""
@@ -72,15 +72,15 @@ class ChatStreamToMessages:
         """The tool whose block is open."""
         self._waiting: list[Tool | Speech] = []
         self._held = 0
-        """Bytes, about, that have waited."""
+        """About how many bytes are held back."""
         self._calls = Calls()
         self._finish: str | None = None
         self._usage: Any = None
         self._fault: Fault | None = None
-        """What went wrong within the present chunk."""
+        """The fault in the current chunk."""
 
     def over(self) -> bool:
-        """Whether the client's stream has ended, well or not: nothing more comes out."""
+        """The client's stream has ended, with or without an error: no more bytes follow."""
         return self._over
 
     def feed(self, data: bytes) -> bytes:
@@ -106,7 +106,7 @@ class ChatStreamToMessages:
         if data.startswith(b"[DONE]"):
             return self._done(out)
         if not data or data.isspace():
-            return None  # a sign of life
+            return None  # a keep-alive
         chunk = read_chunk(data)
         if isinstance(chunk, Fault):
             return self._fail(chunk, out)
@@ -124,7 +124,7 @@ class ChatStreamToMessages:
     def _choices(self, chunk: Chunk, out: list[bytes]) -> None:
         for choice in chunk.choices or ():
             if choice.index:
-                continue  # further choices: a Messages client has asked for one
+                continue  # further choices: a Messages client asked for one
             if not self._started:
                 self._start(chunk, out)
             if delta := choice.delta or choice.message:
@@ -202,7 +202,7 @@ class ChatStreamToMessages:
             self._advance(out)
 
     def _advance(self, out: list[bytes], *, at_end: bool = False) -> None:
-        """Let what waits go on, as far as it can: all of it at the end."""
+        """Send held-back parts as soon as their turn comes; all of them at the end."""
         while self._tool or self._waiting:
             if self._tool:
                 self._pass_arguments(self._tool, out)
@@ -212,7 +212,7 @@ class ChatStreamToMessages:
                 continue
             item = self._waiting[0]
             if isinstance(item, Tool) and not item.name and not at_end:
-                return  # its name is yet to come
+                return  # its name has not arrived
             self._waiting.pop(0)
             if isinstance(item, Speech):
                 self._speak(item.kind, "".join(item.pieces), out)

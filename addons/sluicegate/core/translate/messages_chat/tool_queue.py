@@ -1,4 +1,4 @@
-"""Parts of an answer that wait for their turn: blocks of a Messages stream never interleave, tool calls of Chat may.
+"""Parts of a response that wait for their turn: tool calls may interleave in Chat Completions, blocks never do in Messages.
 
 While one tool's block is open, everything that belongs elsewhere waits here, in the order in which it began.
 """
@@ -14,11 +14,11 @@ from sluicegate.core.translate.chat_chunk import Call, Function
 __all__ = ["Calls", "Speech", "Tool"]
 
 _MAX_CHECKS: Final = 16
-"""How often a tool's arguments are looked at whether they are whole: each look reads all of them."""
+"""How often a tool's arguments are checked for completeness: each check reads all of them."""
 
 
 class Speech:
-    """Text or thinking that came while a tool's block was open."""
+    """Text or thinking that arrived while a tool's block was open."""
 
     __slots__ = ("kind", "pieces")
 
@@ -28,7 +28,7 @@ class Speech:
 
 
 class Tool:
-    """One call of a tool, as far as it is known."""
+    """One tool call, as received so far."""
 
     __slots__ = ("_checks", "blank", "id", "loose", "name", "pieces", "sent")
 
@@ -38,11 +38,11 @@ class Tool:
         self.pieces: list[str] = []
         """All pieces of its arguments."""
         self.sent = 0
-        """How many of them have gone out."""
+        """How many of them were sent."""
         self.blank = True
-        """No argument has come but whitespace."""
+        """Only whitespace of the arguments has arrived."""
         self.loose = True
-        """What has come of the arguments is no object: it is held back, and made one at the end."""
+        """The arguments so far are not an object: they are held back and wrapped into one at the end."""
         self._checks = _MAX_CHECKS
 
     def add(self, piece: str) -> None:
@@ -51,7 +51,7 @@ class Tool:
             self.blank, self.loose = False, begun[0] != "{"
 
     def unsent(self) -> str:
-        """What has come since the last look, and can go out."""
+        """The new pieces that can be sent."""
         if self.loose:
             return ""
         piece = "".join(self.pieces[self.sent :])
@@ -59,7 +59,7 @@ class Tool:
         return piece
 
     def whole(self) -> bool:
-        """Whether the arguments are a JSON object already, which nothing can follow."""
+        """Whether the arguments are a complete JSON object."""
         if self.blank or self._checks <= 0 or not self.pieces[-1].rstrip().endswith("}"):
             return False
         self._checks -= 1
@@ -70,7 +70,7 @@ class Tool:
 
 
 class Calls:
-    """Which call a delta belongs to: servers repeat ids, leave ids or indexes out, or give each call the same ones."""
+    """Assigns deltas to calls: servers repeat ids, omit ids or indexes, or use the same ones for every call."""
 
     __slots__ = ("_by_id", "_by_index", "_last", "count")
 
@@ -104,7 +104,7 @@ class Calls:
 
 
 def _begins_another(tool: Tool, function: Function | None) -> bool:
-    """Whether a delta that names a function begins a call behind this one, and does not just name it once more."""
+    """Whether a delta that names a function starts the next call, instead of repeating the name of this one."""
     if function is None or not function.name or not tool.name:
         return False
     if function.name != tool.name:

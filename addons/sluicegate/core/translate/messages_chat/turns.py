@@ -44,7 +44,7 @@ class _Turns:
         self.out: list[Json] = []
         self._flavour, self._losses = flavour, losses
         self._run: int | None = None
-        """Where the next result of a tool goes: behind the last call and the results that are there."""
+        """Where the next tool result goes: after the last call and its results so far."""
         self._prefill = ""
 
     def take(self, message: Json, path: str) -> None:
@@ -66,7 +66,7 @@ class _Turns:
             )
 
     def system(self, owner: Json, key: str, path: str) -> None:
-        """A system prompt, at the top or in the midst of a conversation: it stays where it is."""
+        """A system prompt, at the start or within a conversation: it keeps its place."""
         value = owner.get(key)
         at = f"{path}.{key}" if path else key
         if isinstance(value, str):
@@ -109,7 +109,7 @@ class _Turns:
             self.out.append({"role": "user", "content": joined(moved + said)})
 
     def _result(self, block: Json, path: str) -> list[Json]:
-        """Adds a tool's result to the run. What can not be said in it is returned."""
+        """Adds a tool result to the run. Returns the parts that it cannot hold."""
         if "cache_control" in block:
             self._losses.drop("cache_control")
         texts: list[str] = []
@@ -173,7 +173,7 @@ class _Turns:
         if calls:
             turn["tool_calls"] = calls
         elif not said:
-            return  # nothing but thinking: there is nothing to say in its place
+            return  # only thinking: nothing is left to send
         else:
             self._prefill = path
         self.out.append(turn)
