@@ -222,6 +222,21 @@ def _is_private(name: str) -> bool:
     return any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
 
 
+def test_each_private_import_is_in_the_list() -> None:
+    """What the one file imports is named in RELIED_ON, so that the list is complete."""
+    listed = {reliance.what for reliance in RELIED_ON}
+    tree = ast.parse(Path(internals.__file__).read_text())
+    imported = [
+        f"{node.module}:{alias.name}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if _is_private(f"{node.module}.{alias.name}")
+    ]
+    assert imported
+    assert [name for name in imported if not any(w == name or w.startswith(f"{name}.") for w in listed)] == []
+
+
 def test_a_fork_is_stocks_without_its_new_server() -> None:
     """The same client, options and server, and layers of its own."""
     context = _context()
