@@ -10,6 +10,11 @@ from sluicegate.core.errors import (
     error_type,
     own_error_type,
 )
+from sluicegate.core.formats.bedrock.format import BEDROCK
+from sluicegate.core.formats.chat.format import CHAT
+from sluicegate.core.formats.client_format import ClientFormat
+from sluicegate.core.formats.messages.format import MESSAGES
+from sluicegate.core.formats.no_conversation import OTHER
 from sluicegate.exchange.native_errors import native_response
 
 
@@ -44,3 +49,19 @@ def test_refusals() -> None:
     assert refused.headers() == [(b"retry-after", b"2"), (b"x-should-retry", b"false")]
     assert Refused(429, "m", retry_after=-5).headers() == [(b"retry-after", b"0")]
     assert Refused(400, "m").headers() == []
+
+
+@pytest.mark.parametrize(
+    ("format", "status", "field"),
+    [(MESSAGES, 529, None), (CHAT, 503, None), (BEDROCK, 503, "ServiceUnavailableException"), (OTHER, 529, None)],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_client_gets_our_errors_in_its_own_format(format: ClientFormat, status: int, field: str | None) -> None:
+    """Status, header fields and body; our id in each."""
+    response = native_response(
+        529, "busy", format=format, kind="overloaded_error", exchange_id="sg_1", fields=[(b"a", b"b")]
+    )
+    assert (response.status_code, response.headers.get("x-amzn-errortype")) == (status, field)
+    assert (response.headers["x-sluicegate-id"], response.headers["a"]) == ("sg_1", "b")
+    assert response.headers.get_all("content-type") == ["application/json"]
+    assert response.content == format.error_answer(529, "overloaded_error", "busy", "sg_1").body

@@ -10,7 +10,7 @@ from sluicegate.core.messages.batches import batch_parts
 
 
 def test_what_a_batch_asks_for() -> None:
-    """Each request with its model, its most tokens and its body; one that can not be read has no model."""
+    """Each request with its model, its most tokens and its body; one that cannot be read has no model."""
     params = {"model": "m", "max_tokens": 5, "messages": []}
     body = {"requests": [{"custom_id": "a", "params": params}, {"params": "nothing"}, {"params": {"max_tokens": "5"}}]}
     parts = batch_parts(json.dumps(body).encode())

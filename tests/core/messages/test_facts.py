@@ -162,7 +162,7 @@ def test_recorded_requests(recording: Recording) -> None:
 
 
 def test_models_are_bounded() -> None:
-    """A name can not fill our tables and logs."""
+    """A name cannot fill our tables and logs."""
     facts = read_request(b'{"model":"' + b"x" * 100_000 + b'"}')
     assert facts is not None
     assert len(facts.model or "") == 256

@@ -280,7 +280,7 @@ def test_text_is_fit_to_be_written_down() -> None:
 
 
 def test_tools_are_bounded() -> None:
-    """An answer can not make us keep names without end."""
+    """An answer cannot make us keep names without end."""
     body = ev("content_block_start", content_block={"type": "tool_use", "name": "n" * 1000}) * 1000
     tools = read(body).tools
     assert len(tools) == 100

@@ -85,7 +85,7 @@ def exchange(client: str, *, stream: bool = False, headers: Any = (), **more: An
 
 
 def ask(x: Exchange, made: Translation, sim: Simulator, knobs: str = "", cut: int = 11) -> bytes:
-    """Send what the bridge made of the exchange's request, and let the answer pass its taps."""
+    """Send what the translation made of the exchange's request, and let the answer pass its taps."""
     d = x.request.data
     (source,) = made.provider.sources
     asyncio.run(source.ready())

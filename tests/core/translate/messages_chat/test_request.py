@@ -524,7 +524,7 @@ def test_each_row_of_the_table(row: Row) -> None:
 
 @dataclass
 class Loss:
-    """A part of a request that can not be carried: the path that a refusal names."""
+    """A part of a request that cannot be carried: the path that a refusal names."""
 
     path: str
     given: Json

@@ -409,7 +409,7 @@ def test_a_server_that_does_not_stream() -> None:
 
 
 def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider that never ends its first call can not fill our memory with the second."""
+    """A provider that never ends its first call cannot fill our memory with the second."""
     monkeypatch.setattr(translation, "_MAX_WAITING", 100)
     late = [chunk(call(1, "c1", "g", "x" * 60)), chunk(call(1, arguments="x" * 60)), chunk({"content": "a"})]
     out = translated(stream(chunk(call(0, "c0", "f", '{"a')), *late, chunk({}, "stop")))
