@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sluicegate.settings import PRESETS, Settings
-from sluicegate.settings.load import load
 from sluicegate.settings.providers import PRESET_KEYS
+from sluicegate.settings.reading.load import load
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from sluicegate.cli.places import fail
-from sluicegate.settings.scalars import Name, Pattern
-from sluicegate.settings.units import duration_s
+from sluicegate.settings.reading.scalars import Name, Pattern
+from sluicegate.settings.reading.units import duration_s
 
 __all__ = ["moment", "named", "pattern", "read", "tag"]
 

@@ -36,7 +36,7 @@ from sluicegate.core.identity.keys import (
     rotated,
 )
 from sluicegate.settings import ConfigError, load
-from sluicegate.settings.units import duration_s
+from sluicegate.settings.reading.units import duration_s
 from sluicegate.stores.keys.base import KeyStore
 from sluicegate.stores.keys.opening import open_keys, server_key_of
 

@@ -1,12 +1,12 @@
 """The configuration: typed, immutable, strict; every fault with its key, file and line."""
 
 from sluicegate.settings.errors import ConfigError
-from sluicegate.settings.load import load, load_with_origins
-from sluicegate.settings.node import Origins
 from sluicegate.settings.providers import PRESETS, Provider
+from sluicegate.settings.reading.load import load, load_with_origins
+from sluicegate.settings.reading.node import Origins
+from sluicegate.settings.reading.usable import load_usable
 from sluicegate.settings.secret import Secret, SecretError
 from sluicegate.settings.tree import Settings
-from sluicegate.settings.usable import load_usable
 
 __all__ = [
     "PRESETS",

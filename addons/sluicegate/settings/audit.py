@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Ledger,
     LogTarget,
     Section,

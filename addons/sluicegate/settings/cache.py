@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Bytes,
     Count,
     Regex,

@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Count,
     Seconds,
     Section,

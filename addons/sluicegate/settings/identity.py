@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Name,
     Patterns,
     Section,

@@ -4,7 +4,7 @@ from typing import Literal
 
 from msgspec import field
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Count,
     CountOrNone,
     Dollars,

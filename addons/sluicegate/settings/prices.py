@@ -1,6 +1,6 @@
 """Section `prices`: overrides of the price table."""
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     PricePerMillion,
     Section,
 )

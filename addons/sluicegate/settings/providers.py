@@ -11,7 +11,7 @@ from sluicegate.settings.connections import (
     ProviderConnections,
 )
 from sluicegate.settings.provider_kinds import KINDS, ProviderKind, kind_named
-from sluicegate.settings.scalars import Section, Text
+from sluicegate.settings.reading.scalars import Section, Text
 from sluicegate.settings.secret import Secret
 from sluicegate.settings.timeouts import (
     ProviderTimeouts,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta, field
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Count,
     Factor,
     Seconds,

@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta, field
 
 from sluicegate.settings.cache import RouteCache
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Count,
     Pattern,
     Section,

@@ -1,6 +1,6 @@
 """Sections `timeouts` and `providers.X.timeouts`."""
 
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.scalars import (
     Seconds,
     SecondsOrNone,
     Section,

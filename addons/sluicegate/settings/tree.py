@@ -13,21 +13,15 @@ from sluicegate.settings.connections import (
     merged_connections,
     merged_timeouts,
 )
-from sluicegate.settings.environment import default_state_dir
 from sluicegate.settings.errors import ConfigError
 from sluicegate.settings.identity import Identity
 from sluicegate.settings.limits import Limits
-from sluicegate.settings.node import Origins
 from sluicegate.settings.prices import Price
 from sluicegate.settings.provider_kinds import ProviderKind, kind_named
 from sluicegate.settings.providers import Provider
-from sluicegate.settings.retry import (
-    Retry,
-)
-from sluicegate.settings.routes import (
-    Route,
-)
-from sluicegate.settings.scalars import (
+from sluicegate.settings.reading.environment import default_state_dir
+from sluicegate.settings.reading.node import Origins
+from sluicegate.settings.reading.scalars import (
     Bytes,
     Host,
     Name,
@@ -37,12 +31,18 @@ from sluicegate.settings.scalars import (
     Store,
     Text,
 )
+from sluicegate.settings.retry import (
+    Retry,
+)
+from sluicegate.settings.routes import (
+    Route,
+)
 from sluicegate.settings.scrub import Scrub
+from sluicegate.settings.shown import masked, missing_secrets
 from sluicegate.settings.timeouts import (
     Timeouts,
 )
 from sluicegate.settings.translate import Translate
-from sluicegate.settings.views import masked, missing_secrets
 
 
 def _state_dir() -> Path:

@@ -5,8 +5,8 @@ from typing import Any, Final
 
 from msgspec import inspect
 
-from sluicegate.settings.node import Node
-from sluicegate.settings.scalars import MAX_COUNT
+from sluicegate.settings.reading.node import Node
+from sluicegate.settings.reading.scalars import MAX_COUNT
 
 MAX_SHOWN: Final = 24  # most keys are longer: one in the wrong place is not repeated
 

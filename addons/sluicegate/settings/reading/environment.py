@@ -13,8 +13,8 @@ from sluicegate.settings.errors import (
     Problem,
     dotted,
 )
-from sluicegate.settings.node import Node, Value
-from sluicegate.settings.yaml_tree import Malformed, compose, plain_scalar
+from sluicegate.settings.reading.node import Node, Value
+from sluicegate.settings.reading.yaml_tree import Malformed, compose, plain_scalar
 
 PREFIX: Final = "SLUICEGATE__"
 

@@ -8,8 +8,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.settings import Settings, yaml_tree
-from sluicegate.settings.yaml_tree import Malformed, compose, plain_scalar
+from sluicegate.settings import Settings
+from sluicegate.settings.reading import yaml_tree
+from sluicegate.settings.reading.yaml_tree import Malformed, compose, plain_scalar
 
 
 @pytest.mark.parametrize("word", ["off", "on", "yes", "no", "Off", "y", "n", "1:30", "2026-01-31", "1_000", ".nan", ".inf"])

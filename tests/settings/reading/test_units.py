@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluicegate.settings.units import duration_s, size_bytes
+from sluicegate.settings.reading.units import duration_s, size_bytes
 
 
 @pytest.mark.parametrize(

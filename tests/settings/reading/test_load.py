@@ -133,6 +133,6 @@ def test_import_is_light() -> None:
     """Importing the settings brings in no proxy, no asyncio and no pricing library."""
     heavy = "{'mitmproxy', 'asyncio', 'genai_prices', 'pydantic'}"
     script = f"import sys, sluicegate.settings; print(sorted({heavy} & set(sys.modules)))"
-    folder = Path(__file__).parents[2] / "addons"
+    folder = Path(__file__).parents[3] / "addons"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=folder, check=True)
     assert done.stdout.strip() == "[]"

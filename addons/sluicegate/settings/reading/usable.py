@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sluicegate.settings.errors import raise_all
-from sluicegate.settings.load import load_with_origins
+from sluicegate.settings.reading.load import load_with_origins
 from sluicegate.settings.tree import Settings
 
 

@@ -9,13 +9,13 @@ import msgspec
 from msgspec import inspect
 
 from sluicegate.settings.checks import check
-from sluicegate.settings.environment import default_state_dir, expand, override
 from sluicegate.settings.errors import ConfigError, Problem, raise_all
-from sluicegate.settings.node import Node, Origins
-from sluicegate.settings.reader import Reader
+from sluicegate.settings.reading.environment import default_state_dir, expand, override
+from sluicegate.settings.reading.node import Node, Origins
+from sluicegate.settings.reading.reader import Reader
+from sluicegate.settings.reading.yaml_tree import Malformed, compose
 from sluicegate.settings.secret import Secret
 from sluicegate.settings.tree import Settings
-from sluicegate.settings.yaml_tree import Malformed, compose
 
 MAX_FILE_BYTES: Final = 1_000_000
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sluicegate.settings import ConfigError, Settings, load
-from sluicegate.settings.environment import default_state_dir
+from sluicegate.settings.reading.environment import default_state_dir
 
 type Read = Callable[..., Settings]
 type Refused = Callable[..., list[str]]

@@ -11,15 +11,15 @@ from typing import Final
 from msgspec import convert, inspect
 
 from sluicegate.settings.errors import KeyPath, Problem
-from sluicegate.settings.node import Node
-from sluicegate.settings.units import duration_s, size_bytes
-from sluicegate.settings.wording import (
+from sluicegate.settings.reading.fault_texts import (
     shown,
     sort,
     suggestion,
     wanted,
 )
-from sluicegate.settings.yaml_tree import plain_scalar
+from sluicegate.settings.reading.node import Node
+from sluicegate.settings.reading.units import duration_s, size_bytes
+from sluicegate.settings.reading.yaml_tree import plain_scalar
 
 _NOTATIONS: Final[dict[str, Callable[[object], float]]] = {"duration": duration_s, "size": size_bytes}
 _UNREADABLE: Final = object()

@@ -12,7 +12,7 @@ from typing import Final
 
 import yaml
 
-from sluicegate.settings.node import Node, Value
+from sluicegate.settings.reading.node import Node, Value
 
 MAX_NODES: Final = 50_000  # an alias counts as often as it is used
 MAX_DEPTH: Final = 40

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from sluicegate.settings import Settings
-from sluicegate.settings.views import mask_url
+from sluicegate.settings.shown import mask_url
 
 
 def test_effective_shows_everything_but_secrets(read: Callable[..., Settings]) -> None:
