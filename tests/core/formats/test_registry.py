@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import MISSING, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import sluicegate
 from sluicegate.core.errors import ERROR_STATUS
 from sluicegate.core.formats.bedrock.codec import count_request
 from sluicegate.core.formats.client_format import ClientFormat
@@ -36,6 +39,8 @@ SURFACES = (
     "other",
 )
 """As records, metrics and the audit name them. A name that was released stays."""
+
+PACKAGE = Path(sluicegate.__file__).parent
 
 every = pytest.mark.parametrize("format", ALL, ids=lambda f: f.name)
 conversations = pytest.mark.parametrize("format", FORMATS, ids=lambda f: f.name)
@@ -110,6 +115,31 @@ def test_the_registry_loads_no_translation() -> None:
     """It would cost every start a tenth of a second: slots that translate import it when they are called."""
     code = "import sys, sluicegate.core.formats.surfaces; print([m for m in sys.modules if 'translate.' in m])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def names_a_surface(node: ast.AST) -> bool:
+    """Whether a piece of code goes by the name of a surface: `x.surface == "messages"`, `match x.surface`."""
+    match node:
+        case ast.Compare():
+            parts = [node.left, *node.comparators]
+            literal = any(isinstance(part, ast.Constant | ast.Tuple | ast.Set) for part in parts)
+            return literal and any(isinstance(part, ast.Attribute) and part.attr == "surface" for part in parts)
+        case ast.Match(ast.Attribute(attr="surface")):
+            return True
+    return False
+
+
+def test_only_formats_and_providers_go_by_a_surfaces_name() -> None:
+    """Elsewhere a new format would be missed without an error: other code asks the format."""
+    found = [
+        f"{file.relative_to(PACKAGE)}:{node.lineno}"
+        for file in PACKAGE.rglob("*.py")
+        if file.relative_to(PACKAGE).parts[0] not in ("providers", "simulator")
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if names_a_surface(node)
+    ]
+    assert found == []
+    assert names_a_surface(ast.parse('x.surface in ("messages", "vertex")', mode="eval").body)
 
 
 # -- what is asked of every format
