@@ -122,7 +122,7 @@ def test_the_response_that_a_ping_opens_is_a_stream() -> None:
             context=SimpleNamespace(client=SimpleNamespace(alpn=alpn)),
         )
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pings.cors, "dress", lambda *_: None)
+            patch.setattr(pings.cors, "add_cors_headers", lambda *_: None)
             response = pings.Pings(at)._commit(x).response
         assert at.started
         assert at.committed_to_stream
