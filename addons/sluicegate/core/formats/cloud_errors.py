@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from sluicegate.core.errors import ERROR_STATUS, error_type
+from sluicegate.core.errors import ERROR_STATUS, error_body, error_type
 
 __all__ = ["Verdict", "aws_exception", "aws_kind", "document", "of_aws", "of_google"]
 
@@ -127,4 +127,4 @@ def _text(value: object) -> str:
 
 def document(verdict: Verdict) -> bytes:
     """The error document of the Messages API."""
-    return msgspec.json.encode({"type": "error", "error": {"type": verdict.kind, "message": verdict.message}})
+    return error_body(verdict.status, verdict.message, kind=verdict.kind)
