@@ -109,12 +109,6 @@ class _FactsOfBody:
     body: bytes | None = None
     path: bytes = b""
 
-    def read(self, format: ClientFormat, path: bytes, body: bytes) -> RequestFacts | None:
-        if body is not self.body or path != self.path:
-            self.body, self.path = body, path
-            self.facts = format.read_facts(path.decode("ascii", "replace"), body)
-        return self.facts
-
 
 @dataclass(slots=True, eq=False)
 class Exchange:
@@ -229,7 +223,11 @@ class Exchange:
             return translation.facts
         if not self.inference or not body:
             return None
-        return self._facts.read(self.format, d.path, body)
+        known = self._facts
+        if body is not known.body or d.path != known.path:
+            known.body, known.path = body, d.path
+            known.facts = self.format.read_facts(d.path.decode("ascii", "replace"), body)
+        return known.facts
 
     def truncation_reason(self, *, empty: bool) -> str | None:
         """At the clean end of an answer: why it is not whole after all, or None. Only streams can tell.

@@ -44,9 +44,6 @@ class Progress:
     def complete(self, stage: Stage) -> None:
         """The stage's work on the whole request is complete."""
         self.passed.append(stage)
-        self.enter(stage)
-
-    def enter(self, stage: Stage) -> None:
         if stage not in self.entered:
             self.entered.append(stage)
 
@@ -54,9 +51,8 @@ class Progress:
 _PROGRESS: Final = Slot[Progress]("onion")
 
 
-def progress_of(x: Exchange) -> Progress:
-    """Raises KeyError if the exchange did not enter the onion."""
-    return _PROGRESS[x]
+progress_of = _PROGRESS.__getitem__
+"""The progress of an exchange. Raises KeyError if it did not enter the onion."""
 
 
 class Onion:
@@ -82,7 +78,7 @@ class Onion:
             except BaseException as e:  # noqa: BLE001
                 self._stage_raised(x, stage, e, before)
             else:
-                progress.enter(stage)
+                progress.entered.append(stage)
 
     def descend(self, x: Exchange, start: int = 0) -> Coroutine[Any, Any, None] | None:
         """Run the stages from `start` on, up to an answer or a release; a coroutine for the rest if a stage waits."""
@@ -204,28 +200,27 @@ class Onion:
 
         In that order, because the Audit, which is among the latter, records the results of the others.
         """
-        self._skip(x)
-        entered = progress_of(x).entered
-        while entered:
-            stage = entered.pop()
+        progress = progress_of(x)
+        self._skip(x, progress)
+        while progress.entered:
+            stage = progress.entered.pop()
             if stage.reads_reports:
-                REPORTS.set(x, self._reports(x))
+                REPORTS.set(x, self._reports(x, progress.policy))
             try:
                 stage.settle(x)
             except BaseException as e:  # noqa: BLE001 - the others still settle
                 self.services.alarm("stage.settle", stage=stage.name, exchange=x.id, error=describe(e))
 
-    def _reports(self, x: Exchange) -> dict[str, object]:
+    def _reports(self, x: Exchange, policy: Policy) -> dict[str, object]:
         merged: dict[str, object] = {}
-        for stage in progress_of(x).policy.stages:
+        for stage in policy.stages:
             try:
                 merged.update(stage.report(x))
             except BaseException as e:  # noqa: BLE001 - the others are still read
                 self.services.alarm("stage.report", stage=stage.name, exchange=x.id, error=describe(e))
         return merged
 
-    def _skip(self, x: Exchange) -> None:
-        progress = progress_of(x)
+    def _skip(self, x: Exchange, progress: Progress) -> None:
         for stage in progress.policy.stages:
             if stage in progress.passed or stage in progress.skipped:
                 continue

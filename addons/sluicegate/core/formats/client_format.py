@@ -124,15 +124,14 @@ class ClientFormat:
     ping: bytes | None
     """What keeps a silent stream alive; None if the format has no such thing."""
 
-    @property
-    def answers(self) -> bool:
-        """A request asks for an answer of a model."""
-        return self.kind == "answers"
+    answers: bool = field(init=False)
+    """A request asks for an answer of a model."""
+    inference: bool = field(init=False)
+    """A request holds a conversation, whether it asks for an answer or for a count."""
 
-    @property
-    def inference(self) -> bool:
-        """A request holds a conversation, whether it asks for an answer or for a count."""
-        return self.kind != "none"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "answers", self.kind == "answers")
+        object.__setattr__(self, "inference", self.kind != "none")
 
     def decode_request(self, path: str, body: bytes, *, model: str, unsupported: Policy = "refuse") -> ClientRequest:
         """A request as one of the Messages API. `model`: what the provider is asked for. Raises Malformed."""
