@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from mitmproxy import http
 
-from sluicegate.core.errors import error_body
 from sluicegate.exchange.bodies import ByteSource
+from sluicegate.exchange.native_errors import native_response
 
 __all__ = ["Answer", "error_answer", "json_answer"]
 
@@ -29,7 +29,4 @@ def json_answer(value: Any, status: int = 200) -> Answer:
 
 def error_answer(status: int, message: str, fields: Iterable[tuple[bytes, bytes]] = ()) -> Answer:
     """An error in the format of the Messages API."""
-    response = http.Response.make(status, error_body(status, message), {"content-type": "application/json"})
-    for k, v in fields:
-        response.headers[k.decode()] = v.decode()
-    return response, None
+    return native_response(status, message, fields=list(fields)), None

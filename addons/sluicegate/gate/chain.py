@@ -22,7 +22,7 @@ from mitmproxy.proxy import layer, server_hooks
 
 from sluicegate.admin.router import AdminRouter
 from sluicegate.admin.stage import OwnEndpoints
-from sluicegate.core.addresses import MAGIC_HOST
+from sluicegate.core.addresses import MAGIC_HOST, canonical_host
 from sluicegate.core.errors import Refused, describe
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange import cors
@@ -218,7 +218,7 @@ class Chain:
 
     def _enter(self, flow: http.HTTPFlow, policy: Policy, credentials: HeaderFields) -> Exchange:
         x = open_exchange(flow, policy, credentials)
-        on_our_host = x.door != "replay" and x.origin[1].lower() == MAGIC_HOST
+        on_our_host = x.door != "replay" and canonical_host(x.origin[1]) == MAGIC_HOST
         x.is_admin_endpoint = on_our_host or (x.door == "reverse" and self.admin.owns(flow.request.path, policy))
         x.tunnel_key_hash = self._tunnels.get(flow.client_conn.id)
         flow.metadata.pop("sluicegate", None)  # a replayed flow has the summary of its last run

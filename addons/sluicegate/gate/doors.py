@@ -116,5 +116,5 @@ def _expects_http(context: Any, policy: Policy | None) -> bool:
     mode = context.client.proxy_mode
     if isinstance(mode, mode_specs.ReverseMode):
         return mode.scheme in ("http", "https")
-    names = {(context.client.sni or "").lower(), (context.server.address or ("",))[0].lower()}
+    names = {canonical_host(context.client.sni or ""), canonical_host((context.server.address or ("",))[0])}
     return policy is None or not names.isdisjoint(policy.decrypts)

@@ -6,6 +6,7 @@ import time
 
 from mitmproxy import http
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange import cors
@@ -43,9 +44,9 @@ def open_exchange(flow: http.HTTPFlow, policy: Policy, credentials: HeaderFields
 
 def _origin(flow: http.HTTPFlow, policy: Policy) -> Origin:
     d = flow.request.data
-    sni = flow.client_conn.sni
-    if sni and d.host.lower() not in policy.decrypts and sni.lower() in policy.decrypts:
+    sni, host = flow.client_conn.sni, canonical_host(d.host)
+    if sni and host not in policy.decrypts and canonical_host(sni) in policy.decrypts:
         return True, sni, 443  # CONNECT to an address, TLS to a provider's name
-    if d.host.lower() in anthropic.HOSTS:
+    if host in anthropic.HOSTS:
         return True, d.host, 443  # never in plain text, whatever the tunnel's port
     return d.scheme == b"https", d.host, d.port

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sluicegate.core.addresses import MAGIC_HOST
+from sluicegate.core.addresses import MAGIC_HOST, canonical_host
 from sluicegate.providers import anthropic
 from sluicegate.providers.base import origin_of
 from sluicegate.services.services import Services
@@ -30,7 +30,7 @@ class Policy:
         self._timeouts = {name: settings.timeouts_for(name) for name in ("", *settings.providers)}
         self._connections = {name: settings.connections_for(name) for name in ("", *settings.providers)}
         self._provider_at = {
-            (o.host.lower(), o.port): name
+            (canonical_host(o.host), o.port): name
             for name, p in reversed(settings.providers.items())
             for o in (origin_of(p.resolved_base_url),)
         }
@@ -49,8 +49,8 @@ class Policy:
             {
                 MAGIC_HOST,
                 *anthropic.HOSTS,
-                *(h.lower() for h in settings.regular.decrypt),
-                *(origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()),
+                *map(canonical_host, settings.regular.decrypt),
+                *(canonical_host(origin_of(p.resolved_base_url).host) for p in settings.providers.values()),
                 *(self.router.hosts if self.router else ()),
             }
         )
@@ -65,7 +65,7 @@ class Policy:
 
         `reverse`: the connection serves a reverse door, whose own target counts as a provider.
         """
-        host = address[0].lower()
+        host = canonical_host(address[0])
         name = self._provider_at.get((host, address[1]), "")
         pooled = name or reverse or host in self.decrypts
         return self._timeouts[name], self._connections[name] if pooled else None

@@ -91,7 +91,7 @@ class Anthropic:
     def __init__(self, context: ProviderContext) -> None:
         self.name = context.name
         self._origin = origin_of(context.settings.resolved_base_url)
-        self.hosts = frozenset({self._origin.host.lower()})
+        self.hosts = frozenset({canonical_host(self._origin.host)})
         self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
         self.sources = _sources(context, self._origin.host)
         self._quirks = quirks_of(context.settings.provider, self._origin.host)
@@ -137,6 +137,6 @@ def _sources(context: ProviderContext, host: str) -> tuple[CredentialSource, ...
         from sluicegate.providers.auth import aws
 
         named = replace(context, settings=msgspec.structs.replace(given, region=given.region or found[1]))
-        return aws.sources(named, "bedrock-mantle", lambda to: to.lower() == host.lower())
+        return aws.sources(named, "bedrock-mantle", lambda to: canonical_host(to) == canonical_host(host))
     configured = context.keys()
     return tuple(Keyed(key, credential_of) for key in configured)

@@ -54,9 +54,9 @@ class Bedrock:
         self._region = context.settings.region or ""
         self._origin = origin_of(context.settings.resolved_base_url)
         self._unsupported = context.unsupported
-        own = self._origin.host.lower()
+        own = canonical_host(self._origin.host)
         self.hosts = frozenset({own})
-        self.sources = aws.sources(context, "bedrock", lambda host: _is_aws(host) or host.lower() == own)
+        self.sources = aws.sources(context, "bedrock", lambda host: _is_aws(host) or canonical_host(host) == own)
 
     def origin(self, region: str | None = None) -> Origin:
         """Another region's target is at that region's host, unless the base URL names none."""

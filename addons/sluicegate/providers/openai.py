@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused, error_type
 from sluicegate.core.formats.chat.facts import wants_usage
 from sluicegate.core.formats.chat.usage import WithoutUsageChunk
@@ -59,7 +60,7 @@ class OpenAI:
     def __init__(self, context: ProviderContext) -> None:
         self.name = context.name
         self._origin = origin_of(context.settings.resolved_base_url)
-        self.hosts = frozenset({self._origin.host.lower()})
+        self.hosts = frozenset({canonical_host(self._origin.host)})
         configured = context.keys()
         self.models_path: str | None = f"{self._origin.path}/models"
         self.sources = tuple(bearer(key) for key in configured)

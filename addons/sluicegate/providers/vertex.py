@@ -59,7 +59,7 @@ class Vertex:
         self._project, self._location = context.settings.project or "", context.settings.location or ""
         self._origin = origin_of(context.settings.resolved_base_url)
         self._unsupported = context.unsupported
-        self.hosts = frozenset({self._origin.host.lower()})
+        self.hosts = frozenset({canonical_host(self._origin.host)})
         self.sources = _sources(context, self._origin.host)
 
     def origin(self, region: str | None = None) -> Origin:
@@ -136,7 +136,7 @@ class Token:
     def __init__(self, name: str, fetched: Fetched[str], host: str) -> None:
         self.name = name
         self._fetched = fetched
-        self._host = host.lower()
+        self._host = canonical_host(host)
 
     async def ready(self) -> None:
         await self._fetched.ready()

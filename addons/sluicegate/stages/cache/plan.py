@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, get_args
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.cachekey.key import KeyMaker, KeyRules, Tier
 from sluicegate.core.cachekey.normalize import compile_strips
 from sluicegate.core.prompt_cache.markers import Ttl
@@ -61,7 +62,7 @@ class Plans:
         self._makers: dict[str, KeyMaker] = {
             tier: KeyMaker(KeyRules(tier, strips, own.suffix_messages), fingerprint) for tier in get_args(Tier)
         }
-        origins = [origin_of(p.resolved_base_url).host.lower() for p in settings.providers.values()]
+        origins = [canonical_host(origin_of(p.resolved_base_url).host) for p in settings.providers.values()]
         self._hosts = frozenset((*origins, *anthropic.HOSTS)) if origins else frozenset()
         self._plans: dict[str, CachePlan] = {}
         modes = {own.mode, *(r.cache.mode for r in settings.routes)} - {None, "off"}
@@ -81,7 +82,7 @@ class Plans:
 
     def routed(self, door: str, host: str) -> bool:
         """Whether the routes choose this request's target, as in the Router; otherwise the client's host is the target."""
-        return bool(self._hosts) and (door == "reverse" or host.lower() in self._hosts)
+        return bool(self._hosts) and (door == "reverse" or canonical_host(host) in self._hosts)
 
     def plan(self, model: str) -> CachePlan:
         if (found := self._plans.get(model)) is None:

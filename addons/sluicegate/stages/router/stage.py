@@ -12,6 +12,7 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.bedrock.format import BEDROCK
 from sluicegate.core.formats.registry import served
@@ -131,7 +132,7 @@ class Router(Stage):
         return [Candidate(route_target, key) for key in ordered]
 
     def _choose(self, x: Exchange) -> tuple[RouteTarget, ...]:
-        named = self.by_host.get(x.origin[1].lower())
+        named = self.by_host.get(canonical_host(x.origin[1]))
         if x.door != "reverse" and named is None:
             return ()  # a plain-HTTP request to a host that is no provider's
         if not x.inference:
@@ -155,7 +156,7 @@ class Router(Stage):
         if upstream.provider and not upstream.traits.serves_converse and _CONVERSE.search(path):
             x.format = BEDROCK  # its client reads no other errors
             raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
-        if not upstream.traits.forwards_other_paths or (host.lower() in anthropic.HOSTS and _OPENAIS.search(path)):
+        if not upstream.traits.forwards_other_paths or (canonical_host(host) in anthropic.HOSTS and _OPENAIS.search(path)):
             raise Refused(404, f"{path[:100]} is not served here: the gate takes {served()}", should_retry=False)
         return upstream
 
@@ -192,7 +193,9 @@ class Router(Stage):
         """Where requests may go: each provider's hosts, and those of the regions that targets name."""
         own = {host for p in self.upstreams if p.provider for host in p.provider.hosts}
         targets = (route_target for route in self.routes for route_target in route.targets)
-        return frozenset(own | {r.upstream.provider.origin(r.region).host.lower() for r in targets if r.upstream.provider})
+        return frozenset(
+            own | {canonical_host(r.upstream.provider.origin(r.region).host) for r in targets if r.upstream.provider}
+        )
 
     def report(self, x: Exchange) -> Mapping[str, object]:
         return {

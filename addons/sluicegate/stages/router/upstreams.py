@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.exchange.upstream_proxy import UpstreamProxy
 from sluicegate.providers.base import CredentialSource, Origin, Provider, origin_of
 from sluicegate.providers.context import ProviderContext
@@ -93,4 +94,4 @@ def build_upstream(name: str, settings: Settings, services: Services) -> Upstrea
 def hosts_of(upstream: Upstream) -> frozenset[str]:
     """The hosts that requests to an upstream are recognised by."""
     named = upstream.provider.hosts if upstream.provider else frozenset()
-    return named | ({upstream.origin.host.lower()} if upstream.origin else frozenset())
+    return named | ({canonical_host(upstream.origin.host)} if upstream.origin else frozenset())

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NoReturn
 
+from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import read_request, session_of
@@ -116,7 +117,7 @@ class Scrubber(Stage):
 
     def _concerns(self, x: Exchange) -> bool:
         """False for a plain-HTTP request through the regular door to a host that is not a provider's: passed unchanged."""
-        return x.inference or x.door not in ("regular", "upstream") or x.origin[1].lower() in x.policy.decrypts
+        return x.inference or x.door not in ("regular", "upstream") or canonical_host(x.origin[1]) in x.policy.decrypts
 
     def _detect(self, x: Exchange, fields: ScrubFields) -> None:
         finder = self.toolkit.finder

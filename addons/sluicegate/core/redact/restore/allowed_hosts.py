@@ -12,6 +12,8 @@ import shlex
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from sluicegate.core.addresses import canonical_host
+
 __all__ = ["AllowedHosts"]
 
 _LETTERS: Final = "sSfviIgGN#O"
@@ -46,7 +48,7 @@ class AllowedHosts:
         return bool(self._exact or self._below)
 
     def __contains__(self, host: str) -> bool:
-        name = host.lower().removesuffix(".")
+        name = canonical_host(host)
         return name in self._exact or name.endswith(self._below)
 
     def allows_all(self, text: str, sends: Callable[[str], bool]) -> bool:
