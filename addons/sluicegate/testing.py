@@ -196,7 +196,7 @@ def chain_of(
 
 
 def the_exchange(flow: http.HTTPFlow) -> Exchange:
-    """The flow's Exchange; an AssertionError where it has none."""
+    """The flow's Exchange; an AssertionError if it has none."""
     x = exchange_of(flow)
     assert x is not None, "the flow has no exchange"
     return x

@@ -25,7 +25,7 @@ def canonical_host(name: str) -> str:
 
 
 def address_of(socket_address: Any) -> Address | None:
-    """The IP of a socket address; None where it has none. IPv4 inside IPv6 is told as IPv4."""
+    """The IP of a socket address; None if it has none. IPv4 inside IPv6 becomes IPv4."""
     try:
         return _plain(ipaddress.ip_address(str(socket_address[0]).partition("%")[0]))
     except (ValueError, TypeError, IndexError):

@@ -55,7 +55,7 @@ class Taps:
         self._plain: list[Callable[[bytes], object]] | None = []
         self._ended = False
         self.broken: tuple[str, BaseException] | None = None
-        """The tap that failed closed, and how. The stream must be broken by whoever feeds the taps."""
+        """The tap that failed closed, and how. The caller must break the stream."""
         self.set_aside: list[tuple[str, BaseException]] = []
 
     def __len__(self) -> int:

@@ -98,7 +98,7 @@ def _error_type(data: bytes) -> str:
 
 
 def decoded(headers: http.Headers | None, body: bytes) -> bytes:
-    """The body of a failed answer as far as it came, without its content encoding; b"" if that cannot be undone."""
+    """What has arrived of the body of a failed answer, without its content encoding; b"" if that cannot be undone."""
     coding = _decoder(headers) if headers and body else None
     try:
         return coding.feed(body) if coding else b""

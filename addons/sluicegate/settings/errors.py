@@ -9,7 +9,7 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def dotted(path: KeyPath) -> str:
-    """`("routes", 1, "targets", 0)` → `routes[1].targets[0]`; a key that is no plain word: `prices["gpt-4.1"]`."""
+    """`("routes", 1, "targets", 0)` → `routes[1].targets[0]`; a key that is not a plain word: `prices["gpt-4.1"]`."""
     shown = ""
     for step in path:
         if isinstance(step, int):

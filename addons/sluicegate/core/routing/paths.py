@@ -24,7 +24,7 @@ def takes_our_keys(door: str, *, inference: bool, path: str) -> bool:
 
 
 def may_start_models(method: str, path: str) -> bool:
-    """Whether a request outside inference could start a model, as far as its path tells."""
+    """Whether a request outside inference could start a model, judged by its path."""
     bare = _bare(path)
     return method.upper() not in _READING and not _NO_MODELS.fullmatch(bare) and not _CANCELLING.fullmatch(bare)
 

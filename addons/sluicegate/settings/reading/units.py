@@ -39,7 +39,7 @@ def duration_s(written: object) -> float:
 def size_bytes(written: object) -> int:
     """Bytes of `32MB`, `1GB`, `64KiB`, `512B` (any case) or of a plain whole number of bytes.
 
-    Raises ValueError for anything else and for what is no whole number of bytes.
+    Raises ValueError for anything else and for a fraction of a byte.
     """
     if isinstance(written, str):
         number, unit = _split(written, "a size such as 32MB or 64KiB")

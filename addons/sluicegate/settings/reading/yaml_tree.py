@@ -31,7 +31,7 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 
 
 class Malformed(ValueError):
-    """The text is no acceptable YAML; the message never quotes the text's values."""
+    """The text is not acceptable YAML; the message never quotes the text's values."""
 
     def __init__(self, line: int | None, message: str) -> None:
         super().__init__(message)

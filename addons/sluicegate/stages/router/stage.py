@@ -134,7 +134,7 @@ class Router(Stage):
     def _choose(self, x: Exchange) -> tuple[RouteTarget, ...]:
         named = self.by_host.get(canonical_host(x.origin[1]))
         if x.door != "reverse" and named is None:
-            return ()  # a plain-HTTP request to a host that is no provider's
+            return ()  # a plain-HTTP request to a host that is not a provider's
         if not x.inference:
             # on every door the list of models must match what the routes serve
             upstream = self._general(x) if x.door == "reverse" or x.format.known else named
