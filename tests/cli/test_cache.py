@@ -259,7 +259,7 @@ def test_price_and_usage(folder: Path) -> None:
 async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In 80 columns and without colour: arrows move, enter shows, d deletes, q quits."""
     from sluicegate.cli.explore import EntryScreen, Explorer
-    from sluicegate.settings.reading import load
+    from sluicegate.settings import load
 
     monkeypatch.setenv("NO_COLOR", "1")
     await asyncio.to_thread(keep, folder, "ab", "cd")
