@@ -36,6 +36,7 @@ def test_an_entry_may_last_for_ever() -> None:
         ({"path": "/v1/models"}, {"path": "/v1/models", "method": "GET"}, {}),
         ({"path": "/v1/*"}, {"path": "/v1/messages/count_tokens"}, {"path": "/x"}),
         ({"model": "claude-h*"}, {"model": "claude-haiku"}, {}),
+        ({"model": "claude-opus-5[1m]"}, {"model": "claude-opus-5[1m]"}, {"model": "claude-opus-51"}),
         ({"stream": True}, {"stream": True}, {}),
         ({"method": "POST"}, {}, {"method": "GET"}),
     ],

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
+from sluicegate.core.routing.routes import matches
 from sluicegate.simulator.behaviour import BehaviourError, behaviour
 
 FOREVER = -1
@@ -17,8 +17,8 @@ _ANSWERING = ("/v1/messages", "/chat/completions", "/invoke", "/invoke-with-resp
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The calls that an entry matches. Without `path`: requests for a message, in any wire format."""
 
-    path: str | None = None  # a glob for the path's end
-    model: str | None = None  # a glob for the whole name
+    path: str | None = None  # a pattern (`*`, `?`) for the path's end
+    model: str | None = None  # a pattern for the whole name
     method: str | None = None
     credential: str | None = None
     stream: bool | None = None
@@ -55,10 +55,10 @@ class _Entry:
             counts = asked.path.endswith("/count-tokens:rawPredict")
             if asked.method != "POST" or not asked.path.endswith(_ANSWERING) or counts:
                 return False
-        elif not fnmatchcase(asked.path, f"*{match.path}"):
+        elif not matches(f"*{match.path}", asked.path):
             return False
         return (
-            (match.model is None or fnmatchcase(asked.model, match.model))
+            (match.model is None or matches(match.model, asked.model))
             and match.method in (None, asked.method)
             and match.credential in (None, asked.credential)
             and match.stream in (None, asked.stream)

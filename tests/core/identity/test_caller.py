@@ -118,6 +118,7 @@ def test_the_quick_look_misses_nothing(values: list[bytes]) -> None:
         (("claude-haiku-*", "x"), "x", True),
         (("claude-haiku-*",), "claude-opus-4-1", False),
         (("claude-haiku-*",), "CLAUDE-HAIKU-4-5", False),
+        (("claude-opus-5[1m]",), "claude-opus-5[1m]", True),
         (("claude-haiku-*",), None, False),
         (("claude-haiku-*",), "", False),
     ],

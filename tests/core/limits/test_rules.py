@@ -95,6 +95,8 @@ def test_models_allowed_and_denied() -> None:
     denied = choose("claude-opus-4", layers)
     assert isinstance(denied, Forbidden)
     assert denied.name == "limits.teams.a.deny"
+    literal = rules(default={"deny": ["claude-opus-5[1m]"]}).layers(JO)
+    assert isinstance(choose("claude-opus-5[1m]", literal), Forbidden)
     denied = choose("gpt-5", made.layers(Caller("other")))
     assert isinstance(denied, Forbidden)
     assert denied.message == "this key may not use the model 'gpt-5'; limits.default.models allows claude-*"

@@ -34,6 +34,7 @@ LISTED = {"a": [OPUS, HAIKU], "g": [LLAMA]}
         ([("*", [("g", None), ("a", None)])], ["claude-opus-4-5", "claude-haiku-4-5", "llama-3.3-70b"]),
         ([("*", [("silent", None)])], []),
         ([("claude-opus-4-5", [("silent", None)])], ["claude-opus-4-5"]),
+        ([("claude-opus-5[1m]", [("silent", None)])], ["claude-opus-5[1m]"]),
     ],
 )
 def test_what_is_served(routes: list[tuple[str, list[tuple[str, str | None]]]], expected: list[str]) -> None:

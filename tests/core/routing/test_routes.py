@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from sluicegate.core.routing.routes import first_route, matches, matches_any
+from sluicegate.core.routing.routes import first_route, is_literal, matches, matches_any
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,20 @@ class Route:
         ("claude-*", "my-claude-1", False),
         ("gpt-?", "gpt-5", True),
         ("gpt-?", "gpt-51", False),
-        ("gpt-[45]", "gpt-4", True),
-        ("gpt-[!45]", "gpt-4", False),
+        ("gpt-[45]", "gpt-4", False),
+        ("gpt-[45]", "gpt-[45]", True),
+        ("claude-opus-5[1m]", "claude-opus-5[1m]", True),
+        ("claude-opus-5[1m]", "claude-opus-51", False),
+        ("claude-*[1m]", "claude-opus-5[1m]", True),
+        ("*[1m]", "claude-opus-5", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("ab*bc", "abc", False),
+        ("**", "", True),
+        ("*", "two\nlines", True),
+        ("m", "m\n", False),
+        (r"\d+$|^(", r"\d+$|^(", True),
+        ("?", "", False),
         ("a.b", "axb", False),
         ("*", "org/model:tag", True),
         ("", "", True),
@@ -32,7 +46,7 @@ class Route:
     ],
 )
 def test_a_pattern_covers_a_whole_name_and_its_case(pattern: str, model: str, covers: bool) -> None:
-    """As shell patterns do; a slash is a character like any other."""
+    """`*` and `?` stand for characters of any kind; a bracket or a slash is a character like any other."""
     assert matches(pattern, model) is covers
     assert matches_any((pattern,), model) is covers
 
@@ -49,3 +63,27 @@ def test_the_first_route_that_covers_a_model_serves_it() -> None:
     assert first_route((narrow, wide), "claude-haiku-4-5") is narrow
     assert first_route((narrow, wide), "gpt-5") is None
     assert first_route((), "gpt-5") is None
+
+
+def _slow(pattern: str, name: str) -> bool:
+    """The definition, one character at a time."""
+    if not pattern:
+        return not name
+    if pattern[0] == "*":
+        return _slow(pattern[1:], name) or (name != "" and _slow(pattern, name[1:]))
+    return name != "" and pattern[0] in ("?", name[0]) and _slow(pattern[1:], name[1:])
+
+
+@given(st.text("ab[]*?", max_size=6), st.text("ab[]*?", max_size=8))
+def test_a_pattern_covers_what_its_definition_says(pattern: str, name: str) -> None:
+    """However the wildcards lie, and with wildcards in the name itself."""
+    assert matches(pattern, name) is _slow(pattern, name)
+
+
+@pytest.mark.parametrize("literal", ["claude-opus-5[1m]", "m", "[a-z]", "!"])
+def test_a_name_without_wildcards_is_literal(literal: str) -> None:
+    """It covers itself; with a wildcard it is a pattern."""
+    assert is_literal(literal)
+    assert matches(literal, literal)
+    assert not is_literal(literal + "*")
+    assert not is_literal(literal + "?")

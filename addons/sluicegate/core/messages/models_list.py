@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sluicegate.core.routing.routes import first_route
+from sluicegate.core.routing.routes import first_route, is_literal
 from sluicegate.core.wire.json_object import loads
 
 __all__ = ["Model", "RouteFacts", "entry", "listing", "read_listing", "served"]
@@ -21,7 +21,6 @@ MOST: Final = 1000
 """The largest page of the Messages API, and the most models read from one provider."""
 _PAGE: Final = 20
 _MAX_ID: Final = 256
-_WILD: Final = "*?["
 _LAST: Final = 253402300799  # the year 9999
 
 
@@ -75,7 +74,7 @@ def served(routes: Sequence[RouteFacts], listed: Mapping[str, Sequence[Model]]) 
     known = {model.id: model for models in listed.values() for model in models}
     found: dict[str, Model] = {}
     for route in routes:
-        if not any(c in route.pattern for c in _WILD):
+        if is_literal(route.pattern):
             found.setdefault(route.pattern, known.get(route.pattern) or _named(route, known))
     names = {provider: {model.id for model in models} for provider, models in listed.items()}
     for model in known.values():

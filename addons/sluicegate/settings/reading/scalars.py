@@ -58,7 +58,10 @@ Factor = Annotated[float, Meta(ge=1, le=100)]
 Status = Annotated[int, Meta(ge=400, le=599)]
 
 Text = Annotated[str, Meta(min_length=1, max_length=4096)]
-Pattern = Annotated[str, Meta(min_length=1, max_length=256, description="a model name, `*` standing for any part of it")]
+Pattern = Annotated[
+    str,
+    Meta(min_length=1, max_length=256, description="a model name; `*` stands for any part of it, `?` for one character"),
+]
 Name = Annotated[
     str,
     Meta(

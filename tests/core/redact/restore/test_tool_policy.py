@@ -15,6 +15,7 @@ from sluicegate.core.redact.restore.tool_policy import ToolPolicy
         ({"mcp__*": False, "mcp__fs__*": True}, {"mcp__fs__read": False}),
         ({"*": True, "mcp__*": False}, {"Read": True, "Bash": True, "Other": True, "mcp__x": False}),
         ({"Bash": False, "B*": True}, {"Bash": False, "Base": True}),
+        ({"mcp__[x]__*": True, "odd[1]": True}, {"mcp__[x]__y": True, "mcp__x__y": False, "odd[1]": True, "odd1": False}),
         ({"Read": True, "*": False}, {"Read": True, "Grep": False, "Bash": False}),
     ],
 )

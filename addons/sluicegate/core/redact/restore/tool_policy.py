@@ -7,10 +7,10 @@ and gets its values only if it sends nothing to a host that is not allowed (egre
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from sluicegate.core.redact.restore.allowed_hosts import AllowedHosts
+from sluicegate.core.routing.routes import is_literal, matches
 
 __all__ = ["DEFAULTS", "ToolPolicy", "ToolRule"]
 
@@ -43,8 +43,8 @@ class ToolPolicy:
     def rule(self, name: str) -> ToolRule:
         if name in self._exact:
             return self._exact[name]
-        return next((rule for pattern, rule in self._patterns if fnmatchcase(name, pattern)), False)
+        return next((rule for pattern, rule in self._patterns if matches(pattern, name)), False)
 
 
 def _only(rules: Mapping[str, ToolRule], *, exact: bool) -> dict[str, ToolRule]:
-    return {name: rule for name, rule in rules.items() if (not set(name) & set("*?[")) == exact}
+    return {name: rule for name, rule in rules.items() if is_literal(name) == exact}
