@@ -129,6 +129,22 @@ def test_check_says_which_preset_has_no_key(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[1:] == ["providers.fast: GROQ_API_KEY is not set; clients must send their own API key"]
 
 
+def test_check_without_the_secrets_at_hand(tmp_path: Path) -> None:
+    """In CI: the file is checked, and the references that could not be followed are listed; other faults still count."""
+    file = tmp_path / "gate.yaml"
+    file.write_text("providers:\n  anthropic: {kind: anthropic, keys: ['env:SLUICEGATE_TEST_ABSENT']}\n")
+    strict = sluicegate("check", str(file), state=tmp_path)
+    assert strict.returncode == 2
+    assert "SLUICEGATE_TEST_ABSENT" in strict.stderr
+    lenient = sluicegate("check", "--without-secrets", str(file), state=tmp_path)
+    assert lenient.returncode == 0, lenient.stderr
+    assert lenient.stdout.splitlines()[1].startswith(f"not checked: {file}:2: providers.anthropic.keys[0]: ")
+    file.write_text(file.read_text() + "retry: {attempts: many}\n")
+    wrong = sluicegate("check", "--without-secrets", str(file), state=tmp_path)
+    assert wrong.returncode == 2
+    assert "retry.attempts" in wrong.stderr
+
+
 def test_schema_is_the_published_one(tmp_path: Path) -> None:
     """`sluicegate schema` prints config/sluicegate.schema.json."""
     printed = sluicegate("schema", state=tmp_path).stdout

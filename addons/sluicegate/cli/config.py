@@ -9,18 +9,29 @@ from typing import Annotated
 import typer
 
 from sluicegate.cli.places import fail
-from sluicegate.settings import ConfigError, load_usable
+from sluicegate.settings import ConfigError, load_with_origins
+from sluicegate.settings.errors import raise_all
 
 __all__ = ["check", "schema"]
 
 
-def check(file: Annotated[Path, typer.Argument(help="Configuration file (YAML).")]) -> None:
+def check(
+    file: Annotated[Path, typer.Argument(help="Configuration file (YAML).")],
+    without_secrets: Annotated[
+        bool, typer.Option("--without-secrets", help="Do not require the secrets that the file refers to (for CI).")
+    ] = False,
+) -> None:
     """Validate a configuration; report errors with file, line and key."""
     try:
-        settings = load_usable(file, os.environ)
+        settings, origins = load_with_origins(file, os.environ)
+        missing = settings.check_secrets(os.environ, origins)
+        if not without_secrets:
+            raise_all(missing)
     except ConfigError as e:
         fail(e.report())
     typer.echo(f"{file}: fine")
+    for error in missing:
+        typer.echo(f"not checked: {error}")
     for name, provider in settings.providers.items():
         if variable := provider.key_variable:
             typer.echo(f"providers.{name}: {variable} is not set; clients must send their own API key")
