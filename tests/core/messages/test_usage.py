@@ -177,7 +177,7 @@ def test_a_document_cut_off_is_not_complete() -> None:
     assert read(b"", kind=JSON).note is None
 
 
-HOSTILE = [-1, 10**10 + 1, 2**70, 1.5, "7", None, True, [], {}, float("inf")]
+HOSTILE = [-1, 10**10 + 1, 2**70, 1.5, "7.5", "-7", "", "٧", "1e3", None, True, [], {}, float("inf")]
 
 
 @pytest.mark.parametrize("value", HOSTILE, ids=repr)
@@ -196,12 +196,12 @@ def test_nonsense_counts_for_nothing(value: object) -> None:
     assert [(m, i.total()) for m, i in u.iterations] == [(None, 3)]
 
 
-def test_cache_writes_may_be_taken_back() -> None:
-    """message_delta gives the sum of both kinds alone: 1h writes hold as far as the sum allows."""
+def test_cache_writes_may_be_corrected() -> None:
+    """message_delta gives the sum of both kinds alone: 1h writes hold as far as the sum allows. A 0 corrects nothing."""
     u = Usage()
     split = {"ephemeral_5m_input_tokens": 40, "ephemeral_1h_input_tokens": 60}
     u.take({"cache_creation_input_tokens": 100, "cache_creation": split})
-    for total, expected in [(100, (40, 60)), (90, (30, 60)), (50, (0, 50)), (0, (0, 0)), (7, (7, 0))]:
+    for total, expected in [(100, (40, 60)), (90, (30, 60)), (50, (0, 50)), (0, (0, 50)), (7, (0, 7))]:
         u.take({"cache_creation_input_tokens": total})
         assert (u.cache_write_5m_tokens, u.cache_write_1h_tokens) == expected
     u.take({"cache_creation_input_tokens": 30, "cache_creation": {"ephemeral_1h_input_tokens": 20}})
@@ -227,8 +227,69 @@ def test_the_parts_of_a_call() -> None:
     assert u.rounds == [(None, Usage(60)), ("b", Usage(30, 10))]
     assert u.iterations == [(None, Usage(5)), ("c", Usage(0, 6)), (None, Usage(0, 7))]
     assert u.parts() == [*u.rounds, (None, Usage(10)), *u.iterations]
+    parts = u.parts()
     u.take({"iterations": []})
-    assert u.parts() == [(None, u)]
+    assert u.parts() == parts
+
+
+BEGIN = {"input_tokens": 9_000, "cache_read_input_tokens": 20_000, "cache_creation_input_tokens": 30, "output_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("later", "expected"),
+    [
+        ({"input_tokens": 0, "output_tokens": 50}, (9_000, 20_000, 30, 50)),
+        ({"input_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}, (9_000, 20_000, 30, 1)),
+        ({"input_tokens": 9_100, "cache_read_input_tokens": 0, "output_tokens": 0}, (9_100, 20_000, 30, 1)),
+        ({"cache_creation": {"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0}}, (9_000, 20_000, 30, 1)),
+        ({"input_tokens": 31_772, "output_tokens": 644}, (31_772, 20_000, 30, 644)),
+        ({"input_tokens": "9001", "output_tokens": 50.0}, (9_001, 20_000, 30, 50)),
+        ({"input_tokens": 0, "cache_read_input_tokens": 29_000}, (0, 29_000, 30, 1)),
+        ({"input_tokens": 0, "cache_read_input_tokens": 28_999}, (9_000, 28_999, 30, 1)),
+        (
+            {
+                "input_tokens": 181,
+                "cache_read_input_tokens": 0,
+                "cache_creation_input_tokens": 0,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 9_000, "cache_read_input_tokens": 20_030, "output_tokens": 9},
+                    {"type": "message", "input_tokens": 181, "output_tokens": 8},
+                ],
+            },
+            (181, 0, 0, 1),
+        ),
+        ({}, (9_000, 20_000, 30, 1)),
+    ],
+)
+def test_later_counts_refine_earlier_ones(later: dict[str, object], expected: tuple[int, ...]) -> None:
+    """A 0 erases a count only if the report has its tokens elsewhere: as another kind, or beside the top level."""
+    start = ev("message_start", message={"id": "m", "model": "m", "content": [], "usage": BEGIN})
+    u = read(start, ev("message_delta", delta={}, usage=later)).usage
+    assert (u.input_tokens, u.cache_read_tokens, u.cache_write_5m_tokens, u.output_tokens) == expected
+
+
+def test_a_count_may_be_a_float_or_digits() -> None:
+    """Servers that send 1000.0 or "1000" mean 1000, wherever it stands."""
+    u = Usage()
+    u.take({"input_tokens": 1000.0, "output_tokens": "20", "cache_read_input_tokens": "3.0"})
+    u.take({"cache_creation": {"ephemeral_1h_input_tokens": "4"}, "server_tool_use": {"web_search_requests": "2"}})
+    u.take({"iterations": [{"type": "compaction", "input_tokens": "5"}]})
+    assert (u.input_tokens, u.output_tokens, u.cache_read_tokens, u.cache_write_1h_tokens) == (1000, 20, 3, 4)
+    assert (u.web_search_requests, u.iterations) == (2, [(None, Usage(5))])
+    assert read(b'{"input_tokens":"274"}', kind=JSON).counted == 274
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (1, 2, 0)])
+def test_usage_is_what_was_reported_in_any_order(order: tuple[int, ...]) -> None:
+    """A message_start that comes late does not replace the totals of message_delta; other events do not count."""
+    start = {"input_tokens": 43, "cache_read_input_tokens": 5, "output_tokens": 1}
+    events = (
+        ev("message_start", message={"id": "msg_1", "model": "m", "content": [], "usage": start}),
+        ev("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 50, "output_tokens": 282}),
+        ev("content_block_stop", index=0),
+    )
+    u = read(ev("something_new", usage=7), *(events[i] for i in order), ev("message_stop")).usage
+    assert (u.input_tokens, u.cache_read_tokens, u.output_tokens) == (50, 5, 282)
 
 
 def test_zero_is_known() -> None:

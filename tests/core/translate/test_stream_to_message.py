@@ -51,6 +51,14 @@ def test_a_chat_stream() -> None:
     assert (message["usage"]["input_tokens"], message["usage"]["output_tokens"]) == (5, 7)
 
 
+def test_usage_in_any_order() -> None:
+    """message_delta before message_start, or with a 0 after it, takes nothing from the usage."""
+    start = {"type": "message_start", "message": {**START["message"], "usage": {"input_tokens": 9, "output_tokens": 1}}}
+    deltas = [{"type": "message_delta", "delta": {}, "usage": {"input_tokens": 0, "output_tokens": n}} for n in (7, 0)]
+    for events in ((start, *deltas, STOP), (deltas[0], start, deltas[1], STOP)):
+        assert json.loads(message_of_stream(stream(*events)))["usage"] == {"input_tokens": 9, "output_tokens": 7}
+
+
 def test_for_a_client_of_chat_completions() -> None:
     """A Messages stream that was not asked for becomes a completion."""
     answer = ChatToMessages().answer(200, "text/event-stream", STATE, id="x", now_s=0)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sluicegate.core.messages.usage_reports import SAMPLED, count, merged_usage
 from sluicegate.core.wire.encoding import (
     DecodeError,
     Decoder,
@@ -20,7 +21,6 @@ from sluicegate.core.wire.sse import SSEEvent, SSEParser
 
 __all__ = ["ResponseFacts", "ResponseReader", "Usage"]
 
-_MAX_TOKENS: Final = 10**10
 _MAX_JSON: Final = 32 * 1024 * 1024
 _MAX_TOOLS: Final = 100
 _MAX_ITERATIONS: Final = 1000
@@ -31,8 +31,15 @@ _COUNTS: Final = (
     "cache_write_5m_tokens",
     "cache_write_1h_tokens",
 )
-_SAMPLED: Final = ("message", "fallback_message")
-"""The types of iterations whose tokens the top level includes."""
+_REPORTED: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_creation_input_tokens",
+    "cache_creation",
+    "iterations",
+)
+"""The members of a `usage` object that count tokens."""
 _SILENT: Final = (b"event: content_block_delta\ndata:", b"event: ping\ndata:")
 """The start of events without usage."""
 
@@ -59,6 +66,8 @@ class Usage:
     """
     rounds: list[tuple[str | None, Usage]] = field(default_factory=list)
     """The inferences that the top level is the sum of, with their models if those are others (a fallback's)."""
+    _reported: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What the reports so far come to."""
 
     def parts(self) -> list[tuple[str | None, Usage]]:
         """All billed work, by inference. Usage that the rounds do not account for is a part of its own."""
@@ -81,24 +90,33 @@ class Usage:
             + self.cache_write_1h_tokens
         )
 
-    def take(self, raw: object) -> None:
-        """Read a `usage` object. Later values replace earlier ones; invalid values are ignored."""
+    def take(self, raw: object, *, first: bool = False) -> None:
+        """Read a `usage` object on top of the earlier ones; `first`: it precedes them, though it arrived later.
+
+        Invalid values are ignored.
+        """
         if not isinstance(raw, dict):
             return
-        self.known = self.known or any(_count(raw.get(k)) is not None for k in ("input_tokens", "output_tokens"))
-        _read_counts(self, raw)
+        report = {key: raw[key] for key in _REPORTED if key in raw}
+        self._reported = merged_usage(report, self._reported) if first else merged_usage(self._reported, report)
+        self.known = "input_tokens" in self._reported or "output_tokens" in self._reported
+        _read_counts(self, self._reported)
         tools = raw.get("server_tool_use")
-        if isinstance(tools, dict) and (n := _count(tools.get("web_search_requests"))) is not None:
-            self.web_search_requests = n
+        if isinstance(tools, dict):
+            self.web_search_requests = count(tools.get("web_search_requests")) or self.web_search_requests
         for name in ("inference_geo", "service_tier", "speed"):
             if v := _text(raw.get(name), 40):
                 setattr(self, name, v)
-        if isinstance(listed := raw.get("iterations"), list):
-            self.iterations, self.rounds = [], []
-            for one in listed[:_MAX_ITERATIONS]:
-                if isinstance(one, dict) and (usage := _counts_of(one)).total():
-                    found = self.rounds if one.get("type") in _SAMPLED else self.iterations
-                    found.append((_text(one.get("model")), usage))
+        self._take_iterations(self._reported.pop("iterations", None))
+
+    def _take_iterations(self, listed: object) -> None:
+        if not isinstance(listed, list) or not listed:
+            return
+        self.iterations, self.rounds = [], []
+        for one in listed[:_MAX_ITERATIONS]:
+            if isinstance(one, dict) and (usage := _counts_of(one)).total():
+                found = self.rounds if one.get("type") in SAMPLED else self.iterations
+                found.append((_text(one.get("model")), usage))
 
 
 def _counts_of(raw: Mapping[str, Any]) -> Usage:
@@ -107,24 +125,15 @@ def _counts_of(raw: Mapping[str, Any]) -> Usage:
     return usage
 
 
-def _count(v: object) -> int | None:
-    return v if type(v) is int and 0 <= v <= _MAX_TOKENS else None
-
-
 def _read_counts(u: Usage, raw: Mapping[str, Any]) -> None:
-    if (n := _count(raw.get("input_tokens"))) is not None:
-        u.input_tokens = n
-    if (n := _count(raw.get("output_tokens"))) is not None:
-        u.output_tokens = n
-    if (n := _count(raw.get("cache_read_input_tokens"))) is not None:
-        u.cache_read_tokens = n
+    u.input_tokens = count(raw.get("input_tokens")) or 0
+    u.output_tokens = count(raw.get("output_tokens")) or 0
+    u.cache_read_tokens = count(raw.get("cache_read_input_tokens")) or 0
     split = raw.get("cache_creation")
-    if isinstance(split, dict):
-        if (n := _count(split.get("ephemeral_5m_input_tokens"))) is not None:
-            u.cache_write_5m_tokens = n
-        if (n := _count(split.get("ephemeral_1h_input_tokens"))) is not None:
-            u.cache_write_1h_tokens = n
-    if (written := _count(raw.get("cache_creation_input_tokens"))) is not None:
+    parts = split if isinstance(split, dict) else {}
+    u.cache_write_5m_tokens = count(parts.get("ephemeral_5m_input_tokens")) or 0
+    u.cache_write_1h_tokens = count(parts.get("ephemeral_1h_input_tokens")) or 0
+    if (written := count(raw.get("cache_creation_input_tokens"))) is not None:
         # The sum of both. message_delta has it without the split, so the 1h part of message_start remains valid.
         u.cache_write_1h_tokens = min(u.cache_write_1h_tokens, written)
         u.cache_write_5m_tokens = written - u.cache_write_1h_tokens
@@ -154,7 +163,7 @@ class ResponseFacts:
 class ResponseReader:
     """Reads a response as it passes. Never raises: on unreadable data it sets `note` and stops reading."""
 
-    __slots__ = ("_body", "_decoder", "_ended", "_plain", "_size", "_sse", "facts")
+    __slots__ = ("_body", "_decoder", "_delta_seen", "_ended", "_plain", "_size", "_sse", "facts")
 
     def __init__(self, content_type: str, content_encoding: str = "", status: int = 200) -> None:
         kind = content_type.partition(";")[0].strip().lower()
@@ -162,7 +171,7 @@ class ResponseReader:
         self._sse = SSEParser() if self.facts.stream else None
         self._body: list[bytes] | None = [] if kind == "application/json" or kind.endswith("+json") else None
         self._size = 0
-        self._ended = False
+        self._ended = self._delta_seen = False
         self._decoder: Decoder | None = None
         try:
             if content_encoding and content_encoding.strip().lower() != "identity":
@@ -232,7 +241,7 @@ class ResponseReader:
             return
         match value.get("type"):
             case "message_start":
-                self._message(value.get("message"))
+                self._message(value.get("message"), late=self._delta_seen)
             case "content_block_start":
                 self._block(value.get("content_block"))
             case "message_delta":
@@ -240,7 +249,9 @@ class ResponseReader:
                 if isinstance(delta, dict):
                     facts.stop_reason = _text(delta.get("stop_reason")) or facts.stop_reason
                 facts.usage.take(value.get("usage"))
+                self._delta_seen = True
             case "message_stop":
+                facts.usage.take(value.get("usage"))
                 facts.complete = True
             case "error":
                 self._error(value.get("error"))
@@ -260,17 +271,17 @@ class ResponseReader:
             self._error(value.get("error"))
         elif value.get("type") == "message":
             self._message(value)
-        elif (n := _count(value.get("input_tokens"))) is not None:
+        elif (n := count(value.get("input_tokens"))) is not None:
             self.facts.counted = n
 
-    def _message(self, message: object) -> None:
+    def _message(self, message: object, *, late: bool = False) -> None:
         if not isinstance(message, dict):
             return
         facts = self.facts
         facts.model = _text(message.get("model")) or facts.model
         facts.message_id = _text(message.get("id")) or facts.message_id
         facts.stop_reason = _text(message.get("stop_reason")) or facts.stop_reason
-        facts.usage.take(message.get("usage"))
+        facts.usage.take(message.get("usage"), first=late)
         if isinstance(content := message.get("content"), list):
             for block in content:
                 self._block(block)

@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sluicegate.core.messages.usage_reports import count, merged_usage
 from sluicegate.core.translate.reading import Json
 
-__all__ = ["FAILED", "finish_reason", "stop_reason", "usage_to_chat", "usage_to_messages"]
+__all__ = ["FAILED", "NO_USAGE", "finish_reason", "reported_usage", "stop_reason", "usage_to_chat", "usage_to_messages"]
 
-_MOST: Final = 10**10
+NO_USAGE: Final = {
+    "input_tokens": 0,
+    "cache_creation_input_tokens": 0,
+    "cache_read_input_tokens": 0,
+    "output_tokens": 0,
+}
 
 _STOP: Final[dict[str, str]] = {
     "stop": "end_turn",
@@ -54,39 +60,53 @@ def finish_reason(stop: object, *, called: bool = False) -> str:
     return "tool_calls" if called else "stop"
 
 
-def _count(owner: object, key: str) -> int:
-    value = owner.get(key) if isinstance(owner, dict) else None
-    return value if type(value) is int and 0 <= value <= _MOST else 0
-
-
 def usage_to_messages(usage: object) -> Json:
     """A Chat Completions `usage` as a Messages one. Missing or invalid counts are 0."""
-    details = usage.get("prompt_tokens_details") if isinstance(usage, dict) else None
+    return {**NO_USAGE, **reported_usage(usage)}
+
+
+def reported_usage(usage: object) -> Json:
+    """A Chat Completions `usage` as a Messages one, with the counts that it has and no others."""
+    if not isinstance(usage, dict):
+        return {}
+    details, output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
     # Moonshot sends cached_tokens at the top level, DeepSeek prompt_cache_hit_tokens
-    cached = _count(details, "cached_tokens") or _count(usage, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens")
-    written = _count(details, "cache_write_tokens")
-    out: Json = {
-        "input_tokens": max(0, _count(usage, "prompt_tokens") - cached - written),
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": cached,
-        "output_tokens": _count(usage, "completion_tokens"),
-    }
-    output = usage.get("completion_tokens_details") if isinstance(usage, dict) else None
-    if reasoning := _count(output, "reasoning_tokens"):
+    cached = _first(_of(details, "cached_tokens"), _of(usage, "cached_tokens"), _of(usage, "prompt_cache_hit_tokens"))
+    written = _of(details, "cache_write_tokens")
+    out: Json = {}
+    if (prompt := _of(usage, "prompt_tokens")) is not None:
+        out["input_tokens"] = max(0, prompt - (cached or 0) - (written or 0))
+    if written is not None:
+        out["cache_creation_input_tokens"] = written
+    if cached is not None:
+        out["cache_read_input_tokens"] = cached
+    if (completion := _of(usage, "completion_tokens")) is not None:
+        out["output_tokens"] = completion
+    if reasoning := _of(output, "reasoning_tokens"):
         out["output_tokens_details"] = {"thinking_tokens": reasoning}
     return out
 
 
+def _of(owner: object, key: str) -> int | None:
+    return count(owner.get(key)) if isinstance(owner, dict) else None
+
+
+def _first(*found: int | None) -> int | None:
+    """The first count above 0, else a reported 0."""
+    known = [n for n in found if n is not None]
+    return next((n for n in known if n), known[0] if known else None)
+
+
 def usage_to_chat(usage: Mapping[str, Any]) -> Json:
     """A Messages `usage` as a Chat Completions one: the prompt is the sum of what was read, written and neither."""
-    found = dict(usage)
-    cached, written = _count(found, "cache_read_input_tokens"), _count(found, "cache_creation_input_tokens")
-    prompt = _count(found, "input_tokens") + cached + written
-    completion = _count(found, "output_tokens")
+    found = merged_usage({}, usage)
+    cached, written = found.get("cache_read_input_tokens", 0), found.get("cache_creation_input_tokens", 0)
+    prompt = found.get("input_tokens", 0) + cached + written
+    completion = found.get("output_tokens", 0)
     return {
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
-        "completion_tokens_details": {"reasoning_tokens": _count(found.get("output_tokens_details"), "thinking_tokens")},
+        "completion_tokens_details": {"reasoning_tokens": _of(found.get("output_tokens_details"), "thinking_tokens") or 0},
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from sluicegate.core.messages.usage_reports import merged_usage
 from sluicegate.core.translate.base import Malformed, RequestState
 from sluicegate.core.translate.chat_chunk import tool_input
 from sluicegate.core.translate.messages_chat.stream import ChatStreamToMessages
@@ -51,7 +52,10 @@ class _Message:
     def take(self, event: Json) -> None:
         match event.get("type"):
             case "message_start":
+                earlier = self.message.get("usage")
                 self.message = {**event["message"], "content": []}
+                if earlier:
+                    self.message["usage"] = merged_usage(self.message.get("usage") or {}, earlier)
             case "content_block_start":
                 self._block, self._pieces = dict(event["content_block"]), {}
             case "content_block_delta":
@@ -60,7 +64,7 @@ class _Message:
                 self.message["content"].append(self._whole_block())
             case "message_delta":
                 self.message |= event["delta"]
-                self.message["usage"] = {**self.message.get("usage", {}), **event.get("usage", {})}
+                self.message["usage"] = merged_usage(self.message.get("usage") or {}, event.get("usage") or {})
             case "message_stop":
                 self.over = "content" in self.message
             case "error":

@@ -88,6 +88,23 @@ def test_errors() -> None:
     assert (facts.error_type, facts.complete) == ("api_error", False)
 
 
+@pytest.mark.parametrize(
+    ("reports", "known", "counts"),
+    [
+        ([{"prompt_tokens": 0, "completion_tokens": 0}], True, (0, 0)),
+        ([{"prompt_tokens": None, "completion_tokens": None}], False, (0, 0)),
+        ([{"prompt_tokens": "many"}], False, (0, 0)),
+        ([{}, {"total_tokens": 5}], False, (0, 0)),
+        ([{"prompt_tokens": "9", "completion_tokens": 7.0}, {"prompt_tokens": 0, "completion_tokens": 0}], True, (9, 7)),
+        ([{"prompt_tokens": 9}, {"completion_tokens": 7}], True, (9, 7)),
+    ],
+)
+def test_what_counts_as_a_report(reports: list[dict[str, object]], known: bool, counts: tuple[int, int]) -> None:
+    """A 0 is a usage, null is none; a later report changes only what it has a count for."""
+    usage = read(b"".join(chunk({}, usage=report) for report in reports)).usage
+    assert (usage.known, (usage.input_tokens, usage.output_tokens)) == (known, counts)
+
+
 def test_groqs_own_place_for_usage() -> None:
     """Under x_groq, in the last chunk."""
     assert read(chunk({}, "stop", x_groq={"usage": USAGE})).usage.total() == 12

@@ -247,6 +247,39 @@ def test_usage_is_the_last_that_was_said() -> None:
     }
 
 
+STRAYS = [
+    event("content_block_stop", index=0),
+    event("content_block_delta", index=0, delta={"type": "text_delta", "text": ""}),
+    event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""}),
+    event("message_delta", delta={}, usage={"output_tokens": 3}),
+    event("message_delta", delta={}, usage={"input_tokens": 0, "output_tokens": 0}),
+    event("ping"),
+    event("something_new"),
+]
+
+
+@pytest.mark.parametrize("stray", STRAYS, ids=lambda e: e["type"])
+def test_an_event_before_message_start_loses_nothing(stray: Json) -> None:
+    """Usage, id and model are those of message_start, whatever precedes it."""
+    found = chunks(translated(stream(stray, START, text("a"), end("end_turn"))))
+    assert (found[0]["id"], found[0]["model"]) == ("chatcmpl-1", "claude")
+    assert (found[-1]["usage"]["prompt_tokens"], found[-1]["usage"]["completion_tokens"]) == (100, 7)
+
+
+def test_text_before_message_start_loses_no_usage() -> None:
+    """The head is sent without message_start then; its usage is read all the same, and no later one is replaced."""
+    found = chunks(translated(stream(text("a"), end("end_turn")[0], START, STOP)))
+    assert found[1]["choices"][0]["delta"] == {"content": "a"}
+    assert (found[-1]["usage"]["prompt_tokens"], found[-1]["usage"]["completion_tokens"]) == (100, 7)
+
+
+def test_a_zero_at_the_end_erases_no_usage() -> None:
+    """A server that does not know the prompt's tokens at the end sends 0: message_start's counts hold."""
+    last = event("message_delta", delta={"stop_reason": "end_turn"}, usage={"input_tokens": 0, "output_tokens": "7"})
+    found = chunks(translated(stream(START, text("a"), last, STOP)))
+    assert (found[-1]["usage"]["prompt_tokens"], found[-1]["usage"]["completion_tokens"]) == (100, 7)
+
+
 def test_usage_comes_only_where_it_was_asked_for() -> None:
     """A client that did not ask gets no chunk without choices: some index into them."""
     found = chunks(translated(stream(START, text("a"), end("end_turn")), RequestState("m", stream=True)))

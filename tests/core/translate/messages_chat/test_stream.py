@@ -344,6 +344,14 @@ def test_usage_behind_the_finish_reason_is_not_lost() -> None:
     }
 
 
+def test_a_later_zero_erases_no_usage() -> None:
+    """Servers that state usage in each chunk may end with one that knows nothing; counts may be floats or digits."""
+    first = chunk({"content": "a"}, usage={"prompt_tokens": 9.0, "completion_tokens": "7"})
+    last = {"id": "chatcmpl-1", "choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}}
+    out = events(translated(stream(first, chunk({}, "stop"), last)))
+    assert (out[-2]["usage"]["input_tokens"], out[-2]["usage"]["output_tokens"]) == (9, 7)
+
+
 @pytest.mark.parametrize(
     ("usage", "read"),
     [

@@ -9,7 +9,7 @@ import msgspec
 
 from sluicegate.core.messages.usage import ResponseFacts
 from sluicegate.core.translate.errors import chat_fault, fault_to_messages
-from sluicegate.core.translate.outcomes import stop_reason, usage_to_messages
+from sluicegate.core.translate.outcomes import reported_usage, stop_reason
 from sluicegate.core.wire.sse import SSEEvent, SSEParser
 
 __all__ = ["ChatReader", "WithoutUsageChunk"]
@@ -98,8 +98,8 @@ class ChatReader:
         usage = value.get("usage")
         groq = value.get("x_groq")  # Groq has its own field for a stream's usage, too
         usage = usage or (groq.get("usage") if isinstance(groq, dict) else None)
-        if isinstance(usage, dict) and ("prompt_tokens" in usage or "completion_tokens" in usage):
-            facts.usage.take(usage_to_messages(usage))
+        if usage:
+            facts.usage.take(reported_usage(usage))
 
     def _choice(self, choice: dict[str, Any], part: str) -> None:
         said = choice.get(part)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sluicegate.core.messages.usage_reports import merged_usage
 from sluicegate.core.translate.base import Malformed, RequestState
 from sluicegate.core.translate.errors import Fault, fault_to_chat, messages_fault
 from sluicegate.core.translate.outcomes import finish_reason, usage_to_chat
@@ -137,9 +138,9 @@ class MessagesStreamToChat:
         if kind == "error":
             fault = messages_fault({"error": event.error})
             return self._fail(fault or Fault("the provider reported an error"), out)
-        if not self._head:
-            self._start(event.message or _Message(), out)
-        if kind == "content_block_delta" and event.delta:
+        if kind == "message_start":
+            self._message_start(event.message or _Message(), out)
+        elif kind == "content_block_delta" and event.delta:
             self._delta(event.delta, out)
         elif kind == "content_block_start" and event.content_block:
             self._block(event.content_block, out)
@@ -148,10 +149,18 @@ class MessagesStreamToChat:
         elif kind == "message_delta":
             self._message_delta(event)
         elif kind == "message_stop":
+            self._spent(event.usage)
             self._done(out)
         return None
 
+    def _message_start(self, message: _Message, out: list[bytes]) -> None:
+        if not self._head:
+            self._start(message, out)
+        if isinstance(message.usage, dict):  # it is the first report, even if another event precedes it
+            self._usage = merged_usage(message.usage, self._usage)
+
     def _start(self, message: _Message, out: list[bytes]) -> None:
+        """The first chunk. A stream that says something before message_start gets its head without it."""
         model = message.model if isinstance(message.model, str) else self._state.model
         self._head = (
             b'data: {"id":%b,"object":"chat.completion.chunk","created":%d,"model":%b,"choices":[{"index":0,"delta":'
@@ -159,10 +168,11 @@ class MessagesStreamToChat:
         )
         usage = b',"usage":null' if self._state.usage_chunk else b""
         self._tail = b',"logprobs":null,"finish_reason":null}]' + usage + b"}\n\n"
-        self._spent(message.usage)
         self._chunk(b'{"role":"assistant","content":"","refusal":null}', out)
 
     def _chunk(self, delta: bytes, out: list[bytes]) -> None:
+        if not self._head:
+            self._start(_Message(), out)
         out.append(self._head + delta + self._tail)
 
     def _delta(self, delta: _Delta, out: list[bytes]) -> None:
@@ -209,14 +219,15 @@ class MessagesStreamToChat:
                 self._explanation = details["explanation"]
 
     def _spent(self, usage: object) -> None:
-        """Usage is cumulative: later counts replace earlier ones."""
         if isinstance(usage, dict):
-            self._usage |= {key: value for key, value in usage.items() if value is not None}
+            self._usage = merged_usage(self._usage, usage)
 
     def _done(self, out: list[bytes]) -> None:
         self._close(out)
         if self._explanation:
             self._chunk(b'{"refusal":' + _encode(self._explanation) + b"}", out)
+        if not self._head:
+            self._start(_Message(), out)
         finish = finish_reason(self._stop, called=self._calls > 0).encode()
         out.append(self._head + b"{}" + self._tail.replace(b'"finish_reason":null', b'"finish_reason":"%b"' % finish, 1))
         if self._state.usage_chunk:

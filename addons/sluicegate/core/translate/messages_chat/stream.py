@@ -10,10 +10,11 @@ Bytes that end without a finish reason are an error, never the end of a turn.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 
+from sluicegate.core.messages.usage_reports import merged_usage
 from sluicegate.core.translate.base import RequestState
 from sluicegate.core.translate.chat_chunk import (
     Call,
@@ -24,7 +25,7 @@ from sluicegate.core.translate.chat_chunk import (
 )
 from sluicegate.core.translate.errors import Fault, fault_to_messages
 from sluicegate.core.translate.messages_chat.tool_queue import Calls, Speech, Tool
-from sluicegate.core.translate.outcomes import FAILED, stop_reason, usage_to_messages
+from sluicegate.core.translate.outcomes import FAILED, NO_USAGE, reported_usage, stop_reason
 from sluicegate.core.translate.reading import Json
 from sluicegate.core.translate.tool_names import call_id
 from sluicegate.core.wire.sse import SSEParser, error_event
@@ -75,7 +76,8 @@ class ChatStreamToMessages:
         """About how many bytes are held back."""
         self._calls = Calls()
         self._finish: str | None = None
-        self._usage: Any = None
+        self._usage: Json = dict(NO_USAGE)
+        """As the Messages API counts it."""
         self._fault: Fault | None = None
         """The fault in the current chunk."""
 
@@ -114,7 +116,7 @@ class ChatStreamToMessages:
             return self._fail(Fault("the provider sent an event that is not a chat completion chunk"), out)
         usage = chunk.spent()
         if isinstance(usage, dict):
-            self._usage = usage
+            self._usage = merged_usage(self._usage, reported_usage(usage))
         self._choices(chunk, out)
         # Some servers state usage, or even a finish reason, in each chunk: only one without choices is the last.
         if self._finish is not None and isinstance(usage, dict) and not chunk.choices and not self._over:
@@ -145,7 +147,7 @@ class ChatStreamToMessages:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {**usage_to_messages(self._usage), "output_tokens": 0},
+            "usage": {**self._usage, "output_tokens": 0},
         }
         _event(out, b"message_start", b'"message":' + _encode(message))
 
@@ -260,7 +262,7 @@ class ChatStreamToMessages:
         self._close(out)
         reason = stop_reason(self._finish or "stop", called=self._calls.count > 0, refused=self._refused)
         delta = {"stop_reason": reason, "stop_sequence": None}
-        _event(out, b"message_delta", b'"delta":%b,"usage":%b' % (_encode(delta), _encode(usage_to_messages(self._usage))))
+        _event(out, b"message_delta", b'"delta":%b,"usage":%b' % (_encode(delta), _encode(self._usage)))
         out.append(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
         self._over = True
         return None
