@@ -167,7 +167,7 @@ def test_where_two_requests_differ(folder: Path) -> None:
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     folder = tmp_path_factory.mktemp("gate")
     with Simulator(folder / "sim") as sim, Gate(folder / "gate", upstream=sim.url, config=CONFIG, regular=True) as gate:
-        body = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "what is asked"}]}
+        body = {"model": "claude-haiku-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "what is asked"}]}
         for _ in range(2):
             gate.post("/v1/messages", body, {"x-api-key": "k"})
         yield gate
@@ -197,7 +197,7 @@ def test_stats(gate: Gate) -> None:
 
 def test_the_key_of_a_request_is_the_key_of_its_entry(gate: Gate, tmp_path: Path) -> None:
     """`cache key` with the request's own headers names what `cache list` lists."""
-    body = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "what is asked"}]}
+    body = {"model": "claude-haiku-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "what is asked"}]}
     (tmp_path / "asked.json").write_text(json.dumps(body))
     config = ["--config", str(gate.config_file)]
     said = run(gate.state_dir, "cache", "key", str(tmp_path / "asked.json"), "-H", "x-api-key: k", *config)
@@ -219,7 +219,7 @@ def test_monitor(gate: Gate) -> None:
     environment = clean_env({"SLUICEGATE_STATE_DIR": str(gate.state_dir), "STATE": str(gate.state_dir)})
     command = [str(BIN / "sluicegate"), "monitor", "--count", "1"]
     watching = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-    body = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "what is asked"}]}
+    body = {"model": "claude-haiku-4-5", "max_tokens": 99, "messages": [{"role": "user", "content": "what is asked"}]}
 
     def served() -> bool:
         gate.post("/v1/messages", body, {"x-api-key": "k"})

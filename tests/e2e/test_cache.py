@@ -111,7 +111,9 @@ def test_every_recording_is_replayed_byte_for_byte(caching: Gate, upstream: Upst
 def test_requests_that_come_in_one_piece_are_answered_one_by_one(caching: Gate, upstream: Upstream) -> None:
     """However many stand in one segment: each gets its answer, in order; what follows them on the connection, too."""
     upstream.forget()
-    answer = {"type": "message", "model": ASK["model"], "stop_reason": "end_turn", "usage": {"input_tokens": 1}}
+    content = [{"type": "text", "text": "as often as you like"}]
+    answer = {"type": "message", "model": ASK["model"], "stop_reason": "end_turn", "content": content}
+    answer["usage"] = {"input_tokens": 1}
     said = json.dumps(answer).encode()
     upstream.say(lambda peer, _: peer.send(reply(200, said, {"content-type": "application/json"})))
     body = json.dumps({**ASK, "messages": [{"role": "user", "content": "again and again"}]}).encode()

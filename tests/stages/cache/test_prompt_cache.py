@@ -123,7 +123,8 @@ async def test_routes_and_providers(tmp_path: Path) -> None:
 async def test_the_key_knows_nothing_of_markers(tmp_path: Path) -> None:
     """With both caches on, what was with_markers stands in what is sent alone; the same request is a hit."""
     cache = CacheSettings(mode="exact", prompt_cache=PromptCache(inject="auto"))
-    answer = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn", "usage": {"input_tokens": 1}}
+    answer: dict[str, Any] = {"type": "message", "model": "claude-sonnet-4-5", "stop_reason": "end_turn"}
+    answer |= {"usage": {"input_tokens": 1}, "content": [{"type": "text", "text": "hi"}]}
     with chain_of(Cache, Router, settings=quiet(cache=cache, state_dir=tmp_path), services=Services({})) as chain:
         first = make_flow(body=BODY)
         await descend(chain, first)

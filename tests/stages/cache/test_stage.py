@@ -50,7 +50,7 @@ ANSWER = msgspec.json.encode(
 )
 
 
-def stream(*more: bytes, model: str = "claude-haiku-4-5") -> bytes:
+def stream(*more: bytes, model: str = "claude-haiku-4-5", said: str = "hi", end: str = "end_turn") -> bytes:
     def event(name: str, **fields: Any) -> bytes:
         return f"event: {name}\ndata: ".encode() + msgspec.json.encode({"type": name, **fields}) + b"\n\n"
 
@@ -58,8 +58,10 @@ def stream(*more: bytes, model: str = "claude-haiku-4-5") -> bytes:
         [
             event("message_start", message={"model": model, "usage": {"input_tokens": 7, "output_tokens": 1}}),
             PING,
+            event("content_block_start", index=0, content_block={"type": "text", "text": ""}),
+            event("content_block_delta", index=0, delta={"type": "text_delta", "text": said}),
             *more,
-            event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 5}),
+            event("message_delta", delta={"stop_reason": end}, usage={"output_tokens": 5}),
             event("message_stop"),
         ]
     )
@@ -211,13 +213,16 @@ async def test_headers_that_change_the_answer_count(bench: Bench, header: bytes)
         (ANSWER.replace(b"claude-haiku-4-5-20251001", b"claude-opus-4-5"), {}),
         (ANSWER.replace(b'"end_turn"', b"null"), {}),
         (ANSWER.replace(b"end_turn", b"pause_turn"), {}),
+        (ANSWER.replace(b"end_turn", b"max_tokens"), {}),
+        (ANSWER.replace(b'[{"type":"tool_use","name":"Bash"}]', b"[]"), {}),
+        (ANSWER.replace(b'"type":"message"', b'"type":"message","error":{"type":"overloaded_error"}'), {}),
         (b'{"type":"error","error":{"type":"x"}}', {}),
         (stream(), {}),
         (ANSWER, {"fields": {"content-encoding": "gzip"}}),
     ],
 )
 async def test_answers_that_are_not_stored(bench: Bench, answer: bytes, more: dict[str, Any]) -> None:
-    """Not a 200, not a Messages answer, incomplete, of another model or kind, undecodable: the client gets it once."""
+    """Not a 200, an error, cut off, empty, of another model or kind, undecodable: the client gets it once."""
     assert await bench.ask(answer=answer, **more) == answer
     await bench.ask()
     assert bench.label == "MISS"
@@ -229,11 +234,13 @@ async def test_answers_that_are_not_stored(bench: Bench, answer: bytes, more: di
         stream()[:-30],
         stream(b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error"}}\n\n'),
         stream(model="claude-opus-4-5"),
+        stream(said=""),
+        stream(end="max_tokens"),
         ANSWER,
     ],
 )
 async def test_streams_that_are_not_stored(bench: Bench, answer: bytes) -> None:
-    """Truncated, with an error in it, of another model, or not a stream at all."""
+    """Truncated, with an error in it, of another model, empty, cut off by max_tokens, or not a stream at all."""
     body = {**BODY, "stream": True}
     await bench.ask(body, answer=answer)
     await bench.ask(body, answer=stream())
@@ -309,6 +316,21 @@ async def test_refresh_and_only_if_cached(bench: Bench) -> None:
     assert await bench.ask(headers=(KEY, (b"cache-control", b"no-cache")), answer=newer) == newer
     assert bench.label == "MISS"
     assert await bench.ask() == newer
+
+
+@pytest.mark.parametrize("header", [(b"X-Stainless-Retry-Count", b"1"), (b"amz-sdk-request", b"attempt=2; max=5")])
+async def test_a_retry_gets_a_new_answer(bench: Bench, header: tuple[bytes, bytes]) -> None:
+    """It may come because of the cached one, which the new one replaces; a first attempt is a request like any other."""
+    await bench.ask(headers=(KEY, (b"x-stainless-retry-count", b"0"), (b"amz-sdk-request", b"attempt=1")))
+    assert bench.label == "MISS"
+    newer = ANSWER.replace(b"254", b"255")
+    assert await bench.ask(headers=(KEY, header), answer=newer) == newer
+    assert bench.label == "MISS"
+    assert bench.sent
+    assert await bench.ask() == newer
+    assert bench.label == "HIT"
+    only = (KEY, header, (b"x-sluicegate-cache", b"only-if-cached"))
+    assert await bench.ask(headers=only) == newer
 
 
 async def test_a_host_that_no_route_decides_on_has_its_own_answers(

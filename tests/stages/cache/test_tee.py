@@ -20,6 +20,10 @@ from sluicegate.testing import make_exchange, make_flow
 RECORDED = Path(__file__).parents[4] / "shared" / "data" / "recorded"
 STREAM = (
     b'event: message_start\ndata: {"type":"message_start","message":{"model":"m-1"}}\n\n' + PING +
+    b'event: content_block_start\n'
+    b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
+    b'event: content_block_delta\n'
+    b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}\n\n'
     b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}\n\n'
     b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 )  # fmt: skip

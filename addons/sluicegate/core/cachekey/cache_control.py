@@ -1,16 +1,26 @@
-"""A request's directives for the cache: Cache-Control (RFC 9111, 5.2.1) and `x-sluicegate-cache`."""
+"""A request's directives for the cache: Cache-Control (RFC 9111, 5.2.1), `x-sluicegate-cache`, whether it is a retry."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["HEADER", "CacheDirectives", "read_directives"]
+__all__ = ["HEADER", "RETRY_HEADERS", "CacheDirectives", "is_retry", "read_directives"]
 
 HEADER: Final = "x-sluicegate-cache"
 """In a request: bypass, refresh or only-if-cached. In an answer: the cache status."""
 
+RETRY_HEADERS: Final = {
+    b"x-stainless-retry-count": re.compile(rb"\s*0*[1-9]\d*\s*"),
+    b"amz-sdk-request": re.compile(rb"(?:.*[;\s])?attempt\s*=\s*(?:0*[1-9]\d+|0*[2-9])\b.*", re.DOTALL),
+}
+"""A header by which a client says how often it has tried → what it holds in a retry.
+
+The first is sent by the SDKs of Anthropic and OpenAI (0 at the first attempt), the second by those of AWS (attempt=1).
+"""
+
+_MAX_HEADER: Final = 200
 _MAX_AGE: Final = re.compile(r"max-age=\"?(\d{1,9})\"?")
 
 
@@ -27,8 +37,23 @@ class CacheDirectives:
 _DEFAULT: Final = CacheDirectives()
 
 
-def read_directives(cache_control: str, sluicegate_cache: str) -> CacheDirectives:
-    """Parse the two headers. `x-sluicegate-cache` takes precedence; unknown directives are ignored."""
+def is_retry(name: bytes, value: bytes) -> bool:
+    """Whether this header (its name in lower case) says that the request is a retry."""
+    expected = RETRY_HEADERS.get(name)
+    return expected is not None and expected.fullmatch(value[:_MAX_HEADER]) is not None
+
+
+def read_directives(cache_control: str, sluicegate_cache: str, *, retry: bool = False) -> CacheDirectives:
+    """Parse the two headers. `x-sluicegate-cache` takes precedence; unknown directives are ignored.
+
+    A retry gets a new answer, which replaces the cached one: its client may have failed because of that one. Only a request
+    that forbids a new answer is an exception.
+    """
+    found = _read(cache_control, sluicegate_cache)
+    return replace(found, lookup=False) if retry and not found.only_if_cached else found
+
+
+def _read(cache_control: str, sluicegate_cache: str) -> CacheDirectives:
     if not cache_control and not sluicegate_cache:
         return _DEFAULT
     directives = {w.strip().lower() for w in cache_control.split(",")}

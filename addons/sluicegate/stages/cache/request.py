@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from sluicegate.core.cachekey.cache_control import RETRY_HEADERS, is_retry
 from sluicegate.core.cachekey.key import KeyInput, is_api_header, tenant_of
 from sluicegate.exchange.exchange import Exchange
 
@@ -25,6 +26,8 @@ class CacheHeaders:
     sluicegate_cache: str = ""
     has_sluicegate_cache: bool = False
     encoded: bool = False
+    retry: bool = False
+    """The client says that it has sent the request before."""
 
 
 def take_headers(x: Exchange) -> CacheHeaders:
@@ -43,6 +46,8 @@ def take_headers(x: Exchange) -> CacheHeaders:
                 found.sluicegate_cache, found.has_sluicegate_cache = value.decode("latin-1"), True
             case b"content-encoding":
                 found.encoded = True
+            case _ if low in RETRY_HEADERS:
+                found.retry = found.retry or is_retry(low, value)
             case _ if is_api_header(low):
                 found.api_headers = (
                     *found.api_headers,

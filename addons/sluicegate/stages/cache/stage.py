@@ -2,7 +2,7 @@
 
 It stands behind the Scrubber: it sees placeholders only, and the Scrubber's tap restores the values in what it replays. The
 lookup comes first; markers for the provider's prompt cache are added after it, so the key does not depend on them. Only a
-complete answer from the requested model is stored, together with its cost; a hit costs nothing. When something fails, the
+whole answer from the requested model is stored, together with its cost; a hit costs nothing. When something fails, the
 stage steps aside and the request goes upstream.
 """
 
@@ -98,7 +98,7 @@ class Cache(Stage):
             inject_markers(x, plan)
             return None
         headers = take_headers(x)
-        directives = read_directives(headers.cache_control, headers.sluicegate_cache)
+        directives = read_directives(headers.cache_control, headers.sluicegate_cache, retry=headers.retry)
         if not (directives.lookup or directives.store) or not self._set_keys(x, fields, headers):
             x.cache_status = "BYPASS"
             inject_markers(x, plan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mitmproxy import http
 
+from sluicegate.core.cachekey.natural_end import ended_naturally
 from sluicegate.core.cachekey.replay_headers import replayable_headers
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.core.messages.models import serves
@@ -88,7 +89,7 @@ class Tee:
         self._ended = True
 
     def is_complete(self, model: str, request: RequestFacts | None) -> bool:
-        """Whether this is a complete answer of the requested kind from the requested model, so may be stored."""
+        """Whether this is a whole answer of the requested kind from the requested model, so may be stored."""
         facts = self.facts
         if not self._ended or self._left < 0 or not facts.complete or facts.error_type or facts.note:
             return False
@@ -96,7 +97,6 @@ class Tee:
             return True
         return (
             facts.stream == bool(request and request.stream)
-            and facts.stop_reason is not None
-            and facts.stop_reason != "pause_turn"  # the provider has not finished its turn
             and serves(model, facts.model)
+            and ended_naturally(self.body, stream=facts.stream)
         )
