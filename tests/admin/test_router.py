@@ -251,6 +251,7 @@ async def test_a_client_sees_its_own_usage(tmp_path: Path) -> None:
             "unit": "requests",
             "per": "minute",
             "rate": 60,
+            "burst": 60,
             "limit": 60,
             "used": 3,
             "remaining": 57,

@@ -35,7 +35,7 @@ identity:
 limits:
   default: {rpm: 600, burst: 200, concurrency: 50}
   teams:
-    a: {rpm: 5, burst: 5}
+    a: {rpm: 5}
     b: {budget_usd: {day: 0.05}, models: ["claude-haiku-*", "claude-sonnet-*"]}
   when_store_down: open
 audit: {log: "file:${STATE}/audit.jsonl"}
@@ -142,6 +142,39 @@ def test_what_is_spent_is_what_the_provider_bills(
         assert {a.status for a in calls} == {200}
     gate.audit_records(60)
     assert usage(gate, store) == (billed(simulator), 0)
+
+
+def end_of_answer(connection: http.client.HTTPConnection, n: int) -> int:
+    """Ask for a stream, JSON or something that the provider refuses; return the status once the end can be seen."""
+    wanted = {"stream": n // 2 % 2 == 0, "messages": [{"role": "user", "content": f"call {n}"}]}
+    body = json.dumps({"model": MODEL, "max_tokens": 64, **wanted})
+    headers = {"x-api-key": "sk-ant-api03-client", "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    connection.request("POST", "/v1/messages", body, headers)
+    answer = connection.getresponse()
+    if "event-stream" in (answer.headers["content-type"] or ""):
+        while b'"message_stop"' not in (line := answer.readline()) and line:
+            pass
+    else:
+        answer.read()
+    return answer.status
+
+
+@pytest.mark.parametrize("shared", ["sqlite", "redis"])
+def test_a_client_that_keeps_to_its_concurrency_is_never_refused(
+    start_gate: StartGate, request: pytest.FixtureRequest, tmp_path: Path, shared: str
+) -> None:
+    """One call after another, each to the other gate as soon as the last answer's end can be seen: all are admitted."""
+    url = f"sqlite:///{tmp_path}/shared.sqlite"
+    if shared == "redis":
+        url = request.getfixturevalue("redis_server").url
+    gates = [start_gate(config=alone("{default: {concurrency: 1}}"), env={"STORE": url}) for _ in range(2)]
+    connections = [http.client.HTTPConnection("127.0.0.1", gates[n % 2].port, timeout=10) for n in range(80)]
+    for connection in connections:
+        connection.connect()
+    statuses = [end_of_answer(connection, n) for n, connection in enumerate(connections)]
+    for connection in connections:
+        connection.close()
+    assert statuses == [200] * 80
 
 
 def test_an_aborted_stream_is_charged(start_gate: StartGate, simulator: Simulator) -> None:

@@ -52,6 +52,10 @@ class SlowStore:
         self.settled.append(id)
         await self.real.settle(id, used)
 
+    async def free_slots(self, id: str, /) -> None:
+        await self._ready()
+        await self.real.free_slots(id)
+
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
 

@@ -1,5 +1,6 @@
 """proxy/stream.py: one request and its answer; read as transcripts of bytes."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,6 +78,36 @@ async def test_a_stream_passes_as_it_comes(chain: Chain) -> None:
     await book.server(chunked(STOP) + WHOLE)
     assert book.to_client.endswith(chunked(STOP) + WHOLE)
     assert book.flow.metadata["sluicegate"]["outcome"] == "ok"
+
+
+@pytest.mark.parametrize("kind", ["stream", "length", "chunked", "error"])
+async def test_what_must_precede_the_end_is_done_before_the_client_can_see_the_end(log: list[str], kind: str) -> None:
+    """A slot that another gate counts is free by then: message_stop, the last announced byte or the last chunk waits."""
+    seen: list[bytes] = []
+
+    async def free() -> None:
+        await asyncio.sleep(0)
+        seen.append(book.to_client)
+
+    def ask(x: Any) -> None:
+        x.life.before_end = free
+
+    json_head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+    parts, beginning = {
+        "stream": ((SSE_HEAD + chunked(START), chunked(STOP), WHOLE), chunked(START)),
+        "length": ((json_head + b"Content-Length: 4\r\n\r\n{ ", b" }"), b"{ "),
+        "chunked": ((json_head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"{ }"), WHOLE), chunked(b"{ }")),
+        "error": ((SSE_HEAD + chunked(START), WHOLE), chunked(START)),
+    }[kind]
+    with chain_of(planted("slots", log, does={"request": ask}), Router) as chain:
+        book = Playbook(chain)
+        await book.client(request())
+        for part in parts:
+            await book.server(part)
+        assert len(seen) == 1
+        assert seen[0].endswith(beginning)
+        assert len(book.to_client) > len(seen[0])
+        assert book.flow.metadata["sluicegate"]["outcome"] == ("truncated" if kind == "error" else "ok")
 
 
 @pytest.mark.parametrize("how", ["clean", "cut"])

@@ -9,6 +9,8 @@ from typing import Annotated
 import typer
 
 from sluicegate.cli.places import fail
+from sluicegate.core.limits.refusals import in_force
+from sluicegate.core.limits.rules import configured_counters
 from sluicegate.settings import ConfigError, load_with_origins
 from sluicegate.settings.errors import raise_all
 
@@ -21,7 +23,7 @@ def check(
         bool, typer.Option("--without-secrets", help="Do not require the secrets that the file refers to (for CI).")
     ] = False,
 ) -> None:
-    """Validate a configuration; report errors with file, line and key."""
+    """Validate a configuration; report errors with file, line and key, and list the limits in force."""
     try:
         settings, origins = load_with_origins(file, os.environ)
         missing = settings.check_secrets(os.environ, origins)
@@ -35,6 +37,8 @@ def check(
     for name, provider in settings.providers.items():
         if variable := provider.key_variable:
             typer.echo(f"providers.{name}: {variable} is not set; clients must send their own API key")
+    for counter in configured_counters(settings.limits):
+        typer.echo(f"{counter.name}: {in_force(counter)}")
 
 
 def schema() -> None:

@@ -29,6 +29,10 @@ class Lifetime:
     """Why the gate itself ends the exchange before its time."""
     on_interrupt: Callable[[], None] | None = None
     """Set by the stream that serves the exchange: makes it look at `interrupted`."""
+    before_end: Callable[[], Awaitable[None] | None] | None = None
+    """Set by a stage: called once, before the client can see that its answer has ended; the end waits for its result."""
+    ending: Awaitable[None] | None = None
+    """What the end waits for."""
     shared: Shared | None = None
     """Set by a stage if others may come to listen to this exchange's call."""
     detached: bool = False

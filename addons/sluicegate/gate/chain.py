@@ -60,6 +60,8 @@ from sluicegate.stages.base import Stage
 __all__ = ["Chain"]
 
 
+_BEFORE_END_S: Final = 2.0
+"""How long the end of an answer waits, at most."""
 _LOOK_S: Final = 0.1
 """Seconds between checks of an intercepted request."""
 
@@ -346,6 +348,17 @@ class Chain:
             await wait_for_body(x, x.source)
         except BaseException as e:  # noqa: BLE001
             x.source.close(type(e).__name__)
+
+    async def sluicegate_end(self, flow: http.HTTPFlow) -> None:
+        """The end of an answer is about to be sent: finish what must come before it, within a bound."""
+        x = exchange_of(flow)
+        if x is None or x.life.ending is None:
+            return
+        waiting, x.life.ending = x.life.ending, None
+        try:
+            await x.life.wait_for(waiting, _BEFORE_END_S)
+        except BaseException as e:  # noqa: BLE001 - a CancelledError that escapes here would hang the client
+            self.services.alarm("chain.end", exchange=x.id, error=describe(e))
 
     # -- the end
     def response(self, flow: http.HTTPFlow) -> None:

@@ -16,6 +16,7 @@ __all__ = [
     "FailedAttempt",
     "GiveUp",
     "Retry",
+    "SluicegateEndHook",
     "SluicegateFailedHook",
     "SluicegatePullHook",
     "SluicegateTurnHook",
@@ -67,6 +68,13 @@ class SluicegateFailedHook(commands.StartHook):
 @dataclass
 class SluicegateTurnHook(commands.StartHook):
     """The first target is known, and is not to be called yet. Returns when it is, or when the client has left."""
+
+    flow: http.HTTPFlow
+
+
+@dataclass
+class SluicegateEndHook(commands.StartHook):
+    """The end of an answer is about to be sent. Returns when the client may see it."""
 
     flow: http.HTTPFlow
 

@@ -356,6 +356,8 @@ class RetryingStream(GateStream):
         else:
             event = RequestProtocolError(self.upstream_id, event.message, event.code)
         self._stop_timers()
+        if isinstance(event, ResponseProtocolError) and (exchange := self.exchange):
+            yield from self.before_end(exchange)
         yield from super().handle_protocol_error(event)
         self.parent.streams.pop(self.upstream_id, None)
         self._over()

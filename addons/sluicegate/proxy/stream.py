@@ -50,7 +50,7 @@ from sluicegate.exchange.exchange import Exchange, exchange_of
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Target
 from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, run_hooks_inline
-from sluicegate.proxy.hooks import SluicegatePullHook
+from sluicegate.proxy.hooks import SluicegateEndHook, SluicegatePullHook
 from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
 from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.wire.http1_server import GateHttp1Server
@@ -76,6 +76,8 @@ class GateStream(HttpStream):
     """When the client was last sent some of it."""
     at_boundary: bool = True
     """What the client was sent last ended an event."""
+    received: int = 0
+    """Bytes of the answer's body, counted while a stage waits for its end."""
     detached: bool = False
     """The client has left; what would be sent to it is dropped."""
     upstream_id: int
@@ -282,6 +284,8 @@ class GateStream(HttpStream):
             if (yield from self.check_killed(True)):
                 return
             chunks, closed = source.take()
+            if closed and not source.error:
+                yield from self.before_end(exchange)
             for chunk in chunks:
                 yield from self.state_stream_response_body(ResponseData(self.stream_id, chunk))
                 if self.server_state == self.state_errored:
@@ -304,7 +308,26 @@ class GateStream(HttpStream):
     def send_response(self, already_streamed: bool = False) -> layer.CommandGenerator[None]:
         if not already_streamed and (yield from self._aborted()):
             return
+        if exchange := self.exchange:
+            yield from self.before_end(exchange)
         yield from super().send_response(already_streamed)
+
+    def before_end(self, exchange: Exchange) -> layer.CommandGenerator[None]:
+        """What must be done before the client can see the end of its answer: it may call again at once, at any gate."""
+        life = exchange.life
+        act, life.before_end = life.before_end, None
+        if act is not None and (waiting := act()) is not None:
+            life.ending = waiting
+            yield SluicegateEndHook(self.flow)
+
+    def _brings_end(self, exchange: Exchange, data: bytes) -> bool:
+        """Whether the client can tell by these bytes, which the taps have seen, that no more of the answer follows."""
+        response, call = self.flow.response, exchange.routing.call
+        if call is not None and call.facts is not None and (call.facts.complete or call.facts.error_type):
+            return True
+        self.received += len(data)
+        announced = response.headers.get("content-length", "") if response else ""
+        return announced.isdecimal() and self.received >= int(announced)
 
     def _aborted(self) -> layer.CommandGenerator[bool]:
         """Whether the Chain has decided by the answer's headers that it is not passed on."""
@@ -328,6 +351,8 @@ class GateStream(HttpStream):
         if chunks:  # a translation yields whole events, and sometimes nothing for a while
             self.last_sent = self.last_heard
             self.at_boundary = chunks[-1].endswith((b"\n\n", b"\r\n\r\n"))
+        if exchange.life.before_end and (isinstance(event, ResponseEndOfMessage) or self._brings_end(exchange, event.data)):
+            yield from self.before_end(exchange)
         for chunk in chunks:
             yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
         if exchange.taps.broken:

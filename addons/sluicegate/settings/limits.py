@@ -49,7 +49,7 @@ class Limit(Section, frozen=True, kw_only=True):
     input_tpm: Count | None = None
     output_tpm: Count | None = None
     tpm: Count | None = None
-    burst: Count | None = None  # requests at once; default: rpm, at least 200
+    burst: Count | None = None  # requests at once; default: rpm
     concurrency: Count | None = None
     budget_usd: DollarBudget = field(default_factory=DollarBudget)
     budget_tokens: TokenBudget = field(default_factory=TokenBudget)

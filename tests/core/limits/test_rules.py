@@ -37,7 +37,7 @@ def test_every_matching_limit_counts() -> None:
         providers={"p": {"input_tpm": 8}},
     )
     assert found(made.counters(JO, "claude-opus-4", "p")) == {
-        "key:id1:rpm": ("limits.default.rpm", 200),
+        "key:id1:rpm": ("limits.default.rpm", 60),
         "key:id1:concurrency": ("limits.default.concurrency", 5),
         "team:a:tpm": ("limits.teams.a.tpm", 1000),
         "user:u:tokens:month": ("limits.users.u.budget_tokens.month", 7),
@@ -56,7 +56,7 @@ def test_a_keys_own_limit_replaces_the_default() -> None:
         keys={"jo": {"rpm": 5, "budget_usd": {"day": 2}}, "id3": {"rpm": 1, "burst": 2}},
     )
     assert found(made.counters(JO)) == {
-        "key:id1:rpm": ("limits.keys.jo.rpm", 200),
+        "key:id1:rpm": ("limits.keys.jo.rpm", 5),
         "key:id1:concurrency": ("limits.default.concurrency", 50),
         "key:id1:usd:day": ("limits.keys.jo.budget_usd.day", 2 * 10**9),
         "key:id1:usd:month": ("limits.default.budget_usd.month", 9 * 10**9),
@@ -66,9 +66,9 @@ def test_a_keys_own_limit_replaces_the_default() -> None:
     assert found(made.counters(Caller("id3")))["key:id3:rpm"] == ("limits.keys.id3.rpm", 2)
 
 
-@pytest.mark.parametrize(("rpm", "burst", "size"), [(5, None, 200), (600, None, 600), (5, 5, 5), (600, 10, 10)])
+@pytest.mark.parametrize(("rpm", "burst", "size"), [(3, None, 3), (600, None, 600), (5, 5, 5), (600, 10, 10)])
 def test_burst(rpm: int, burst: int | None, size: int) -> None:
-    """Without one, as many at once as in a minute, and at least 200."""
+    """Without one, as many at once as in a minute: a small rate allows no large burst."""
     (counter,) = rules(default={"rpm": rpm, "burst": burst}).counters(JO)
     assert (counter.limit, counter.rate) == (size, rpm)
 

@@ -102,7 +102,7 @@ async def test_the_providers_headers_show_the_shared_account_only_where_the_call
         made = await rig.ask()
         send_answer(rig.chain, made, [answer()], headers=given)
         assert made.response is not None
-        assert made.response.headers["anthropic-ratelimit-requests-remaining"] == "199"
+        assert made.response.headers["anthropic-ratelimit-requests-remaining"] == "9"
         assert made.response.headers["anthropic-ratelimit-tokens-remaining"] == "80000"
 
 

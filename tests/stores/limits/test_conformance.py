@@ -81,6 +81,30 @@ def visible(said: Verdict) -> tuple[object, ...]:
     return (*refused, said.now_ms, said.usage)
 
 
+async def test_freed_slots_are_free_and_the_rest_stays_reserved(store: LimitStore) -> None:
+    """Another call may have the slot at once; the amounts wait for the settlement, which charges them once."""
+    charges = (Charge(CONCURRENCY, 4), Charge(HOUR, 200))
+    assert isinstance(await store.reserve(ReserveRequest("a", charges, LEASE)), Admitted)
+    for _ in range(2):
+        await store.free_slots("a")
+    assert [usage.used for usage in await store.peek([CONCURRENCY, HOUR])] == [0, 200]
+    assert isinstance(await store.reserve(ReserveRequest("b", (Charge(CONCURRENCY, 4),), LEASE)), Admitted)
+    await store.settle("a", (Charge(CONCURRENCY, 1), Charge(HOUR, 50)))
+    await store.free_slots("a")
+    await store.free_slots("unknown")
+    assert [usage.used for usage in await store.peek([CONCURRENCY, HOUR])] == [4, 50]
+
+
+async def test_a_reservation_without_its_slots_still_expires(store: LimitStore, clock: Clock) -> None:
+    """Its lease is the one of the reservation."""
+    assert isinstance(
+        await store.reserve(ReserveRequest("a", (Charge(CONCURRENCY, 1), Charge(HOUR, 200)), LEASE)), Admitted
+    )
+    await store.free_slots("a")
+    clock.ms += LEASE
+    assert [usage.used for usage in await store.peek([CONCURRENCY, HOUR])] == [0, 0]
+
+
 async def test_admitted(store: LimitStore) -> None:
     """The verdict has the usage of each counter, including this call; so does peek."""
     said = await store.reserve(call("a"))

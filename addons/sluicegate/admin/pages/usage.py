@@ -69,7 +69,7 @@ def _limit(usage: LimitUsage) -> dict[str, Any]:
         "of": counter.owner,
         "unit": _UNITS.get(counter.unit, counter.unit),
         "per": counter.window or ("minute" if counter.kind == "bucket" else None),
-        **({"rate": counter.rate} if counter.kind == "bucket" else {}),  # `limit` is the burst
+        **({"rate": counter.rate, "burst": counter.limit} if counter.kind == "bucket" else {}),
         **{k: round(v / _NANO, 6) if money else v for k, v in amounts.items()},
         "resets": None if counter.kind == "concurrency" else _iso(usage.resets_ms),
     }

@@ -11,7 +11,7 @@ from sluicegate.core.limits.counters import Counter, LimitUsage, Row
 from sluicegate.core.limits.reservations import Denied, Verdict
 from sluicegate.core.limits.rules import NANO
 
-__all__ = ["WARN_AT", "Refusal", "budget_warning", "rate_headers", "refusal"]
+__all__ = ["WARN_AT", "Refusal", "budget_warning", "in_force", "rate_headers", "refusal"]
 
 LONGEST_RETRY_AFTER_S: Final = 59.0
 """Claude Code honours a retry-after of up to 60 s and gives up at once above it."""
@@ -93,6 +93,17 @@ def _runaway(denied: Denied) -> str:
         else f"this session spent more than {_amount(counter.unit, counter.limit)} in {window}"
     )
     return f"{what} ({counter.name}); the client appears to be in a loop: check it before you retry"
+
+
+def in_force(counter: Counter) -> str:
+    """What a counter allows, for people: `3 requests per minute, at most 3 at once`."""
+    match counter.kind:
+        case "bucket":
+            return f"{counter.rate:,} {_NOUNS[counter.unit]} per minute, at most {counter.limit:,} at once"
+        case "concurrency":
+            return f"{counter.limit:,} {_NOUNS['concurrency']}"
+        case "budget":
+            return f"{_amount(counter.unit, counter.limit)} per {counter.window}"
 
 
 def rate_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:

@@ -1,9 +1,10 @@
-"""Reservations: reserve, settle once, release, extend, expire. Each changes all counters of a call, or none.
+"""Reservations: reserve, free, settle once, release, extend, expire. Each changes all counters of a call, or none.
 
 The functions work on a `Table`. A store provides it and makes each operation atomic; Redis runs the same rules in Lua.
 
     reserve   every counter must have room, else nothing is reserved
     settle    replace the reserved amounts with the used ones; only the first settlement of a reservation has an effect
+    free      give back concurrency before the client can see that its answer has ended; the rest is settled later
     release   settle with no usage
     expire    the process that reserved is gone: concurrency and budgets are released, rates drain by themselves
 
@@ -40,6 +41,7 @@ __all__ = [
     "Verdict",
     "denial",
     "extend",
+    "free_slots",
     "peek",
     "release",
     "reserve",
@@ -203,6 +205,17 @@ def _settled(counter: Counter, row: Row, amount: int, hold: Hold, live: bool, no
             return None if in_window is None else counter.spent(in_window, amount)
         case "concurrency":
             return released(hold, row)
+
+
+def free_slots(table: Table, id: str) -> None:
+    """Give back the concurrency that a reservation holds; its other amounts stay reserved."""
+    known = table.reservation(id)
+    if known is None or known.state != "live":
+        return
+    for hold in known.holds:
+        if hold.kind == "seats":
+            table.put(hold.key, released(hold, table.row(hold.key)))
+    table.keep(id, Reservation("live", known.due_ms, tuple([h for h in known.holds if h.kind != "seats"])))
 
 
 def release(table: Table, id: str, now_ms: int) -> bool:

@@ -17,13 +17,11 @@ from sluicegate.core.limits.counters import MINUTE_MS, Counter, Unit
 from sluicegate.core.limits.windows import Window
 from sluicegate.core.routing.routes import matches
 
-__all__ = ["NANO", "Layer", "Rules"]
+__all__ = ["NANO", "Layer", "Rules", "configured_counters"]
 
 NANO: Final = 1_000_000_000
 """Money is an integer number of billionths of a US dollar."""
 
-_LEAST_BURST: Final = 200
-"""The smallest default of `burst`, in requests: a client such as Claude Code starts with dozens at once."""
 _RATES: Final[tuple[tuple[str, Unit], ...]] = (
     ("rpm", "requests"),
     ("input_tpm", "input_tokens"),
@@ -132,13 +130,22 @@ class Rules:
             yield from counters_of([Layer(f"limits.providers.{provider}", owner, f"provider:{provider}", limit)])
 
 
+def configured_counters(limits: LimitsLike) -> Iterator[Counter]:
+    """The counters of every limit in the configuration, each as if no other limit overrode it; without those of a loop."""
+    yield from counters_of([Layer("limits.default", "each key", "default", limits.default)])
+    sections = (("teams", limits.teams), ("keys", limits.keys), ("users", limits.users))
+    for section, named in (*sections, ("models", limits.models), ("providers", limits.providers)):
+        for name, limit in named.items():
+            yield from counters_of([Layer(f"limits.{section}.{name}", name, section, limit)])
+
+
 def counters_of(layers: Sequence[Layer], own_usd: Mapping[Window, float] | None = None) -> Iterator[Counter]:
     """The counters of limits of one scope that override each other: each field comes from the first that sets it."""
     scope, owner = layers[0].scope, layers[0].owner
     for name, unit in _RATES:
         if found := _first(layers, name):
             layer, rate = found
-            size = (layer.limit.burst or max(rate, _LEAST_BURST)) if name == "rpm" else rate
+            size = (layer.limit.burst or rate) if name == "rpm" else rate
             yield Counter(f"{scope}:{name}", f"{layer.name}.{name}", owner, "bucket", unit, size, rate)
     if found := _first(layers, "concurrency"):
         layer, calls = found

@@ -70,6 +70,19 @@ class Reservations:
                 self._extending = asyncio.get_running_loop().create_task(self._extend())
         return verdict
 
+    async def free_slots(self, name: str) -> None:
+        """Give back the concurrency of a call whose answer is about to end. Raises nothing: the settlement does it too."""
+        if self._is_cooling_down():
+            return
+        try:
+            await self.store.free_slots(name)
+        except StoreError as e:
+            self._failed(e)
+        except Exception as e:  # noqa: BLE001 - a bug of the store must not break the answer
+            self._alarm("limits.settle", error=type(e).__name__)
+        else:
+            self.queue.wake()
+
     def settle(self, name: str, used: Sequence[Charge] = ()) -> None:
         """Charge the usage of a call, at once or when the store is available. Without usage the reservation is released."""
         self._live.pop(name, None)

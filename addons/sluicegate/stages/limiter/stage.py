@@ -145,6 +145,8 @@ class Limiter(Stage):
             case Admitted():
                 state.verdict = verdict
                 state.warning = self._warn(verdict)
+                if any(counter.kind == "concurrency" for counter, _ in reserved):
+                    x.life.before_end = lambda: run_until_blocked(self.reservations.free_slots(x.id))
             case Denied():
                 self._refuse(x, state, verdict)
             case None if self.limits.when_store_down == "closed":
@@ -249,7 +251,7 @@ class Limiter(Stage):
         state = _STATE.find(x)
         if state is None or not state.open:
             return
-        state.open = False
+        state.open, x.life.before_end = False, None
         used = self.estimator.used(x, state.counters, state.caller.key_id, state.reserved)
         if state.batch and used and (x.routing.call is None or (x.routing.call.status or 0) < 400):
             self.reservations.settle(x.id, state.batch)

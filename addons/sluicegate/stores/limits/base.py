@@ -30,6 +30,10 @@ class LimitStore(Protocol):
         """Replace the reserved amounts with the used ones. Only the first settlement of an id has an effect."""
         ...
 
+    async def free_slots(self, id: str, /) -> None:
+        """Give back the concurrency that a reservation holds; its other amounts are settled later."""
+        ...
+
     async def release(self, id: str, /) -> None:
         """Settle without usage: nothing was sent."""
         ...

@@ -43,6 +43,9 @@ class MemoryLimits:
     async def settle(self, id: str, used: Sequence[Charge], /) -> None:
         self.settle_now(id, used)
 
+    async def free_slots(self, id: str, /) -> None:
+        reservations.free_slots(self._table, id)
+
     async def release(self, id: str, /) -> None:
         self.settle_now(id, ())
 

@@ -84,6 +84,9 @@ class RedisLimits:
     async def settle(self, id: str, used: Sequence[Charge], /) -> None:
         await self._run("settle", {"id": id, "charges": self._encoded(used)})
 
+    async def free_slots(self, id: str, /) -> None:
+        await self._run("free", {"id": id})
+
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
 

@@ -90,6 +90,9 @@ class SqliteLimits:
         assert queued.answer
         return queued.answer
 
+    async def free_slots(self, id: str, /) -> None:
+        await self._do(lambda table, _: reservations.free_slots(table, id))
+
     async def release(self, id: str, /) -> None:
         await self.settle(id, ())
 
