@@ -12,6 +12,7 @@ from sluicegate.cli.price import KindOption, prices_of
 from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import rows
 from sluicegate.core.messages.usage import ResponseFacts, ResponseReader
+from sluicegate.core.pricing.prices import Cost
 from sluicegate.settings.provider_kinds import kind_named
 
 __all__ = ["read_answer", "usage"]
@@ -38,7 +39,7 @@ def usage(
         why = facts.error_message or facts.error_type or facts.note or "not a response of the Messages API"
         fail(f"no usage in {file}: {why}", 1)
     served = model or facts.model or ""
-    cost = prices_of(read_settings(config)).cost_usd(found, served, kind_named(kind).price_source)
+    cost = prices_of(read_settings(config)).cost(found, served, kind_named(kind).price_source)
     table = [
         ("model", served or "?"),
         ("stop reason", facts.stop_reason or ("(none: incomplete)" if not facts.complete else "(none)")),
@@ -49,9 +50,17 @@ def usage(
         ("cache write tokens, 1h", str(found.cache_write_1h_tokens)),
         *([("web searches", str(found.web_search_requests))] if found.web_search_requests else []),
         *([("other inferences", str(len(found.iterations)))] if found.iterations else []),
-        ("cost", f"${cost:.6f}" if cost is not None else "unknown: no price for this model"),
+        ("cost", _cost(cost)),
     ]
     typer.echo(rows(table))
+
+
+def _cost(cost: Cost | None) -> str:
+    if cost is None:
+        return "unknown: no price for this model"
+    return f"${cost.usd:.6f}" + (
+        " (estimated: the response has only the sum of several inferences)" if cost.estimated else ""
+    )
 
 
 def read_answer(body: bytes) -> ResponseFacts:

@@ -292,6 +292,50 @@ def test_usage_is_what_was_reported_in_any_order(order: tuple[int, ...]) -> None
     assert (u.input_tokens, u.cache_read_tokens, u.output_tokens) == (50, 5, 282)
 
 
+def searched(*blocks: str, start: int, end: int, output: int = 30) -> Usage:
+    begin = ev("message_start", message={"id": "m", "model": "m", "content": [], "usage": {"input_tokens": start}})
+    shown = (ev("content_block_start", index=i, content_block={"type": kind}) for i, kind in enumerate(blocks))
+    usage = {"input_tokens": end, "output_tokens": output}
+    return read(begin, *shown, ev("message_delta", delta={"stop_reason": "end_turn"}, usage=usage)).usage
+
+
+USE, RESULT = "server_tool_use", "web_search_tool_result"
+
+
+def test_a_sum_is_parted_by_what_is_known() -> None:
+    """message_start has the first prompt; each group of results is followed by another inference, of an equal share."""
+    u = searched(USE, RESULT, "text", USE, USE, RESULT, "code_execution_tool_result", "text", start=2_050, end=32_051)
+    assert u.is_sum
+    assert [part for _, part in u.parts()] == [Usage(2_050, 10), Usage(15_001, 10), Usage(15_000, 10)]
+    assert sum(part.total() for _, part in u.parts()) == u.total()
+
+
+def test_a_document_without_a_first_count_is_parted_equally() -> None:
+    """JSON has no message_start: by its blocks, or by its searches if it shows none."""
+    usage = {"input_tokens": 90, "output_tokens": 30, "server_tool_use": {"web_search_requests": 2}}
+    document = {"type": "message", "content": [{"type": USE}, {"type": RESULT}, {"type": "text"}], "usage": usage}
+    assert [part for _, part in read(msgspec.json.encode(document), kind=JSON).usage.parts()] == [Usage(45, 15)] * 2
+    u = Usage()
+    u.take(usage)
+    assert [part for _, part in u.parts()] == [Usage(30, 10)] * 3
+
+
+def test_what_is_one_inference_is_not_parted() -> None:
+    """A prompt that did not grow, tools of the client, results at the very end, and usage with a breakdown."""
+    for u in (
+        searched(USE, RESULT, "text", start=90, end=90),
+        searched("tool_use", "tool_use", start=90, end=95),
+        searched(USE, RESULT, start=90, end=95),
+        Usage(90, 3),
+    ):
+        assert not u.is_sum
+        assert u.parts() == [(None, u)]
+    u = searched(USE, RESULT, "text", start=1, end=90)
+    u.take({"iterations": [{"type": "message", "input_tokens": 1}, {"type": "message", "input_tokens": 89}]})
+    assert not u.is_sum
+    assert u.parts()[:2] == [(None, Usage(1)), (None, Usage(89))]
+
+
 def test_zero_is_known() -> None:
     """A usage of 0 is a usage; no usage is none."""
     u = Usage()

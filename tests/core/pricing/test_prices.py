@@ -77,6 +77,27 @@ def test_iterations_are_billed_besides(prices: Prices) -> None:
     assert prices.cost_usd(unknown, "claude-haiku-4-5") is None
 
 
+@pytest.mark.parametrize(
+    ("tokens", "searches", "usd", "estimated"),
+    [
+        (150_000, 2, 0.45, False),
+        (300_000, 1, 0.90, True),
+        (300_000, 0, 1.80, False),
+        (900_000, 1, 5.40, True),
+    ],
+)
+def test_a_sum_of_prompts_is_not_one_long_prompt(
+    prices: Prices, tokens: int, searches: int, usd: float, estimated: bool
+) -> None:
+    """Each prompt has the price of its own length. If that is a guess that changes the price, the cost says so."""
+    found = prices.cost(Usage(tokens, web_search_requests=searches), "claude-sonnet-4-5")
+    assert found is not None
+    assert (found.usd, found.estimated) == (pytest.approx(usd + searches * 0.01), estimated)
+    flat = prices.cost(Usage(tokens, web_search_requests=searches), "claude-haiku-4-5")
+    assert flat is not None
+    assert not flat.estimated
+
+
 @pytest.mark.parametrize("model", ["", "no-such-model", "x" * 100_000, "\x00", "claude", "../../etc", "\N{SNOWMAN}"])
 @pytest.mark.parametrize("source", ["anthropic", "aws", "google", "no-such-provider", ""])
 def test_what_is_not_known_has_no_price(prices: Prices, model: str, source: str) -> None:

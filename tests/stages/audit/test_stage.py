@@ -149,6 +149,7 @@ FIELDS = [
     "cache_write_5m_tokens",
     "cache_write_1h_tokens",
     "cost_usd",
+    "estimated",
     "saved_tokens",
     "saved_usd",
     "prompt_cache_fall",
@@ -240,6 +241,56 @@ async def test_the_price_follows_the_kind_of_a_provider() -> None:
     assert record["cost_usd"] == 0.00129
 
 
+def answer_with(usage: dict[str, Any] | None, *, size: int = 4000) -> bytes:
+    message = {"type": "message", "model": "claude-haiku-4-5", "stop_reason": "end_turn", "content": []}
+    return msgspec.json.encode({**message, "pad": "x" * size, **({} if usage is None else {"usage": usage})})
+
+
+_TOKENS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens")
+
+
+async def test_reported_zeros_stay_zeros() -> None:
+    """An answer that reports 0 cost nothing, and nothing of it is estimated."""
+    services = Plain()
+    zeros = {"input_tokens": 0, "output_tokens": 0, "cache_read_input_tokens": 0, "cache_creation_input_tokens": 0}
+    record = await served(services, answer=answer_with(zeros))
+    assert [record[name] for name in (*_TOKENS, "cost_usd", "estimated")] == [0, 0, 0, 0, 0, 0.0, False]
+    assert services.stats.snapshot()["estimated_requests"] == 0
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"input_tokens": None, "output_tokens": "many"}])
+async def test_usage_that_was_not_reported_is_estimated(usage: dict[str, Any] | None) -> None:
+    """The record says so: tokens by the size of request and answer, and what they cost."""
+    services = Plain()
+    body = {"model": "claude-haiku-4-5", "max_tokens": 5000, "x": "y" * 4000}
+    record = await served(services, answer=answer_with(usage), body=body)
+    assert record["estimated"] is True
+    assert 1000 <= record["input_tokens"] <= 1100
+    assert 1000 <= record["output_tokens"] <= 1100
+    assert record["cost_usd"] == pytest.approx((record["input_tokens"] + 5 * record["output_tokens"]) / 1e6)
+    seen = services.stats.snapshot()
+    assert (seen["estimated_requests"], seen["tokens"]["input_tokens"]) == (1, record["input_tokens"])
+    capped = await served(Plain(), answer=answer_with(usage), body={**body, "max_tokens": 7})
+    assert capped["output_tokens"] == 7
+
+
+async def test_what_answers_nothing_is_not_estimated() -> None:
+    """An error, and an exchange without an answer, used nothing that must be guessed."""
+    error = b'{"type":"error","error":{"type":"api_error","message":"no"}}'
+    assert (await served(Plain()))["estimated"] is False
+    record = await served(Plain(), answer=error)
+    assert (record["input_tokens"], record["cost_usd"], record["estimated"]) == (None, None, False)
+
+
+async def test_a_sum_of_inferences_is_marked() -> None:
+    """Two prompts in one count, where a long prompt has another price: the cost is an estimate, the tokens are not."""
+    usage = {"input_tokens": 300_000, "output_tokens": 10, "server_tool_use": {"web_search_requests": 1}}
+    answer = answer_with(usage).replace(b"claude-haiku-4-5", b"claude-sonnet-4-5")
+    record = await served(Plain(), answer=answer)
+    assert (record["input_tokens"], record["estimated"]) == (300_000, True)
+    assert record["cost_usd"] == pytest.approx(0.9 + 10 * 15 / 1e6 + 0.01)
+
+
 async def test_refusals_and_failures_have_records() -> None:
     """Everything that came in is in the log."""
     services = Plain()
@@ -283,6 +334,7 @@ def record(**fields: Any) -> dict[str, Any]:
     [
         ({}, "MISS claude-haiku-4-5 200 274tok $0.00104 3951ms"),
         ({"cache": "HIT", "cost_usd": 0.0}, "HIT claude-haiku-4-5 200 274tok $0.00000 3951ms"),
+        ({"estimated": True}, "MISS claude-haiku-4-5 200 ~274tok ~$0.00104 3951ms"),
         ({"cost_usd": None}, "MISS claude-haiku-4-5 200 274tok $? 3951ms"),
         ({"cache_read_tokens": 6}, "MISS claude-haiku-4-5 200 280tok $0.00104 3951ms"),
         (

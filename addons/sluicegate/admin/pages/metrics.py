@@ -96,6 +96,7 @@ class _Run:
         costs = [((model,), cost) for model, cost in stats.cost_by_model.items()]
         yield _counter_of("cost_usd", "Cost in US dollars by model.", costs, ["model"])
         yield _plain("unpriced_exchanges", "Exchanges of models without a known price.", stats.unpriced)
+        yield _plain("estimated_exchanges", "Exchanges whose usage or cost is estimated.", stats.estimated)
 
 
 def exposition(services: Services) -> bytes:

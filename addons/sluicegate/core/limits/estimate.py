@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from sluicegate.core.limits.counters import Charge, Counter, Unit
 from sluicegate.core.messages.usage import Usage
 
-__all__ = ["Amounts", "History", "charges", "input_tokens", "most_input_tokens", "used_tokens"]
+__all__ = ["Amounts", "History", "charges", "input_tokens", "most_input_tokens", "output_tokens", "used_tokens"]
 
 WORST_OUTPUT_TOKENS: Final = 128_000
 """Reserved in strict mode for a request without max_tokens."""
@@ -64,6 +64,12 @@ def input_tokens(body: bytes) -> int:
             size -= len(found[1])
             images += 1
     return -(-size // _BYTES_PER_TOKEN) + images * _IMAGE_TOKENS
+
+
+def output_tokens(events: int, document_bytes: int, most: int | None) -> int:
+    """Estimated tokens of an answer: one for an event of a stream, one for four bytes of a document; `most` is max_tokens."""
+    tokens = events or -(-document_bytes // _BYTES_PER_TOKEN)
+    return min(tokens, most) if most and most > 0 else tokens
 
 
 def most_input_tokens(body: bytes) -> int:

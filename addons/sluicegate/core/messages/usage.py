@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -66,15 +66,44 @@ class Usage:
     """
     rounds: list[tuple[str | None, Usage]] = field(default_factory=list)
     """The inferences that the top level is the sum of, with their models if those are others (a fallback's)."""
+    inferences: int = field(default=1, compare=False)
+    """How many inferences the answer shows: one more after each group of results of the provider's own tools."""
+    _prompt: Usage | None = field(default=None, repr=False, compare=False)
+    """The first inference's input, from message_start."""
     _reported: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     """What the reports so far come to."""
 
     def parts(self) -> list[tuple[str | None, Usage]]:
         """All billed work, by inference. Usage that the rounds do not account for is a part of its own."""
         if not self.rounds:
-            return [(None, self), *self.iterations]
-        left = Usage(*(max(0, getattr(self, name) - sum(getattr(u, name) for _, u in self.rounds)) for name in _COUNTS))
+            own: list[Usage] = self._shares() if self.is_sum else [self]
+            return [*((None, u) for u in own), *self.iterations]
+        left = self._less(*(u for _, u in self.rounds))
         return [*self.rounds, *([(None, left)] if left.total() else []), *self.iterations]
+
+    @property
+    def is_sum(self) -> bool:
+        """Several inferences are reported as one (docs.anthropic.com, "Web search tool"), without their own counts."""
+        if self.rounds or not (self.inferences > 1 or self.web_search_requests):
+            return False
+        return self._prompt is None or self.total_input() > self._prompt.total_input()
+
+    def _shares(self) -> list[Usage]:
+        """The inferences of a sum: the first as message_start reports it, the others as equal shares of the rest."""
+        n = self.inferences if self.inferences > 1 else 1 + self.web_search_requests
+        first = [self._prompt] if self._prompt else []
+        rest = self._less(*first)
+        shares = _split(replace(rest, output_tokens=0), n - len(first))
+        output = _split(Usage(output_tokens=self.output_tokens), n)
+        return [replace(u, output_tokens=o.output_tokens) for u, o in zip([*first, *shares], output, strict=True)]
+
+    def _less(self, *parts: Usage) -> Usage:
+        return Usage(*(max(0, getattr(self, name) - sum(getattr(u, name) for u in parts)) for name in _COUNTS))
+
+    def note_prompt(self) -> None:
+        """What is reported so far is the first inference's: a stream's message_start."""
+        if self._prompt is None and self.total_input():
+            self._prompt = replace(_counts_only(self), output_tokens=0)
 
     def total_input(self) -> int:
         """All input tokens, cached or not."""
@@ -119,6 +148,16 @@ class Usage:
                 found.append((_text(one.get("model")), usage))
 
 
+def _counts_only(u: Usage) -> Usage:
+    return Usage(*(getattr(u, name) for name in _COUNTS))
+
+
+def _split(u: Usage, n: int) -> list[Usage]:
+    """n shares as equal as whole numbers allow."""
+    counts = [divmod(getattr(u, name), n) for name in _COUNTS]
+    return [Usage(*(share + (i < more) for share, more in counts)) for i in range(n)]
+
+
 def _counts_of(raw: Mapping[str, Any]) -> Usage:
     usage = Usage()
     _read_counts(usage, raw)
@@ -154,6 +193,8 @@ class ResponseFacts:
     """A stream: message_stop has arrived. JSON: the document is complete."""
     events: int = 0
     stream: bool = False
+    size: int = 0
+    """Bytes of a JSON document."""
     counted: int | None = None
     """The result of count_tokens."""
     note: str | None = None
@@ -163,7 +204,7 @@ class ResponseFacts:
 class ResponseReader:
     """Reads a response as it passes. Never raises: on unreadable data it sets `note` and stops reading."""
 
-    __slots__ = ("_body", "_decoder", "_delta_seen", "_ended", "_plain", "_size", "_sse", "facts")
+    __slots__ = ("_after_result", "_body", "_decoder", "_delta_seen", "_ended", "_plain", "_size", "_sse", "facts")
 
     def __init__(self, content_type: str, content_encoding: str = "", status: int = 200) -> None:
         kind = content_type.partition(";")[0].strip().lower()
@@ -171,7 +212,7 @@ class ResponseReader:
         self._sse = SSEParser() if self.facts.stream else None
         self._body: list[bytes] | None = [] if kind == "application/json" or kind.endswith("+json") else None
         self._size = 0
-        self._ended = self._delta_seen = False
+        self._ended = self._delta_seen = self._after_result = False
         self._decoder: Decoder | None = None
         try:
             if content_encoding and content_encoding.strip().lower() != "identity":
@@ -242,6 +283,8 @@ class ResponseReader:
         match value.get("type"):
             case "message_start":
                 self._message(value.get("message"), late=self._delta_seen)
+                if not self._delta_seen:
+                    facts.usage.note_prompt()
             case "content_block_start":
                 self._block(value.get("content_block"))
             case "message_delta":
@@ -266,7 +309,7 @@ class ResponseReader:
         if not isinstance(value, dict):
             self.facts.note = "the response is not a JSON object"
             return
-        self.facts.complete = True
+        self.facts.complete, self.facts.size = True, len(body)
         if value.get("type") == "error":
             self._error(value.get("error"))
         elif value.get("type") == "message":
@@ -287,7 +330,13 @@ class ResponseReader:
                 self._block(block)
 
     def _block(self, block: object) -> None:
-        if not isinstance(block, dict) or len(self.facts.tools) >= _MAX_TOOLS:
+        if not isinstance(block, dict):
+            return
+        result = isinstance(kind := block.get("type"), str) and kind.endswith("_tool_result")
+        if self._after_result and not result:
+            self.facts.usage.inferences += 1
+        self._after_result = result
+        if len(self.facts.tools) >= _MAX_TOOLS:
             return
         if block.get("type") in ("tool_use", "server_tool_use") and (name := _text(block.get("name"))):
             self.facts.tools.append(name)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.routing.routes import matches
 
-__all__ = ["ModelPrice", "Prices"]
+__all__ = ["Cost", "ModelPrice", "Prices"]
 
 _MTOK: Final = 1_000_000
 _US_ONLY: Final = 1.1
@@ -25,6 +25,14 @@ _WRITE_1H: Final = 2.0
 """A 1h cache write costs twice the input price (docs.anthropic.com, "Prompt caching"), if the table has no price for it."""
 _MAX_CACHED: Final = 500
 _MAX_NAME: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call cost. `estimated`: a price depends on the prompt's length, and only the sum of several is known."""
+
+    usd: float
+    estimated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,10 @@ class ModelPrice:
             + u.cache_write_5m_tokens * short
             + u.cache_write_1h_tokens * long
         ) / _MTOK
+
+    def depends_on_length(self, total_input: int) -> bool:
+        """Whether a prompt of this length has other prices than a short one."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,12 @@ class Prices:
         """Standard prices that do not depend on the date."""
 
     def cost_usd(self, usage: Usage, model: str, source: str = "anthropic", when: datetime | None = None) -> float | None:
-        """The cost of a call in USD; None if the price of any part of it is unknown. `source`: an id of the price table.
+        """The cost of a call in USD; None if it is unknown. See `cost`."""
+        found = self.cost(usage, model, source, when)
+        return found.usd if found else None
+
+    def cost(self, usage: Usage, model: str, source: str = "anthropic", when: datetime | None = None) -> Cost | None:
+        """The cost of a call; None if the price of any part of it is unknown. `source`: an id of the price table.
 
         Each inference of the call is priced separately, because several short prompts do not reach a long-context tier.
         `when` chooses between dated prices; without it the current price applies, by genai-prices' clock.
@@ -99,7 +116,9 @@ class Prices:
                 return None
             tokens += cost
         geo = _US_ONLY if (usage.inference_geo or "").lower() == "us" else 1.0
-        return tokens * geo + usage.web_search_requests * _WEB_SEARCH
+        own = prices.get(model)
+        estimated = usage.is_sum and own is not None and own.depends_on_length(usage.total_input())
+        return Cost(tokens * geo + usage.web_search_requests * _WEB_SEARCH, estimated)
 
     def context_window(self, model: str, source: str = "anthropic") -> int | None:
         """How many tokens a model takes, prompt and answer together; None if unknown."""
@@ -201,6 +220,11 @@ class _Rates:
         self._write_5m = rates.get("cache_write_5m_mtok", write or given)
         # a model with a write price also has 1h writes; any other counts them as input
         self._write_1h = rates.get("cache_write_1h_mtok", given.times(_WRITE_1H) if given and write else given)
+
+    def depends_on_length(self, total_input: int) -> bool:
+        """Whether a prompt of this length has other prices than a short one."""
+        rates = (self._input, self._output, self._read, self._write_5m, self._write_1h)
+        return any(rate is not None and rate.at(total_input) != rate.base for rate in rates)
 
     def cost(self, u: Usage) -> float | None:
         """The cost of one inference; None if the table has no price for a kind of token that it used."""

@@ -13,9 +13,10 @@ def format_line(record: dict[str, Any]) -> bytes:
     what = record["model_served"] or record["model"] or f"{record['method']} {record['path']}"
     parts = [label, what, str(record["status"] or "-")]
     if record["input_tokens"] is not None:
-        parts.append(f"{sum(v for k, v in record.items() if k.endswith('_tokens') and v)}tok")
+        about = "~" if record.get("estimated") else ""
+        parts.append(f"{about}{sum(v for k, v in record.items() if k.endswith('_tokens') and v)}tok")
         cost = record["cost_usd"]
-        parts.append("$?" if cost is None else f"${cost:.5f}")
+        parts.append("$?" if cost is None else f"{about}${cost:.5f}")
     parts.append(f"{record['duration_ms']:.0f}ms")
     if record["error"]:
         parts.append(f"({record['error']})")

@@ -33,6 +33,7 @@ class Stats:
         self.tokens: Counter[str] = Counter()
         self.cost_usd = 0.0
         self.unpriced = 0
+        self.estimated = 0
         self.bytes_in = 0
         self.bytes_out = 0
         self.models: dict[str, Counter[str]] = {}
@@ -58,6 +59,7 @@ class Stats:
         cost_usd: float | None,
         bytes_in: int,
         bytes_out: int,
+        estimated: bool = False,
     ) -> None:
         """Count one finished exchange."""
         self.requests += 1
@@ -84,6 +86,7 @@ class Stats:
             n = getattr(usage, name)
             row[name] += n
             self.tokens[name] += n
+        self.estimated += estimated
         if cost_usd is None:
             self.unpriced += 1
         else:
@@ -126,6 +129,7 @@ class Stats:
             "tokens": dict(self.tokens),
             "cost_usd": round(self.cost_usd, 6),
             "unpriced_requests": self.unpriced,
+            "estimated_requests": self.estimated,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "scrub": {part: dict(counts) for part, counts in self.scrub.items()},

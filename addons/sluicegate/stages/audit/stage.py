@@ -14,7 +14,7 @@ import msgspec
 
 from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.messages.usage import ResponseFacts
-from sluicegate.exchange.cost import call_cost_usd
+from sluicegate.exchange.cost import bill
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.taps import OnError
@@ -89,13 +89,14 @@ class Audit(Stage):
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
 
     def _count(self, x: Exchange, record: dict[str, Any]) -> None:
-        stats, facts = self.services.stats, x.routing.call.facts if x.routing.call else None
+        stats = self.services.stats
         stats.add(
             outcome=record["outcome"],
             status=record["status"],
             model=record["model_served"] or record["model"],
-            usage=facts.usage if facts else None,
+            usage=bill(x, self.settings, self.prices).usage,
             cost_usd=record["cost_usd"],
+            estimated=record["estimated"],
             bytes_in=record["bytes_in"],
             bytes_out=record["bytes_out"],
         )
@@ -108,9 +109,8 @@ class Audit(Stage):
         now = time.monotonic()
         request, call, d = x.facts, x.routing.call, x.request.data
         facts = (call.facts if call else None) or _NO_FACTS
-        usage = facts.usage
-        known = usage.known
-        cost = call_cost_usd(x, self.settings, self.prices)
+        billed = bill(x, self.settings, self.prices)
+        usage, cost = billed.usage, billed.cost_usd
         peer = x.flow.client_conn.peername
         return {
             "time": _iso(x.started_at),
@@ -129,12 +129,13 @@ class Audit(Stage):
             "status": x.status,
             "outcome": x.ending.outcome,
             "cache": None,
-            "input_tokens": usage.input_tokens if known else None,
-            "output_tokens": usage.output_tokens if known else None,
-            "cache_read_tokens": usage.cache_read_tokens if known else None,
-            "cache_write_5m_tokens": usage.cache_write_5m_tokens if known else None,
-            "cache_write_1h_tokens": usage.cache_write_1h_tokens if known else None,
+            "input_tokens": usage.input_tokens if usage else None,
+            "output_tokens": usage.output_tokens if usage else None,
+            "cache_read_tokens": usage.cache_read_tokens if usage else None,
+            "cache_write_5m_tokens": usage.cache_write_5m_tokens if usage else None,
+            "cache_write_1h_tokens": usage.cache_write_1h_tokens if usage else None,
             "cost_usd": None if cost is None else round(cost, 8),
+            "estimated": billed.estimated,
             "saved_tokens": None,
             "saved_usd": None,
             "prompt_cache_fall": None,

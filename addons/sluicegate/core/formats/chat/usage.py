@@ -59,7 +59,7 @@ class ChatReader:
         self._ended = True
         try:
             if self._body:
-                self._document(_loads(b"".join(self._body)))
+                self._document(b"".join(self._body))
         except Exception as e:  # noqa: BLE001
             self.facts.note = f"{type(e).__name__} while reading the answer"
         self._body = None
@@ -76,11 +76,12 @@ class ChatReader:
         if isinstance(value, dict):
             self._take(value, "delta")
 
-    def _document(self, value: object) -> None:
+    def _document(self, body: bytes) -> None:
+        value = _loads(body)
         if not isinstance(value, dict):
             self.facts.note = "the response is not a JSON object"
             return
-        self.facts.complete = True
+        self.facts.complete, self.facts.size = True, len(body)
         self._take(value, "message")
 
     def _take(self, value: dict[str, Any], part: str) -> None:
