@@ -67,7 +67,7 @@ def input_tokens(body: bytes) -> int:
 
 
 def output_tokens(events: int, document_bytes: int, most: int | None) -> int:
-    """Estimated tokens of an answer: one for an event of a stream, one for four bytes of a document; `most` is max_tokens."""
+    """Estimated tokens of an answer: one for an event of a stream, one for four bytes of JSON; `most` is max_tokens."""
     tokens = events or -(-document_bytes // _BYTES_PER_TOKEN)
     return min(tokens, most) if most and most > 0 else tokens
 
