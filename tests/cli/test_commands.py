@@ -77,6 +77,81 @@ def test_exec_sends_an_unmodified_client_through_the_gate(gate: Gate) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "message"), done.stderr
 
 
+CALL = (
+    "import json, os, urllib.request as u\n"
+    "body = {'model': 'claude-haiku-4-5', 'max_tokens': 9, 'messages': [{'role': 'user', 'content': 'hi'}]}\n"
+    "r = u.Request('https://api.anthropic.com/v1/messages', json.dumps(body).encode(), {'x-api-key': 'k'})\n"
+    "print(json.load(u.urlopen(r, timeout=20))['type'], os.environ.get('no_proxy', '-'), os.environ['NO_PROXY'])\n"
+)
+
+
+@pytest.mark.parametrize("no_proxy", ["*", "api.anthropic.com", ".anthropic.com,localhost"])
+def test_no_proxy_does_not_lead_past_the_gate(no_proxy: str, gate: Gate) -> None:
+    """The call is served by the gate's provider; other entries stay; a line says what was taken out."""
+    done = sluicegate("exec", "--", sys.executable, "-c", CALL, state=gate.state_dir, NO_PROXY=f"{no_proxy},a.example")
+    kept = "localhost,a.example" if "localhost" in no_proxy else "a.example"
+    assert (done.returncode, done.stdout.strip()) == (0, f"message - {kept}"), done.stderr
+    assert f"left out of NO_PROXY for this client: {no_proxy.partition(',')[0]};" in done.stderr
+
+
+def test_env_prints_what_is_left_of_no_proxy(gate: Gate) -> None:
+    """For a shell and for Claude Code's settings; without an entry of a provider it is not mentioned."""
+    printed = sluicegate("env", state=gate.state_dir, no_proxy="*").stdout
+    assert "export no_proxy=''\n" in printed
+    block = json.loads(sluicegate("env", "--settings", state=gate.state_dir, no_proxy="*,b.c").stdout)["env"]
+    assert block["no_proxy"] == "b.c"
+    assert "NO_PROXY" not in sluicegate("env", state=gate.state_dir, NO_PROXY="localhost").stdout
+
+
+def test_the_key_of_a_client_is_its_proxy_password(gate: Gate) -> None:
+    """Taken from a reference, and never written on the command line."""
+    printed = sluicegate("env", "--key", "env:MY_KEY", state=gate.state_dir, MY_KEY="sg-1/2").stdout
+    assert f"export HTTPS_PROXY=http://sluicegate:sg-1%2F2@127.0.0.1:{gate.proxy_port}\n" in printed
+    for wrong in ("env:NOT_SET_HERE", "sg-1234"):
+        done = sluicegate("env", "--key", wrong, state=gate.state_dir)
+        assert done.returncode == 2
+        assert done.stderr.startswith("sluicegate: --key: ")
+        assert "sg-1234" not in done.stderr
+
+
+def test_a_gate_with_a_state_folder_of_its_own_is_found(tmp_path: Path) -> None:
+    """By env, exec, stats and monitor: without its configuration by the default state folder, with it in its own."""
+    config = "state_dir: '${STATE}/elsewhere'\naudit: {log: 'off'}\n"
+    gate = Gate(tmp_path / "gate", program="sluicegate", regular=True, config=config)
+    with gate:
+        proxy = f"export HTTPS_PROXY=http://127.0.0.1:{gate.proxy_port}\n"
+        named = ("--config", str(gate.config_file))
+        assert proxy in sluicegate("env", state=gate.state_dir).stdout
+        assert json.loads(sluicegate("stats", "--json", state=gate.state_dir).stdout)["run"]["requests"] == 0
+        other = tmp_path / "other"  # another default state folder, as another service or an unwritable home has
+        assert proxy in sluicegate("env", *named, state=other, STATE=str(gate.state_dir)).stdout
+        done = sluicegate("stats", *named, state=other, STATE=str(gate.state_dir))
+        assert "requests" in done.stdout, done.stderr
+        assert sluicegate("env", state=other).returncode == 2
+    assert list(gate.state_dir.glob("**/run/*.json")) == []
+
+
+def test_with_a_configuration_only_its_gate_is_found(gate: Gate, tmp_path: Path) -> None:
+    """Not the newest one of the machine."""
+    file = tmp_path / "other.yaml"
+    file.write_text("audit: {log: 'off'}\n")
+    done = sluicegate("stats", "--config", str(file), state=gate.state_dir)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"no gate is running with the configuration {file}" in done.stderr
+    assert sluicegate("stats", "--config", str(gate.config_file), state=gate.state_dir).returncode == 0
+
+
+def test_exec_warns_of_a_node_that_ignores_the_proxy(gate: Gate, tmp_path: Path) -> None:
+    """And says what to do instead, with this gate's base URL."""
+    node = tmp_path / "node"
+    node.write_text("#!/bin/sh\necho v20.11.0\n")
+    node.chmod(0o755)
+    done = sluicegate("exec", "--", str(node), state=gate.state_dir)
+    assert (done.returncode, done.stdout) == (0, "v20.11.0\n")
+    assert "Node 20.11 ignores HTTPS_PROXY" in done.stderr
+    assert f"http://127.0.0.1:{gate.port}" in done.stderr
+
+
 def test_exec_gives_the_commands_exit_code_and_arguments(gate: Gate) -> None:
     """Options after -- are the command's own."""
     code = "import sys; print(sys.argv[1:]); sys.exit(7)"
@@ -102,6 +177,44 @@ def test_run_refuses_a_taken_port(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert port in done.stderr
     assert "--reverse" in done.stderr
+
+
+def test_run_refuses_one_port_for_two_doors(tmp_path: Path) -> None:
+    """mitmweb's as well; it names both options."""
+    port = str(free_port())
+    for flags in (("--reverse", port, "--web", "--web-port", port), ("--reverse", port, "--regular", port)):
+        done = sluicegate("run", *flags, state=tmp_path)
+        assert done.returncode == 2
+        assert (
+            done.stderr == f"sluicegate: --reverse and {flags[-2]} are both port {port}; choose another with {flags[-2]}\n"
+        )
+
+
+@pytest.mark.parametrize("web", [(), ("--web", "--web-port")])
+def test_a_start_that_fails_late_leaves_no_ca_and_says_why_once(web: tuple[str, ...], tmp_path: Path) -> None:
+    """In the CA's folder and in mitmproxy's default one; the message has one prefix, the exit code is 2."""
+    file = tmp_path / "gate.yaml"
+    file.write_text(f"audit: {{log: 'file:{tmp_path}/gate.yaml/no-folder.jsonl'}}\n")
+    home, certs = tmp_path / "home", tmp_path / "certs"
+    home.mkdir()
+    flags = ("--reverse", str(free_port()), *web, *([str(free_port())] if web else []))
+    late = (("--config", str(file)), "cannot open"), (("--set", "proxy_debug=true"), "proxy_debug is not allowed")
+    for arguments, why in late:
+        done = sluicegate("run", *flags, *arguments, state=tmp_path / "s", HOME=str(home), SLUICEGATE_CERTS=str(certs))
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == done.stderr.count("sluicegate: ") == 1, done.stderr
+        assert done.stderr.startswith(f"sluicegate: {why}")
+        assert not (home / ".mitmproxy").exists()
+        assert list(certs.iterdir()) == []
+
+
+def test_a_gate_needs_no_home_folder(tmp_path: Path) -> None:
+    """With a good `state_dir` it starts, and is found by its configuration."""
+    options: dict[str, str | None] = {"HOME": "/dev/null", "SLUICEGATE_STATE_DIR": None, "XDG_STATE_HOME": None}
+    config = f"state_dir: '{tmp_path}/kept'\naudit: {{log: 'off'}}\n"
+    with Gate(tmp_path / "gate", program="sluicegate", regular=True, config=config, env=options) as gate:
+        done = sluicegate("env", "--config", str(gate.config_file), state=Path("/dev/null"))
+        assert f"export HTTPS_PROXY=http://127.0.0.1:{gate.proxy_port}\n" in done.stdout, done.stderr
 
 
 def test_run_and_check_refuse_a_bad_configuration_with_its_place(tmp_path: Path) -> None:

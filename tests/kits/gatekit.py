@@ -43,7 +43,7 @@ PORT_TAKEN = ("address already in use", "cannot listen on")
 REVERSE_DOOR = "reverse:{upstream}@127.0.0.1:{port}"
 NOT_INHERITED = (
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
-    *("SSL_CERT_", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_USE_ENV_PROXY", "NODE_OPTIONS"),
+    *("SSL_CERT_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_USE_ENV_PROXY", "NODE_OPTIONS"),
     *("ANTHROPIC_", "CLAUDE", "OPENAI_", "AWS_", "SLUICEGATE"),
     "PYTHONDONTWRITEBYTECODE",  # each gate would compile its modules anew
 )

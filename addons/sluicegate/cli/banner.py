@@ -7,6 +7,8 @@ from typing import Any
 from mitmproxy import ctx
 from mitmproxy.proxy import mode_specs
 
+from sluicegate.cli.running import ANY, address_of_door
+from sluicegate.core.addresses import host_port
 from sluicegate.proxy import mitmproxy_internals as internals
 
 __all__ = ["Banner"]
@@ -25,14 +27,15 @@ class Banner:
         lines = ["sluicegate is open"]
         for server in internals.listeners():
             for host, port, *_ in server.listen_addrs[:1]:
-                at = f"http://{host}:{port}"
+                at = f"http://{host_port(*address_of_door({'host': host, 'port': port}))}"
+                others = f"   (all addresses: {host_port(host, port)})" if host in ANY else ""
                 if isinstance(server.mode, mode_specs.ReverseMode):
-                    lines.append(f"  reverse  {at}   ANTHROPIC_BASE_URL={at}")
+                    lines.append(f"  reverse  {at}   ANTHROPIC_BASE_URL={at}{others}")
                 else:
-                    lines.append(f"  regular  {at}   sluicegate exec -- claude")
+                    lines.append(f"  regular  {at}   sluicegate exec -- claude{others}")
         if self.upstream:
             scheme, (host, port) = self.upstream
-            lines.append(f"  through  {scheme}://{host}:{port}")
+            lines.append(f"  through  {scheme}://{host_port(host, port)}")
         if url := getattr(ctx.master, "web_url", None):
             lines.append(f"  mitmweb  {url}")
         print("\n".join(lines), flush=True)

@@ -11,8 +11,7 @@ import typer
 
 from sluicegate.cli.cache_entries import HEADINGS, description_of, encryption_of, open_store, row_of
 from sluicegate.cli.cache_key import key
-from sluicegate.cli.places import fail
-from sluicegate.cli.reach import ConfigOption, read_settings
+from sluicegate.cli.places import ConfigOption, fail, read_settings
 from sluicegate.cli.table import (
     printable,
     rows,

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.places import fail
-from sluicegate.cli.reach import ConfigOption, read_settings
+from sluicegate.cli.places import ConfigOption, fail, read_settings
 from sluicegate.cli.table import printable, rows
 from sluicegate.core.cachekey.difference import first_difference
 from sluicegate.core.cachekey.key import (

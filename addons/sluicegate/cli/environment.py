@@ -6,30 +6,55 @@ import json
 import os
 import shlex
 import shutil
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import typer
 
-from sluicegate.cli.places import fail
+from sluicegate.cli.ca_bundle import ca_variables
+from sluicegate.cli.no_proxy import without_hosts
+from sluicegate.cli.places import ConfigOption, fail, read_settings, warn
+from sluicegate.cli.proxy_support import node_without_proxy
+from sluicegate.cli.running import address_of_door, none_runs, running
+from sluicegate.core.addresses import host_port
 
 __all__ = ["client_environment", "env", "exec_"]
 
-UNSET = ("ALL_PROXY", "all_proxy")
+UNSET: Final = ("ALL_PROXY", "all_proxy")
 """With ALL_PROXY set, some clients send /v1/messages past the proxy."""
-
-NO_GATE = "no gate is running on this machine; start one with `sluicegate run`"
+NO_PROXY: Final = ("NO_PROXY", "no_proxy")
 
 ProxyOption = Annotated[
     str | None,
-    typer.Option("--proxy", help="URL of the regular door, http://host:port. Default: the gate running on this machine."),
+    typer.Option(
+        "--proxy",
+        metavar="URL",
+        help="URL of the regular door, http://host:port. Default: the gate running on this machine.",
+    ),
 ]
 CaOption = Annotated[
-    Path | None, typer.Option("--ca", help="CA certificate of the gate (PEM). Default: that of the running gate.")
+    Path | None,
+    typer.Option("--ca", metavar="FILE", help="CA certificate of the gate (PEM). Default: that of the running gate."),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="REFERENCE",
+        help="The client's virtual key: env:NAME, file:PATH or cmd:COMMAND. Sent as proxy password.",
+    ),
 ]
 
 
-def exec_(ctx: typer.Context, proxy: ProxyOption = None, ca: CaOption = None) -> None:
+def exec_(
+    ctx: typer.Context,
+    proxy: ProxyOption = None,
+    ca: CaOption = None,
+    config: ConfigOption = None,
+    key: KeyOption = None,
+) -> None:
     """Run a command with its traffic through the gate: sluicegate exec -- claude …"""
     if not ctx.args:
         fail("missing command; example: sluicegate exec -- claude")
@@ -37,19 +62,27 @@ def exec_(ctx: typer.Context, proxy: ProxyOption = None, ca: CaOption = None) ->
     if program is None:
         fail(f"command not found on PATH: {ctx.args[0]!r}", 127)
     environment = {k: v for k, v in os.environ.items() if k not in UNSET}
-    environment.update(client_environment(proxy, ca))
+    gate = _gate(proxy, ca, config)
+    environment.update(client_environment(gate, key))
+    if version := node_without_proxy(program):
+        warn(
+            f"Node {version} ignores HTTPS_PROXY; unless {Path(program).name} reads it, calls go past the gate. "
+            f"Use Node 22.21, 24 or newer, or set the client's base URL{_base_url(gate)}"
+        )
     os.execve(program, ctx.args, environment)  # noqa: S606 - running the user's command is what this is for
 
 
 def env(
     proxy: ProxyOption = None,
     ca: CaOption = None,
+    config: ConfigOption = None,
+    key: KeyOption = None,
     settings: Annotated[
         bool, typer.Option("--settings", help="Print the env block for Claude Code's settings.json.")
     ] = False,
 ) -> None:
     """Print shell commands that send clients through the gate: eval "$(sluicegate env)" """
-    variables = client_environment(proxy, ca)
+    variables = client_environment(_gate(proxy, ca, config), key)
     if settings:
         typer.echo(json.dumps({"env": variables}, indent=2))
         return
@@ -58,55 +91,94 @@ def env(
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
-def client_environment(proxy: str | None, ca: Path | None) -> dict[str, str]:
-    """The proxy and CA variables that Node, Python and curl read."""
-    gate = _running() if proxy is None or ca is None else {}
-    address = proxy or _door(gate)
-    certificate = (ca or Path(gate["ca"])).absolute()
+def client_environment(gate: Mapping[str, Any], key: str | None) -> dict[str, str]:
+    """The proxy and CA variables that Node, Python, curl and the AWS CLI read, and NO_PROXY without providers' hosts."""
+    certificate = Path(gate["ca"]).absolute()
     if not certificate.exists():
         fail(f"no CA certificate at {certificate}; pass the path of the running gate's with --ca")
-    bundle = str(_bundle(certificate))
+    trusted = _trusted(certificate, gate["folders"])
+    address = _with_key(gate["proxy"], key) if key else gate["proxy"]
     return {
         "HTTPS_PROXY": address,
         "https_proxy": address,
-        "NODE_EXTRA_CA_CERTS": str(certificate),
         "NODE_USE_ENV_PROXY": "1",
-        "SSL_CERT_FILE": bundle,
-        "REQUESTS_CA_BUNDLE": bundle,
+        **trusted,
+        **_no_proxy(gate["hosts"]),
     }
 
 
-def _running() -> dict[str, Any]:
-    from sluicegate.gate.instance_file import living
-    from sluicegate.settings import Settings
-    from sluicegate.settings.state_folder import state_folder
-
-    gates = living(state_folder(Settings()))
-    with_door = [g for g in gates if any(d["mode"] in ("regular", "upstream") for d in g["doors"])]
-    what = "the gate running on this machine has no regular door; start it with --regular PORT" if gates else NO_GATE
-    return with_door[0] if with_door else fail(f"{what}, or point to one with --proxy and --ca")
-
-
-def _door(gate: dict[str, Any]) -> str:
-    door = next(d for d in gate["doors"] if d["mode"] in ("regular", "upstream"))
-    host = door["host"] if door["host"] not in ("", "::", "0.0.0.0") else "127.0.0.1"  # noqa: S104
-    return f"http://{f'[{host}]' if ':' in host else host}:{door['port']}"
+def _trusted(certificate: Path, folders: Iterable[Path]) -> dict[str, str]:
+    """The CA variables; their bundle goes into the first folder that takes it."""
+    why = ""
+    for folder in folders:
+        try:
+            return ca_variables(certificate, folder / "run", os.environ)
+        except OSError as e:
+            why = f"{e.filename or folder}: {e.strerror}"
+    return fail(f"cannot write the CA bundle: {why}; set SLUICEGATE_STATE_DIR to a folder of yours")
 
 
-def _bundle(certificate: Path) -> Path:
-    """One file with the public roots and our CA, as SSL_CERT_FILE replaces the trusted roots.
+def _no_proxy(hosts: Iterable[str]) -> dict[str, str]:
+    """NO_PROXY beats HTTPS_PROXY: a provider's host in it would be called past the gate, without a record."""
+    changed, taken = {}, list[str]()
+    for name in NO_PROXY:
+        kept, removed = without_hosts(os.environ.get(name, ""), hosts)
+        if removed:
+            changed[name] = kept
+            taken += [entry for entry in removed if entry not in taken]
+    if taken:
+        warn(f"left out of NO_PROXY for this client: {', '.join(taken)}; the calls to providers would go past the gate")
+    return changed
 
-    Hosts that the gate does not decrypt are tunnelled and need the public roots.
-    """
-    import certifi
 
-    from sluicegate.settings import Settings
-    from sluicegate.settings.state_folder import state_folder
+def _with_key(address: str, reference: str) -> str:
+    from sluicegate.settings.secret import Secret
 
-    roots = Path(os.environ.get("SSL_CERT_FILE") or certifi.where())
-    path = state_folder(Settings()) / "run" / "ca-bundle.pem"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if roots != path:
-        text = roots.read_text() if roots.exists() else Path(certifi.where()).read_text()
-        path.write_text(text.rstrip() + "\n" + certificate.read_text())
-    return path
+    try:
+        secret = Secret.parse(reference).resolve(os.environ)
+    except ValueError as e:
+        fail(f"--key: {e}")
+    u = urlsplit(address)
+    return urlunsplit(u._replace(netloc=f"sluicegate:{quote(secret, safe='')}@{u.netloc.rpartition('@')[2]}"))
+
+
+def _gate(proxy: str | None, ca: Path | None, config: Path | None) -> dict[str, Any]:
+    """Where the gate is: its proxy URL, CA, providers' hosts, and the folders that its files may go to."""
+    found = _with_regular_door(config, needed=proxy is None or ca is None)
+    folders = [read_settings(config).state_dir.expanduser(), *([Path(found["state"])] if "state" in found else [])]
+    return {
+        "proxy": proxy or f"http://{host_port(*address_of_door(_regular(found)))}",
+        "ca": ca or found["ca"],
+        "hosts": found.get("hosts") or _configured_hosts(config),
+        "folders": folders,
+        "doors": found.get("doors", ()),
+    }
+
+
+def _with_regular_door(config: Path | None, *, needed: bool) -> dict[str, Any]:
+    if not needed:
+        return {}
+    gates = running(config)
+    if with_door := [g for g in gates if _regular(g)]:
+        return with_door[0]
+    no_door = "the gate running on this machine has no regular door; start it with --regular PORT"
+    return fail(f"{no_door if gates else none_runs(config)}, or point to one with --proxy and --ca")
+
+
+def _regular(gate: Mapping[str, Any]) -> dict[str, Any]:
+    return next((d for d in gate.get("doors", ()) if d["mode"] in ("regular", "upstream")), {})
+
+
+def _configured_hosts(config: Path | None) -> list[str]:
+    """The providers' hosts by the configuration, for a gate that is not found but pointed to."""
+    from sluicegate.providers import anthropic
+    from sluicegate.providers.base import origin_of
+
+    settings = read_settings(config)
+    bases = [base for p in settings.providers.values() if (base := p.resolved_base_url)]
+    return [*anthropic.HOSTS, *settings.regular.decrypt, *(origin_of(base).host for base in bases)]
+
+
+def _base_url(gate: Mapping[str, Any]) -> str:
+    door = next((d for d in gate["doors"] if d["mode"] == "reverse"), None)
+    return f" to http://{host_port(*address_of_door(door))}" if door else ""

@@ -20,7 +20,7 @@ from sluicegate.cli.key_options import (
     tag,
 )
 from sluicegate.cli.key_table import print_table, shown
-from sluicegate.cli.places import fail
+from sluicegate.cli.places import ConfigOption, fail
 from sluicegate.core.errors import StoreError
 from sluicegate.core.identity.keys import (
     SECRET_BYTES,
@@ -44,10 +44,6 @@ __all__ = ["app"]
 
 app = typer.Typer(help="Create, list, pause and revoke virtual keys.", no_args_is_help=True)
 
-ConfigOption = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="Configuration file of the gate (YAML). Default: SLUICEGATE_CONFIG."),
-]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `keys list`.")]
 
 

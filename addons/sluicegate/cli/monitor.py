@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from sluicegate.cli.places import fail
+from sluicegate.cli.places import ConfigOption, fail
 from sluicegate.cli.reach import UrlOption, open_page
 from sluicegate.cli.table import money
 from sluicegate.core.wire.sse import SSEParser
@@ -23,11 +23,12 @@ _SILENT_S = 60.0  # the gate sends a comment every 15 s
 
 def monitor(
     url: UrlOption = None,
+    config: ConfigOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
     count: Annotated[int, typer.Option("--count", "-n", min=0, help="Stop after this many calls; 0: never.")] = 0,
 ) -> None:
     """Print one line per call, live: number, cache status or outcome, model, tokens, cost, duration. Stop with Ctrl-C."""
-    connection, response = open_page("/monitor", url, timeout_s=_SILENT_S)
+    connection, response = open_page("/monitor", url, config, timeout_s=_SILENT_S)
     seen = 0
     with contextlib.suppress(KeyboardInterrupt), contextlib.closing(connection):
         for data in _events(response):

@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.places import fail
-from sluicegate.cli.reach import ConfigOption, read_settings
+from sluicegate.cli.places import ConfigOption, fail, read_settings
 from sluicegate.cli.table import rows
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.pricing.prices import Prices

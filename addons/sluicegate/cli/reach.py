@@ -1,4 +1,4 @@
-"""Find a running gate: by --url, else the newest one that uses this machine's state folder."""
+"""Ask a running gate for one of its pages: the gate of --url, of --config, else the newest one of this machine."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import msgspec
 import typer
 
 from sluicegate.cli.places import fail
-from sluicegate.settings import ConfigError, Settings, load
+from sluicegate.cli.running import address_of_door, none_runs, running
+from sluicegate.core.addresses import MAGIC_HOST, host_port
 
-__all__ = ["ConfigOption", "UrlOption", "ask", "open_page", "read_settings"]
+__all__ = ["UrlOption", "ask", "open_page"]
 
 TOKEN = "SLUICEGATE_ADMIN_TOKEN"  # noqa: S105 - a variable's name
 _TIMEOUT_S = 10.0
@@ -22,21 +23,11 @@ _TIMEOUT_S = 10.0
 UrlOption = Annotated[
     str | None, typer.Option("--url", help=f"URL of the gate, e.g. http://127.0.0.1:4000. {TOKEN} holds its admin token.")
 ]
-ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file of the gate (YAML).")]
 
 
-def read_settings(config: Path | None) -> Settings:
-    """The settings of --config, else of SLUICEGATE_CONFIG, else the defaults."""
-    named = os.environ.get("SLUICEGATE_CONFIG")
-    try:
-        return load(config or (Path(named) if named else None), os.environ)
-    except ConfigError as e:
-        fail(e.report())
-
-
-def ask(page: str, url: str | None) -> Any:
+def ask(page: str, url: str | None, config: Path | None = None) -> Any:
     """One of the gate's pages, decoded from JSON; ends the command if the page is not available."""
-    connection, response = open_page(page, url)
+    connection, response = open_page(page, url, config)
     try:
         return msgspec.json.decode(response.read())
     except (msgspec.DecodeError, OSError) as e:
@@ -46,10 +37,10 @@ def ask(page: str, url: str | None) -> Any:
 
 
 def open_page(
-    page: str, url: str | None, timeout_s: float | None = _TIMEOUT_S
+    page: str, url: str | None, config: Path | None = None, timeout_s: float | None = _TIMEOUT_S
 ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
     """Open a page for reading; the caller closes the connection. Ends the command if the gate refuses."""
-    host, port, target = _where(page, url)
+    host, port, target = _where(page, url, config)
     connection = http.client.HTTPConnection(host, port, timeout=timeout_s)
     headers = {"accept": "*/*"}
     if token := os.environ.get(TOKEN):
@@ -58,29 +49,27 @@ def open_page(
         connection.request("GET", target, headers=headers)
         response = connection.getresponse()
     except OSError as e:
-        fail(f"no gate answers at {host}:{port}: {e.strerror or type(e).__name__}; start one with `sluicegate run`")
+        fail(
+            f"no gate answers at {host_port(host, port)}: {e.strerror or type(e).__name__}; start one with `sluicegate run`"
+        )
     if response.status != 200:
         fail(f"the gate returned {response.status} for {page}: {_why(response.read())}")
     return connection, response
 
 
-def _where(page: str, url: str | None) -> tuple[str, int, str]:
+def _where(page: str, url: str | None, config: Path | None) -> tuple[str, int, str]:
     """Host, port and request target; on the regular door the pages have a host name of their own."""
     if url:
         u = urlsplit(url if "://" in url else f"http://{url}")
         if u.scheme != "http" or not u.hostname:
             fail("--url: expected a URL such as http://127.0.0.1:4000")
         return u.hostname, u.port or 80, page
-    from sluicegate.core.addresses import MAGIC_HOST
-    from sluicegate.gate.instance_file import living
-    from sluicegate.settings.state_folder import state_folder
-
-    doors = [d for gate in living(state_folder(read_settings(None))) for d in gate["doors"]]
+    gates = running(config)
+    doors = [d for gate in gates for d in gate["doors"]]
     door = next((d for d in doors if d["mode"] == "reverse"), None) or next(iter(doors), None)
     if door is None:
-        fail("no gate is running on this machine; start one with `sluicegate run`, or point to one with --url")
-    host = door["host"] if door["host"] not in ("", "::", "0.0.0.0") else "127.0.0.1"  # noqa: S104
-    return host, door["port"], page if door["mode"] == "reverse" else f"http://{MAGIC_HOST}{page}"
+        fail(f"{none_runs(config)}, or point to one with --url")
+    return *address_of_door(door), page if door["mode"] == "reverse" else f"http://{MAGIC_HOST}{page}"
 
 
 def _why(body: bytes) -> str:

@@ -6,12 +6,15 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from sluicegate.cli.places import certs_dir, fail
+from sluicegate.core.addresses import host_port
+from sluicegate.services.services import Services
 from sluicegate.settings import ConfigError, Settings, load_usable
 
 __all__ = ["run"]
@@ -50,12 +53,8 @@ def run(
         fail(e.report())
     if reverse is None and regular is None:
         reverse, regular = 4000, 8080
-    for port, flag in (
-        (reverse, "--reverse"),
-        (regular, "--regular"),
-        (web_port if web else None, "--web-port"),
-    ):
-        _must_be_free(host if flag != "--web-port" else "127.0.0.1", port, flag)
+    _must_be_free(host, {"--reverse": reverse, "--regular": regular, "--web-port": web_port if web else None})
+    certs = certs_dir(settings)
     modes = []
     target = _reverse_target(settings)
     if reverse is not None:
@@ -67,7 +66,7 @@ def run(
         "--listen-host",
         host,
         "--set",
-        f"confdir={certs_dir()}",
+        f"confdir={certs}",
         "--set",
         "connection_strategy=lazy",
     ]
@@ -88,7 +87,13 @@ def run(
         args += ["--set", "flow_detail=0"]
     for option in set_ or ():
         args += ["--set", option]
-    _serve(args, environ, web=web, upstream=upstream, target=target)
+    services = Services(environ)
+    if upstream:
+        try:
+            services.use_upstream(upstream)
+        except ValueError as e:
+            fail(f"--upstream: {e}")
+    _serve(args, certs, services, web=web, target=target)
 
 
 def _reverse_target(settings: Settings) -> str:
@@ -99,51 +104,68 @@ def _reverse_target(settings: Settings) -> str:
     return f"{scheme}://{rest.partition('/')[0]}"
 
 
-def _must_be_free(host: str, port: int | None, flag: str) -> None:
-    if not port:
-        return
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            s.bind((host, port))
-        except OSError as e:
-            fail(f"cannot listen on {host}:{port}: {e.strerror}. Choose another port with {flag}.")
+def _must_be_free(host: str, ports: Mapping[str, int | None]) -> None:
+    """End the command if a port is given twice, or in use."""
+    taken: dict[int, str] = {}
+    for flag, port in ports.items():
+        if not port:
+            continue
+        if port in taken:
+            fail(f"{taken[port]} and {flag} are both port {port}; choose another with {flag}")
+        taken[port] = flag
+        at = host if flag != "--web-port" else "127.0.0.1"
+        with socket.socket(socket.AF_INET6 if ":" in at else socket.AF_INET) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                s.bind((at, port))
+            except OSError as e:
+                why = e.strerror or str(e)
+                fail(f"cannot listen on {host_port(at, port)}: {why}. Choose another port with {flag}.")
 
 
-def _serve(args: list[str], environ: Mapping[str, str], *, web: bool, upstream: str | None, target: str) -> None:
+def _serve(args: list[str], certs: Path, services: Services, *, web: bool, target: str) -> None:
+    from mitmproxy.exceptions import OptionsError
     from mitmproxy.options import Options
     from mitmproxy.tools import cmdline, main
     from mitmproxy.tools.dump import DumpMaster
     from mitmproxy.tools.web.master import WebMaster
 
     from sluicegate.cli.banner import Banner
-    from sluicegate.gate.install import install
-    from sluicegate.services.services import Services
+    from sluicegate.gate.ca import make_ca
+    from sluicegate.gate.install import install_at_start
     from sluicegate.stages import ORDER
 
-    services = Services(environ)
-    if upstream:
-        try:
-            services.use_upstream(upstream)
-        except ValueError as e:
-            fail(f"--upstream: {e}")
+    given = [(flag.removeprefix("--"), value) for flag, value in pairwise(args)]
 
     def prepare(master: Any) -> None:
-        install(*ORDER, services=services)
+        """What can fail fails here: mitmproxy would end with a message of its own, and make a CA before."""
+        options = [value for flag, value in given if flag == "set" and not value.startswith("confdir=")]
+        master.options.set(*options, defer=True)
+        master.options.update(mode=[value for flag, value in given if flag == "mode"])
+        install_at_start(*ORDER, services=services)
         master.addons.add(Banner(target, upstream=services.via))
+        try:
+            make_ca(certs)
+        except OSError as e:
+            fail(f"cannot make the CA in {certs}: {e.strerror}; set SLUICEGATE_CERTS to a folder that is writable")
 
     class Dump(DumpMaster):
         def __init__(self, options: Options) -> None:
+            options.confdir = str(certs)  # if mitmproxy takes options back, it is to this folder and not to ~/.mitmproxy
             super().__init__(options, with_dumper=False)
             options.add_option("flow_detail", int, 0, "")
             prepare(self)
 
     class Web(WebMaster):
         def __init__(self, options: Options) -> None:
+            options.confdir = str(certs)
             super().__init__(options)
             prepare(self)
 
-    if web:
-        main.run(Web, cmdline.mitmweb, args)
-    else:
-        main.run(Dump, cmdline.mitmdump, args)
+    try:
+        if web:
+            main.run(Web, cmdline.mitmweb, args)
+        else:
+            main.run(Dump, cmdline.mitmdump, args)
+    except OptionsError as e:
+        fail(str(e).removeprefix("sluicegate: "))

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from sluicegate.cli.places import ConfigOption
 from sluicegate.cli.reach import UrlOption, ask
 from sluicegate.cli.table import (
     age,
@@ -19,10 +20,12 @@ __all__ = ["stats"]
 
 
 def stats(
-    url: UrlOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print the gate's /stats as JSON.")] = False
+    url: UrlOption = None,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the gate's /stats as JSON.")] = False,
 ) -> None:
     """Show the running gate's counters."""
-    found = ask("/stats", url)
+    found = ask("/stats", url, config)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
         return

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from sluicegate.cli.places import fail
+from sluicegate.cli.places import ConfigOption, fail, read_settings
 from sluicegate.cli.price import KindOption, prices_of
-from sluicegate.cli.reach import ConfigOption, read_settings
 from sluicegate.cli.table import rows
 from sluicegate.core.messages.usage import ResponseFacts, ResponseReader
 from sluicegate.core.pricing.prices import Cost

@@ -9,13 +9,8 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from sluicegate.cli.places import fail
-from sluicegate.cli.reach import (
-    ConfigOption,
-    UrlOption,
-    ask,
-    read_settings,
-)
+from sluicegate.cli.places import ConfigOption, fail, read_settings
+from sluicegate.cli.reach import UrlOption, ask
 from sluicegate.cli.table import money
 
 __all__ = ["why"]
@@ -30,7 +25,7 @@ def why(
     """Show what changed when the provider's prompt cache missed in a session, and the cost."""
     if log is None and config is not None and (target := read_settings(config).audit.log).startswith("file:"):
         log = Path(target.removeprefix("file:")).expanduser()
-    misses = _logged(log) if log else ask("/stats", url)["run"]["prompt_cache"]["recent"]
+    misses = _logged(log) if log else ask("/stats", url, config)["run"]["prompt_cache"]["recent"]
     found = [m for m in misses if not session or _is_of(m, session)]
     if not found:
         typer.echo(f"no prompt-cache misses recorded{f' for {session}' if session else ''}")

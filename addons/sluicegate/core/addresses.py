@@ -6,7 +6,17 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any, Final
 
-__all__ = ["MAGIC_HOST", "Address", "Network", "address_of", "canonical_host", "is_local", "is_within", "may_reach"]
+__all__ = [
+    "MAGIC_HOST",
+    "Address",
+    "Network",
+    "address_of",
+    "canonical_host",
+    "host_port",
+    "is_local",
+    "is_within",
+    "may_reach",
+]
 
 MAGIC_HOST: Final = "sluicegate.local"
 """The host of the gate's own endpoints for clients that use the gate as a proxy."""
@@ -22,6 +32,11 @@ _METADATA: Final = frozenset(map(ipaddress.ip_address, ("168.63.129.16", "169.25
 def canonical_host(name: str) -> str:
     """A host name in the spelling that names are compared in: lower case, without the dot of a fully qualified name."""
     return name.lower().rstrip(".")
+
+
+def host_port(host: str, port: int) -> str:
+    """`host:port` as in URLs: an IPv6 address in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
 
 
 def address_of(socket_address: Any) -> Address | None:

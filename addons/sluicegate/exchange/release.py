@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mitmproxy import http
 
+from sluicegate.core.addresses import host_port
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.upstream_proxy import UpstreamProxy
 
@@ -53,7 +54,7 @@ class Target:
         return self.tls, self.host, self.port
 
     def __str__(self) -> str:
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{host_port(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import mode_specs
 
+from sluicegate.core.addresses import host_port
 from sluicegate.core.errors import StoreError
 from sluicegate.gate import instance_file as whereabouts
 from sluicegate.gate.policy import Policy
@@ -23,7 +24,6 @@ from sluicegate.providers.fetch import trust
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.settings import ConfigError, Settings, load_usable
-from sluicegate.settings.state_folder import state_folder
 from sluicegate.stages.base import Stage
 
 __all__ = ["Reloader"]
@@ -51,7 +51,8 @@ class Reloader:
         self.settings: Settings | None = None
         self._stamp: tuple[int, int] | None = None
         self._task: asyncio.Task[None] | None = None
-        self._where: Path | None = None
+        self._listed: list[Path] | None = None
+        self._hosts: frozenset[str] = frozenset()
         self._setting = False
 
     # -- options
@@ -126,8 +127,10 @@ class Reloader:
 
     def _apply(self, settings: Settings) -> None:
         policy = Policy(settings, self._stages(), self.services)
-        self.settings = settings
+        self.settings, self._hosts = settings, policy.decrypts
         self._enforce(policy)
+        if self._listed is not None:
+            self._list()
 
     def rebuild(self) -> None:
         """Build the policy again, as the set of stages has changed."""
@@ -138,8 +141,20 @@ class Reloader:
     def running(self) -> None:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._watch())
-        with contextlib.suppress(OSError):
-            self._where = whereabouts.announce(state_folder(self.settings or Settings()))
+        self._list()
+
+    def _list(self) -> None:
+        """Tell commands where this gate is. A reload may have changed the providers' hosts, or the state folder."""
+        before = self._listed or []
+        folders = whereabouts.state_folders(self.settings or Settings(), self.services.environ)
+        self._listed = whereabouts.announce(folders, config=self.path, hosts=self._hosts)
+        self._unlist(set(before).difference(self._listed))
+
+    @staticmethod
+    def _unlist(files: Iterable[Path]) -> None:
+        for file in files:
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
 
     async def _watch(self) -> None:
         ticks = 0
@@ -191,8 +206,7 @@ class Reloader:
     async def done(self) -> None:
         if self._task:
             self._task.cancel()
-        if self._where:
-            self._where.unlink(missing_ok=True)
+        self._unlist(self._listed or ())
 
 
 def in_full(e: BaseException) -> str:
@@ -207,4 +221,4 @@ def _proxy_url(mode: str, auth: str | None) -> str:
     host, port = spec.address[:2]
     user, colon, password = (auth or "").partition(":")
     pair = f"{quote(user, safe='')}:{quote(password, safe='')}@" if colon else ""
-    return f"{spec.scheme}://{pair}{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{spec.scheme}://{pair}{host_port(host, port)}"

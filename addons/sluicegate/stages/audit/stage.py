@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
+from sluicegate.core.addresses import host_port
 from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.messages.usage import ResponseFacts
 from sluicegate.exchange.cost import bill
@@ -115,7 +116,7 @@ class Audit(Stage):
         return {
             "time": _iso(x.started_at),
             "exchange": x.id,
-            "client": f"{peer[0]}:{peer[1]}" if peer else None,
+            "client": host_port(peer[0], peer[1]) if peer else None,
             "door": x.door,
             "method": d.method.decode("ascii", "replace"),
             "path": d.path.partition(b"?")[0].decode("ascii", "replace")[:500],
