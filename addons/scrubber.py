@@ -1,5 +1,9 @@
 """Scrubbing alone, with the bundle's safety: `mitmdump -s addons/scrubber.py --mode reverse:https://api.anthropic.com@4000`."""
 
+from sluicegate.core.dependencies import require
+
+require()
+
 from sluicegate.gate.install import install
 from sluicegate.stages import Scrubber
 

@@ -1,5 +1,17 @@
-"""python -m sluicegate"""
+"""The sluicegate command, also as `python -m sluicegate`: says what is not installed before it imports the rest."""
 
-from sluicegate.cli import main
+from sluicegate.core.dependencies import require
 
-main()
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Entry point of the `sluicegate` command."""
+    require(command=True)
+    from sluicegate.cli import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

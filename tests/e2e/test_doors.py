@@ -54,6 +54,7 @@ from kits.rawserver import (
     settled,
     stream,
 )
+from sluicegate.core.wire import zstd
 
 KEY = "sk-ant-api03-the-clients-own-key"
 PROXY_USER = "company:pass%20word"
@@ -472,19 +473,13 @@ def test_an_upstream_failure_on_http2_is_a_native_502(h2_client: H2Client, upstr
 
 
 # -- bodies
-def zstd(data: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdCompressor().compress(data)
-
-
 PLAIN = json.dumps(MESSAGE, indent=3, ensure_ascii=False).encode() + b"\n  "
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.compress,
     "br": brotli.compress,
     "deflate": zlib.compress,
     "identity": lambda data: data,
-    "zstd": zstd,
+    "zstd": zstd.compress,
 }
 
 

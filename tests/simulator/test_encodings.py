@@ -3,8 +3,8 @@ from typing import Any
 
 import brotli
 import pytest
-import zstandard
 
+from sluicegate.core.wire import zstd
 from sluicegate.simulator.encodings import encoder, negotiate
 
 
@@ -13,7 +13,7 @@ def decoder(coding: str) -> Any:
         return zlib.decompressobj(31).decompress
     if coding == "br":
         return brotli.Decompressor().process
-    return zstandard.ZstdDecompressor().decompressobj().decompress
+    return zstd.decompressor(23).decompress
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])

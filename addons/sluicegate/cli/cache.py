@@ -16,6 +16,7 @@ from sluicegate.cli.table import (
     printable,
     rows,
 )
+from sluicegate.core.dependencies import OPTIONAL, adding
 from sluicegate.core.errors import StoreError
 from sluicegate.settings import Settings
 from sluicegate.settings.secret import SecretError
@@ -150,7 +151,7 @@ def explore(config: ConfigOption = None) -> None:
     try:
         from sluicegate.cli.explore import Explorer
     except ImportError:
-        fail("explore needs the textual package: pip install 'sluicegate[tui]'")
+        fail(f"explore needs the textual package: {adding(OPTIONAL['textual'])}")
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         fail("explore needs a terminal; `sluicegate cache list` and `sluicegate cache show` do not")
     Explorer(read_settings(config)).run()

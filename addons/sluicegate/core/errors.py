@@ -82,9 +82,13 @@ class StoreError(Exception):
 
 
 def describe(e: BaseException) -> str:
-    """An exception for the log: its type and where it was raised, never its text, which may quote a body."""
+    """An exception for the log: its type and where it was raised, never its text, which may quote a body.
+
+    Of a module that cannot be imported also its name.
+    """
     tb = e.__traceback__
     while tb is not None and tb.tb_next is not None:
         tb = tb.tb_next
     where = f" at {tb.tb_frame.f_code.co_name}:{tb.tb_lineno}" if tb else ""
-    return f"{type(e).__name__}{where}"
+    module = f" ({e.name})" if isinstance(e, ImportError) and e.name else ""
+    return f"{type(e).__name__}{module}{where}"

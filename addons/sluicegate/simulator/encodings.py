@@ -5,6 +5,8 @@ from __future__ import annotations
 import zlib
 from typing import Any, Literal, Protocol
 
+from sluicegate.core.wire import zstd
+
 type Coding = Literal["identity", "gzip", "br", "zstd"]
 
 
@@ -40,20 +42,6 @@ class Brotli:
         return bytes(self._codec.finish())
 
 
-class Zstd:
-    def __init__(self) -> None:
-        import zstandard
-
-        self._codec: Any = zstandard.ZstdCompressor().compressobj()
-        self._flush_block = zstandard.COMPRESSOBJ_FLUSH_BLOCK
-
-    def feed(self, data: bytes) -> bytes:
-        return bytes(self._codec.compress(data) + self._codec.flush(self._flush_block))
-
-    def finish(self) -> bytes:
-        return bytes(self._codec.flush())
-
-
 class Identity:
     def feed(self, data: bytes) -> bytes:
         return data
@@ -71,7 +59,7 @@ def encoder(coding: Coding) -> Encoder:
         case "br":
             return Brotli()
         case "zstd":
-            return Zstd()
+            return zstd.compressor()
 
 
 def negotiate(wanted: Coding | Literal["auto"], accept_encoding: str) -> Coding:

@@ -6,12 +6,12 @@ import zlib
 import brotli
 import msgspec
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kits.recorded import Recording, recordings
 from sluicegate.core.messages.usage import ResponseFacts, ResponseReader, Usage
+from sluicegate.core.wire import zstd
 from sluicegate.core.wire.encoding import decoder
 from sluicegate.core.wire.sse import SSEParser
 
@@ -22,7 +22,7 @@ ENCODERS = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,
     "br": brotli.compress,
-    "zstd": zstandard.ZstdCompressor().compress,
+    "zstd": zstd.compress,
 }
 
 

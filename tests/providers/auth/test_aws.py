@@ -68,5 +68,5 @@ def test_without_botocore_the_extra_is_named(provider, monkeypatch: pytest.Monke
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(Refused, match=r"pip install 'sluicegate\[bedrock\]'"):
+    with pytest.raises(Refused, match=r"pip install 'botocore>="):
         authorization(provider({}, **AWS))

@@ -7,12 +7,12 @@ import zlib
 from pathlib import Path
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
 from sluicegate.core.messages.facts import RequestFacts
+from sluicegate.core.wire import zstd
 from sluicegate.core.wire.sse import PING
 from sluicegate.stages.cache.tee import Tee, is_storable
 from sluicegate.testing import make_exchange, make_flow
@@ -32,7 +32,7 @@ ENCODINGS = {
     "identity": lambda b: b,
     "gzip": gzip.compress,
     "deflate": zlib.compress,
-    "zstd": zstandard.ZstdCompressor().compress,
+    "zstd": zstd.compress,
 }
 ASKED = RequestFacts(model="m-1", stream=True)
 

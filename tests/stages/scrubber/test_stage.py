@@ -14,7 +14,6 @@ from typing import Any
 
 import brotli
 import pytest
-import zstandard
 
 from kits.scrubkit import (
     NAME,
@@ -29,6 +28,7 @@ from kits.scrubkit import (
     sent,
 )
 from sluicegate.core.errors import StoreError
+from sluicegate.core.wire import zstd
 from sluicegate.exchange.exchange import exchange_of
 from sluicegate.settings import ConfigError, Secret, Settings
 from sluicegate.settings.scrub import Scrub
@@ -156,7 +156,7 @@ async def test_too_large_to_be_read(tmp_path: Path, path: str) -> None:
         ("gzip", gzip.compress),
         ("deflate", zlib.compress),
         ("br", brotli.compress),
-        ("zstd", zstandard.compress),
+        ("zstd", zstd.compress),
         ("gzip, br", lambda b: brotli.compress(gzip.compress(b))),
     ],
 )

@@ -56,5 +56,5 @@ def test_a_wrong_password_is_said(postgres: Postgres) -> None:
 def test_without_its_driver_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The extra is not installed by default."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StoreError, match=r"pip install 'sluicegate\[postgres\]'"):
+    with pytest.raises(StoreError, match=r"pip install 'psycopg\[binary,pool\]>="):
         open_store(tmp_path, "postgresql://h/d")

@@ -15,7 +15,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import brotli
-import zstandard
 
 from sluicegate.cli.selftest.loops import (
     both_turns,
@@ -37,6 +36,7 @@ from sluicegate.cli.selftest.traces import (
     state_and_logs,
     witness_itself,
 )
+from sluicegate.core.wire import zstd
 from sluicegate.core.wire.sse import SSEParser
 
 __all__ = ["CASES", "Case"]
@@ -232,7 +232,7 @@ CASES: Final = (
     Case("in a header", in_header),
     Case("body in gzip", packed("gzip", gzip.compress)),
     Case("body in br", packed("br", brotli.compress)),
-    Case("body in zstd", packed("zstd", zstandard.compress)),
+    Case("body in zstd", packed("zstd", zstd.compress)),
     Case("body in an unknown encoding: refused", refused(400, said, encoding="x-unknown")),
     Case("body over the limit: refused", refused(413, lambda s: said(f"{s} {'x' * MAX_BODY}"))),
     Case("body that is not JSON: refused", refused(400, lambda s: f"{{'a': {s}".encode())),

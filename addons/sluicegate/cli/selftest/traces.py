@@ -11,11 +11,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import brotli
-import zstandard
 
 from sluicegate.cli.selftest.rig import SONNET, Failed, Rig
 from sluicegate.cli.selftest.witness import Witness, seen_in
 from sluicegate.core.redact.hide.placeholders import GRAMMARS
+from sluicegate.core.wire import zstd
 
 __all__ = ["audit_log", "saved_flows", "state_and_logs", "witness_itself"]
 
@@ -39,7 +39,7 @@ def witness_itself(rig: Rig) -> None:
         ("in gzip", gzip.compress(body), "gzip"),
         ("in deflate", zlib.compress(body), "deflate"),
         ("in br", brotli.compress(body), "br"),
-        ("in zstd", zstandard.compress(body), "zstd"),
+        ("in zstd", zstd.compress(body), "zstd"),
         ("in undeclared gzip", gzip.compress(body), None),
     ]
     with Witness().running() as witness:

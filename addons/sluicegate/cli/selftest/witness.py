@@ -13,9 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, Self
 from urllib.parse import unquote_plus
 
-import zstandard
-
 from sluicegate.core.redact.hide.spellings import spellings
+from sluicegate.core.wire import zstd
 from sluicegate.core.wire.encoding import DecodeError, UnknownEncoding, decoder
 from sluicegate.simulator import Simulator
 from sluicegate.simulator.wire import Malformed, Request, RequestParser
@@ -23,6 +22,8 @@ from sluicegate.simulator.wire import Malformed, Request, RequestParser
 __all__ = ["Needles", "Witness", "needles", "seen_in"]
 
 _MAX_BODY: Final = 64 * 1024 * 1024
+_LARGEST_WINDOW_LOG: Final = 27
+"""What zstd's own tool takes without a question: 128 MiB."""
 
 type Needles = Mapping[str, frozenset[bytes]]
 """Name of a value → all spellings that must not occur."""
@@ -115,9 +116,9 @@ def _decoded(request: Request) -> Iterator[bytes]:
     with suppress(zlib.error):
         if body[:2] == b"\x1f\x8b":
             yield zlib.decompressobj(31).decompress(body)
-    with suppress(zstandard.ZstdError):
+    with suppress(zstd.ZstdError):
         if body[:4] == b"\x28\xb5\x2f\xfd":
-            yield zstandard.ZstdDecompressor().decompressobj().decompress(body)
+            yield zstd.decompressor(_LARGEST_WINDOW_LOG).decompress(body)
 
 
 def _strings(body: bytes) -> Iterable[str]:

@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, Final, Protocol
 
+from sluicegate.core.wire import zstd
+
 __all__ = ["MAX_OUTPUT", "DecodeError", "Decoder", "Truncated", "UnknownEncoding", "decoder"]
 
 MAX_OUTPUT: Final = 256 * 1024 * 1024
@@ -18,8 +20,8 @@ _PIECE: Final = 1 << 20
 _ZSTD_SLICE: Final = 1024
 """Input is decoded in slices: a block of a few bytes may expand to 128 KiB, and the library returns all output at once;
 1 KiB expands to at most ~40 MiB."""
-_ZSTD_WINDOW: Final = 8 * 1024 * 1024
-"""RFC 9659: the largest window allowed for this content coding."""
+_ZSTD_WINDOW_LOG: Final = 23
+"""RFC 9659: 8 MiB is the largest window allowed for this content coding."""
 _MAX_STACKED: Final = 5
 
 
@@ -143,11 +145,7 @@ class _Zstd:
     """Frames, one after the other (RFC 8878, 3.1)."""
 
     def __init__(self, limit: int) -> None:
-        import zstandard
-
-        self._make = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj
-        self._error: type[Exception] = zstandard.ZstdError
-        self._d: Any = self._make()
+        self._d = zstd.decompressor(_ZSTD_WINDOW_LOG)
         self._left = limit
         self._clean = True
         """At the start or between frames."""
@@ -159,8 +157,8 @@ class _Zstd:
         while data:
             self._clean = False
             try:
-                piece: bytes = self._d.decompress(data)
-            except self._error as e:
+                piece = self._d.decompress(data)
+            except zstd.ZstdError as e:
                 raise DecodeError("corrupt zstd data") from e
             self._left -= len(piece)
             if self._left < 0:
@@ -169,7 +167,7 @@ class _Zstd:
             if not self._d.eof:
                 return
             data = self._d.unused_data
-            self._d, self._clean = self._make(), True
+            self._d, self._clean = zstd.decompressor(_ZSTD_WINDOW_LOG), True
 
     def end(self) -> bytes:
         if not self._clean:
@@ -225,6 +223,9 @@ def _one(name: str, limit: int) -> Decoder:
         case "br":
             return _Brotli(limit)
         case "zstd":
-            return _Zstd(limit)
+            try:
+                return _Zstd(limit)
+            except zstd.Missing as e:
+                raise UnknownEncoding("no library for zstd is installed") from e
         case _:
             raise UnknownEncoding(f"no decoder for content-encoding {name[:40]!r}")

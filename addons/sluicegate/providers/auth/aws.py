@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from sluicegate.core.dependencies import OPTIONAL, adding
 from sluicegate.core.wire.sigv4 import Keys, sign
 from sluicegate.providers.auth.held_keys import (
     CredentialError,
@@ -19,7 +20,7 @@ __all__ = ["Signed", "sources"]
 
 _REREAD_S: Final = 300.0
 """botocore renews what runs out by itself, well before its time: it is asked again every five minutes."""
-_EXTRA: Final = "the AWS credential chain needs botocore: pip install 'sluicegate[bedrock]'"
+_EXTRA: Final = f"the AWS credential chain needs botocore: {adding(OPTIONAL['botocore'])}"
 
 
 def sources(context: ProviderContext, service: str, hosts: Callable[[str], bool]) -> tuple[CredentialSource, ...]:

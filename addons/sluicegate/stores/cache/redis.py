@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from sluicegate.core.dependencies import OPTIONAL, adding
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.cache.base import (
     Entry,
@@ -37,7 +38,7 @@ class RedisCache:
         try:
             import redis.asyncio as redis
         except ImportError as e:
-            raise StoreError("store: redis://… needs the redis package: pip install 'sluicegate[redis]'") from e
+            raise StoreError(f"store: redis://… needs the redis package: {adding(OPTIONAL['redis'])}") from e
         self.limits = limits or Limits()
         self.initial_state: StoreState | None = None
         self._clock = clock

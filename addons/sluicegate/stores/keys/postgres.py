@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from sluicegate.core.dependencies import OPTIONAL, adding
 from sluicegate.core.errors import StoreError
 from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.stores.keys.base import NoSuchKey, decoded, encoded
@@ -34,7 +35,7 @@ class PostgresKeys:
         try:
             import psycopg
         except ImportError as e:
-            raise StoreError("PostgreSQL needs psycopg: pip install 'sluicegate[postgres]'") from e
+            raise StoreError(f"PostgreSQL needs psycopg: {adding(OPTIONAL['psycopg'])}") from e
         self._url = url
         self._psycopg = psycopg
         self._lock = threading.Lock()

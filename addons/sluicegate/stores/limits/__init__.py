@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sluicegate.core.dependencies import OPTIONAL, adding
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.limits.base import Clock, InstantStore, LimitStore
 from sluicegate.stores.limits.memory import MemoryLimits
@@ -30,7 +31,7 @@ def storage_from_url(url: str, folder: Path | None = None, clock: Clock | None =
             try:
                 from sluicegate.stores.limits.redis import RedisLimits
             except ModuleNotFoundError as e:
-                raise StoreError("a limits store in Redis needs the redis package: pip install 'sluicegate[redis]'") from e
+                raise StoreError(f"a limits store in Redis needs the redis package: {adding(OPTIONAL['redis'])}") from e
 
             return RedisLimits(url, clock)
         case kind:

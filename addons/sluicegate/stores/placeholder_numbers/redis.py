@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from sluicegate.core.dependencies import OPTIONAL, adding
 from sluicegate.core.errors import StoreError
 from sluicegate.stores.placeholder_numbers import base as base
 from sluicegate.stores.placeholder_numbers.base import (
@@ -42,7 +43,7 @@ class RedisPlaceholderNumbers:
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
         except ImportError as e:
-            raise StoreError("store: redis://… needs the redis package: pip install 'sluicegate[redis]'") from e
+            raise StoreError(f"store: redis://… needs the redis package: {adding(OPTIONAL['redis'])}") from e
         self._cache = ConversationCache(clock, 2000)
         self._turn = asyncio.Semaphore(_MAX_CALLS)
         self._errors: tuple[type[Exception], ...] = (redis.RedisError, OSError, TimeoutError)

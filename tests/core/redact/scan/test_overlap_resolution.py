@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sluicegate.core.redact.rules.rule import LOWEST_PRIORITY, Rule
@@ -23,6 +23,8 @@ def matched(*parts: tuple[int, int, int]) -> list[tuple[int, int, str]]:
 
 
 @given(st.lists(spans, max_size=20))
+@example([(43, 15, RULES[2]), (44, 15, RULES[2]), (59, 2, RULES[2]), (60, 1, RULES[1])])
+@example([(43, 15, RULES[0]), (44, 15, RULES[1]), (59, 2, RULES[2]), (60, 1, RULES[0])])
 def test_findings_never_overlap_and_leave_nothing_out(drawn: list[tuple[int, int, Rule]]) -> None:
     """Disjoint, in order, none empty; all that any rule matched is covered, but for single characters between claims."""
     matches = [Match(start, start + length, rule) for start, length, rule in drawn]

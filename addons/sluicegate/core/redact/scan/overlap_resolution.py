@@ -27,7 +27,7 @@ def resolve_overlaps(matches: Sequence[Match], data: bytes) -> list[Match]:
     touching: list[Match] = []
     end = 0
     for match in sorted(matches, key=_start):
-        if match.start >= end and touching:
+        if match.start > end and touching:
             out += touching if len(touching) == 1 else _claimed(touching, data)
             touching = []
         touching.append(match)
@@ -36,10 +36,11 @@ def resolve_overlaps(matches: Sequence[Match], data: bytes) -> list[Match]:
 
 
 def _claimed(matches: Sequence[Match], data: bytes) -> list[Match]:
-    """Resolve a group of matches that overlap each other."""
+    """Resolve a group of matches that overlap each other, or lie side by side."""
     claims: list[Match] = []
     ends: list[int] = []
     """The ends of the claims, for binary search."""
+    slivers: list[Match] = []
     for match in sorted(matches, key=_order):
         parts = list(_free(match, claims, ends))
         whole = len(parts) == 1 and parts[0] == (match.start, match.end)
@@ -47,7 +48,28 @@ def _claimed(matches: Sequence[Match], data: bytes) -> list[Match]:
             if whole or _SUBSTANCE.search(data, start, end):
                 insort(claims, Match(start, end, match.rule), key=_end)
                 insort(ends, end)
+            else:
+                slivers.append(Match(start, end, match.rule))
+    if len(slivers) > 1:
+        for run in _runs(slivers, claims, ends):
+            if _SUBSTANCE.search(data, run.start, run.end):
+                insort(claims, run, key=_end)
     return claims
+
+
+def _runs(slivers: Sequence[Match], claims: Sequence[Match], ends: Sequence[int]) -> list[Match]:
+    """What is left of the parts that do not count by themselves, put together where they lie side by side.
+
+    A run has the rule of its first part in the text.
+    """
+    runs: list[Match] = []
+    for sliver in sorted(slivers, key=_start):
+        for start, end in _free(sliver, claims, ends):
+            if runs and start <= runs[-1].end:
+                runs[-1] = Match(runs[-1].start, max(end, runs[-1].end), runs[-1].rule)
+            else:
+                runs.append(Match(start, end, sliver.rule))
+    return runs
 
 
 _start, _end = attrgetter("start"), attrgetter("end")
