@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from kits.gatekit import (
     Gate,
     Simulator,
     StartGate,
+    StartSimulator,
     request,
     wait_until,
 )
@@ -55,13 +57,52 @@ def held_streams(gate: Gate, simulator: Simulator, count: int) -> Iterator[list[
         yield clients
 
 
+DEFAULT = """
+providers: {{anthropic: {{kind: anthropic, base_url: "{url}"}}}}
+audit: {{log: "file:${{STATE}}/audit.jsonl"}}
+"""
+MANY = 1000
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """This process, and those that it starts, may open enough files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 4 * MANY:
+        pytest.skip(f"needs {4 * MANY} open files; the hard limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4 * MANY, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_thousand_clients_stream_at_once_by_default(
+    many_files: None, start_gate: StartGate, start_simulator: StartSimulator
+) -> None:
+    """Without a word in the configuration: all have the beginning of their answers, and none waits for a connection."""
+    simulator = start_simulator()
+    gate = start_gate(config=DEFAULT.format(url=simulator.url), upstream=simulator.url)
+    simulator.script([{"times": MANY, "fault": "stall", "at": 3, "stall_s": 600}])
+    with ExitStack() as stack:
+        clients = [stack.enter_context(Client(gate.port)) for _ in range(MANY)]
+        for client in clients:
+            client.send(post("/v1/messages", ASK_STREAM))
+        for client in clients:
+            client.until(b"message_start")
+        (counted,) = gate.get("/stats").json()["run"]["connections"].values()
+        assert counted == {"open": MANY, "waiting": 0, "waited": 0, "refused": 0}
+
+
 def test_a_full_pool_is_waited_for_and_then_refused(start_gate: StartGate, simulator: Simulator) -> None:
     """The third call of a provider that takes two waits pool_s, then gets a native 503 that names the key."""
     gate = start_gate(config=config(simulator.url, most=2, pool_s=0.3))
     with held_streams(gate, simulator, 2):
         answer = request("POST", f"{gate.url}/v1/messages", body=ASK)
+        stats = gate.get("/stats").json()
     assert answer.status == 503
     assert "connections.max" in answer.json()["error"]["message"]
+    assert list(stats["run"]["connections"].values()) == [{"open": 2, "waiting": 0, "waited": 1, "refused": 1}]
+    assert stats["alarms"]["connections.full"] == 1
+    assert "kind=connections.full" in gate.output()
 
 
 def test_a_place_that_gets_free_goes_to_the_one_who_waits(start_gate: StartGate, simulator: Simulator) -> None:

@@ -77,6 +77,7 @@ class Chain:
         self.onion = Onion(self.services)
         self.policy: Policy | None = None
         self.outbound = Outbound(lambda: self.policy, self.services.proxies, self.services.alarm)
+        self.services.stats.connections = self.outbound.snapshot
         self.port = ChainPort(self.services, self.outbound, self.error)
         self.reloader = Reloader(self.services, lambda: self.stages, self._enforce)
         self.admin = AdminRouter(self.services, lambda: self.reloader.path, lambda: ctx.options.mode)
@@ -136,7 +137,7 @@ class Chain:
             client.error = f"sluicegate: {rejection.why}; {rejection.instead}"  # mitmproxy closes it
             log.warning("client.refused", peer=str(client.peername), why=rejection.why)
         elif self.policy:
-            doors.allow_connections(client, self.policy.settings.connections.max)
+            doors.allow_connections(client, self.policy.settings.connections.max or self.outbound.default_max)
 
     def client_disconnected(self, client: connection.Client) -> Coroutine[Any, Any, None] | None:
         self._tunnels.pop(client.id, None)

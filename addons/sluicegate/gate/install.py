@@ -13,6 +13,7 @@ from mitmproxy import ctx, exceptions
 
 from sluicegate.gate.chain import Chain
 from sluicegate.proxy import mitmproxy_internals as internals
+from sluicegate.proxy.connections.descriptors import raise_limit
 from sluicegate.services.services import Services
 from sluicegate.stages.base import Stage
 
@@ -48,6 +49,7 @@ def _add(stages: Sequence[type[Stage]], services: Services | None) -> Chain:
     # each connection's "client connect" line costs more than the exchange's own record, and a cut-off request head
     # is logged there with its key
     logging.getLogger("mitmproxy.proxy.server").setLevel(logging.WARNING)
+    raise_limit()
     chain = Chain(services)
     chain.join(stages)
     ctx.master.addons.add(chain)

@@ -16,7 +16,7 @@ from sluicegate.settings.timeouts import ProviderTimeouts, Timeouts
 class Connections(Section, frozen=True, kw_only=True):
     """Per destination; `keepalive` of them may be idle. `pool_s`, where given, goes before `timeouts.pool_s`."""
 
-    max: Count = 100
+    max: Count | None = None  # default: half of the open files that the system allows the process
     keepalive: Annotated[int, Meta(ge=0, le=100_000)] = 20
     pool_s: Seconds | None = None
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable, Container, Coroutine
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from mitmproxy import connection, tls
 from mitmproxy.proxy import server_hooks
@@ -13,7 +15,8 @@ from sluicegate.core.addresses import address_of, canonical_host, is_local, may_
 from sluicegate.core.errors import describe
 from sluicegate.exchange.private_addresses import PRIVATE_ADDRESS, resolves_to_private
 from sluicegate.proxy import mitmproxy_internals as internals
-from sluicegate.proxy.connections.pool import Pool, close
+from sluicegate.proxy.connections.descriptors import default_connections
+from sluicegate.proxy.connections.pool import POOL_EXHAUSTED, Address, Pool, close
 from sluicegate.proxy.connections.timeouts import ConnectTimeouts
 from sluicegate.proxy.listeners import door_of
 from sluicegate.settings.connections import Connections
@@ -21,6 +24,8 @@ from sluicegate.settings.timeouts import Timeouts
 
 __all__ = ["Outbound"]
 
+_REPORT_EVERY_S: Final = 60.0
+"""How often it is reported that a destination's connections are all in use."""
 Hook = server_hooks.ServerConnectionHookData
 
 
@@ -55,6 +60,23 @@ class Outbound:
         self._alarm = alarm
         self.timeouts = ConnectTimeouts()
         self.pool = Pool()
+        self.default_max = default_connections()
+        """Connections to one destination, unless the configuration sets `connections.max`."""
+        self._waited: Counter[Address] = Counter()
+        self._refused: Counter[Address] = Counter()
+        self._reported: dict[Address, float] = {}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Open and waiting connections by destination, and how often one had to wait, or got none in time."""
+        return {
+            f"{f'[{host}]' if ':' in host else host}:{port}": {
+                "open": opened,
+                "waiting": waiting,
+                "waited": self._waited[host, port],
+                "refused": self._refused[host, port],
+            }
+            for (host, port), (opened, waiting) in self.pool.counts(self._waited).items()
+        }
 
     # -- hooks
     def connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
@@ -78,10 +100,11 @@ class Outbound:
         reverse = door_of(data.client) == "reverse"
         timeouts, connections = policy.limits_at(address[:2], reverse=reverse)
         guarded = is_guarded(data, policy, self._proxies)
-        if not guarded and (connections is None or self._take(data, connections.max)):
+        most = (connections.max or self.default_max) if connections else None
+        if not guarded and (most is None or self._take(data, most)):
             self.timeouts.connecting(data, timeouts)
             return None
-        return self._connect_later(data, timeouts, connections.max if connections else None, guarded=guarded)
+        return self._connect_later(data, timeouts, most, guarded=guarded)
 
     async def _connect_later(self, data: Hook, timeouts: Timeouts, most: int | None, *, guarded: bool) -> None:
         try:
@@ -90,11 +113,23 @@ class Outbound:
             if guarded and await resolves_to_private(address[0], address[1]):
                 data.server.error = PRIVATE_ADDRESS
             elif most is not None and not self._take(data, most):
-                await self.pool.wait(data, most, timeouts.pool_s)
+                await self._wait(data, most, timeouts.pool_s)
             if data.server.error is None:
                 self.timeouts.connecting(data, timeouts)
         except Exception as e:  # noqa: BLE001 - the address was not checked: do not connect
             self._refuse(data, e)
+
+    async def _wait(self, data: Hook, most: int, pool_s: float) -> None:
+        assert data.server.address
+        at = data.server.address[:2]
+        self._waited[at] += 1
+        now = time.monotonic()
+        if now - self._reported.get(at, -_REPORT_EVERY_S) >= _REPORT_EVERY_S:
+            self._reported[at] = now
+            self._alarm("connections.full", destination=f"{at[0]}:{at[1]}", most=most, key="connections.max")
+        await self.pool.wait(data, most, pool_s)
+        if data.server.error and data.server.error.startswith(POOL_EXHAUSTED):
+            self._refused[at] += 1
 
     def _take(self, data: Hook, most: int) -> bool:
         taken = self.pool.take(data, most)

@@ -22,12 +22,13 @@ from mitmproxy.proxy.layers.http import Http1Client, HttpLayer
 from sluicegate.proxy import mitmproxy_internals as internals
 from sluicegate.proxy.mitmproxy_internals import Http2Connection
 
-__all__ = ["POOL_EXHAUSTED", "Idle", "Pool", "Taken", "close", "http_client", "is_idle"]
+__all__ = ["POOL_EXHAUSTED", "Address", "Idle", "Pool", "Taken", "close", "http_client", "is_idle"]
 
 POOL_EXHAUSTED: Final = "no free connection"
 """How the error of a connection begins that was not opened because all places were taken."""
 
 Address = tuple[str, int]
+"""Host and port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,11 @@ class Pool:
         """How many connections to a destination are open, or being opened."""
         found = self._at.get(address)
         return len(found.held) if found else 0
+
+    def counts(self, more: Iterable[Address] = ()) -> dict[Address, tuple[int, int]]:
+        """Connections held, and requests that wait for one, by destination; 0 for those of `more` that have none."""
+        counted = {address: (len(at.held), len(at.waiting)) for address, at in self._at.items()}
+        return {**dict.fromkeys(more, (0, 0)), **counted}
 
     # -- opening
     def take(self, data: server_hooks.ServerConnectionHookData, most: int) -> Taken:

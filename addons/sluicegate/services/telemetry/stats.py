@@ -26,6 +26,8 @@ class Stats:
         self.active = 0
         self.followers: Callable[[], int] = int
         """The number of exchanges that wait for, or read, the call of another exchange."""
+        self.connections: Callable[[], dict[str, Any]] = dict
+        """Connections by destination, and how often `connections.max` made a request wait."""
         self.outcomes: Counter[str] = Counter()
         self.limited: Counter[str] = Counter()
         """Rejected requests by limit, under its name in the configuration."""
@@ -123,6 +125,7 @@ class Stats:
             "requests": self.requests,
             "active": self.active,
             "following": self.followers(),
+            "connections": self.connections(),
             "outcomes": dict(self.outcomes),
             "limited": dict(self.limited),
             "statuses": dict(self.statuses),
