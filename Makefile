@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup run demo test test-e2e check lint format bench bench-scrub bench-cache test-clients soak clean FORCE
+.PHONY: help setup run demo test test-e2e check lint format bench bench-scrub bench-cache test-clients mutants soak clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -59,6 +59,9 @@ bench-cache: $(VENV)/.dev-ready ## Measure the savings of the response cache: ca
 test-clients: $(VENV)/.dev-ready ## Run real clients through the gate (needs node and npm)
 	@sh scripts/install-clients || test -z "$$CI"
 	@$(PY) -m pytest -n 2 -m clients $(ARGS)
+
+mutants: $(VENV)/.dev-ready ## Change single expressions of the code and count which changes the unit tests notice (an hour)
+	@$(PY) scripts/mutants $(ARGS)
 
 soak: $(VENV)/.dev-ready ## Run two minutes of load with faults and client aborts (SOAK_S=seconds)
 	@$(PY) -m pytest -m soak -s $(ARGS)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from sluicegate.core.formats.cloud_errors import Verdict
 from sluicegate.core.messages.facts import RequestFacts
+from sluicegate.core.messages.version import later_version
 from sluicegate.core.wire.header_fields import HeaderFields
 
 if TYPE_CHECKING:  # the package brings both translations along
@@ -86,6 +87,12 @@ class ProviderRequest:
         """The flags of all anthropic-beta fields, in their order."""
         named = [v.decode("latin-1") for k, v in self.fields if k.lower() == b"anthropic-beta"]
         return tuple(dict.fromkeys(flag.strip() for value in named for flag in value.split(",") if flag.strip()))
+
+    @property
+    def later_version(self) -> str | None:
+        """The version in anthropic-version, unless it is the first, for which the clouds have names of their own."""
+        named = next((v.decode("latin-1") for k, v in self.fields if k.lower() == b"anthropic-version"), "")
+        return later_version(named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class Bedrock:
         drop = sorted(BEDROCK.drops_of(model) & given.keys()) + lacking
         body = rewritten(without_attribution(without_unsigned_thinking(request.body)), automatic=True, scope=True)
         lost = (*drop, *(f"beta {flag}" for flag in request.betas if flag not in betas))
-        return bedrock.from_messages(body, betas, drop=drop), lost
+        return bedrock.from_messages(body, betas, drop=drop, version=request.later_version), lost
 
     # -- the answer
     def _answered(self, status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> ResponsePlan:

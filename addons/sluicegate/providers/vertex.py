@@ -76,7 +76,7 @@ class Vertex:
             raise Refused(400, "model: a model is required", should_retry=False)
         counts = request.surface == "count_tokens"
         body, drop = self._body(request, model)
-        whole = vertex.from_messages(body, model=model if counts else None, drop=drop)
+        whole = vertex.from_messages(body, model=model if counts else None, drop=drop, version=request.later_version)
         if len(whole) > (VERTEX.max_body or 0):
             raise Refused(413, f"Vertex accepts requests of up to {VERTEX.max_body:,} bytes; this one has {len(whole):,}")
         named = vertex.COUNT if counts else model

@@ -40,6 +40,11 @@ def test_a_plain_answer(client) -> None:
     assert "request-id" not in answer.headers
 
 
+def test_the_version_that_current_sdks_name(client) -> None:
+    """anthropic 2.14 sends the date of the Messages API in place of Bedrock's own name for its first version."""
+    assert ask(client, anthropic_version="2026-10-21").status == 200
+
+
 def test_a_stream_is_frames_without_pings(client) -> None:
     """AWS's own decoder reads them; the stream's grammar is that of the Messages API."""
     answer = ask(client, "invoke-with-response-stream", "text=hello")

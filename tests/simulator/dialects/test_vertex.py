@@ -22,6 +22,11 @@ def test_a_plain_answer_and_a_stream(client) -> None:
     assert ask(client, "streamRawPredict", "text=hello", stream=True).text == "hello"
 
 
+def test_the_version_that_current_sdks_name(client) -> None:
+    """anthropic 2.14 sends the date of the Messages API in place of Vertex' own name for its first version."""
+    assert ask(client, anthropic_version="2026-10-21").status == 200
+
+
 def test_tokens_are_counted(client) -> None:
     """At a path of its own, with the model in the body."""
     headers = {"authorization": "Bearer t"}

@@ -285,6 +285,40 @@ def test_a_chat_client_gets_no_headers_that_are_not_the_providers(sim: Simulator
     assert x.request.path == "/v1/messages"
 
 
+@pytest.mark.parametrize("client", ["bedrock", "vertex"])
+@pytest.mark.parametrize("named", ["2026-10-21", "bedrock-2023-05-31", None])
+def test_the_version_in_a_clouds_body_becomes_anthropics_header(sim: Simulator, client: str, named: str | None) -> None:
+    """The API's own date is carried, and leaves the body; a cloud's own name, or none, stands for the first version."""
+    x = exchange(client)
+    body = json.loads(x.request.data.content or b"")
+    x.request.data.content = json.dumps({**body, "anthropic_version": named}).encode()
+    prepare_for(x, make_provider("anthropic", sim))
+    expected = named if named == "2026-10-21" else "2023-06-01"
+    assert x.request.headers.get_all("anthropic-version") == [expected]
+    assert "anthropic_version" not in json.loads(x.request.data.content or b"")
+
+
+def test_the_version_of_a_count_is_that_of_the_counted_request(sim: Simulator) -> None:
+    """Bedrock's CountTokens wraps it in base64."""
+    inner = bedrock.from_messages(json.dumps({"messages": HI}).encode(), [], version="2026-10-21")
+    path = bedrock.path_of(MODEL, "count-tokens")
+    x = make_exchange(make_flow(path=path, body=bedrock.count_request(inner)), format=format_at("POST", path))
+    prepare_for(x, make_provider("anthropic", sim))
+    assert x.request.headers["anthropic-version"] == "2026-10-21"
+
+
+@pytest.mark.parametrize(("header", "named"), [("2026-10-21", "2026-10-21"), ("2023-06-01", None), ("x", None)])
+@pytest.mark.parametrize("kind", ["bedrock", "vertex"])
+def test_a_later_version_reaches_the_clouds(sim: Simulator, kind: str, header: str, named: str | None) -> None:
+    """As Anthropic's own SDKs send it there; the first one goes by the cloud's name."""
+    x = exchange("messages", headers=[(b"anthropic-version", header.encode())])
+    made = prepare_for(x, make_provider(kind, sim))
+    assert isinstance(made, Translation)
+    own = {"bedrock": bedrock.VERSION, "vertex": vertex.VERSION}[kind]
+    assert json.loads(x.request.data.content or b"")["anthropic_version"] == (named or own)
+    assert b"hey" in ask(x, made, sim, "text=hey")
+
+
 def test_translation_is_loaded_when_it_is_needed() -> None:
     """A gate between Anthropic's own clients and Anthropic starts without it."""
     code = "import sys, sluicegate.stages.router.prepare; print([m for m in sys.modules if 'translate.' in m])"

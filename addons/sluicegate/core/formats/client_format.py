@@ -58,6 +58,8 @@ class ClientRequest:
     betas: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     """The request's fields that the Messages API cannot express."""
+    version: str | None = None
+    """The version of the Messages API, if the request names one."""
     encode_response: EncodeResponse = _unchanged
 
 

@@ -26,6 +26,8 @@ from sluicegate.simulator.prompt_cache import InputTokens
 from sluicegate.simulator.validation import decode
 
 VERSION: Final = "bedrock-2023-05-31"
+VERSIONS: Final = (VERSION, "2026-10-21")
+"""The second one is what Anthropic's SDKs send since 2.14."""
 MAX_BODY_BYTES: Final = 20 * 1024 * 1024
 _STREAM_HEADERS: Final = [("content-type", CONTENT_TYPE), ("x-amzn-bedrock-content-type", "application/json")]
 _PATH: Final = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream|count-tokens)$")
@@ -89,7 +91,7 @@ class Bedrock:
             raise NativeError(413, "The request is larger than 20 MB.")
         if self.counts(request):
             asked = _inner(asked)
-        if asked.get("anthropic_version") != VERSION:
+        if asked.get("anthropic_version") not in VERSIONS:
             raise invalid(f"anthropic_version: Input should be '{VERSION}'")
         for name in ("model", "stream", "cache_control"):
             if name in asked:

@@ -17,6 +17,8 @@ from sluicegate.simulator.dialects.messages import Messages
 from sluicegate.simulator.errors import NativeError, invalid
 
 VERSION: Final = "vertex-2023-10-16"
+VERSIONS: Final = (VERSION, "2026-10-21")
+"""The second one is what Anthropic's SDKs send since 2.14."""
 MAX_BODY_BYTES: Final = 30 * 1024 * 1024
 _PATH: Final = re.compile(
     r"/v1/projects/[^/]+/locations/[^/]+/publishers/anthropic/models/([^/:]+):(rawPredict|streamRawPredict)$"
@@ -58,7 +60,7 @@ class Vertex(Messages):
     def read(self, request: wire.Request, asked: dict[str, Any]) -> dict[str, Any]:
         if len(request.body) > MAX_BODY_BYTES:
             raise NativeError(413, "Request payload size exceeds the limit: 31457280 bytes.")
-        if asked.get("anthropic_version") != VERSION:
+        if asked.get("anthropic_version") not in VERSIONS:
             raise invalid(f"anthropic_version: Input should be '{VERSION}'")
         if "anthropic_beta" in asked:
             raise invalid("anthropic_beta: Extra inputs are not permitted")

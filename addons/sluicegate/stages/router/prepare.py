@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from mitmproxy import http
 
 from sluicegate.core.messages.facts import RequestFacts, read_request
+from sluicegate.core.messages.version import FIRST
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange.answering import decode_request
 from sluicegate.exchange.exchange import Exchange
@@ -35,8 +36,6 @@ if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a se
 
 __all__ = ["credential_for", "prepare_for"]
 
-_VERSION: Final = b"2023-06-01"
-"""Of the Messages API, for requests that come in another format and name none."""
 _FRAMING: Final = frozenset({b"content-length", b"transfer-encoding"})
 
 
@@ -96,7 +95,7 @@ def _messages_fields(fields: HeaderFields, decoded: ClientRequest, facts: Reques
     """The header fields of a request that came in another format."""
     plain = plain_fields(fields, "text/event-stream" if facts and facts.stream else "application/json")
     betas = ((b"anthropic-beta", ",".join(decoded.betas).encode("latin-1", "replace")),) if decoded.betas else ()
-    return (*plain, (b"anthropic-version", _VERSION), *betas)
+    return (*plain, (b"anthropic-version", (decoded.version or FIRST).encode()), *betas)
 
 
 def credential_for(source: CredentialSource, region: str | None = None) -> _OfSource:

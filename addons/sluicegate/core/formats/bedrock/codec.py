@@ -70,9 +70,9 @@ def path_for(path: str, model: str) -> str:
 # -- towards Bedrock
 
 
-def from_messages(body: bytes, betas: Sequence[str], *, drop: Sequence[str] = ()) -> bytes:
+def from_messages(body: bytes, betas: Sequence[str], *, drop: Sequence[str] = (), version: str | None = None) -> bytes:
     """A Messages request for Bedrock. `drop`: members that it rejects. ValueError if the body is not an object."""
-    put: dict[str, object] = {"anthropic_version": VERSION}
+    put: dict[str, object] = {"anthropic_version": version or VERSION}
     if betas:
         put["anthropic_beta"] = list(betas)
     return edited(body, drop=("model", "stream", *drop, *(() if betas else ("anthropic_beta",))), put=put)

@@ -12,6 +12,7 @@ from sluicegate.core.formats.client_format import ClientFormat, ClientRequest
 from sluicegate.core.formats.messages.format import same_body
 from sluicegate.core.formats.path_endings import Action
 from sluicegate.core.messages.facts import RequestFacts, model_in_path, read_request
+from sluicegate.core.messages.version import version_in_body
 from sluicegate.core.redact.walk.body_shapes import BODY
 from sluicegate.core.wire.eventstream import CONTENT_TYPE
 
@@ -46,8 +47,9 @@ def _to_messages(path: str, body: bytes, *, model: str, unsupported: Policy) -> 
         raise ValueError("the path does not name a model")
     inner, betas = codec.to_messages(body, asked)
     if asked.action == "count-tokens":
-        return ClientRequest("count_tokens", inner, betas, encode_response=encode_count)
-    return ClientRequest("messages", inner, betas, encode_response=encode_answer)
+        version = version_in_body(_counted(body))
+        return ClientRequest("count_tokens", inner, betas, version=version, encode_response=encode_count)
+    return ClientRequest("messages", inner, betas, version=version_in_body(body), encode_response=encode_answer)
 
 
 BEDROCK: Final = ClientFormat(

@@ -51,9 +51,11 @@ def path_for(path: str, model: str) -> str:
     return path[: found.start(1)] + quote(model, safe="@") + path[found.end(1) :]
 
 
-def from_messages(body: bytes, *, model: str | None = None, drop: tuple[str, ...] = ()) -> bytes:
+def from_messages(
+    body: bytes, *, model: str | None = None, drop: tuple[str, ...] = (), version: str | None = None
+) -> bytes:
     """A Messages request for Vertex; `model` only if tokens are counted. ValueError if the body is not an object."""
-    put: dict[str, object] = {"anthropic_version": VERSION}
+    put: dict[str, object] = {"anthropic_version": version or VERSION}
     if model is not None:
         put["model"] = model
     return edited(body, drop=drop if model is not None else ("model", *drop), put=put)

@@ -11,6 +11,7 @@ from sluicegate.core.formats.messages.format import read_body_facts, rename_in_b
 from sluicegate.core.formats.path_endings import Verb
 from sluicegate.core.formats.vertex import codec
 from sluicegate.core.messages.facts import RequestFacts, model_in_path, read_request
+from sluicegate.core.messages.version import version_in_body
 from sluicegate.core.redact.walk.body_shapes import BODY
 from sluicegate.core.wire.sse import PING
 
@@ -33,7 +34,8 @@ def _to_messages(path: str, body: bytes, *, model: str, unsupported: Policy) -> 
     asked = codec.read_path(path)
     if asked is None:
         raise ValueError("the path does not name a model")
-    return ClientRequest("count_tokens" if asked.counts else "messages", codec.to_messages(body, asked))
+    inner = codec.to_messages(body, asked)
+    return ClientRequest("count_tokens" if asked.counts else "messages", inner, version=version_in_body(body))
 
 
 VERTEX: Final = ClientFormat(
