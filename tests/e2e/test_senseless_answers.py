@@ -135,6 +135,21 @@ def test_clients_of_chat_completions(pair: Pair) -> None:
     assert "boom" in answer.json()["error"]["message"]
 
 
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize("model", ["m", "odd-own", "odd-aws"])
+def test_a_long_error_is_translated(pair: Pair, model: str, status: int) -> None:
+    """An error of more than 64 KB, without another target, is one of the client's own API like any other error."""
+    upstream, gate = pair
+    upstream.forget()
+    words = {"error": {"message": "boom", "type": "server_error", "pad": "x" * 200_000}, "message": "boom"}
+    long = reply(status, json.dumps(words).encode(), {"content-type": "application/json"})
+    upstream.say(*[answering(long)] * 3)
+    answer = chat(gate, model) if model == "odd-own" else messages(gate, model, stream=False)
+    assert (answer.status, len(answer.body) < 200) == (status, True)
+    assert answer.json()["error"]["message"] == "boom"
+    assert answer.headers["content-type"] == "application/json"
+
+
 def test_a_stream_that_nobody_asked_for(pair: Pair) -> None:
     """A client that asked for a whole answer gets one, where the server streams all the same."""
     upstream, gate = pair

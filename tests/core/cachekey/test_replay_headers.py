@@ -18,6 +18,15 @@ from sluicegate.core.messages.models import serves
         ("anthropic/claude-opus-4.1", "claude-opus-4-1"),
         ("claude-sonnet-4-5[1m]", "claude-sonnet-4-5-20250929"),
         ("gpt-4o", "gpt-4o-2024-08-06"),
+        ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
+        ("claude-opus-4-0", "us.anthropic.claude-opus-4-20250514-v1:0"),
+        ("anthropic/claude-sonnet-4", "claude-sonnet-4-20250514"),
+        ("claude-sonnet-4-20250514", "claude-sonnet-4@20250514"),
+        ("gpt-3.5-turbo", "gpt-3.5-turbo-0125"),
+        ("gpt-4", "gpt-4-0613"),
+        ("gpt-4-turbo", "gpt-4-turbo-2024-04-09"),
+        ("gpt-4-turbo-preview", "gpt-4-0125-preview"),
+        ("mistral-large-latest", "mistral-large-2411"),
     ],
 )
 def test_the_same_in_another_spelling(asked: str, served: str) -> None:
@@ -36,6 +45,11 @@ def test_the_same_in_another_spelling(asked: str, served: str) -> None:
         ("claude-haiku-4-5-20251001", "claude-haiku-4-5"),
         ("claude-opus-4-1", "claude-sonnet-4-5"),
         ("gpt-4o", "gpt-4o-mini"),
+        ("gpt-3.5-turbo-0125", "gpt-3.5-turbo-1106"),
+        ("gpt-3.5-turbo", "gpt-3.5-turbo-16k"),
+        ("claude-sonnet-4-0", "claude-sonnet-4-5-20250929"),
+        ("claude-sonnet-4-0", "claude-opus-4-20250514"),
+        ("gemini-2", "gemini-2.0"),
     ],
 )
 def test_another_one(asked: str, served: str | None) -> None:
