@@ -38,16 +38,25 @@ ENV = {"KEY_A": "secret-key-of-a", "KEY_B": "secret-key-of-b", "SLUICEGATE__RETR
 MODEL = "claude-haiku-4-5"
 
 UNREACHABLE = ("refused", "swallowed", "no_tls")
+OVERLOADED = '{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'
 FAULTS: dict[str, dict[str, Any]] = {
     "reset": {"fault": "reset"},
     "eof": {"fault": "eof"},
     "garbage": {"fault": "garbage"},
     "silent": {"fault": "stall", "at": "start", "stall_s": 30},
     "first event is an error": {"fault": "error", "at": 0},
+    "an error behind the opening": {"fault": "error", "at": 1},
+    "200, a page": {"status": 200, "body": "<html>", "content_type": "text/html"},
+    "200, null": {"status": 200, "body": "null"},
+    "200, empty": {"status": 200, "body": ""},
+    "200, an error": {"status": 200, "body": OVERLOADED},
+    "204": {"status": 204, "body": ""},
+    "a redirect": {"status": 307, "body": ""},
     "529, empty": {"status": 529, "body": ""},
     **{str(status): {"status": status} for status in (408, 429, 500, 502, 503, 504, 529)},
 }
-NATIVE = {"silent": 504, "first event is an error": 200, "529, empty": 529}
+IN_A_STREAM = {"first event is an error": 200, "an error behind the opening": 200}
+NATIVE = {**IN_A_STREAM, "silent": 504, "529, empty": 529, "200, an error": 529, "204": 502}
 """What a client gets where no target serves; else 502, or the provider's own status."""
 
 
@@ -121,7 +130,7 @@ CASES = [
     for fault, client, upstream, stream, second in product(
         (*FAULTS, *UNREACHABLE), ("h1", "h2"), ("h1", "h2"), (True, False), (True, False)
     )
-    if stream or fault != "first event is an error"
+    if stream or fault not in IN_A_STREAM
 ]
 
 

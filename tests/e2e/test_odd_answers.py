@@ -130,10 +130,71 @@ def test_two_targets_that_say_not_to_try_again_are_two_attempts(gate: Gate, firs
     assert ask(gate, first, no, model="any").one("x-sluicegate-attempts") == "2"
 
 
+@pytest.mark.parametrize(
+    ("headers", "shown"),
+    [
+        ({"retry-after": "3600"}, "false"),
+        ({"retry-after": "5"}, None),
+        ({"retry-after": "3600", "x-should-retry": "true"}, "true"),
+    ],
+)
+def test_a_client_is_not_left_to_sleep_for_an_hour(
+    gate: Gate, first: Upstream, headers: dict[str, str], shown: str | None
+) -> None:
+    """Some SDKs sleep for whatever retry-after says: above a minute they are told not to try again."""
+    answer = ask(gate, first, answering(reply(402, b"{}", headers)))
+    assert answer.status == 402
+    assert answer.one("retry-after") == headers["retry-after"]
+    assert answer.one("x-should-retry") == shown
+
+
+PAGE = {"content-type": "text/html"}
+SENSELESS = {
+    "a page": reply(body=b"<html>", headers=PAGE),
+    "null": reply(body=b"null"),
+    "nothing": reply(),
+    "no content": reply(204),
+    "a redirect": reply(307, headers={"location": "http://127.0.0.1:9/"}),
+    "an error": reply(body=b'{"type":"error","error":{"type":"overloaded_error","message":"busy"}}'),
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("odd", SENSELESS)
+def test_a_success_that_is_none(gate: Gate, first: Upstream, second: Upstream, odd: str, streamed: bool) -> None:
+    """The second target serves; without one the client gets an error of its own API, and the record says why."""
+    second.say(stream if streamed else message)
+    assert ask(gate, first, answering(SENSELESS[odd]), model="any", stream=streamed).status == 200
+    before = len(gate.audit_records())
+    answer = ask(gate, first, *[answering(SENSELESS[odd])] * 3, stream=streamed)
+    assert answer.status == (529 if odd == "an error" else 502)
+    assert json.loads(answer.body)["error"]["type"] == ("overloaded_error" if odd == "an error" else "api_error")
+    record = gate.audit_records(count=before + 1)[-1]
+    assert record["outcome"] == "failed"
+    assert {attempt["cause"] for attempt in record["attempts"]} == {"no_answer"}
+
+
+def test_a_message_is_no_answer_to_a_request_for_a_stream(gate: Gate, first: Upstream) -> None:
+    """Client programs that cannot make sense of it ask again and again: they get an error."""
+    answer = ask(gate, first, *[answering(reply(body=OK))] * 3, stream=True)
+    assert answer.status == 502
+    assert b"not a stream" in answer.body
+
+
+def test_an_error_inside_of_a_stream_is_its_outcome(gate: Gate, first: Upstream) -> None:
+    """In the record, in /stats and in /metrics."""
+    before = len(gate.audit_records())
+    answer = ask(gate, first, answering(SSE_HEAD + chunk(FIRST_EVENTS + OVERLOADED) + LAST_CHUNK), stream=True)
+    assert (answer.status, answer.complete) == (200, True)
+    assert gate.audit_records(count=before + 1)[-1]["outcome"] == "error_in_answer"
+    assert gate.get("/stats").json()["run"]["outcomes"]["error_in_answer"] == 1
+    assert b'outcome="error_in_answer"' in gate.get("/metrics").body
+
+
 def test_garbage_of_an_upstream_is_not_logged(gate: Gate, first: Upstream) -> None:
     """Bytes of an answer that can not be read stay out of the log and the record."""
     wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"{") + b"the user's words\r\n"
-    assert not ask(gate, first, answering(wire)).complete
+    assert ask(gate, first, *[answering(wire)] * 3).status == 502
     gate.audit_records(count=1)
     assert "words" not in gate.output()
     assert b"words" not in (Path(gate.state_dir) / "audit.jsonl").read_bytes()

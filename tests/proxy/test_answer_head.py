@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from mitmproxy import http
 
 from sluicegate.exchange.release import Release, Target, snapshot
-from sluicegate.proxy.answer_head import follows_pings, is_peeked_at, native_status, unfit
+from sluicegate.proxy.answer_head import follows_pings, lacks_stream, native_status, unfit
 from sluicegate.testing import make_exchange, make_flow
 
 STREAM = {"content-type": "text/event-stream"}
@@ -37,32 +38,28 @@ def test_a_malformed_head_is_not_passed_on() -> None:
     assert unfit(make_exchange(), answer(), validate=True) is None
 
 
-@pytest.mark.parametrize(("left", "ended", "peeked"), [(True, False, True), (False, False, False), (False, True, True)])
-def test_a_stream_is_peeked_at_while_another_attempt_may_follow(left: bool, ended: bool, peeked: bool) -> None:
-    """Or if it has ended already."""
-    x = make_exchange()
-    x.routing.attempts = SimpleNamespace(left=left)  # type: ignore[assignment]
-    assert is_peeked_at(x, answer(), ended=ended) is peeked
-
-
-@pytest.mark.parametrize("response", [answer(500), answer(200, {"content-type": "application/json"})])
-def test_other_answers_are_not(response: http.Response) -> None:
-    """Errors are collected, JSON has no events; nor is anything looked at that no attempt waits for."""
-    x = make_exchange()
-    x.routing.attempts = SimpleNamespace(left=True)  # type: ignore[assignment]
-    assert not is_peeked_at(x, response, ended=False)
-    x.routing.attempts = None
-    assert not is_peeked_at(x, answer(), ended=True)
+@pytest.mark.parametrize(("stream", "content_type", "lacks"), [
+    (True, "application/json", True), (True, "text/event-stream", False), (False, "application/json", False),
+])  # fmt: skip
+def test_an_answer_in_place_of_a_stream(stream: bool, content_type: str, lacks: bool) -> None:
+    """It counts what the translation makes of the answer; without one the first look decides."""
+    x = make_exchange(make_flow(body=json.dumps({"model": "m", "stream": stream}).encode()))
+    assert not lacks_stream(x, answer(200, {"content-type": content_type}))
+    facts = x.facts
+    made: Any = SimpleNamespace(content_type=lambda _: content_type, prepared=SimpleNamespace(body=None), as_asked=False)
+    made.facts = facts
+    x.routing.translation = made
+    assert lacks_stream(x, answer()) is lacks
 
 
 def test_what_a_translation_says_counts() -> None:
     """The status and the content type are those of the Messages API."""
     translation: Any = SimpleNamespace(native_status=lambda _: 529, content_type=lambda _: "text/event-stream")
-    x, json = make_exchange(), answer(200, {"content-type": "application/json"})
-    assert native_status(x, json) == 200
-    assert not follows_pings(x, json)
+    x, other = make_exchange(), answer(200, {"content-type": "application/json"})
+    assert native_status(x, other) == 200
+    assert not follows_pings(x, other)
     x.routing.translation = translation
-    assert native_status(x, json) == 529
-    assert follows_pings(x, json)
+    assert native_status(x, other) == 529
+    assert follows_pings(x, other)
     assert follows_pings(None, answer())
     assert not follows_pings(None, answer(404))

@@ -1,4 +1,4 @@
-"""proxy/first_event.py: whether a stream begins with a failure, however its bytes are cut."""
+"""proxy/first_event.py: which answers are looked at and how, and the words of a failure."""
 
 from __future__ import annotations
 
@@ -8,98 +8,68 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from mitmproxy import http
 
-from sluicegate.core.errors import ERROR_STATUS
+from sluicegate.core.formats.first_look import Begins, Fails
+from sluicegate.core.formats.surfaces import format_at
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.proxy.first_event import Begins, Fails, FirstEvent, decoded, words_of
-from sluicegate.testing import make_exchange
-
-PING = b"event: ping\ndata: {}\n\n"
-START = b'event: message_start\ndata: {"type":"message_start"}\n\n'
+from sluicegate.proxy.first_event import decoded, first_look, words_of
+from sluicegate.testing import make_exchange, make_flow
 
 
-def error(kind: str) -> bytes:
-    return b"event: error\ndata: " + json.dumps({"type": "error", "error": {"type": kind}}).encode() + b"\n\n"
+def answer(status: int = 200, content_type: str = "text/event-stream") -> http.Response:
+    return http.Response.make(status, b"", {"content-type": content_type})
 
 
-def answer(status: int = 200, **headers: str) -> http.Response:
-    response = http.Response.make(status, b"", {"content-type": "text/event-stream"})
-    for name, value in headers.items():  # `make` takes an encoding off that it does not know
-        response.headers[name] = value
-    return response
+def asking(path: str = "/v1/messages", *, stream: bool = True, method: str = "POST") -> Exchange:
+    flow = make_flow(method, path, json.dumps({"model": "m", "stream": stream}).encode())
+    return make_exchange(flow, surface=format_at(method, path).name)
 
 
-def verdict(data: bytes, cuts: list[int], *, ended: bool = True, **headers: str) -> Any:
-    """What is said first, when the bytes come in these pieces."""
-    first = FirstEvent(make_exchange(), answer(**headers))
-    pieces, at = [], 0
-    for cut in sorted({c % (len(data) + 1) for c in cuts} | {len(data)}):
-        pieces.append(data[at:cut])
-        at = cut
-    for n, piece in enumerate(pieces):
-        said = first.feed(piece, ended=ended and n == len(pieces) - 1)
-        if said is not None:
-            return said
-    return None
+@pytest.mark.parametrize(
+    ("x", "looked_at"),
+    [
+        (asking(), True),
+        (asking("/v1/messages/count_tokens"), True),
+        (asking("/v1/chat/completions"), True),
+        (asking("/v1/models"), False),
+        (asking("/v1/files"), False),
+        (asking(method="OPTIONS"), False),
+    ],
+)
+def test_which_answers_are_looked_at(x: Exchange, looked_at: bool) -> None:
+    """Those of a model and counts, in every format."""
+    assert (first_look(x, answer(), left=True) is not None) is looked_at
 
 
-@given(st.lists(st.integers(0, 500), max_size=8), st.sampled_from(sorted(ERROR_STATUS)))
-def test_an_error_as_the_first_event(cuts: list[int], kind: str) -> None:
-    """Pings do not count. Errors of the moment are failures, with the status that says the same; others are answers."""
-    said = verdict(PING + error(kind) + START, cuts)
-    if kind in ("overloaded_error", "rate_limit_error", "api_error", "timeout_error"):
-        assert isinstance(said, Fails)
-        assert said.status == ERROR_STATUS[kind]
-        assert kind in said.message
-    else:
-        assert said == Begins()
+def test_a_count_is_never_a_stream() -> None:
+    """Whatever its request says."""
+    look = first_look(asking("/v1/messages/count_tokens"), answer(content_type="application/json"), left=True)
+    assert look
+    assert look.feed(b'{"input_tokens":1}', ended=True) == Begins()
 
 
-@given(st.lists(st.integers(0, 500), max_size=8))
-def test_a_good_beginning(cuts: list[int]) -> None:
-    """Any other event; an error after it is not looked at."""
-    assert verdict(PING + START + error("overloaded_error"), cuts) == Begins()
+def test_frames_that_nothing_translates_are_passed_on() -> None:
+    """Their events cannot be read here."""
+    assert first_look(asking(), answer(content_type="application/vnd.amazon.eventstream"), left=True) is None
 
 
-@pytest.mark.parametrize(("data", "ended", "said"), [(b"", False, None), (PING, False, None), (PING, True, Begins())])
-def test_before_the_first_event(data: bytes, ended: bool, said: Any) -> None:
-    """Nothing is known yet; a stream that ends with pings only is passed on."""
-    assert verdict(data, [], ended=ended) == said
-
-
-def test_a_stream_without_a_byte_has_failed() -> None:
-    """It ended before its first event."""
-    said = verdict(b"", [])
+def test_a_translation_says_what_the_bytes_are() -> None:
+    """Its transform makes Messages of them, even where the client's own format is another."""
+    x = asking("/v1/chat/completions")
+    plan: Any = SimpleNamespace(content_type="text/event-stream", transform=None)
+    x.routing.translation = SimpleNamespace(  # type: ignore[assignment]
+        plan_response=lambda *_: plan,
+        client_request=object(),
+        facts=x.facts,
+        as_asked=False,
+        prepared=SimpleNamespace(body=b""),
+    )
+    look = first_look(x, answer(content_type="application/octet-stream"), left=True)
+    assert look
+    said = look.feed(b'event: error\ndata: {"error":{"type":"overloaded_error"}}\n\n', ended=False)
     assert isinstance(said, Fails)
-    assert said.status == 500
-
-
-def test_content_encodings() -> None:
-    """One that can be undone is; what cannot be read is passed on."""
-    assert isinstance(verdict(gzip.compress(error("overloaded_error")), [10], **{"content-encoding": "gzip"}), Fails)
-    assert verdict(error("overloaded_error"), [], **{"content-encoding": "gzip"}) == Begins()
-    assert verdict(error("overloaded_error"), [], **{"content-encoding": "unknown"}) == Begins()
-
-
-@pytest.mark.parametrize(
-    "data", [b"not json", b"[]", b'{"error":3}', b"{}", b'{"error":{"type":"nothing we know"}}', b"[" * 100_000]
-)
-def test_an_error_of_another_form(data: bytes) -> None:
-    """Without a type it is taken for a failure of the provider's; one of an unknown type is passed on."""
-    said = verdict(b"event: error\ndata: " + data + b"\n\n", [])
-    assert (said == Begins()) is (b"nothing we know" in data)
-
-
-@pytest.mark.parametrize(
-    ("content_type", "reads"), [("text/event-stream", True), ("Text/Event-Stream; x=1", True), ("application/json", False)]
-)
-def test_which_answers_can_be_read(content_type: str, reads: bool) -> None:
-    """Event streams; with a translation, what that can read."""
-    response = http.Response.make(200, b"", {"content-type": content_type})
-    assert FirstEvent.can_read(make_exchange(), response) is reads
+    assert said.status == 529
 
 
 def test_the_body_of_a_failure() -> None:

@@ -46,6 +46,7 @@ def chunk(data: bytes) -> bytes:
 START = chunk(
     b'event: message_start\ndata: {"type":"message_start","message":{"model":"m","usage":{"input_tokens":1}}}\n\n'
 )
+BLOCK = chunk(b'event: content_block_start\ndata: {"type":"content_block_start","index":0,"content_block":{}}\n\n')
 STOP = chunk(b'event: message_stop\ndata: {"type":"message_stop"}\n\n') + b"0\r\n\r\n"
 ERROR = chunk(b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n')
 
@@ -74,6 +75,13 @@ def book(chain: Chain) -> Playbook:
 def begun(book: Playbook) -> Transcript:
     """A request is on its way."""
     return Transcript(book) >> FromClient(REQUEST) << Dial("api.test:80") << ToServer(BODY)
+
+
+def chain_timeouts(book: Playbook) -> Any:
+    """The time limits of the exchange under way."""
+    x = exchange_of(book.flow)
+    assert x
+    return x.timeouts
 
 
 def outcome(book: Playbook) -> Any:
@@ -163,11 +171,88 @@ async def test_an_error_as_the_first_event_is_a_failure(book: Playbook) -> None:
     )
 
 
+@pytest.mark.parametrize("fault", [ERROR, b"0\r\n\r\n"])
+async def test_an_opening_is_not_an_answer_yet(book: Playbook, fault: bytes) -> None:
+    """An error behind message_start, or the end, is a failed attempt: the client has seen nothing of it."""
+    await (begun(book) >> FromServer(SSE + START))
+    await book.server(fault)
+    assert book.to_client == b""
+    assert book.hooks.count("sluicegate_failed") == 1
+    await (
+        Transcript(book)
+        >> FromServer(SSE + START)
+        << ToClient(b"message_start")
+        >> FromServer(BLOCK + STOP)
+        << ToClient(b"message_stop")
+    )
+    assert outcome(book) == "ok"
+
+
+async def test_an_opening_in_time_is_not_late(book: Playbook, clock: SimpleNamespace) -> None:
+    """Where the content takes longer than first_byte_s, the opening goes to the client, and nothing is sent again."""
+    await (begun(book) >> FromServer(SSE + START))
+    assert b"message_start" not in book.to_client
+    clock.now += chain_timeouts(book).first_byte_s + 1
+    await (
+        Transcript(book)
+        >> TimeIsUp()
+        << ToClient(b"message_start")
+        >> FromServer(BLOCK + STOP)
+        << ToClient(b"message_stop")
+    )
+    assert outcome(book) == "ok"
+
+
+NO_ANSWERS = {
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: https://elsewhere.test/\r\nContent-Length: 0\r\n\r\n",
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "null": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\nnull",
+    "nothing": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 0\r\n\r\n",
+    "a page": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+    "a message": b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n\r\n{"content":[]}',
+    "an empty stream": SSE + b"0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("odd", NO_ANSWERS)
+async def test_a_success_without_an_answer_is_a_failed_attempt(book: Playbook, odd: str) -> None:
+    """Another attempt follows; after the last one the client gets an error of the gate's own, and none of it."""
+    await begun(book)
+    await book.server(NO_ANSWERS[odd])
+    assert (book.to_client, book.hooks.count("sluicegate_failed")) == (b"", 1)
+    await book.server(NO_ANSWERS[odd])
+    assert book.hooks.count("sluicegate_failed") == 2
+    assert outcome(book) == "failed"
+    assert book.to_client.startswith(b"HTTP/1.1 502")
+    assert b"elsewhere.test" not in book.to_client
+
+
+async def test_an_error_about_the_request_is_not_sent_again(book: Playbook) -> None:
+    """Under a status of success, too: the client gets it with the status that belongs to it."""
+    said = b'{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: too many"}}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(said)
+    await (begun(book) >> FromServer(head + said) << ToClient(b"max_tokens: too many"))
+    assert book.to_client.startswith(b"HTTP/1.1 400")
+    assert outcome(book) == "failed"
+
+
+async def test_an_error_inside_of_an_answer_is_its_outcome(book: Playbook) -> None:
+    """The status is one of success, and the stream ends as streams do: the record still says that it failed."""
+    await (
+        begun(book)
+        >> FromServer(SSE + START + BLOCK)
+        << ToClient(b"message_start")
+        >> FromServer(ERROR + b"0\r\n\r\n")
+        << ToClient(b"overloaded_error")
+    )
+    assert outcome(book) == "error_in_answer"
+
+
 async def test_nothing_is_retried_once_the_client_has_an_event(book: Playbook) -> None:
     """What breaks then breaks visibly."""
     await (
         begun(book)
-        >> FromServer(SSE + START)
+        >> FromServer(SSE + START + BLOCK)
         << ToClient(b"message_start")
         >> FromServer(ERROR)
         << ToClient(b"overloaded_error")
@@ -195,12 +280,12 @@ async def test_silence_before_the_answer(book: Playbook, clock: SimpleNamespace)
 
 async def test_a_timer_that_rings_early_is_set_again(book: Playbook, clock: SimpleNamespace) -> None:
     """Nothing happens before its time."""
-    await (begun(book) >> TimeIsUp() >> FromServer(SSE + START) << ToClient(b"message_start") >> TimeIsUp())
+    await (begun(book) >> TimeIsUp() >> FromServer(SSE + START + BLOCK) << ToClient(b"message_start") >> TimeIsUp())
 
 
 async def test_a_stream_that_stalls_ends_visibly(book: Playbook, clock: SimpleNamespace) -> None:
     """After idle_s: an `event: error`, and the server is told to stop."""
-    await (begun(book) >> FromServer(SSE + START) << ToClient(b"message_start"))
+    await (begun(book) >> FromServer(SSE + START + BLOCK) << ToClient(b"message_start"))
     clock.now += 10_000
     await (Transcript(book) >> TimeIsUp() << Closed("server") << ToClient(b"event: error") << Closed("client"))
     assert outcome(book) == "truncated"

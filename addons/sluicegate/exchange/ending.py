@@ -7,12 +7,15 @@ from typing import Literal
 
 __all__ = ["Ending", "Outcome"]
 
-Outcome = Literal["ok", "upstream_error", "refused", "failed", "truncated", "client_abort", "denied", "internal"]
+Outcome = Literal[
+    "ok", "upstream_error", "error_in_answer", "refused", "failed", "truncated", "client_abort", "denied", "internal"
+]
 """How an exchange ended.
 
-ok: a complete answer below 400. upstream_error: a complete answer of 400 or above, from upstream. refused: our own
-answer, nothing was sent. failed: no answer came from upstream. truncated: an answer began and did not end well.
-client_abort: the client left first. denied: the seal stopped an unreleased request. internal: a bug in the gate.
+ok: a complete answer below 400. upstream_error: a complete answer of 400 or above, from upstream. error_in_answer: one
+below 400 in which the provider reports an error. refused: our own answer, nothing was sent. failed: no answer came from
+upstream. truncated: an answer began and did not end well. client_abort: the client left first. denied: the seal stopped an
+unreleased request. internal: a bug in the gate.
 """
 
 

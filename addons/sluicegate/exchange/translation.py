@@ -17,16 +17,14 @@ from mitmproxy import http
 
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.core.wire.encoding import DecodeError, UnknownEncoding, decoder
-from sluicegate.core.wire.eventstream import CONTENT_TYPE
 from sluicegate.providers.base import Provider, ResponsePlan, UpstreamRequest, Verdict, pass_through
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
     from sluicegate.core.formats.client_format import ClientRequest
     from sluicegate.core.translate.base import Transform
 
-__all__ = ["MAX_BUFFERED", "PASS_THROUGH", "BufferedResponse", "Translation"]
+__all__ = ["MAX_BUFFERED", "BufferedResponse", "Translation"]
 
-_STREAMS: Final = ("text/event-stream", CONTENT_TYPE)
 MAX_BUFFERED: Final = 32 * 1024 * 1024
 """Bytes of an answer that is translated as a whole."""
 
@@ -62,20 +60,6 @@ class Translation:
     def verdict(self, response: http.Response, body: bytes = b"") -> Verdict | None:
         """The provider's error as one of the Messages API. `body`: what has arrived of it, without a content encoding."""
         return self.provider.classify(response.status_code, lower_headers(response.headers), body)
-
-    def first_events(self, response: http.Response) -> Transform | None:
-        """A transform to server-sent events of the Messages API, to look at a stream's first event; None if the answer is
-        not such a stream.
-
-        Its input has no content encoding. The client's bytes go through another one.
-        """
-        plan = self.plan_response(response, "", 0)
-        content_type = plan.content_type or response.headers.get("content-type", "")
-        if plan.whole or not content_type.lower().startswith(_STREAMS):
-            return None
-        if plan.transform is None and plan.usage == "messages":
-            return PASS_THROUGH
-        return plan.transform
 
     def content_type(self, response: http.Response) -> str:
         """The answer's content type, once it is an answer of the Messages API."""
@@ -123,18 +107,6 @@ class BufferedResponse:
         except (Malformed, ValueError) as e:
             return str(e)
         return None
-
-
-class _PassThrough:
-    def feed(self, data: bytes) -> bytes:
-        return data
-
-    def end(self) -> bytes:
-        return b""
-
-
-PASS_THROUGH: Final[Transform] = _PassThrough()
-"""For streams that are server-sent events of the Messages API already. Keeps no state."""
 
 
 def lower_headers(headers: http.Headers) -> Mapping[str, str]:

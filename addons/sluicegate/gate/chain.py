@@ -366,9 +366,8 @@ class Chain:
         x = exchange_of(flow)
         if x is None:
             return
-        ok: Outcome = "ok" if (x.status or 500) < 400 or x.is_admin_endpoint else "upstream_error"
         x.answered_whole = True
-        self._finish(x, "client_abort" if x.life.detached else ok, None)
+        self._finish(x, "client_abort" if x.life.detached else _outcome_of(x), None)
 
     def error(self, flow: http.HTTPFlow) -> None:
         x = exchange_of(flow)
@@ -408,7 +407,7 @@ class Chain:
             x.routing.release = None
             x.routing.target = None
         x.slots.clear()
-        if outcome in ("ok", "upstream_error") and x.status != 101 and x.source is None:
+        if outcome in ("ok", "upstream_error", "error_in_answer") and x.status != 101 and x.source is None:
             attach(x.flow, None)
 
     def _forget(self, x: Exchange) -> None:
@@ -421,3 +420,13 @@ class Chain:
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         attach(flow, None)
+
+
+def _outcome_of(x: Exchange) -> Outcome:
+    """Of an answer that came to its end: its status, and what the provider reported inside of it."""
+    if x.is_admin_endpoint:
+        return "ok"
+    if (x.status or 500) >= 400:
+        return "upstream_error"
+    facts = x.routing.call.facts if x.routing.call else None
+    return "error_in_answer" if facts and facts.error_type else "ok"

@@ -6,9 +6,9 @@ from mitmproxy import http
 from mitmproxy.net.http.validate import validate_headers
 
 from sluicegate.exchange.exchange import Exchange
-from sluicegate.proxy.first_event import FirstEvent
+from sluicegate.proxy.first_event import asks_for_stream
 
-__all__ = ["follows_pings", "is_peeked_at", "native_status", "unfit"]
+__all__ = ["follows_pings", "lacks_stream", "native_status", "unfit"]
 
 
 def unfit(x: Exchange, response: http.Response, *, validate: bool) -> str | None:
@@ -24,16 +24,11 @@ def unfit(x: Exchange, response: http.Response, *, validate: bool) -> str | None
     return None
 
 
-def is_peeked_at(x: Exchange, response: http.Response, *, ended: bool) -> bool:
-    """Whether to look at the first event before passing the answer on; a stream that has ended already always is."""
-    attempts = x.routing.attempts
-    return (
-        x.format.answers
-        and response.status_code == 200
-        and attempts is not None
-        and (ended or attempts.left)
-        and FirstEvent.can_read(x, response)
-    )
+def lacks_stream(x: Exchange, response: http.Response) -> bool:
+    """Whether the request asked for a stream, and neither the provider nor its translation makes one of this answer."""
+    if not (asks_for_stream(x) and x.routing.translation):
+        return False
+    return "event" not in x.routing.translation.content_type(response)
 
 
 def native_status(x: Exchange, response: http.Response) -> int:

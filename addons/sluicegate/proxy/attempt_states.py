@@ -9,14 +9,14 @@ __all__ = ["TRANSITIONS", "AttemptState", "IllegalTransition", "State", "diagram
 
 State = Literal["idle", "sending", "waiting", "collecting", "peeking", "buffering", "deciding", "committed", "given up"]
 
-Event = Literal["send", "sent", "error status", "event stream", "whole answer", "answer", "failure", "retry", "give up"]
+Event = Literal["send", "sent", "error status", "beginning", "whole answer", "answer", "failure", "retry", "give up"]
 
 TRANSITIONS: Final[Mapping[State, Mapping[Event, State]]] = {
     "idle": {"send": "sending", "give up": "given up"},
     "sending": {"sent": "waiting", "failure": "deciding", "give up": "given up"},
     "waiting": {
         "error status": "collecting",
-        "event stream": "peeking",
+        "beginning": "peeking",
         "whole answer": "buffering",
         "answer": "committed",
         "failure": "deciding",

@@ -6,7 +6,7 @@
                 ── failure ───────► deciding
                 ── give up ───────► given up
     waiting     ── error status ──► collecting
-                ── event stream ──► peeking
+                ── beginning ─────► peeking
                 ── whole answer ──► buffering
                 ── answer ────────► committed
                 ── failure ───────► deciding
@@ -27,7 +27,8 @@
 
     waiting      for the head of an answer. A failure is: a reset, EOF, silence, a request that is not read, an unfit head
     collecting   the body of an error, at most 64 KB and 3 s; then it is a failure, or final
-    peeking      at the first event of a stream: `event: error`, an empty or a silent stream is a failure
+    peeking      at the beginning of an answer (core/formats/first_look.py): an error before any content, an empty answer,
+                 a page in place of JSON, JSON in place of a stream, silence is a failure
     buffering    JSON that is translated: an answer that makes no sense, or breaks off, is a failure
     deciding     the Chain is asked: another attempt, an answer without one, or the failure goes to the client
     committed    from here on nothing is retried. What breaks now breaks visibly
@@ -61,22 +62,17 @@ from mitmproxy.proxy.layers.http import (
     SendHttp,
 )
 
+from sluicegate.core.formats.first_look import MAX_HELD, Fails, FirstLook, fault_of_status
 from sluicegate.core.routing.attempts import UNDER_WAY, UNREACHED, Cause
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.translation import MAX_BUFFERED, BufferedResponse
 from sluicegate.proxy import mitmproxy_internals as internals
-from sluicegate.proxy.answer_head import follows_pings, is_peeked_at, native_status, unfit
+from sluicegate.proxy.answer_head import follows_pings, lacks_stream, native_status, unfit
 from sluicegate.proxy.attempt_states import AttemptState, IllegalTransition
 from sluicegate.proxy.connections.pool import POOL_EXHAUSTED
 from sluicegate.proxy.deadlines import Deadlines, Overdue
-from sluicegate.proxy.first_event import (
-    MAX_HELD,
-    Fails,
-    FirstEvent,
-    decoded,
-    words_of,
-)
+from sluicegate.proxy.first_event import decoded, first_look, words_of
 from sluicegate.proxy.hooks import Answer, FailedAttempt, GiveUp, Retry, SluicegateFailedHook, SluicegateTurnHook
 from sluicegate.proxy.pings import Pings
 from sluicegate.proxy.port import GatePort
@@ -107,7 +103,7 @@ class RetryingStream(GateStream):
     _stopper: Timer | None = None
     _reused: bool = False
     """The attempt's connection had carried a request before."""
-    _first: FirstEvent | None = None
+    _first: FirstLook | None = None
     _buffered: BufferedResponse | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
@@ -234,17 +230,43 @@ class RetryingStream(GateStream):
             self._state.enter("error status")
             self.server_state = self.state_collect_failure
             self._deadlines.arm(COLLECT_S)
-        elif x.routing.translation and (buffered := x.routing.translation.buffered(response)):
-            self._buffered = buffered
-            self._state.enter("whole answer")
-            self.server_state = self.state_buffer_answer
-        elif is_peeked_at(x, response, ended=event.end_stream):
-            self._first = FirstEvent(x, response)
-            self._state.enter("event stream")
-            self.server_state = self.state_first_event
+        elif response.status_code < 400 and x.inference:
+            yield from self._look_at(x, response, event.end_stream)
         else:
             x.routing.attempts.answered(response)
             yield from self._commit(event.end_stream)
+
+    def _look_at(self, x: Exchange, response: http.Response, end_stream: bool) -> layer.CommandGenerator[None]:
+        """An answer under a status of success is held back until it has shown that it is one."""
+        translation, attempts = x.routing.translation, x.routing.attempts
+        if fault := fault_of_status(response.status_code):
+            yield from self._no_answer(x, fault)
+        elif translation and not lacks_stream(x, response) and (buffered := translation.buffered(response)):
+            self._buffered = buffered
+            self._state.enter("whole answer")
+            self.server_state = self.state_buffer_answer
+        elif look := first_look(x, response, left=attempts is not None and attempts.left):
+            self._first = look
+            self._state.enter("beginning")
+            self.server_state = self.state_first_event
+        else:
+            self._answered()
+            yield from self._commit(end_stream)
+
+    def _answered(self) -> None:
+        if (x := self.exchange) and x.routing.attempts and self.flow.response:
+            x.routing.attempts.answered(self.flow.response)
+
+    def _no_answer(self, x: Exchange, fault: Fails) -> layer.CommandGenerator[None]:
+        """A success that is no answer is a failed attempt. The client never gets it: at the end it is an error of ours."""
+        attempts = x.routing.attempts
+        if fault.is_answer or (attempts and attempts.may_fail(fault.status)):
+            yield from self._again("first_event" if fault.is_answer else "no_answer", fault.message, fault.status)
+            return
+        x.ending.status = fault.status
+        if not self.ended and self.context.server in self.parent.connections:
+            yield SendHttp(RequestProtocolError(self.upstream_id, fault.message, ErrorCode.CANCEL), self.context.server)
+        yield from self._give_up(fault.message)
 
     def state_collect_failure(self, event: events.Event) -> layer.CommandGenerator[None]:
         x, response = self.exchange, self.flow.response
@@ -279,17 +301,17 @@ class RetryingStream(GateStream):
         yield from self._commit(False)
 
     def state_first_event(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """A 200 is held back until its first event: overloads are reported as `event: error` after it."""
+        """A 200 is held back until its first event with content: overloads are reported as `event: error` after it."""
         assert self._first
         self.ended = isinstance(event, ResponseEndOfMessage)
         data = event.data if isinstance(event, ResponseData) else b""
         self.response_body_buf += data
         verdict = self._first.feed(data, ended=self.ended)
         if isinstance(verdict, Fails):
-            yield from self._again("first_event", verdict.message, verdict.status)
+            assert self.exchange
+            yield from self._no_answer(self.exchange, verdict)
         elif verdict or len(self.response_body_buf) > MAX_HELD:
-            if (x := self.exchange) and x.routing.attempts and self.flow.response:
-                x.routing.attempts.answered(self.flow.response)
+            self._answered()
             yield from self._commit(False)
 
     def state_buffer_answer(self, event: events.Event) -> layer.CommandGenerator[None]:
@@ -305,8 +327,7 @@ class RetryingStream(GateStream):
                 self._forget_answer()
                 yield from self._again("first_event", fault, 502)
                 return
-            if (x := self.exchange) and x.routing.attempts and self.flow.response:
-                x.routing.attempts.answered(self.flow.response)
+            self._answered()
             yield from self._commit(False)
 
     def _commit(self, end_stream: bool) -> layer.CommandGenerator[None]:
@@ -435,13 +456,15 @@ class RetryingStream(GateStream):
                 self.response_body_buf += answer.content or b""
                 yield from self._commit(False)
             case GiveUp():
-                yield from self._final_failure(x, cause, message)
+                yield from self._final_failure(x, cause, message, status)
         return False
 
-    def _final_failure(self, x: Exchange, cause: Cause, message: str) -> layer.CommandGenerator[None]:
+    def _final_failure(self, x: Exchange, cause: Cause, message: str, status: int | None) -> layer.CommandGenerator[None]:
         """The client gets the last failure: the provider's own answer if there is one."""
         x.routing.attempts = None
         x.ending.status = {"first_byte": 504, "pool": 503}.get(cause)
+        if cause == "no_answer":
+            x.ending.status = status
         if self.flow.response is not None and (cause == "status" or (cause == "first_event" and self.response_body_buf)):
             self.ended = self.ended or cause == "first_event"
             yield from self._commit(False)
@@ -499,6 +522,10 @@ class RetryingStream(GateStream):
             cause = "write"
         elif (left := self._patience_s(x)) > 0:
             self._deadlines.arm(left)
+            return
+        elif self._first and self._first.begun and self._state.now == "peeking":
+            self._answered()  # it has begun in time; from here on its silences count
+            yield from self._commit(False)
             return
         self._forget_answer()
         what = "the request was not read" if cause == "write" else "no answer"

@@ -9,6 +9,7 @@ import pytest
 from h11._receivebuffer import ReceiveBuffer
 
 from kits.playbook import Playbook
+from sluicegate.core.formats.first_look import MAX_HELD
 from sluicegate.gate.chain import Chain
 from sluicegate.proxy.wire.http1_server import MAX_HEAD
 from sluicegate.stages import Router
@@ -71,10 +72,11 @@ async def test_a_head_without_end_is_not_collected(chain: Chain) -> None:
 
 @pytest.mark.parametrize("flood", [b"5;" + b"x" * MAX_HEAD, b"0\r\n" + b"x: y\r\n" * (MAX_HEAD // 5)])
 async def test_bytes_between_chunks_are_bounded(chain: Chain, flood: bytes) -> None:
-    """A chunk's extensions and trailers have an end as well: the answer breaks visibly."""
+    """A chunk's extensions and trailers have an end as well: an answer that is passed on breaks visibly."""
     book = Playbook(chain)
     await book.client(ASK)
     await book.server(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+    await book.server(b"%x\r\n{%s\r\n" % (MAX_HELD + 1, b" " * MAX_HELD))
     await book.server(flood)
     assert b"\r\n0\r\n\r\n" not in book.to_client
     assert book.context.client in book.closed

@@ -18,6 +18,7 @@ from mitmproxy import http as mhttp
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.bedrock import codec as bedrock
 from sluicegate.core.formats.chat.usage import ChatReader
+from sluicegate.core.formats.first_look import Fails
 from sluicegate.core.formats.surfaces import format_at
 from sluicegate.core.formats.vertex import codec as vertex
 from sluicegate.core.messages.grammar import check_stream
@@ -32,6 +33,7 @@ from sluicegate.gate.policy import Policy
 from sluicegate.providers.base import Estimated
 from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.registry import build
+from sluicegate.proxy.first_event import first_look
 from sluicegate.services.services import Services
 from sluicegate.settings.providers import Credentials, Provider
 from sluicegate.settings.secret import Secret
@@ -185,19 +187,22 @@ def test_a_stream_that_fails_is_seen(sim: Simulator, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_first_event_can_be_looked_at(sim: Simulator, kind: str) -> None:
-    """As server-sent events of the Messages API, whatever the provider sends; no other answer is looked at."""
-    made = prepare_for(exchange("messages", stream=True), make_provider(kind, sim))
+    """As events of the Messages API, whatever the provider sends: an error is found in each one's own words."""
+    x = exchange("messages", stream=True)
+    made = prepare_for(x, make_provider(kind, sim))
     assert isinstance(made, Translation)
+    x.routing.translation = made
     kinds = {"bedrock": "application/vnd.amazon.eventstream"}
-    look = made.first_events(mhttp.Response.make(200, b"", {"content-type": kinds.get(kind, "text/event-stream")}))
+    look = first_look(x, mhttp.Response.make(200, b"", {"content-type": kinds.get(kind, "text/event-stream")}), left=True)
     assert look is not None
-    start = {"type": "message_start", "message": {}}
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "busy"}}
     sent = {
-        "bedrock": bedrock.frame_of_event(msgspec.json.encode(start)),
-        "openai": b'data: {"choices":[{"index":0,"delta":{"content":"x"}}]}\n\n',
-    }.get(kind, b"event: message_start\ndata: {}\n\n")
-    assert SSEParser().feed(look.feed(sent))[0].event == b"message_start"
-    assert made.first_events(mhttp.Response.make(200, b"", {"content-type": "application/json"})) is None
+        "bedrock": bedrock.frame_of_event(msgspec.json.encode(error)),
+        "openai": b'data: {"error":{"message":"busy","type":"overloaded_error"}}\n\n',
+    }.get(kind, b"event: error\ndata: " + msgspec.json.encode(error) + b"\n\n")
+    said = look.feed(sent, ended=False)
+    assert isinstance(said, Fails)
+    assert said.status == 529
 
 
 def test_a_native_request_is_not_touched(sim: Simulator) -> None:

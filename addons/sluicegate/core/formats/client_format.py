@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from sluicegate.core.errors import error_type, own_error_type
+from sluicegate.core.formats.first_look import EventSays
 from sluicegate.core.formats.path_endings import PathEnding
 from sluicegate.core.messages.facts import RequestFacts
 from sluicegate.core.redact.walk.body_shapes import Shape
+from sluicegate.core.wire.sse import SSEEvent
 
 if TYPE_CHECKING:  # loaded when first needed: translation takes a tenth of a second
     from sluicegate.core.translate.base import Policy, Transform
@@ -123,6 +125,8 @@ class ClientFormat:
     """What the content type of a stream contains."""
     stream_break: bytes
     """What ends an event that was cut off, before another one can follow."""
+    event_says: Callable[[SSEEvent], EventSays]
+    """What an event of a stream means for its beginning: the first look (first_look.py) asks."""
     ping: bytes | None
     """What keeps a silent stream alive; None if the format has no such thing."""
 

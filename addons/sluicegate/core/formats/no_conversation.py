@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.core.formats.client_format import ClientFormat, ClientRequest
+from sluicegate.core.formats.first_look import messages_event_says
 from sluicegate.core.formats.messages.errors import error_answer, error_in_stream
 from sluicegate.core.formats.messages.format import rename_in_body, same_body
 from sluicegate.core.formats.path_endings import Item, Tail
@@ -50,6 +51,7 @@ OTHER: Final = ClientFormat(
     error_in_stream=error_in_stream,
     stream_type="event-stream",
     stream_break=b"\n\n",
+    event_says=messages_event_says,
     ping=None,
 )
 

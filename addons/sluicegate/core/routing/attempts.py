@@ -42,9 +42,12 @@ __all__ = [
     "retry_after_s",
 ]
 
-Cause = Literal["connect", "pool", "write", "reset", "stale", "returned", "first_byte", "status", "first_event", "refused"]
-"""How an attempt failed. returned: the provider says that it has not processed the request (HTTP/2). refused: the gate
-itself could not build the request for this target (no credential, or its format cannot express it): nothing was sent."""
+Cause = Literal[
+    "connect", "pool", "write", "reset", "stale", "returned", "first_byte", "status", "first_event", "no_answer", "refused"
+]
+"""How an attempt failed. returned: the provider says that it has not processed the request (HTTP/2). first_event: an error
+before any content. no_answer: a status of success without an answer. refused: the gate itself could not build the request
+for this target (no credential, or its format cannot express it): nothing was sent."""
 
 LONGEST_WAIT_S: Final = 59.0
 """Claude Code waits for a retry-after up to 60 s and gives up at once above it."""
@@ -58,12 +61,14 @@ FREE: Final = frozenset({"stale", "returned"})
 """Faults of a connection that say nothing of the target: the first of them is not counted."""
 UNREACHED: Final = frozenset({"connect", "write", "reset"})
 """Causes after which it is unknown whether the upstream lives."""
-UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "write", "reset"})
+UNDER_WAY: Final = frozenset({"status", "first_byte", "first_event", "no_answer", "write", "reset"})
 """Causes after which the server may still work on the request, so that it has to be cancelled there."""
 _UNTOUCHED: Final = frozenset({"connect", "pool", "returned", "refused"})
 """The provider cannot have acted on the request."""
 _TURNED_AWAY: Final = frozenset({401, 402, 429, 529})
 _RESTING: Final = frozenset({429, 503, 529})
+_SENSELESS: Final = frozenset({"first_event", "no_answer"})
+"""The target answers, and does not serve: it rests."""
 
 
 class Headers(Protocol):
@@ -209,7 +214,7 @@ class Plan:
         """Let a target cool down if it said so or is overloaded."""
         name = self.targets[last.target]
         health.probe_failed(name)
-        if last.cause in ("status", "first_event") and (last.status in _RESTING or last.cause == "first_event"):
+        if last.cause in _SENSELESS or (last.cause == "status" and last.status in _RESTING):
             rest = self.cooldown_s if last.retry_after_s is None else last.retry_after_s
             health.cool_down(name, now + (rest if last.spent else min(rest, LONGEST_REST_S)), paced=last.paced)
 

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from mitmproxy import http
 
@@ -44,6 +44,8 @@ from sluicegate.stages.router.targets import Unsupported, point_at
 from sluicegate.stages.router.upstreams import Candidate
 
 __all__ = ["Attempts", "is_repeatable"]
+
+_OF_THE_MOMENT: Final = frozenset({408, 429})
 
 
 class Attempts:
@@ -152,6 +154,10 @@ class Attempts:
         """Whether another target may serve in place of this failure, whose body need not be read any further."""
         self._look_whether_pinned(x)
         return status != 400 and self.left and self._situation(x).others
+
+    def may_fail(self, status: int) -> bool:
+        """Whether an error under a status of success is a failed attempt; else it is about the request itself."""
+        return status >= 500 or status in KEY_FAULTS or status in _OF_THE_MOMENT or self.plan.retryable(status, None)
 
     def answered(self, response: http.Response) -> None:
         """The current target gave an answer that goes to the client."""

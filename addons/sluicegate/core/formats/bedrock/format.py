@@ -9,6 +9,7 @@ from sluicegate.core.formats.bedrock import codec
 from sluicegate.core.formats.bedrock.errors import error_answer, error_in_stream
 from sluicegate.core.formats.bedrock.responses import encode_answer, encode_count
 from sluicegate.core.formats.client_format import ClientFormat, ClientRequest
+from sluicegate.core.formats.first_look import messages_event_says
 from sluicegate.core.formats.messages.format import same_body
 from sluicegate.core.formats.path_endings import Action
 from sluicegate.core.messages.facts import RequestFacts, model_in_path, read_request
@@ -73,6 +74,7 @@ BEDROCK: Final = ClientFormat(
     error_in_stream=error_in_stream,
     stream_type=CONTENT_TYPE,
     stream_break=b"",
+    event_says=messages_event_says,
     ping=None,
 )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from sluicegate.core.formats.chat.errors import error_answer, error_in_stream
 from sluicegate.core.formats.chat.facts import read_facts
 from sluicegate.core.formats.client_format import ClientFormat, ClientRequest, EncodedResponse
+from sluicegate.core.formats.first_look import chat_event_says
 from sluicegate.core.formats.messages.format import rename_in_body, same_body
 from sluicegate.core.formats.path_endings import Tail
 from sluicegate.core.redact.walk.body_shapes import BODY
@@ -51,5 +52,6 @@ CHAT: Final = ClientFormat(
     error_in_stream=error_in_stream,
     stream_type="event-stream",
     stream_break=b"\n\n",
+    event_says=chat_event_says,
     ping=b": ping\n\n",
 )

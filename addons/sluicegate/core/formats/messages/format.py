@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from sluicegate.core.formats.client_format import ClientFormat, ClientRequest
+from sluicegate.core.formats.first_look import messages_event_says
 from sluicegate.core.formats.messages.errors import error_answer, error_in_stream
 from sluicegate.core.formats.path_endings import Tail
 from sluicegate.core.messages.facts import RequestFacts, read_request, rename_model
@@ -60,6 +61,7 @@ MESSAGES: Final = ClientFormat(
     error_in_stream=error_in_stream,
     stream_type="event-stream",
     stream_break=b"\n\n",
+    event_says=messages_event_says,
     ping=PING,
 )
 
