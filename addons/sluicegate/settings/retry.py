@@ -38,3 +38,4 @@ class Retry(Section, frozen=True, kw_only=True):
     cooldown_s: SecondsOrNone = 10.0
     status: tuple[Status, ...] = (408, 429, 500, 502, 503, 504, 529)
     queue: Queue | None = None
+    client_wait_s: SecondsOrNone = 60.0  # an error that asks its client for a longer wait gets x-should-retry: false

@@ -8,6 +8,7 @@ import pytest
 from sluicegate.core.routing.answers import (
     AnswerVerdict,
     Situation,
+    asks_too_long,
     classify,
     may_be_about_thinking,
     read_failure,
@@ -55,6 +56,24 @@ def test_a_request_that_must_not_be_repeated_keeps_its_error(status: int) -> Non
     once = replace(TWO, plan=Plan(["a", "b"], repeatable=False))
     assert classify(status, None, once) == "answer"
     assert classify(429, None, once) == "retry"
+
+
+@pytest.mark.parametrize(
+    ("headers", "too_long"),
+    [
+        ({"retry-after": "3600"}, True),
+        ({"retry-after-ms": "60001"}, True),
+        ({"retry-after": "Thu, 01 Jan 1970 01:00:00 GMT"}, True),
+        ({"retry-after": "60"}, False),
+        ({"retry-after": "soon"}, False),
+        ({}, False),
+        ({"retry-after": "3600", "x-should-retry": "true"}, False),
+        ({"retry-after": "3600", "x-should-retry": "false"}, False),
+    ],
+)
+def test_a_wait_that_no_client_should_sit_through(headers: dict[str, str], too_long: bool) -> None:
+    """Longer than configured, however it is stated; what the provider itself says of a retry is kept."""
+    assert asks_too_long(headers, 0.0, 60.0) is too_long
 
 
 def read(status: int | None, headers: dict[str, str] | None, body: bytes = b"", **more: Any) -> Failed:

@@ -20,6 +20,7 @@ __all__ = [
     "KEY_FAULTS",
     "AnswerVerdict",
     "Situation",
+    "asks_too_long",
     "classify",
     "may_be_about_thinking",
     "read_failure",
@@ -93,6 +94,17 @@ def read_failure(
             wait_s, spent = max(wait_s or 0.0, SPENT_S), True
     spent = spent or (own_key and status in KEY_FAULTS)
     return Failed(target, cause, status, wait_s, None if should is None else should == "true", spent)
+
+
+def asks_too_long(headers: Headers, now_unix: float, longest_s: float) -> bool:
+    """Whether an error asks its client for a longer wait than it should sit through, and leaves it to the client.
+
+    Some SDKs sleep for any retry-after; `x-should-retry: false` stops them. A provider's own x-should-retry counts.
+    """
+    if headers.get("x-should-retry") is not None:
+        return False
+    told = retry_after_s(headers, now_unix)
+    return told is not None and told > longest_s
 
 
 # -- thinking

@@ -18,6 +18,7 @@ from sluicegate.core.formats.bedrock.format import BEDROCK
 from sluicegate.core.formats.registry import served
 from sluicegate.core.messages.prompt_size import fits
 from sluicegate.core.messages.usage import ResponseReader
+from sluicegate.core.routing.answers import asks_too_long
 from sluicegate.core.routing.attempts import Backoff, Plan, Queue
 from sluicegate.core.routing.paths import takes_our_keys
 from sluicegate.core.routing.routes import first_route
@@ -166,6 +167,8 @@ class Router(Stage):
         if call is None or response is None or x.answer is not None:
             return
         call.first_byte, call.status = time.monotonic(), response.status_code
+        if response.status_code >= 400 and asks_too_long(response.headers, time.time(), self.settings.retry.client_wait_s):
+            response.headers["x-should-retry"] = "false"
         if x.routing.translation is not None:
             call.reader = translate_answer(x, x.routing.translation, response)
             return
