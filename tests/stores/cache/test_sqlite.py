@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,73 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+def entry(n: int, body: bytes = b"", age: float = 0) -> Entry:
+    return Entry(f"{n:064x}", time.time() - age, time.time() + 900, Head("m"), body)
+
+
+async def test_a_full_cache_evicts_in_batches(tmp_path: Path) -> None:
+    """Down to a sixteenth below the limit, the least recently used first; then as many writes evict nothing."""
+    store = SqliteCache(tmp_path / "cache.sqlite", Limits(entries=160))
+    counts = []
+    for n in range(300):
+        await store.put(entry(n))
+        counts.append((await store.state()).totals.entries)
+    assert max(counts) == 160
+    assert min(counts[160:]) == 150
+    assert [at for at, n in enumerate(counts) if n == 150] == [149, *range(160, 300, 11)]
+    kept = {e.key for e in await store.listing()}
+    assert kept == {entry(n).key for n in range(300 - counts[-1], 300)}
+    await store.close()
+
+
+async def test_a_put_asks_as_little_of_a_full_cache_as_of_an_empty_one(tmp_path: Path) -> None:
+    """The same statements; what a batch needs comes in addition, once in many writes, and each entry is deleted once."""
+    store = SqliteCache(tmp_path / "cache.sqlite", Limits(entries=1600))
+    said: list[str] = []
+
+    async def statements(first: int, count: int) -> list[str]:
+        said.clear()
+        await asyncio.gather(*(store.put(entry(n)) for n in range(first, first + count)))
+        return [s for s in said if s.startswith(("SELECT", "DELETE", "INSERT"))]
+
+    store._writer._db.set_trace_callback(said.append)
+    empty = await statements(0, 800)
+    await statements(800, 800)
+    full = await statements(1600, 800)
+    batches = [s for s in full if s.startswith("SELECT id, size")]
+    evicted = [s for s in full if s.startswith("DELETE FROM entries WHERE id =")]
+    assert len(batches) == 8
+    assert len(set(evicted)) == 800 + 1600 - (await store.state()).totals.entries
+    assert len(full) - len(batches) - len(evicted) == len(empty)
+    await store.close()
+
+
+async def test_the_entry_just_written_is_never_evicted(tmp_path: Path) -> None:
+    """Neither if it takes more than the low-water mark, nor if another machine's clock is ahead."""
+    path = tmp_path / "cache.sqlite"
+    store = SqliteCache(path, Limits(bytes=10_000))
+    ahead = SqliteCache(path, Limits(bytes=10_000), lambda: time.time() + 60)
+    await ahead.put(entry(1, b"x" * 3_000))
+    await store.put(entry(2, b"x" * 9_700))
+    assert [e.key for e in await store.listing()] == [entry(2).key]
+    await ahead.put(entry(3, b"x" * 5_000))
+    await store.put(entry(4, b"x" * 5_000))
+    assert [e.key for e in await store.listing()] == [entry(4).key]
+    await ahead.close()
+    await store.close()
+
+
+async def test_what_a_user_deletes_is_overwritten(tmp_path: Path) -> None:
+    """Once the log is merged into the file, no byte of it is left."""
+    store = SqliteCache(tmp_path / "cache.sqlite", Limits())
+    for n in range(20):
+        await store.put(entry(n, b"a secret answer " * 2_000))
+    for n in range(20):
+        assert await store.delete(entry(n).key)
+    await store.close()
+    assert b"a secret answer" not in b"".join(p.read_bytes() for p in tmp_path.iterdir())
 
 
 async def test_kill_9_while_it_writes_leaves_a_readable_cache(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -53,6 +53,11 @@ CREATE TRIGGER IF NOT EXISTS went AFTER DELETE ON entries BEGIN
 _VERSION: Final = 1
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SLACK: Final = 1000
+_SPARE: Final = 16
+"""A full cache is emptied until one part in so many is free, so that few writes have to evict."""
+_BATCH: Final = 1000
+_NOT_OVERWRITING: Final = "PRAGMA secure_delete = FAST"
+"""The pages of evicted entries are soon used again; to overwrite them before costs more than to write the new entries."""
 _OVERHEAD: Final = 200
 """Bytes that an entry takes besides its head and body."""
 
@@ -143,11 +148,11 @@ class SqliteCache:
         def write(db: sqlite3.Connection) -> None:
             # not INSERT OR REPLACE: its implied delete fires no trigger
             _delete(db, entry.key)
-            db.execute(
+            new = db.execute(
                 "INSERT INTO entries(key, created, expires, used, size, head, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (entry.key, entry.created, entry.expires, now, size, head, entry.body),
             )
-            _evict(db, limits, now)
+            _evict(db, limits, now, new.lastrowid or 0)
 
         await self._write(write, size)
         self._index.add(_short(entry.key))
@@ -170,7 +175,12 @@ class SqliteCache:
 
     async def delete(self, key: str) -> bool:
         gone: list[int] = []
-        await self._write(lambda db: gone.append(_delete(db, key)))
+
+        def write(db: sqlite3.Connection) -> None:
+            with _overwriting(db):
+                gone.append(_delete(db, key))
+
+        await self._write(write)
         self._index.discard(_short(key))
         return sum(gone) > 0
 
@@ -214,18 +224,33 @@ def _delete(db: sqlite3.Connection, key: str) -> int:
     return gone
 
 
-def _evict(db: sqlite3.Connection, limits: Limits, now: float) -> None:
+def _evict(db: sqlite3.Connection, limits: Limits, now: float, new: int) -> None:
+    """Beyond the limits, down to the low-water mark: the least recently used first, never the entry just written."""
     db.execute("DELETE FROM entries WHERE id IN (SELECT id FROM entries WHERE expires <= ? LIMIT 100)", (now,))
-    while True:
-        n = dict(db.execute("SELECT name, value FROM numbers").fetchall())
-        over, too_big = n["entries"] - limits.entries, n["bytes"] - limits.bytes
-        if over <= 0 and too_big <= 0:
-            return
-        for id_, size in db.execute("SELECT id, size FROM entries ORDER BY used, id LIMIT 100").fetchall():
+    n = dict(db.execute("SELECT name, value FROM numbers WHERE name IN ('entries', 'bytes')").fetchall())
+    if n["entries"] <= limits.entries and n["bytes"] <= limits.bytes:
+        return
+    over = n["entries"] - limits.entries + limits.entries // _SPARE
+    too_big = n["bytes"] - limits.bytes + limits.bytes // _SPARE
+    oldest = "SELECT id, size FROM entries WHERE id != ? ORDER BY used, id LIMIT ?"
+    while (over > 0 or too_big > 0) and (rows := db.execute(oldest, (new, _BATCH)).fetchall()):
+        gone: list[tuple[int]] = []
+        for id_, size in rows:
             if over <= 0 and too_big <= 0:
                 break
-            db.execute("DELETE FROM entries WHERE id = ?", (id_,))
+            gone.append((id_,))
             over, too_big = over - 1, too_big - size
+        db.executemany("DELETE FROM entries WHERE id = ?", gone)
+
+
+@contextlib.contextmanager
+def _overwriting(db: sqlite3.Connection) -> Iterator[None]:
+    """What is deleted meanwhile is overwritten in the file: an entry that a user deletes should be gone."""
+    db.execute("PRAGMA secure_delete = ON")
+    try:
+        yield
+    finally:
+        db.execute(_NOT_OVERWRITING)
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -262,6 +287,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=5.0, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = NORMAL")
     db.execute("PRAGMA journal_size_limit = 67108864")
+    db.execute(_NOT_OVERWRITING)
     return db
 
 
