@@ -248,6 +248,7 @@ def test_redis_goes_and_comes_back(start_gate: StartGate, redis_server: RedisSer
         seen = len(statuses)
         wait_until(lambda: len(statuses) > seen + 10, "calls go on")
         assert statuses[-5:] == [200] * 5
+        assert gate.get("/stats").json()["alarms"]["limits.store_emptied"] == 1  # it keeps nothing on disk
     finally:
         stop.set()
         for thread in threads:

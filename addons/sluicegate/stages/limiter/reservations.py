@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, cast
 
 from sluicegate.core.errors import StoreError
@@ -29,6 +30,10 @@ _COOL_DOWN_S: Final = 1.0
 """How long a store is not asked after a failure."""
 _REPORT_EVERY_S: Final = 60.0
 """How often the same problem is reported."""
+_EMPTIED: Final = (
+    "the store has lost its counters (restarted without its data, flushed, or keys evicted): "
+    "what was spent before is forgotten, and budgets start whole; let Redis keep its data (appendonly yes, noeviction)"
+)
 _MAX_UNSETTLED: Final = 20_000
 _MAX_REPORTED: Final = 5_000
 
@@ -199,7 +204,8 @@ def reservations_for(services: Services, settings: Settings) -> Reservations:
 
     def opened() -> Reservations:
         folder = state_folder(settings) if settings.store == "sqlite" else None
-        return Reservations(storage_from_url(settings.store, folder), services.alarm)
+        emptied = partial(services.alarm, "limits.store_emptied", why=_EMPTIED)
+        return Reservations(storage_from_url(settings.store, folder, emptied=emptied), services.alarm)
 
     reservations = services.state.get(RESERVATIONS, opened, (settings.store, settings.state_dir))
     reservations.lease_s = settings.limits.lease_s

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sluicegate.core.dependencies import OPTIONAL, adding
@@ -13,11 +14,13 @@ from sluicegate.stores.urls import parse_store_url
 __all__ = ["InstantStore", "LimitStore", "storage_from_url"]
 
 
-def storage_from_url(url: str, folder: Path | None = None, clock: Clock | None = None) -> LimitStore:
+def storage_from_url(
+    url: str, folder: Path | None = None, clock: Clock | None = None, emptied: Callable[[], object] | None = None
+) -> LimitStore:
     """The store that a URL names (stores/urls.py): memory, SQLite (`limits.sqlite`) or Redis.
 
     It is opened by its first operation. `clock` gives milliseconds since 1970; Redis uses its own unless one is given.
-    Raises StoreError for any other URL.
+    `emptied` is called when a server has lost its counters. Raises StoreError for any other URL.
     """
     place = parse_store_url(url)
     match place.kind:
@@ -33,6 +36,6 @@ def storage_from_url(url: str, folder: Path | None = None, clock: Clock | None =
             except ModuleNotFoundError as e:
                 raise StoreError(f"a limits store in Redis needs the redis package: {adding(OPTIONAL['redis'])}") from e
 
-            return RedisLimits(url, clock)
+            return RedisLimits(url, clock, emptied=emptied)
         case kind:
             raise StoreError(f"limits cannot be stored in {kind!r}; use memory, sqlite, sqlite:///PATH or redis://HOST")

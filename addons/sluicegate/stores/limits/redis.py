@@ -5,6 +5,9 @@ Only the starts of calendar windows are computed here, for the windows around no
 
 All keys share one hash tag: a script touches several counters, and a cluster must keep these on one node.
 
+A server that lost its data answers as if nothing had been spent. So the store has an epoch, a random number that the first
+operation on an empty store writes: a gate that sees another one than before reports that the counters are lost.
+
 Operations that arrive during a round trip are sent together in the next one. A thousand concurrent calls need neither a
 thousand connections nor a thousand round trips.
 """
@@ -13,7 +16,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -62,11 +66,23 @@ class _Operation:
 class RedisLimits:
     """A LimitStore for any number of machines."""
 
-    def __init__(self, url: str, clock: Clock | None = None, prefix: str = PREFIX) -> None:
+    def __init__(
+        self,
+        url: str,
+        clock: Clock | None = None,
+        prefix: str = PREFIX,
+        emptied: Callable[[], object] | None = None,
+    ) -> None:
+        """`emptied` is called when the server has lost the counters that this process has used."""
         self._url = url
         self._clock = clock
         self._prefix = prefix
         self._redis: Redis | None = None
+        self._emptied = emptied
+        self._own_epoch = secrets.randbelow(1 << 52)
+        """Written if the store has none."""
+        self._epoch: int | None = None
+        """The last one that the store had."""
         self._pending: list[_Operation] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -115,14 +131,22 @@ class RedisLimits:
 
     async def _run(self, name: str, arguments: dict[str, Any], rows: int = 0) -> tuple[int, tuple[Row, ...], list[int]]:
         """The server's time, the rows, and the script's other results."""
-        arguments["now"] = self._clock() if self._clock else 0
+        arguments["now"], arguments["epoch"] = self._clock() if self._clock else 0, str(self._own_epoch)
         answer: asyncio.Future[list[int]] = asyncio.get_running_loop().create_future()
         self._pending.append(_Operation(name, _ENCODE(arguments), answer))
         if self._sending is None:
             self._sending = asyncio.get_running_loop().create_task(self._send())
-        got = await answer
-        ends = 1 + 4 * rows
-        return got[0], tuple(Row(*got[i : i + 4]) for i in range(1, ends, 4)), got[ends:]
+        now_ms, epoch, *got = await answer
+        if epoch != self._epoch:
+            self._entered(epoch)
+        ends = 4 * rows
+        return now_ms, tuple(Row(*got[i : i + 4]) for i in range(0, ends, 4)), got[ends:]
+
+    def _entered(self, epoch: int) -> None:
+        known, self._epoch = self._epoch, epoch
+        self._own_epoch = secrets.randbelow(1 << 52)  # the next loss must not look like this epoch
+        if known is not None and self._emptied:
+            self._emptied()
 
     # -- round trips
     async def _send(self) -> None:
