@@ -150,7 +150,7 @@ def test_paths_lead_to_their_format(format: ClientFormat) -> None:
     """By POST; a conversation is not asked for by another method."""
     path = PATHS[format.name]
     assert format_at("POST", path + "?x=1") is format
-    assert format_at("GET", path) is (OTHER if format.inference else format)
+    assert format_at("GET", path).name == ("other" if format.inference else format.name)
     if format.usual_path:
         assert format_at("POST", format.usual_path) is format
         assert format_at("POST", f"/x/..{format.usual_path}/") is format

@@ -324,6 +324,29 @@ async def test_what_others_have_left_in_the_account_is_out_of_reach(
         assert "identity.shared_account" in error["message"]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/responses",
+        "/model/m/converse",
+        "/v1/projects/p/locations/l/publishers/google/models/g:generateContent",
+        "/v1/complete",
+        "/v9/new",
+    ],
+)
+async def test_a_path_that_the_gate_does_not_serve_is_no_reason_to_open_the_account(tmp_path: Path, path: str) -> None:
+    """404 with what is served in its place; `identity.shared_account` would open files and batches of all keys."""
+    settings = settings_for(tmp_path)
+    store_key(settings)
+    with gate(settings) as chain:
+        flow = make_flow(headers=[x_api_key()], path=path)
+        await descend(chain, flow)
+    assert flow.response
+    assert flow.response.status_code == 404
+    assert f"{path} is not served to virtual keys: the gate takes POST /v1/messages" in (flow.response.text or "")
+    assert "shared_account" not in (flow.response.text or "")
+
+
 # -- the proxy's doors
 PLAIN: dict[str, Any] = {"mode": "regular", "method": "GET", "path": "/x", "origin": (False, "example.com", 80)}
 

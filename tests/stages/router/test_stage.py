@@ -6,6 +6,8 @@ import msgspec
 import pytest
 
 from sluicegate.core.errors import Refused
+from sluicegate.core.formats.other_apis import AWS
+from sluicegate.core.formats.surfaces import format_at
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
@@ -147,8 +149,10 @@ def test_other_paths_lead_to_an_anthropic_provider() -> None:
 )
 def test_a_path_that_nobody_knows_is_refused_with_what_is_served(provider: Provider, path: str) -> None:
     """Other APIs of OpenAI do not go to Anthropic, nor a client's telemetry to a provider of Chat Completions."""
+    config = settings({"p": provider})
+    x = make_exchange(make_flow(path=path), settings=config, format=format_at("POST", path))
     with pytest.raises(Refused, match="is not served here: the gate takes POST /v1/messages") as refused:
-        route(settings({"p": provider}), path=path, surface="other")
+        route(config, x=x)
     assert refused.value.status == 404
     assert "?" not in refused.value.message
 
@@ -156,10 +160,10 @@ def test_a_path_that_nobody_knows_is_refused_with_what_is_served(provider: Provi
 def test_converse_is_refused_in_its_own_words() -> None:
     """A client of Bedrock's other API is told what there is; where the routes lead to Bedrock it passes."""
     path = "/model/us.anthropic.claude/converse-stream"
-    x = make_exchange(make_flow(path=path), settings=settings({"a": ANTHROPIC}), surface="other")
+    x = make_exchange(make_flow(path=path), settings=settings({"a": ANTHROPIC}), format=format_at("POST", path))
     with pytest.raises(Refused, match="Converse is not served here: use InvokeModel"):
         route(settings({"a": ANTHROPIC}), x=x)
-    assert x.surface == "bedrock"
+    assert x.format is AWS
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from sluicegate.core.formats.client_format import ClientFormat
 from sluicegate.core.formats.messages.format import MESSAGES
 from sluicegate.core.formats.no_conversation import OTHER
+from sluicegate.core.formats.other_apis import other_at
 from sluicegate.core.formats.path_endings import Action, Item, PathEnding, Tail, Verb
 from sluicegate.core.formats.registry import ALL, FORMATS
 
@@ -48,12 +49,12 @@ def format_at(method: str, path: str) -> ClientFormat:
     Servers differ in how they read an odd path: percent-decoding (once, more often, before or after the split into
     segments), dot segments, empty segments, `;parameters`, backslashes, case, a prefix before `/v1`. The path is read in
     all these ways, and the strictest format of them holds: no spelling of an inference call that some server would
-    accept passes as OTHER.
+    accept passes as OTHER (which here includes the other APIs' forms of it, see other_apis.py).
     """
     bare = path.partition("?")[0]
     found = _USUAL.get(bare) or _widest(bare)
-    if found.inference:
-        return found if method.upper() == "POST" else OTHER
+    if found is OTHER or (found.inference and method.upper() != "POST"):
+        return other_at(bare)
     return found
 
 

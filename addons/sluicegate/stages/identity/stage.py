@@ -17,6 +17,7 @@ from mitmproxy import http
 
 from sluicegate.core.addresses import is_local
 from sluicegate.core.errors import Refused
+from sluicegate.core.formats.registry import served
 from sluicegate.core.identity.caller import (
     Caller,
     holds_key,
@@ -47,6 +48,8 @@ PROVIDER_KEY: Final = "provider keys are not accepted; this one was not passed o
 PROVIDER_ONLY: Final = "virtual keys are not accepted in this mode; send your provider's credential"
 NO_CREDENTIAL: Final = "no credential in this request; send your provider's credential, which the gate passes on"
 KEY_IN_URL: Final = "virtual key found in the URL, where it may be logged; send it as x-api-key and have it rotated"
+_ACCOUNT: Final = re.compile(r"(?:^|/)(?:files|batches|skills|organizations|usage|uploads)(?:/|$)")
+"""Paths of what a provider keeps for the account, or tells of it."""
 SHARED_ACCOUNT: Final = (
     "files, batches and their results belong to the provider account that all virtual keys share, so this path is closed; "
     "your gateway administrator can open it to all keys (identity.shared_account: true)"
@@ -87,7 +90,7 @@ class Identity(Stage):
             return
         ours = takes_our_keys(x.door, inference=x.format.inference, path=x.request.path)
         if not x.format.known and ours and not x.client_chose and not is_first_party_path(x.request.path):
-            raise Refused(403, f"{x.request.path.partition('?')[0][:100]}: {SHARED_ACCOUNT}", should_retry=False)
+            raise _closed(x)
 
     def report(self, x: Exchange) -> Mapping[str, object]:
         caller = x.caller
@@ -193,6 +196,14 @@ class Identity(Stage):
             x.client_credentials = ()
         else:
             x.client_credentials = _without_gateway_secrets(x.client_credentials)
+
+
+def _closed(x: Exchange) -> Refused:
+    """Why a path is closed to virtual keys: it is the shared account's, or none that the gate serves."""
+    path = x.request.path.partition("?")[0]
+    if _ACCOUNT.search(path):
+        return Refused(403, f"{path[:100]}: {SHARED_ACCOUNT}", should_retry=False)
+    return Refused(404, f"{path[:100]} is not served to virtual keys: the gate takes {served()}", should_retry=False)
 
 
 def _without_gateway_secrets(presented: HeaderFields) -> HeaderFields:

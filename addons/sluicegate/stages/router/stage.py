@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final
 
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
-from sluicegate.core.formats.bedrock.format import BEDROCK
+from sluicegate.core.formats.other_apis import OPENAI
 from sluicegate.core.formats.registry import served
 from sluicegate.core.messages.prompt_size import fits
 from sluicegate.core.messages.usage import ResponseReader
@@ -41,8 +41,6 @@ from sluicegate.stages.router.upstreams import Candidate, Route, RouteTarget, Up
 __all__ = ["Router"]
 
 
-_OPENAIS: Final = re.compile(r"^/(?:v1/)?(?:responses|embeddings|completions|moderations|images|audio|realtime)(?:/|$)")
-"""Paths of OpenAI's API that Anthropic does not have, and that are no Chat Completions."""
 _CONVERSE: Final = re.compile(r"/model/.+/converse(?:-stream)?$")
 
 
@@ -155,9 +153,8 @@ class Router(Stage):
         upstream, path = self.general or self.first, x.request.path.partition("?")[0]
         host = upstream.origin.host if upstream.origin else x.origin[1]
         if upstream.provider and not upstream.traits.serves_converse and _CONVERSE.search(path):
-            x.format = BEDROCK  # its client reads no other errors
             raise Refused(404, "Converse is not served here: use InvokeModel, or a route to Bedrock", should_retry=False)
-        if not upstream.traits.forwards_other_paths or (canonical_host(host) in anthropic.HOSTS and _OPENAIS.search(path)):
+        if not upstream.traits.forwards_other_paths or (canonical_host(host) in anthropic.HOSTS and x.format is OPENAI):
             raise Refused(404, f"{path[:100]} is not served here: the gate takes {served()}", should_retry=False)
         return upstream
 
