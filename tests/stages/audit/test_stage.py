@@ -171,6 +171,7 @@ FIELDS = [
     "attempts",
     "dropped",
     "limit",
+    "repeated",
     "error",
     "event",
 ]
@@ -412,3 +413,13 @@ async def test_off_writes_nothing() -> None:
     await served(services, quiet())
     assert services.sink.lines == []
     assert services.stats.requests == 1
+
+
+async def test_the_same_request_again_and_again_raises_an_alarm() -> None:
+    """Without any limit configured; each one is counted, and the record says how many there were in a row."""
+    services = Plain()
+    records = [await served(services) for _ in range(22)]
+    assert [record["repeated"] for record in records] == [None] * 19 + [20, 21, 22]
+    assert services.alarms["client.loop"] == 1
+    assert services.stats.snapshot()["repeated_requests"] == 3
+    assert (await served(services, body={"model": "claude-haiku-4-5", "x": "another"}))["repeated"] is None

@@ -97,6 +97,7 @@ class _Run:
         yield _counter_of("cost_usd", "Cost in US dollars by model.", costs, ["model"])
         yield _plain("unpriced_exchanges", "Exchanges of models without a known price.", stats.unpriced)
         yield _plain("estimated_exchanges", "Exchanges whose usage or cost is estimated.", stats.estimated)
+        yield _plain("repeated_exchanges", "Exchanges of clients that repeat a request in a loop.", stats.repeated)
 
 
 def exposition(services: Services) -> bytes:

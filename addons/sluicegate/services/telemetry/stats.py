@@ -36,6 +36,8 @@ class Stats:
         self.cost_usd = 0.0
         self.unpriced = 0
         self.estimated = 0
+        self.repeated = 0
+        """Requests of clients that appear to be in a loop."""
         self.bytes_in = 0
         self.bytes_out = 0
         self.models: dict[str, Counter[str]] = {}
@@ -133,6 +135,7 @@ class Stats:
             "cost_usd": round(self.cost_usd, 6),
             "unpriced_requests": self.unpriced,
             "estimated_requests": self.estimated,
+            "repeated_requests": self.repeated,
             "bytes_in": self.bytes_in,
             "bytes_out": self.bytes_out,
             "scrub": {part: dict(counts) for part, counts in self.scrub.items()},

@@ -7,18 +7,20 @@ is raised and the record is lost; with `audit.strict` requests are refused until
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 import msgspec
 
 from sluicegate.core.addresses import host_port
 from sluicegate.core.errors import Refused, StoreError
+from sluicegate.core.limits.repeats import MANY, Repeats
 from sluicegate.core.messages.usage import ResponseFacts
 from sluicegate.exchange.cost import bill
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.slots import Slot
 from sluicegate.exchange.taps import OnError
+from sluicegate.services.process_state import StateKey
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.line import format_line
 from sluicegate.services.telemetry.sinks import Sink
@@ -31,10 +33,26 @@ _ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(slots=True)
+class _Loops:
+    """What the process knows of clients in a loop."""
+
+    repeats: Repeats = field(default_factory=Repeats)
+    alarmed_at: float = 0.0
+
+
+_LOOPS: Final = StateKey[_Loops]("audit.loops")
+_ALARM_EVERY_S: Final = 60.0
+"""How often a loop that goes on is reported."""
+_LOOP: Final = "the same request again and again: the client may be in a loop; limits.runaway.same_request would refuse it"
+
+
+@dataclass(slots=True)
 class AuditFields:
     """What Audit keeps of one exchange."""
 
     bytes_out: int = 0
+    body: int = 0
+    """A hash of the client's body; 0 outside inference."""
 
     def count(self, data: bytes) -> None:
         self.bytes_out += len(data)
@@ -55,11 +73,16 @@ class Audit(Stage):
         self.sink: Sink | None = services.sinks.get(settings.audit.log)
         self.line = format_line if settings.audit.format == "line" else _json
         self.failing = False
+        self.loops = services.state.get(_LOOPS, _Loops)
 
     def head(self, x: Exchange) -> None:
         if self.failing and self.settings.audit.strict:
             self._probe()
         _STATE.set(x, AuditFields())
+
+    def request(self, x: Exchange) -> None:
+        if x.inference:
+            _STATE[x].body = hash(x.request.data.content)
 
     def _probe(self) -> None:
         try:
@@ -79,6 +102,7 @@ class Audit(Stage):
         reports = dict(REPORTS.find(x) or {})
         feed_only = {name: reports.pop(name) for name in _FEED_ONLY if name in reports}
         record = {**self._record(x, _STATE[x]), **reports}
+        record["repeated"] = self._repeated(x, _STATE[x].body)
         x.flow.metadata["sluicegate"] = record
         self._count(x, record)
         self.services.monitor.publish({**_served(record), **feed_only})
@@ -88,6 +112,20 @@ class Audit(Stage):
             except StoreError as e:
                 self.failing = True
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
+
+    def _repeated(self, x: Exchange, body: int) -> int | None:
+        """How many times in quick succession the caller has sent this request, if that looks like a loop."""
+        if not body:
+            return None
+        now, key_id = time.monotonic(), x.caller.key_id if x.caller else None
+        times = self.loops.repeats.add((key_id, x.session_id, body), now)
+        if times < MANY:
+            return None
+        self.services.stats.repeated += 1
+        if times == MANY or now - self.loops.alarmed_at >= _ALARM_EVERY_S:
+            self.loops.alarmed_at = now
+            self.services.alarm("client.loop", exchange=x.id, key=key_id, session=x.session_id, times=times, why=_LOOP)
+        return times
 
     def _count(self, x: Exchange, record: dict[str, Any]) -> None:
         stats = self.services.stats
@@ -158,6 +196,7 @@ class Audit(Stage):
             "attempts": [],
             "dropped": [],
             "limit": None,
+            "repeated": None,
             "error": x.ending.error or facts.error_type,
         }
 
