@@ -331,3 +331,17 @@ async def test_the_token_is_read_once(tmp_path: Path) -> None:
             assert flow.response
             assert flow.response.status_code == 200
             file.unlink(missing_ok=True)
+
+
+@pytest.mark.parametrize("settings", [None, WITH_TOKEN])
+async def test_the_root_says_where_to_look(settings: Any) -> None:
+    """To any client, in plain text, for the address that it used; nothing in it is secret, and nothing is sent."""
+    with chain_of(settings=settings, services=Services({"ADMIN": TOKEN})) as chain:
+        flow = make_flow("GET", "/", peer=("203.0.113.9", 1), client_host="gate.example:4000")
+        await descend(chain, flow)
+        assert flow.response is not None
+        assert (flow.response.status_code, flow.response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+        text = flow.response.text or ""
+        assert "ANTHROPIC_BASE_URL=http://gate.example:4000\n" in text
+        assert all(page in text for page in ("/health", "/usage", "/stats", "/metrics"))
+        assert the_exchange(flow).routing.release is None

@@ -238,6 +238,7 @@ def test_price_and_usage(folder: Path) -> None:
     """Of the built-in table and of the configuration; of a document and of a stream."""
     assert "input" in run(folder, "price", "claude-haiku-4-5")
     assert "no price known for 'nobody-knows-this' of anthropic" in run(folder, "price", "nobody-knows-this", code=1)
+    assert "there is one with --kind openai" in run(folder, "price", "gpt-5", code=1)
     (folder / "prices.yaml").write_text("prices: {'nobody-*': {input: 3, output: 15}}")
     own = run(folder, "price", "nobody-knows-this", "--config", str(folder / "prices.yaml"))
     assert [line.split()[-1] for line in own.splitlines()[1:3]] == ["3", "15"]
@@ -270,14 +271,14 @@ async def test_explore(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         await pilot.pause()
         assert isinstance(explorer.screen, EntryScreen)
         assert "the answer" in explorer.screen.text
-        await pilot.press("d")
+        await pilot.press("d", "y")
         await pilot.pause()
         assert not isinstance(explorer.screen, EntryScreen)  # what is shown is gone
         assert explorer.table.row_count == 1
         broken = AsyncMock(side_effect=StoreError("the disk is full"))
         monkeypatch.setattr(SqliteCache, "delete", broken)
         monkeypatch.setattr(SqliteCache, "get", broken)
-        await pilot.press("d", "enter")
+        await pilot.press("d", "y", "enter")
         await pilot.pause()
         assert {n.message for n in explorer._notifications} == {"the disk is full"}
         assert explorer.table.row_count == 1

@@ -48,3 +48,16 @@ def test_every_command_and_option_says_what_it_does(path: tuple[str, ...]) -> No
     assert [p.name for p in options if not getattr(p, "help", None)] == []
     said = " ".join([command.help, *(getattr(p, "help", "") or "" for p in options)])
     assert not NOT_OUR_ENGLISH.search(said)
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_a_flag_is_shown_without_a_value(path: tuple[str, ...]) -> None:
+    """It takes none; options with a value show what it is."""
+    assert "bool" not in text_of(path).lower()
+
+
+def test_commands_are_grouped_by_what_they_are_for() -> None:
+    """Each group has a heading, and each command is in one."""
+    text = text_of(())
+    assert [h for h in ("Run the gate", "See what happens", "Set up", "Try out") if h not in text] == []
+    assert "─ Commands ─" not in text

@@ -168,3 +168,10 @@ def test_a_database_that_is_not_there(run: Any, tmp_path: Path) -> None:
     assert said.stderr.startswith("sluicegate: PostgreSQL: connection")
     assert "hunter2" not in said.stderr
     assert said.stdout == ""
+
+
+def test_a_user_may_be_an_e_mail_address(run: Any) -> None:
+    """As in the configuration, where limits.users names them; other texts are refused."""
+    run("add", "--user", "ann.b+c@corp.example")
+    assert [row["user"] for row in rows(run)] == ["ann.b+c@corp.example"]
+    assert "--user: expected a name, or an e-mail address" in run("add", "--user", "a b", code=2).output

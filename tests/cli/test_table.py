@@ -15,10 +15,18 @@ def test_rows_are_aligned_and_end_without_blanks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("usd", "shown"), [(None, "?"), (0.0, "$0.0000"), (0.00104, "$0.0010"), (99.99994, "$99.9999"), (12345.6, "$12,346")]
+    ("usd", "shown"),
+    [
+        (None, "?"),
+        (0.0, "$0.0000"),
+        (0.00001, "$0.000010"),
+        (0.00104, "$0.0010"),
+        (99.99994, "$99.9999"),
+        (12345.6, "$12,346"),
+    ],
 )
 def test_money(usd: float | None, shown: str) -> None:
-    """Four decimals while they matter; an unknown cost is not zero."""
+    """Four decimals while they matter; an unknown cost is not zero, and a small one is not shown as zero."""
     assert money(usd) == shown
 
 

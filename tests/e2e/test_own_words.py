@@ -95,7 +95,10 @@ def test_an_upstream_that_is_not_there(pair: Pair, client: str) -> None:
     """The proxy core's own error is in the client's words, too."""
     _, gate = pair
     answer = ask(gate, client, "claude-gone-1", "hi", stream=True)
-    assert "cannot connect" in _last_words(client, answer)
+    words = _last_words(client, answer)
+    assert "cannot connect" in words
+    assert words.endswith("connection refused")
+    assert "Errno" not in words
     record = record_of(gate, answer)
     assert (record["status"], record["outcome"]) == (answer.status, "failed")
 

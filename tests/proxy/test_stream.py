@@ -1,6 +1,8 @@
 """proxy/stream.py: one request and its answer; read as transcripts of bytes."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +16,7 @@ from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import exchange_of
 from sluicegate.gate.chain import Chain
 from sluicegate.proxy.retrying import RetryingStream
-from sluicegate.proxy.stream import readable
+from sluicegate.proxy.stream import plain_os_errors, readable
 from sluicegate.settings.retry import (
     Backoff,
     Retry,
@@ -352,3 +354,22 @@ async def test_a_call_that_others_listen_to_goes_on_without_its_client(chain: Ch
     assert book.to_client == before
     assert book.flow.metadata["sluicegate"]["outcome"] == "client_abort"
     assert log.count("outer.settle") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (f"[Errno {errno.ECONNREFUSED}] Connect call failed ('127.0.0.1', 9)", os.strerror(errno.ECONNREFUSED).lower()),
+        (
+            f"Multiple exceptions: [Errno {errno.ECONNREFUSED}] Connect call failed ('::1', 9, 0, 0), "
+            f"[Errno {errno.ECONNREFUSED}] Connect call failed ('127.0.0.1', 9)",
+            os.strerror(errno.ECONNREFUSED).lower(),
+        ),
+        ("[Errno -2] Name or service not known", "name or service not known"),
+        ("[Errno 8] nodename nor servname provided, or not known", "nodename nor servname provided, or not known"),
+        ("TLS handshake failed: certificate verify failed", "TLS handshake failed: certificate verify failed"),
+    ],
+)
+def test_an_error_of_the_system_is_told_in_words(message: str, shown: str) -> None:
+    """Without its number, each reason once."""
+    assert plain_os_errors(message) == shown

@@ -46,7 +46,8 @@ def test_base_url(read: Callable[..., Settings], refused: Callable[..., list[str
     [
         ("providers: {a: {}}", "providers.a: expected one of kind"),
         ("providers: {a: {kind: openai, provider: groq}}", "providers.a: expected one of kind"),
-        ("providers: {a: {provider: grok}}", "providers.a.provider: unknown preset; known presets: cerebras"),
+        ("providers: {a: {provider: grok}}", "providers.a.provider: unknown preset; did you mean groq?"),
+        ("providers: {a: {provider: zzzz}}", "providers.a.provider: unknown preset; known presets: cerebras"),
         ("providers: {a: {kind: bedrock}}", "providers.a.region: kind bedrock needs it"),
         ("providers: {a: {kind: x-acme}}", "providers.a.base_url: kind x-acme needs it"),
         ("providers: {a: {kind: acme}}", "providers.a.kind: expected anthropic, bedrock"),
@@ -116,6 +117,22 @@ def test_cross_checks(refused: Callable[..., list[str]], text: str, message: str
     """What no single value shows is told at its key."""
     (line,) = refused(text)
     assert line.startswith((f"gate.yaml:1: {message}", f"gate.yaml:2: {message}"))
+
+
+def test_users_may_be_e_mail_addresses(read: Callable[..., Settings], refused: Callable[..., list[str]]) -> None:
+    """In limits and in keys; teams are names."""
+    settings = read("limits: {users: {ann@corp.example: {rpm: 5}}}\nidentity: {keys: [{key: 'env:K', user: a@b.c}]}")
+    assert settings.limits.users["ann@corp.example"].rpm == 5
+    assert settings.identity.keys[0].user == "a@b.c"
+    assert refused("limits: {teams: {ann@corp.example: {rpm: 5}}}")
+
+
+def test_a_mistyped_kind_gets_a_suggestion(refused: Callable[..., list[str]]) -> None:
+    """The nearest kind; none for what is near to no kind, and what was written is never repeated."""
+    (line,) = refused("providers: {a: {kind: antropic}}")
+    assert line.endswith("got something else; did you mean anthropic?")
+    (line,) = refused("providers: {a: {kind: 'https://u:p@h'}}")
+    assert line.endswith("got something else")
 
 
 def test_provider_overrides(read: Callable[..., Settings]) -> None:

@@ -1,7 +1,7 @@
 """The gate's own endpoints: by path on the reverse door (listener), elsewhere on the host `sluicegate.local`.
 
-They are answered here and never proxied. Any client may ask for /health and /ready, for its own /usage, and for /v1/models.
-All other pages are for administrators (admin/auth.py).
+They are answered here and never proxied. Any client may ask for /, /health, /ready and /v1/models, and for its
+own /usage. All other pages are for administrators (admin/auth.py).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final
 from sluicegate.admin.auth import AdminAuth
 from sluicegate.admin.pages.debug import DebugPage
 from sluicegate.admin.pages.health import HealthPage, ReadyPage
+from sluicegate.admin.pages.index import IndexPage
 from sluicegate.admin.pages.metrics import MetricsPage
 from sluicegate.admin.pages.models import MODELS, ModelsPage
 from sluicegate.admin.pages.monitor import MonitorPage
@@ -28,6 +29,7 @@ __all__ = ["AdminRouter", "Page"]
 Page = Callable[[Exchange, AdminPolicy], Answer | Awaitable[Answer]]
 """Returns the answer to a GET. May raise Refused."""
 
+INDEX: Final = "/"
 RESERVED: Final = frozenset({"/metrics/stream", "/dashboard"})
 """Paths that belong to the gate and that this version answers with 404."""
 
@@ -40,22 +42,25 @@ class AdminRouter:
     ) -> None:
         self.auth = AdminAuth(services.environ)
         self._models = ModelsPage(services)
-        self.open_pages: dict[str, Page] = {
-            "/health": HealthPage(),
-            "/ready": ReadyPage(services),
-            "/usage": usage_page,
-            MODELS: self._models,
-        }
         self.admin_pages: dict[str, Page] = {
             "/stats": StatsPage(services),
             "/metrics": MetricsPage(services),
             "/debug": DebugPage(services, config_file, modes),
             "/monitor": MonitorPage(services.monitor),
         }
+        self.open_pages: dict[str, Page] = {
+            "/health": HealthPage(),
+            "/ready": ReadyPage(services),
+            "/usage": usage_page,
+            MODELS: self._models,
+        }
+        self.open_pages[INDEX] = IndexPage(self.open_pages, self.admin_pages)
 
-    def owns(self, path: str, policy: AdminPolicy) -> bool:
-        """Whether a request for this path on the reverse door is for one of our own endpoints."""
+    def owns(self, method: str, path: str, policy: AdminPolicy) -> bool:
+        """Whether a request on the reverse door is for one of our own endpoints."""
         name = path.partition("?")[0]
+        if name == INDEX:
+            return method == "GET"  # clients try a provider with HEAD
         if name == MODELS or name.startswith(f"{MODELS}/"):
             return self._models.is_served(policy.router)
         return name in self.open_pages or name in self.admin_pages or name in RESERVED

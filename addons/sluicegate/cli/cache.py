@@ -11,6 +11,7 @@ import typer
 
 from sluicegate.cli.cache_entries import HEADINGS, description_of, encryption_of, open_store, row_of
 from sluicegate.cli.cache_key import key
+from sluicegate.cli.commands import Commands
 from sluicegate.cli.places import ConfigOption, fail, read_settings
 from sluicegate.cli.table import (
     printable,
@@ -28,7 +29,7 @@ from sluicegate.stores.cache.base import (
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, help="Inspect the response cache, delete entries, switch it on and off.")
+app = Commands(help="Inspect the response cache, delete entries, switch it on and off.")
 
 Prefix = Annotated[str, typer.Argument(help="The first digits of a key, as `sluicegate cache list` shows it.")]
 
@@ -57,12 +58,15 @@ def list_(
 ) -> None:
     """List the entries, the most recently used first."""
     settings = read_settings(config)
-    found = in_store(settings, lambda store: store.listing(prefix, limit))
+    found = in_store(settings, lambda store: store.listing(prefix, limit + 1))
+    more, found = len(found) > limit, found[:limit]
     if not found:
         typer.echo(f"no entry matches {prefix}" if prefix else "the cache is empty")
         return
     table = [HEADINGS, *(row_of(entry) for entry in found)]
     typer.echo(rows(table, "lrrrrrrl"))
+    if more:
+        typer.echo(f"these are the {limit} most recently used ones; --limit shows more")
     if any(entry.head.snippet for entry in found):
         typer.echo("\n" + rows([(e.key[:12], e.head.snippet[:66]) for e in found]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -27,6 +27,7 @@ from sluicegate.stores.cache.encryption import BodyEncryption
 
 __all__ = ["HEADINGS", "description_of", "encryption_of", "open_store", "row_of"]
 
+TOKENS: Final = ("input", "output", "cache read", "cache write 5m", "cache write 1h")
 HEADINGS: Final = ("key", "age", "left", "hits", "size", "tokens", "cost", "model")
 
 
@@ -69,7 +70,15 @@ def description_of(entry: EntrySummary) -> str:
         "expires": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.expires)),
         "hits": entry.hits,
         "size": size(entry.size),
-        **{k: v for k, v in head.items() if k not in ("headers", "timing")},
+        **{k: _readable(k, v) for k, v in head.items() if k not in ("headers", "timing")},
         **dict(entry.head.headers),
     }
     return rows([(printable(str(k)), printable(str(v))) for k, v in fields.items()]) + "\n"
+
+
+def _readable(field: str, value: Any) -> Any:
+    if field == "tokens":
+        return ", ".join(f"{n} {kind}" for n, kind in zip(value, TOKENS, strict=True) if n) or "0"
+    if field == "cost_usd":
+        return money(value)
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else value

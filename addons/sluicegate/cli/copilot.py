@@ -9,12 +9,13 @@ from typing import Annotated
 
 import typer
 
+from sluicegate.cli.commands import Commands
 from sluicegate.cli.places import fail
 from sluicegate.settings import ConfigError, load_usable
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Sign in to GitHub Copilot (unofficial, at your own risk).", no_args_is_help=True)
+app = Commands(help="Sign in to GitHub Copilot (unofficial, at your own risk).")
 
 Config = Annotated[Path | None, typer.Option("--config", "-c", help="Configuration file (YAML); its state_dir is used.")]
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import DataTable, Footer, Static
 
 from sluicegate.cli.cache_entries import HEADINGS, description_of, encryption_of, open_store, row_of
@@ -35,6 +35,23 @@ class EntryScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll():
             yield Static(self.text, markup=False)
+        yield Footer()
+
+
+class DeleteScreen(ModalScreen[bool]):
+    """A question, answered with y or n."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "dismiss(True)", "Delete"),
+        Binding("n,escape,q,d", "dismiss(False)", "Keep"),
+    ]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self.question = question
+
+    def compose(self) -> ComposeResult:
+        yield Static(self.question, markup=False)
         yield Footer()
 
 
@@ -112,7 +129,18 @@ class Explorer(App[None]):
         await self.push_screen(EntryScreen(f"{description_of(selected)}\n{body}"))
 
     async def action_delete(self) -> None:
-        if selected := self._selected():
+        selected = self._selected()
+        if selected is None or isinstance(self.screen, DeleteScreen):
+            return
+
+        async def answered(delete: bool | None) -> None:
+            if delete:
+                await self._delete(selected)
+
+        await self.push_screen(DeleteScreen(f"Delete {selected.key[:12]} ({selected.head.model})? y/n"), answered)
+
+    async def _delete(self, selected: EntrySummary) -> None:
+        if selected.key in self.entries:
             try:
                 await self.store.delete(selected.key)
             except StoreError as e:

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from sluicegate.cli.places import fail
-from sluicegate.settings.reading.scalars import Name, Pattern
+from sluicegate.settings.reading.scalars import Name, Pattern, User
 from sluicegate.settings.reading.units import duration_s
 
-__all__ = ["moment", "named", "pattern", "read", "tag"]
+__all__ = ["moment", "named", "pattern", "read", "tag", "user_named"]
 
 
 def read[T](option: str, parse: Callable[[str], T], written: str | None) -> T | None:
@@ -24,6 +24,10 @@ def read[T](option: str, parse: Callable[[str], T], written: str | None) -> T | 
 
 def named(option: str, written: str | None) -> str | None:
     return read(option, lambda text: _typed(text, Name, "expected letters, digits, dots, dashes, underscores"), written)
+
+
+def user_named(written: str | None) -> str | None:
+    return read("--user", lambda text: _typed(text, User, "expected a name, or an e-mail address"), written)
 
 
 def _typed(text: str, kind: Any, expected: str) -> str:

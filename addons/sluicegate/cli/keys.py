@@ -12,12 +12,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from sluicegate.cli.commands import Commands
 from sluicegate.cli.key_options import (
     moment,
     named,
     pattern,
     read,
     tag,
+    user_named,
 )
 from sluicegate.cli.key_table import print_table, shown
 from sluicegate.cli.places import ConfigOption, fail
@@ -42,7 +44,7 @@ from sluicegate.stores.keys.opening import open_keys, server_key_of
 
 __all__ = ["app"]
 
-app = typer.Typer(help="Create, list, pause and revoke virtual keys.", no_args_is_help=True)
+app = Commands(help="Create, list, pause and revoke virtual keys.")
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `keys list`.")]
 
@@ -86,7 +88,7 @@ def add(
     about: dict[str, Any] = {
         "name": named("--name", name),
         "team": named("--team", team),
-        "user": named("--user", user),
+        "user": user_named(user),
         "project": named("--project", project),
         "tags": dict(tag(t) for t in tags or ()),
         "models": tuple(pattern(p) for group in models or () for p in group.split(",")),

@@ -51,9 +51,10 @@ def _events(response: http.client.HTTPResponse) -> Iterator[bytes]:
 def line_of(call: dict[str, Any]) -> str:
     """`12 HIT       claude-haiku-4-5           274tok $0.0000    1.2ms  what is asked`"""
     label = call["label"] or str(call["outcome"]).upper()
+    cost = money(call["cost_usd"] if call["tokens"] else call["cost_usd"] or 0.0)  # "?": tokens of an unknown price
     cells = (
         f"{call['seq']:>5} {label:<13} {str(call['model'] or '-')[:26]:<26} {call['tokens']:>7}tok "
-        f"{money(call['cost_usd'] or 0):>8} {call['duration_ms']:>8.1f}ms"
+        f"{cost:>8} {call['duration_ms']:>8.1f}ms"
     )
     if call.get("saved_usd"):
         cells += f"  saved {money(call['saved_usd'])}"

@@ -11,7 +11,7 @@ from sluicegate.cli.table import rows
 from sluicegate.core.messages.usage import Usage
 from sluicegate.core.pricing.prices import Prices
 from sluicegate.settings import Settings
-from sluicegate.settings.provider_kinds import kind_named
+from sluicegate.settings.provider_kinds import KINDS, kind_named
 
 __all__ = ["KindOption", "price", "prices_of"]
 
@@ -39,9 +39,18 @@ def price(
         for name, field in _KINDS_OF_TOKENS.items()
     }
     if all(usd is None for usd in found.values()):
-        fail(f"no price known for {model[:100]!r} of {kind}; add one under prices: in the configuration", 1)
+        fail(f"no price known for {model[:100]!r} of {kind}; {_instead(prices, model, kind)}", 1)
     table = [(name, "?" if usd is None else f"{usd / _PROBE * 1_000_000:.4g}") for name, usd in found.items()]
     typer.echo(f"{model}, US dollars per million tokens\n{rows(table, ' r')}")
+
+
+def _instead(prices: Prices, model: str, kind: str) -> str:
+    usage = Usage(input_tokens=_PROBE, known=True)
+    others = {k: traits.price_source for k, traits in KINDS.items() if k != kind}
+    kinds = [k for k, source in others.items() if prices.cost_usd(usage, model, source) is not None]
+    if kinds:
+        return f"there is one with --kind {' or --kind '.join(kinds)}"
+    return "add one under prices: in the configuration"
 
 
 def prices_of(settings: Settings) -> Prices:

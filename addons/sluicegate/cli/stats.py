@@ -41,7 +41,7 @@ def table_of(found: dict[str, Any]) -> str:
             [
                 ("uptime", age(run["uptime_s"])),
                 ("requests", f"{run['requests']} ({outcomes}), {run['active']} active"),
-                ("cost", money(run["cost_usd"])),
+                ("cost", _cost(run)),
                 ("bytes", f"{size(run['bytes_in'])} in, {size(run['bytes_out'])} out"),
             ]
         )
@@ -54,7 +54,7 @@ def table_of(found: dict[str, Any]) -> str:
         labels = ", ".join(f"{name} {n}" for name, n in sorted(cache["labels"].items()))
         lines = [("cache", labels), ("saved", f"{cache['saved_tokens']} tokens, {money(cache['saved_usd'])} since start")]
         if ever := cache["all_time"]:
-            stored = f"{ever['entries']} entries, {size(ever['bytes'])}"
+            stored = f"{ever['entries']} entries, {size(ever['bytes'])}, with expired ones that are not removed yet"
             lines += [
                 ("", f"{ever['saved_tokens']} tokens, {money(ever['saved_usd'])} in {ever['hits']} hits, all time"),
                 ("stored", stored),
@@ -70,4 +70,17 @@ def table_of(found: dict[str, Any]) -> str:
 def _model(name: str, row: dict[str, Any]) -> tuple[str, ...]:
     writes = row.get("cache_write_5m_tokens", 0) + row.get("cache_write_1h_tokens", 0)
     counts = [row.get(f"{kind}_tokens", 0) for kind in ("input", "output", "cache_read")]
-    return name[:26], *map(str, (row["requests"], *counts, writes)), money(row["cost_usd"])
+    cost = "?" if _unpriced(row) and not row["cost_usd"] else money(row["cost_usd"]) + (" + ?" if _unpriced(row) else "")
+    return name[:26], *map(str, (row["requests"], *counts, writes)), cost
+
+
+def _unpriced(row: dict[str, Any]) -> int:
+    return int(row.get("unpriced_requests", 0))
+
+
+def _cost(run: dict[str, Any]) -> str:
+    """Calls of an unknown price are no part of the sum; of them alone there is none."""
+    unpriced = _unpriced(run)
+    if unpriced and not run["cost_usd"]:
+        return f"? ({unpriced} without a price)"
+    return money(run["cost_usd"]) + (f" + {unpriced} without a price" if unpriced else "")

@@ -19,7 +19,12 @@ def rows(table: Sequence[Sequence[str]], right: str = "", gap: str = "  ") -> st
 
 
 def money(usd: float | None) -> str:
-    return "?" if usd is None else f"${usd:.4f}" if usd < 100 else f"${usd:,.0f}"
+    """US dollars; `?` if they are unknown. A small amount is not shown as none."""
+    if usd is None:
+        return "?"
+    if usd >= 100:
+        return f"${usd:,.0f}"
+    return f"${usd:.6f}" if 0 < usd < 0.00005 else f"${usd:.4f}"
 
 
 def size(n: float) -> str:

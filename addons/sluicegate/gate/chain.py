@@ -222,7 +222,9 @@ class Chain:
     def _enter(self, flow: http.HTTPFlow, policy: Policy, credentials: HeaderFields) -> Exchange:
         x = open_exchange(flow, policy, credentials)
         on_our_host = x.door != "replay" and canonical_host(x.origin[1]) == MAGIC_HOST
-        x.is_admin_endpoint = on_our_host or (x.door == "reverse" and self.admin.owns(flow.request.path, policy))
+        x.is_admin_endpoint = on_our_host or (
+            x.door == "reverse" and self.admin.owns(flow.request.method, flow.request.path, policy)
+        )
         x.tunnel_key_hash = self._tunnels.get(flow.client_conn.id)
         flow.metadata.pop("sluicegate", None)  # a replayed flow has the summary of its last run
         self.onion.enter(x, policy, self.own_endpoints if x.is_admin_endpoint else None)

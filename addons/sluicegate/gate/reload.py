@@ -20,6 +20,7 @@ from sluicegate.core.addresses import host_port
 from sluicegate.core.errors import StoreError
 from sluicegate.gate import instance_file as whereabouts
 from sluicegate.gate.policy import Policy
+from sluicegate.gate.store_probe import probe_store
 from sluicegate.providers.fetch import trust
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
@@ -51,6 +52,7 @@ class Reloader:
         self.settings: Settings | None = None
         self._stamp: tuple[int, int] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._probe: asyncio.Task[None] | None = None
         self._listed: list[Path] | None = None
         self._hosts: frozenset[str] = frozenset()
         self._setting = False
@@ -139,6 +141,8 @@ class Reloader:
 
     # -- while running
     def running(self) -> None:
+        if self._probe is None and self.settings is not None:
+            self._probe = asyncio.get_running_loop().create_task(probe_store(self.settings, self.services))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._watch())
         self._list()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import re
 import time
 from collections.abc import Sequence
@@ -253,7 +254,7 @@ class GateStream(HttpStream):
         self._forget_failed_connections()
         connection, err = yield GetHttpConnection((target.host, target.port), target.tls, target.via, "tcp")
         if err:
-            return f"cannot connect to {target}: {err}"
+            return f"cannot connect to {target}: {plain_os_errors(err)}"
         self.context.server = self.flow.server_conn = connection
         self.port.connection_used(connection, self.parent)
         return None
@@ -442,6 +443,19 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
         exchange.routing.release = None  # now: the events that follow come before the error hook has run
     message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
     return ResponseProtocolError(getattr(stream, "upstream_id", stream.stream_id), message, ErrorCode.CONNECT_FAILED)
+
+
+_OS_ERROR = re.compile(r"(?:Multiple exceptions: )?\[Errno (-?\d+)\] ([^\[(]*)(?:\([^)]*\))?")
+
+
+def plain_os_errors(message: str) -> str:
+    """Without numbers of the operating system: `[Errno 111] Connect call failed (…)` is `connection refused`."""
+    found = _OS_ERROR.findall(message)
+    if not found:
+        return message
+    # asyncio names the call that failed, not the reason; other texts say why, and a resolver has numbers of its own
+    reasons = [os.strerror(int(n)) if text.startswith("Connect call") else text.strip(" ,") for n, text in found]
+    return ", ".join(dict.fromkeys(reason.lower() for reason in reasons))
 
 
 _UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)

@@ -17,6 +17,7 @@ from sluicegate.settings.providers import (
     Credentials,
     Provider,
 )
+from sluicegate.settings.reading.fault_texts import closest
 from sluicegate.settings.tree import Settings
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
@@ -75,7 +76,8 @@ def _provider(provider: Provider, settings: Settings, name: str) -> Iterator[Pro
         yield (), "expected one of kind (such as anthropic) or provider (such as groq)"
         return
     if provider.provider is not None and provider.provider not in PRESETS:
-        yield ("provider",), f"unknown preset; known presets: {', '.join(PRESETS)}"
+        meant = closest(provider.provider, PRESETS) or f"; known presets: {', '.join(PRESETS)}"
+        yield ("provider",), f"unknown preset{meant}"
         return
     if provider.base_url is not None and (
         fault := _base_url_fault(provider.base_url) or _endpoint_fault(provider.base_url, provider)

@@ -10,6 +10,7 @@ from sluicegate.settings.reading.scalars import (
     Patterns,
     Section,
     Text,
+    User,
 )
 from sluicegate.settings.secret import Secret
 
@@ -22,7 +23,7 @@ class VirtualKey(Section, frozen=True, kw_only=True):
     key: Secret
     name: Name | None = None
     team: Name | None = None
-    user: Name | None = None
+    user: User | None = None
     project: Name | None = None
     tags: dict[Name, str] = field(default_factory=dict)
     models: Patterns = ()  # none: all of them

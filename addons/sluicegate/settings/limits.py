@@ -17,6 +17,7 @@ from sluicegate.settings.reading.scalars import (
     SecondsOrNone,
     Section,
     Text,
+    User,
 )
 
 
@@ -72,7 +73,7 @@ class Limits(Section, frozen=True, kw_only=True):
     default: Limit = field(default_factory=Limit)
     teams: dict[Name, Limit] = field(default_factory=dict)
     keys: dict[Name, Limit] = field(default_factory=dict)
-    users: dict[Name, Limit] = field(default_factory=dict)
+    users: dict[User, Limit] = field(default_factory=dict)
     models: dict[Pattern, Limit] = field(default_factory=dict)
     providers: dict[Name, Limit] = field(default_factory=dict)
     when_store_down: Literal["open", "closed"] = "open"

@@ -22,6 +22,7 @@ Kind = Annotated[
     Meta(
         pattern=rf"^({'|'.join(KINDS)}|x-[a-z0-9][a-z0-9-]{{0,61}})$",
         description=f"{', '.join(KINDS)}, or x-NAME of an installed package",
+        extra={"choices": tuple(KINDS)},
     ),
 ]
 

@@ -36,7 +36,7 @@ def test_what_is_counted() -> None:
     assert (seen["cost_usd"], seen["unpriced_requests"]) == (0.5, 1)
     assert (seen["bytes_in"], seen["bytes_out"]) == (3, 6)
     assert seen["models"]["m"]["requests"] == 2
-    assert seen["models"]["m"]["cost_usd"] == 0.5
+    assert (seen["models"]["m"]["cost_usd"], seen["models"]["m"]["unpriced_requests"]) == (0.5, 1)
     msgspec.json.encode(seen)
 
 

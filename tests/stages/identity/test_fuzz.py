@@ -90,7 +90,7 @@ def header(dice: random.Random) -> tuple[bytes, bytes]:
 
 
 async def test_no_request_is_admitted_without_a_valid_key(tmp_path: Path) -> None:
-    """Nothing is released, no page but /health and /ready is shown, and no bug is met on the way."""
+    """Nothing is released, no page but /, /health and /ready is shown, and no bug is met on the way."""
     header_peers = TrustedHeader(name="x-sso-user", peers=("192.0.2.7",))
     settings = settings_for(tmp_path, trusted_header=header_peers, admin_token=Secret("env:ADMIN"))
     store_key(settings)
@@ -116,7 +116,7 @@ async def test_no_request_is_admitted_without_a_valid_key(tmp_path: Path) -> Non
                 assert x.routing.release is None, why
                 if flow.response.status_code < 400:
                     assert x.is_admin_endpoint, why
-                    assert flow.request.path.partition("?")[0] in ("/health", "/ready"), why
+                    assert flow.request.path.partition("?")[0] in ("/", "/health", "/ready"), why
                 else:
                     assert flow.response.status_code in (400, 401, 403, 404, 405, 407), (why, flow.response.content)
                 seen[x.door, flow.response.status_code] += 1

@@ -96,6 +96,16 @@ def test_no_route_is_a_refusal() -> None:
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"model": ""}'])
+def test_without_a_model_the_refusal_names_the_field(body: bytes) -> None:
+    """No route could be added for it; a route of every model takes the request, and its provider says what is wrong."""
+    picky = settings({"a": ANTHROPIC}, ("claude-*", "a", None))
+    with pytest.raises(Refused, match="model: this field is required") as refused:
+        route(picky, body=body)
+    assert refused.value.status == 400
+    assert route(settings({"a": ANTHROPIC}, ("*", "a", None)), body=body)
+
+
 @pytest.mark.parametrize("body", [b"", b"not json", b"[]"])
 def test_what_is_no_request_goes_to_the_first_place(body: bytes) -> None:
     """The provider says what is wrong with it."""

@@ -93,6 +93,7 @@ class Stats:
         self.estimated += estimated
         if cost_usd is None:
             self.unpriced += 1
+            row["unpriced_requests"] += 1
         else:
             self.cost_usd += cost_usd
             self.cost_by_model[model] = self.cost_by_model.get(model, 0.0) + cost_usd

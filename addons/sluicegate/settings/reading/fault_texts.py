@@ -1,5 +1,6 @@
 """The words of a fault: what was expected, what is there, what may have been meant."""
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -57,7 +58,10 @@ def shown(node: Node) -> str:
 
 
 def suggestion(key: str, known: list[str]) -> str:
-    close = get_close_matches(key.lower().replace("-", "_"), known, n=1, cutoff=0.6)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; known are {', '.join(known)}"
+    return closest(key.replace("-", "_"), known) or f"; known are {', '.join(known)}"
+
+
+def closest(written: str, known: Iterable[str]) -> str:
+    """`; did you mean …?`, or "" if nothing known is close to what is written."""
+    close = get_close_matches(written.lower(), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

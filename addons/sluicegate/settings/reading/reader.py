@@ -12,6 +12,7 @@ from msgspec import convert, inspect
 
 from sluicegate.settings.errors import KeyPath, Problem
 from sluicegate.settings.reading.fault_texts import (
+    closest,
     shown,
     sort,
     suggestion,
@@ -138,7 +139,8 @@ class Reader:
                 return self._fault(path, f"expected {wanted(kind, meta)}, got {sort(node)}")
             if not _fits(value, kind):  # never quoted: it may be a URL with a password
                 empty = " that is not empty" if not value and meta is None else ""
-                return self._fault(path, f"expected {wanted(kind, meta)}{empty or ', got something else'}")
+                meant = closest(value, ((meta.extra if meta else None) or {}).get("choices", ()))
+                return self._fault(path, f"expected {wanted(kind, meta)}{empty or ', got something else'}{meant}")
             return value
         elif isinstance(kind, inspect.LiteralType):
             fits = isinstance(value, str) and value in kind.values

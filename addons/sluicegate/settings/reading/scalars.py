@@ -69,6 +69,13 @@ Name = Annotated[
         description="a name of letters, digits, dots, dashes and underscores",
     ),
 ]
+User = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._%+@-]{0,253}$",
+        description="a name of letters, digits, dots, dashes and underscores, or an e-mail address",
+    ),
+]
 Host = Annotated[
     str,
     Meta(

@@ -145,6 +145,8 @@ class Router(Stage):
         model = x.facts.model or ""
         if route := first_route(self.routes, model):
             return route.targets
+        if not model:
+            raise Refused(400, "model: this field is required; the route is chosen by it", should_retry=False)
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
 
