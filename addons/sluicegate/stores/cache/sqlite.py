@@ -30,6 +30,7 @@ from sluicegate.stores.cache.base import (
 )
 from sluicegate.stores.cache.writer import Writer
 from sluicegate.stores.private_file import ensure_private
+from sluicegate.stores.write_ahead_log import use_write_ahead_log
 
 __all__ = ["SqliteCache"]
 
@@ -278,7 +279,7 @@ def _move_aside(path: Path) -> None:
 
 
 def _set_up(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
+    use_write_ahead_log(db)
     db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
 
 

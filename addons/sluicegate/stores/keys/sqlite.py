@@ -15,6 +15,7 @@ from sluicegate.core.errors import StoreError
 from sluicegate.core.identity.keys import KeyRecord
 from sluicegate.stores.keys.base import NoSuchKey, decoded, encoded
 from sluicegate.stores.private_file import ensure_private
+from sluicegate.stores.write_ahead_log import use_write_ahead_log
 
 __all__ = ["SqliteKeys"]
 
@@ -44,7 +45,7 @@ class SqliteKeys:
         except (OSError, sqlite3.Error) as e:
             raise StoreError(f"{path}: {_why(e)}; make the gate's user the owner of the folder") from e
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
+            use_write_ahead_log(self._db)
             with self._transaction():
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)

@@ -11,6 +11,7 @@ from sluicegate.core.errors import StoreError
 from sluicegate.core.limits.reservations import Table
 from sluicegate.stores.limits.sqlite_rows import SCHEMA, SqliteRows
 from sluicegate.stores.private_file import ensure_private
+from sluicegate.stores.write_ahead_log import use_write_ahead_log
 
 __all__ = ["BUSY_S", "LimitsFile", "Operation"]
 
@@ -43,7 +44,7 @@ class LimitsFile:
             raise StoreError(f"cannot open {path}: {e.strerror}") from e
         self._db = db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            db.execute("PRAGMA journal_mode = WAL")
+            use_write_ahead_log(db)
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA wal_autocheckpoint = 0")
             if db.execute("PRAGMA user_version").fetchone()[0] < 1:

@@ -27,6 +27,7 @@ from sluicegate.stores.placeholder_numbers.base import (
     assign_missing,
 )
 from sluicegate.stores.private_file import ensure_private
+from sluicegate.stores.write_ahead_log import use_write_ahead_log
 
 __all__ = ["SqlitePlaceholderNumbers"]
 
@@ -97,7 +98,7 @@ def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     try:
         db.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
-        db.execute("PRAGMA journal_mode=WAL")
+        use_write_ahead_log(db)
         db.execute("PRAGMA synchronous=NORMAL")
         db.executescript(_SCHEMA)
     except BaseException:
