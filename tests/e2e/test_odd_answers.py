@@ -191,6 +191,23 @@ def test_an_error_inside_of_a_stream_is_its_outcome(gate: Gate, first: Upstream)
     assert b'outcome="error_in_answer"' in gate.get("/metrics").body
 
 
+def test_an_account_without_credit(gate: Gate, first: Upstream, second: Upstream) -> None:
+    """It comes as a 400: the other key serves, this one rests; without another the client gets the provider's words."""
+    broke = reply(
+        400, b'{"type":"error","error":{"type":"invalid_request_error","message":"Your credit balance is too low"}}'
+    )
+    second.say(message)
+    answer = ask(gate, first, answering(broke), model="any")
+    assert (answer.status, answer.one("x-sluicegate-attempts")) == (200, "2")
+    second.say(message)
+    before = len(first.requests)
+    assert ask(gate, first, model="any").status == 200
+    assert len(first.requests) == before
+    last = ask(gate, first, answering(broke))
+    assert (last.status, last.body) == (400, broke.partition(b"\r\n\r\n")[2])
+    assert len(first.requests) == before + 1
+
+
 def test_garbage_of_an_upstream_is_not_logged(gate: Gate, first: Upstream) -> None:
     """Bytes of an answer that can not be read stay out of the log and the record."""
     wire = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n" + chunk(b"{") + b"the user's words\r\n"

@@ -97,7 +97,7 @@ async def test_what_must_precede_the_end_is_done_before_the_client_can_see_the_e
     json_head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     parts, beginning = {
         "stream": ((SSE_HEAD + chunked(START), chunked(STOP), WHOLE), chunked(START)),
-        "length": ((json_head + b"Content-Length: 4\r\n\r\n{ ", b" }"), b"{ "),
+        "length": ((json_head + b"Content-Length: 4\r\n\r\n{ ", b" }"), b"\r\n\r\n"),  # held until it is whole
         "chunked": ((json_head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(b"{ }"), WHOLE), chunked(b"{ }")),
         "error": ((SSE_HEAD + chunked(START), WHOLE), chunked(START)),
     }[kind]

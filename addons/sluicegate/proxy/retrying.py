@@ -107,6 +107,8 @@ class RetryingStream(GateStream):
     _buffered: BufferedResponse | None = None
     _final: bool = False
     """The answer that is collected goes to the client in any case."""
+    _undecided: bool = False
+    """The body that is collected decides whether it is a failure."""
 
     def __init__(self, context: Context, stream_id: int, parent: HttpLayer, port: GatePort) -> None:
         super().__init__(context, stream_id, parent, port)
@@ -223,7 +225,7 @@ class RetryingStream(GateStream):
             return
         verdict = x.routing.attempts.classify(x, response)
         x.routing.attempts.record(x, response, verdict)
-        again = verdict == "retry"
+        self._undecided, again = verdict == "look", verdict in ("look", "retry")
         self.flow.response = response
         if again or (self.committed_to_stream and response.status_code >= 300):
             self._final = not again
@@ -285,6 +287,11 @@ class RetryingStream(GateStream):
         x, response = self.exchange, self.flow.response
         assert x
         assert response
+        attempts, body = x.routing.attempts, decoded(response.headers, bytes(self.response_body_buf))
+        if self._undecided and not (attempts and attempts.fails(x, response, body)):
+            self._answered()
+            yield from self._commit(False)
+            return
         if self._final:
             yield from self._commit(False)
             return
@@ -293,6 +300,10 @@ class RetryingStream(GateStream):
 
     def _too_long(self, x: Exchange, response: http.Response) -> layer.CommandGenerator[None]:
         status = native_status(x, response)
+        if self._undecided:
+            self._answered()
+            yield from self._commit(False)
+            return
         if not self._final and x.routing.attempts and x.routing.attempts.elsewhere(x, status):
             yield from self._again("status", f"HTTP {status}, its body too long", status)
             return

@@ -89,6 +89,12 @@ def test_a_stream_that_ends_before_any_content_has_failed(data: bytes, format: C
     assert (said.status, said.is_answer) == (502, False)
 
 
+def test_bytes_without_an_event_are_not_judged_unless_a_stream_was_asked_for() -> None:
+    """A server that calls its answer a stream, though nobody asked for one, may mean anything by it."""
+    assert verdict(b"\x1f\x8b\x08", [], asked=False) == Begins()
+    assert isinstance(verdict(b"\x1f\x8b\x08", []), Fails)
+
+
 def test_content_encodings() -> None:
     """One that can be undone is; what cannot be read is passed on."""
     assert isinstance(verdict(gzip.compress(error("overloaded_error")), [10], encoding="gzip"), Fails)

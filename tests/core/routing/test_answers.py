@@ -19,6 +19,7 @@ from sluicegate.core.routing.quota import SPENT_S
 
 TWO = Situation(Plan(["a", "b"]), left=True, own_key=True, may_strip_thinking=False)
 ONE = replace(TWO, plan=Plan(["a"]))
+CLIENTS = replace(ONE, own_key=False)
 PINNED = replace(TWO, plan=Plan(["a", "b"], pinned=True))
 QUEUED = replace(ONE, plan=Plan(["a"], queue=Queue()))
 
@@ -40,9 +41,13 @@ QUEUED = replace(ONE, plan=Plan(["a"], queue=Queue()))
         (402, None, PINNED, "key_fault"),
         (401, None, replace(TWO, left=False), "key_fault"),
         (401, None, replace(TWO, own_key=False), "answer"),
-        (400, None, TWO, "answer"),
-        (400, None, replace(ONE, may_strip_thinking=True), "retry"),
-        (400, None, replace(ONE, may_strip_thinking=True, left=False), "answer"),
+        (400, None, TWO, "look"),
+        (403, None, replace(ONE, left=False), "look"),
+        (400, None, CLIENTS, "answer"),
+        (403, None, CLIENTS, "answer"),
+        (400, None, replace(CLIENTS, may_strip_thinking=True), "look"),
+        (400, None, replace(CLIENTS, may_strip_thinking=True, left=False), "answer"),
+        (400, None, replace(CLIENTS, plan=Plan(["a"], statuses=frozenset({400}))), "retry"),
     ],
 )
 def test_a_verdict_for_each_answer(status: int, should_retry: str | None, now: Situation, verdict: AnswerVerdict) -> None:

@@ -99,6 +99,69 @@ async def test_a_spent_balance_in_a_provider_s_own_words() -> None:
     assert x.routing.target.provider == "anthropic"
 
 
+def said(status: int, message: str) -> tuple[http.Response, bytes]:
+    body = msgspec.json.encode({"type": "error", "error": {"type": "invalid_request_error", "message": message}})
+    return http.Response.make(status, body, {"content-type": "application/json"}), body
+
+
+@pytest.mark.parametrize("status", [400, 403])
+async def test_account_trouble_benches_the_key(status: int) -> None:
+    """The next target serves, later requests pass the key over, an operator is told; other refusals are the client's."""
+    x, services = await routed("anthropic", "chat")
+    attempts = x.routing.attempts
+    assert isinstance(attempts, Attempts)
+    response, body = said(status, "Your credit balance is too low to access the Anthropic API.")
+    assert attempts.classify(x, response) == "look"
+    assert attempts.fails(x, response, body)
+    other, about_it = said(status, "max_tokens: too many")
+    assert not attempts.fails(x, other, about_it)
+    x.flow.response = response
+    assert await attempts.again(x, Failure("status", f"HTTP {status}", status, response.headers, body))
+    assert x.routing.target
+    assert x.routing.target.provider == "chat"
+    assert services.alarms["key.spent"] == 1
+    assert list(services.health.resting) == ["anthropic"]
+    later, _ = await routed("anthropic", "chat", services=services)
+    assert later.routing.target
+    assert later.routing.target.provider == "chat"
+
+
+async def test_without_another_target_the_client_gets_the_trouble() -> None:
+    """Once, and the operator is told all the same."""
+    x, services = await routed("anthropic")
+    response, body = said(400, "This organization has been disabled.")
+    x.flow.response = response
+    assert x.routing.attempts
+    assert not await x.routing.attempts.again(x, Failure("status", "HTTP 400", 400, response.headers, body))
+    assert services.alarms["key.refused"] == 1
+
+
+async def test_a_model_that_is_denied_leaves_the_key_to_other_models() -> None:
+    """Where the client names the model, a client could bench the key for all: the next target serves, and no more."""
+    x, services = await routed("anthropic", "chat")
+    response, body = said(403, "Your API key does not have access to this model")
+    x.flow.response = response
+    assert x.routing.attempts
+    assert await x.routing.attempts.again(x, Failure("status", "HTTP 403", 403, response.headers, body))
+    assert services.alarms["key.model_denied"] == 1
+    assert services.health.resting == {}
+
+
+async def test_a_status_that_the_configuration_calls_retryable() -> None:
+    """400 as well: the next target gets the request."""
+    x, _ = await routed("anthropic", "chat")
+    attempts = x.routing.attempts
+    assert isinstance(attempts, Attempts)
+    response, body = said(400, "max_tokens: too many")
+    x.flow.response = response
+    assert not await attempts.again(x, Failure("status", "HTTP 400", 400, response.headers, body))
+    attempts.plan = replace(attempts.plan, statuses=frozenset({400}))
+    assert attempts.fails(x, response, body)
+    assert await attempts.again(x, Failure("status", "HTTP 400", 400, response.headers, body))
+    assert x.routing.target
+    assert x.routing.target.provider == "chat"
+
+
 async def test_classify_changes_nothing_and_record_does() -> None:
     """A verdict can be asked for twice; only recording it benches the key and raises the alarm."""
     x, services = await routed("chat")

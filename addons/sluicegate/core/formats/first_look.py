@@ -190,7 +190,18 @@ class FirstLook:
     `to_events`: what turns the decoded bytes into server-sent events; None if they are.
     """
 
-    __slots__ = ("_asked_stream", "_coding", "_empty", "_events", "_head", "_patient", "_says", "_to_events", "begun")
+    __slots__ = (
+        "_any",
+        "_asked_stream",
+        "_coding",
+        "_empty",
+        "_events",
+        "_head",
+        "_patient",
+        "_says",
+        "_to_events",
+        "begun",
+    )
 
     def __init__(
         self,
@@ -207,7 +218,7 @@ class FirstLook:
         self._coding = _decoder(encoding)
         self._events = SSEParser(_MAX_DECODED) if is_stream else None
         self._head = bytearray()
-        self._empty = True
+        self._empty, self._any = True, False
         self.begun = False
         """The answer has opened: what follows may take its time."""
 
@@ -235,7 +246,12 @@ class FirstLook:
             self.begun = self.begun or says.kind == "opens"
             if says.kind == "content" or (self.begun and not self._patient):
                 return Begins()
-        return Fails("the stream ended before any content", 502) if ended else None
+        self._any = self._any or bool(found)
+        if not ended:
+            return None
+        if not self._any and not self._asked_stream:
+            return Begins()  # bytes without an event, and no request for one
+        return Fails("the stream ended before any content", 502)
 
     def _of_document(self, data: bytes, ended: bool) -> Begins | Fails | None:
         self._head += data

@@ -1,6 +1,7 @@
 """What the answer to an attempt says: whether it is the client's, and what it tells of the target and its key. Pure.
 
 401, 402 with a key of ours    the key is at fault, not the request: another key serves, or the key is benched
+400, 403 with a key of ours    its body is read: account trouble (account_trouble.py) is the key's fault, too
 400 that may be about thinking the same target once more without the history's thinking, if its body says so
 a retryable status             another attempt, if one is left; else the client gets it, and the target rests
 anything else                  the client's answer
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sluicegate.core.messages.thinking import is_refusal_of_thinking, without_refused_thinking
+from sluicegate.core.routing.account_trouble import STATUSES as ACCOUNT_STATUSES
 from sluicegate.core.routing.attempts import Cause, Failed, Headers, Plan, retry_after_s
 from sluicegate.core.routing.quota import SPENT_S, refusal
 
@@ -32,9 +34,9 @@ BENCHED_S: Final = 3600.0
 KEY_FAULTS: Final[dict[int, str]] = {401: "key.refused", 402: "key.spent"}
 """Statuses that concern our key and not the request, each with the alarm that it raises."""
 
-AnswerVerdict = Literal["answer", "retry", "key_fault", "final_failure"]
-"""answer: the client's. retry: a failed attempt that another may follow. key_fault: the client gets it, and our key is
-benched. final_failure: the client gets it, because no other attempt makes sense, and the target rests."""
+AnswerVerdict = Literal["answer", "look", "retry", "key_fault", "final_failure"]
+"""answer: the client's. look: its body decides. retry: a failed attempt that another may follow. key_fault: the client gets
+it, and our key is benched. final_failure: the client gets it, as no other attempt makes sense, and the target rests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,8 @@ def classify(status: int, should_retry: str | None, now: Situation) -> AnswerVer
         return "answer"
     if now.own_key and status in KEY_FAULTS:
         return "retry" if now.left and now.others else "key_fault"
-    if status == 400:
-        return "retry" if now.left and now.may_strip_thinking else "answer"
+    if status in ACCOUNT_STATUSES and (now.own_key or (status == 400 and now.left and now.may_strip_thinking)):
+        return "look"
     if not now.plan.retryable(status, None):
         return "answer"
     return "retry" if now.left and (now.others or now.plan.queue or should_retry != "false") else "final_failure"

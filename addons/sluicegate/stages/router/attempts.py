@@ -15,6 +15,10 @@ from typing import Any, Final
 from mitmproxy import http
 
 from sluicegate.core.errors import Refused
+from sluicegate.core.formats.cloud_errors import Verdict
+from sluicegate.core.messages.thinking import is_refusal_of_thinking
+from sluicegate.core.routing.account_trouble import STATUSES as ACCOUNT_STATUSES
+from sluicegate.core.routing.account_trouble import Trouble, account_trouble
 from sluicegate.core.routing.answers import (
     BENCHED_S,
     KEY_FAULTS,
@@ -35,6 +39,7 @@ from sluicegate.core.routing.attempts import (
     retry_after_s,
 )
 from sluicegate.core.routing.pinning import names_one_place
+from sluicegate.core.wire.json_object import loads
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Snapshot, Target, restore, snapshot
@@ -45,6 +50,7 @@ from sluicegate.stages.router.upstreams import Candidate
 
 __all__ = ["Attempts", "is_repeatable"]
 
+_SPENT: Final = Trouble("key.spent", "quota or balance used up")
 _OF_THE_MOMENT: Final = frozenset({408, 429})
 
 
@@ -155,6 +161,20 @@ class Attempts:
         self._look_whether_pinned(x)
         return status != 400 and self.left and self._situation(x).others
 
+    def fails(self, x: Exchange, response: http.Response, body: bytes) -> bool:
+        """Whether an answer is a failed attempt, by its body. `body`: without its content encoding."""
+        status = native_status(x, response)
+        if self._trouble(x, response, body) is not None or self.plan.retryable(status, None):
+            return True
+        return status == 400 and self.left and self._situation(x).may_strip_thinking and is_refusal_of_thinking(body)
+
+    def _trouble(self, x: Exchange, response: http.Response | None, body: bytes) -> Trouble | None:
+        """What an error says of the account behind our key."""
+        if self.candidate.key is None or response is None:
+            return None
+        error = error_of(x, response, body)
+        return error and (account_trouble(error.status, error.kind, error.message) or (_SPENT if error.spent else None))
+
     def may_fail(self, status: int) -> bool:
         """Whether an error under a status of success is a failed attempt; else it is about the request itself."""
         return status >= 500 or status in KEY_FAULTS or status in _OF_THE_MOMENT or self.plan.retryable(status, None)
@@ -204,13 +224,19 @@ class Attempts:
     async def _turned(self, x: Exchange, failure: Failure) -> bool:
         """Decide, and wait: `current` is the next candidate then. False: give up."""
         now = time.monotonic()
-        if failure.status == 400:
-            return self._strip_thinking(failure, now)
+        trouble = self._trouble(x, x.flow.response, failure.body) if failure.status in ACCOUNT_STATUSES else None
+        if failure.status == 400 and trouble is None:
+            if self._strip_thinking(failure, now):
+                return True
+            if not self.plan.retryable(400, None):
+                return False
         failed = self._failed(failure, _says_spent(x, failure))
+        if trouble is not None:
+            failed = self._in_trouble(failed, trouble, now)
         key = self.candidate.key
         if key is not None and failed.status in KEY_FAULTS:
             self._bench(key, failed.status)
-        elif key is not None and failed.spent:
+        elif key is not None and failed.spent and trouble is None:
             self._services.alarm("key.spent", key=key.name, for_s=round(failed.retry_after_s or 0))
         self._look_whether_pinned(x)
         self.history.append(failed)
@@ -233,6 +259,14 @@ class Attempts:
                     return False
                 self.current = target
                 return True
+
+    def _in_trouble(self, failed: Failed, trouble: Trouble, now: float) -> Failed:
+        """The key is benched, for the model alone if the trouble is about that; an operator is told."""
+        if not trouble.of_model or self.candidate.route_target.model:
+            self.health.cool_down(self.candidate.name, now + trouble.for_s)
+        name = self.candidate.key.name if self.candidate.key else self.candidate.name
+        self._services.alarm(trouble.alarm, key=name, status=failed.status, why=trouble.why)
+        return replace(failed, spent=True)
 
     def _tell(self, failure: Failure, now: float) -> None:
         self.failed_attempts.append(
@@ -291,10 +325,22 @@ def is_pinned(x: Exchange) -> bool:
 
 def _says_spent(x: Exchange, failure: Failure) -> bool:
     """Whether the provider's own error says that a quota or a balance is used up."""
-    if x.routing.translation is None or failure.headers is None or x.flow.response is None:
+    if failure.headers is None or x.flow.response is None:
         return False
-    verdict = x.routing.translation.verdict(x.flow.response, failure.body)
-    return verdict is not None and verdict.spent
+    error = error_of(x, x.flow.response, failure.body)
+    return error is not None and error.spent
+
+
+def error_of(x: Exchange, response: http.Response, body: bytes) -> Verdict | None:
+    """A provider's error as one of the Messages API; None if it is in no known form."""
+    if x.routing.translation and (verdict := x.routing.translation.verdict(response, body)):
+        return verdict
+    fault = loads(body)
+    error = fault.get("error") if isinstance(fault, dict) else None
+    if not isinstance(error, dict):
+        return None
+    kind, message = error.get("type"), error.get("message")
+    return Verdict(response.status_code, kind if isinstance(kind, str) else "", message if isinstance(message, str) else "")
 
 
 def native_status(x: Exchange, response: http.Response) -> int:
