@@ -73,6 +73,28 @@ def test_all_that_a_key_can_have(run: Any) -> None:
     }
 
 
+def test_update_changes_what_it_names_and_nothing_else(run: Any) -> None:
+    """The key itself, its id and its other properties stay; a tag joins the others; --clear empties a property."""
+    run(
+        "add", "--name", "n", "--team", "a", "--tag", "k=v", "--budget", "5/day", "--models", "x", "--expires", "2099-01-31"
+    )
+    (before,) = rows(run)
+    done = run("update", before["id"], "--team", "b", "--tag", "l=w", "--budget", "50/month", "--clear", "models")
+    assert done.stdout == ""
+    assert "is updated" in done.stderr
+    assert rows(run) == [{**before, "team": "b", "tags": {"k": "v", "l": "w"}, "budget_usd": {"month": 50.0}, "models": []}]
+    run("update", before["id"], *("--clear", "tags", "--tag", "m=x", "--clear", "expires", "--clear", "budget"))
+    (after,) = rows(run)
+    assert (after["tags"], after["expires"], after["budget_usd"], after["name"]) == ({"m": "x"}, None, None, "n")
+    assert "nothing to change" in run("update", before["id"], code=2).stderr
+    assert "--clear: expected one of name, team" in run("update", before["id"], "--clear", "x", code=2).stderr
+    twice = run("update", before["id"], "--clear", "budget", "--budget", "1/day", code=2)
+    assert "--clear: budget is also given a value" in twice.stderr
+    assert "keys list" in run("update", "key_nothing", "--team", "b", code=1).stderr
+    run("revoke", before["id"])
+    assert "permanently" in run("update", before["id"], "--team", "c", code=1).stderr
+
+
 def test_the_list_fits_eighty_columns(run: Any) -> None:
     """Long names are cut, ids never; no colour in a pipe. An empty list says what to do."""
     assert "keys add" in run("list").stderr

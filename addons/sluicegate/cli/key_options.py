@@ -1,18 +1,64 @@
-"""Parse the options of `sluicegate keys add` into the fields of a key record; an invalid option ends the command."""
+"""Parse the options of `sluicegate keys add` and `update` into fields of a key record; an invalid one ends the command."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from sluicegate.cli.places import fail
+from sluicegate.core.identity.keys import parse_budget
 from sluicegate.settings.reading.scalars import Name, Pattern, User
 from sluicegate.settings.reading.units import duration_s
 
-__all__ = ["moment", "named", "pattern", "read", "tag", "user_named"]
+__all__ = ["cleared", "properties", "read"]
+
+_EMPTY: Final[dict[str, tuple[str, Any]]] = {
+    "name": ("name", None),
+    "team": ("team", None),
+    "user": ("user", None),
+    "project": ("project", None),
+    "tags": ("tags", {}),
+    "budget": ("budget_usd", None),
+    "models": ("models", ()),
+    "expires": ("expires_at", None),
+}
+"""What `--clear` takes: the field of a record, and its value without the property."""
+
+
+def properties(
+    now: float,
+    name: str | None,
+    team: str | None,
+    user: str | None,
+    project: str | None,
+    tags: Sequence[str] | None,
+    budget: str | None,
+    models: Sequence[str] | None,
+    expires: str | None,
+) -> dict[str, Any]:
+    """The fields of a record that the options give."""
+    found = {
+        "name": named("--name", name),
+        "team": named("--team", team),
+        "user": user_named(user),
+        "project": named("--project", project),
+        "tags": dict(tag(t) for t in tags) if tags else None,
+        "models": tuple(pattern(p) for group in models for p in group.split(",")) if models else None,
+        "budget_usd": read("--budget", parse_budget, budget),
+        "expires_at": read("--expires", lambda written: moment(written, now), expires),
+    }
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def cleared(names: Iterable[str]) -> dict[str, Any]:
+    """The fields that `--clear` empties, with their empty values."""
+    for name in names:
+        if name not in _EMPTY:
+            fail(f"--clear: expected one of {', '.join(_EMPTY)}")
+    return dict(_EMPTY[name] for name in names)
 
 
 def read[T](option: str, parse: Callable[[str], T], written: str | None) -> T | None:

@@ -7,20 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
 from sluicegate.cli.commands import Commands
-from sluicegate.cli.key_options import (
-    moment,
-    named,
-    pattern,
-    read,
-    tag,
-    user_named,
-)
+from sluicegate.cli.key_options import cleared, properties, read
 from sluicegate.cli.key_table import print_table, shown
 from sluicegate.cli.places import ConfigOption, fail
 from sluicegate.core.errors import StoreError
@@ -31,11 +24,11 @@ from sluicegate.core.identity.keys import (
     digest_of,
     new_id,
     new_key,
-    parse_budget,
     paused,
     resumed,
     revoked,
     rotated,
+    updated,
 )
 from sluicegate.settings import ConfigError, load
 from sluicegate.settings.reading.units import duration_s
@@ -44,7 +37,7 @@ from sluicegate.stores.keys.opening import open_keys, server_key_of
 
 __all__ = ["app"]
 
-app = Commands(help="Create, list, pause and revoke virtual keys.")
+app = Commands(help="Create, list, update, pause and revoke virtual keys.")
 
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as shown by `keys list`.")]
 
@@ -69,37 +62,70 @@ def _store(config: Path | None) -> Iterator[tuple[KeyStore, bytes]]:
         store.close()
 
 
+NameOption = Annotated[str | None, typer.Option(help="Name of the key in lists and records.")]
+TeamOption = Annotated[str | None, typer.Option(help="Team whose limits and defaults apply.")]
+UserOption = Annotated[str | None, typer.Option(help="User whose limits apply.")]
+ProjectOption = Annotated[str | None, typer.Option(help="Project, for records.")]
+TagOption = Annotated[list[str] | None, typer.Option("--tag", help="NAME=VALUE, such as cost_center=4711. Repeatable.")]
+BudgetOption = Annotated[str | None, typer.Option(help="US dollars per hour, day, week or month, e.g. 50/month.")]
+ModelsOption = Annotated[list[str] | None, typer.Option(help="Allowed models, e.g. 'claude-haiku-*'. Repeatable.")]
+ExpiresOption = Annotated[str | None, typer.Option(help="Lifetime (90d) or date (2027-01-31).")]
+
+
 @app.command()
 def add(
-    name: Annotated[str | None, typer.Option(help="Name of the key in lists and records.")] = None,
-    team: Annotated[str | None, typer.Option(help="Team whose limits and defaults apply.")] = None,
-    user: Annotated[str | None, typer.Option(help="User whose limits apply.")] = None,
-    project: Annotated[str | None, typer.Option(help="Project, for records.")] = None,
-    tags: Annotated[
-        list[str] | None, typer.Option("--tag", help="NAME=VALUE, such as cost_center=4711. Repeatable.")
-    ] = None,
-    budget: Annotated[str | None, typer.Option(help="US dollars per hour, day, week or month, e.g. 50/month.")] = None,
-    models: Annotated[list[str] | None, typer.Option(help="Allowed models, e.g. 'claude-haiku-*'. Repeatable.")] = None,
-    expires: Annotated[str | None, typer.Option(help="Lifetime (90d) or date (2027-01-31).")] = None,
+    name: NameOption = None,
+    team: TeamOption = None,
+    user: UserOption = None,
+    project: ProjectOption = None,
+    tags: TagOption = None,
+    budget: BudgetOption = None,
+    models: ModelsOption = None,
+    expires: ExpiresOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Create a key. It is printed once, on stdout; the store holds only its hash."""
     now = time.time()
-    about: dict[str, Any] = {
-        "name": named("--name", name),
-        "team": named("--team", team),
-        "user": user_named(user),
-        "project": named("--project", project),
-        "tags": dict(tag(t) for t in tags or ()),
-        "models": tuple(pattern(p) for group in models or () for p in group.split(",")),
-        "budget_usd": read("--budget", parse_budget, budget),
-        "expires_at": read("--expires", lambda written: moment(written, now), expires),
-    }
+    about = properties(now, name, team, user, project, tags, budget, models, expires)
     key = new_key(os.urandom(SECRET_BYTES))
     with _store(config) as (store, server_key):
         record = KeyRecord(id=new_id(os.urandom(8)), digest=digest_of(server_key, key.encode()), created_at=now, **about)
         store.add(record)
     _hand_over(record, key)
+
+
+@app.command()
+def update(
+    key_id: KeyId,
+    name: NameOption = None,
+    team: TeamOption = None,
+    user: UserOption = None,
+    project: ProjectOption = None,
+    tags: TagOption = None,
+    budget: BudgetOption = None,
+    models: ModelsOption = None,
+    expires: ExpiresOption = None,
+    clear: Annotated[
+        list[str] | None,
+        typer.Option(help="Empty a property: name, team, user, project, tags, budget, models, expires. Repeatable."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Change properties of a key; what no option names stays, and so does the key itself. A tag is added or replaced."""
+    given = properties(time.time(), name, team, user, project, tags, budget, models, expires)
+    emptied = cleared(clear or ())
+    if twice := sorted(set(given) & set(emptied) - {"tags"}):
+        fail(f"--clear: {twice[0].removesuffix('_usd').removesuffix('_at')} is also given a value")
+    if not given and not emptied:
+        fail("nothing to change; `sluicegate keys update --help` lists the properties")
+
+    def change(record: KeyRecord) -> KeyRecord:
+        fields = {**emptied, **given}
+        if "tags" in given and "tags" not in emptied:
+            fields["tags"] = {**record.tags, **given["tags"]}
+        return updated(record, fields)
+
+    _change(config, key_id, change, "is updated")
 
 
 @app.command("list")

@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sluicegate.core.identity.caller import (
     KEY_PREFIX,
@@ -32,6 +32,7 @@ __all__ = [
     "revoked",
     "rotated",
     "status_of",
+    "updated",
 ]
 
 SECRET_BYTES: Final = 32
@@ -144,6 +145,12 @@ def rotated(record: KeyRecord, digest: bytes, now: float, grace_s: float) -> Key
     """A new key under the same id; the previous one stays valid for `grace_s`."""
     _alive(record)
     return replace(record, digest=digest, previous=record.digest, previous_until=now + grace_s)
+
+
+def updated(record: KeyRecord, given: Mapping[str, Any]) -> KeyRecord:
+    """Other properties than before: `given` are fields by name. An expired key becomes valid with a later `expires_at`."""
+    _alive(record)
+    return replace(record, **given)
 
 
 def _alive(record: KeyRecord) -> None:
