@@ -10,8 +10,11 @@ import pytest
 from mitmproxy import http
 
 from sluicegate.core.errors import Refused
+from sluicegate.core.formats.surfaces import format_at
+from sluicegate.core.routing.attempts import Failed
 from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
+from sluicegate.exchange.lifetime import Lifetime
 from sluicegate.gate.policy import Policy
 from sluicegate.services.services import Services
 from sluicegate.settings import Settings
@@ -22,7 +25,7 @@ from sluicegate.settings.routes import (
     Target,
 )
 from sluicegate.settings.secret import Secret
-from sluicegate.stages.router.attempts import Attempts
+from sluicegate.stages.router.attempts import Attempts, is_repeatable
 from sluicegate.stages.router.stage import Router
 from sluicegate.testing import make_exchange, make_flow
 
@@ -201,3 +204,149 @@ def test_the_regular_door_opens_all_hosts_that_routes_name() -> None:
     policy = Policy(config, (Router,), Services({"KEY": "k"}))
     assert {"bedrock-runtime.us-west-2.amazonaws.com", "bedrock-runtime.us-east-1.amazonaws.com"} <= policy.decrypts
     assert {"us-east5-aiplatform.googleapis.com", "api.anthropic.com"} <= policy.decrypts
+
+
+def attempts_of(x: Exchange) -> Attempts:
+    assert isinstance(x.routing.attempts, Attempts)
+    return x.routing.attempts
+
+
+async def test_a_request_that_names_a_file_stays_with_its_provider() -> None:
+    """No other target knows the file: after the failure there is none to go to, and elsewhere nothing would serve."""
+    filed = [{"role": "user", "content": [{"type": "document", "source": {"type": "file", "file_id": "f"}}]}]
+    x, _ = await routed("anthropic", "chat", messages=filed)
+    attempts = attempts_of(x)
+    assert not attempts.elsewhere(x, 529)
+    assert attempts.plan.pinned
+    x, _ = await routed("anthropic", "chat", messages=filed)
+    attempts = attempts_of(x)
+    attempts.plan = replace(attempts.plan, attempts=3, backoff=replace(attempts.plan.backoff, start_s=0, max_s=0))
+    assert await attempts.again(x, Failure("status", "HTTP 529", 529, http.Headers()))
+    assert x.routing.target
+    assert x.routing.target.provider == "anthropic"
+    x, _ = await routed("anthropic", "chat")
+    assert attempts_of(x).elsewhere(x, 529)
+    assert not attempts_of(x).elsewhere(x, 400)
+
+
+@pytest.mark.parametrize(("allowed", "failures", "left"), [(1, 0, False), (2, 0, True), (2, 1, False), (3, 1, True)])
+async def test_attempts_are_counted_with_the_one_under_way(allowed: int, failures: int, left: bool) -> None:
+    """An attempt that follows is one of `retry.attempts`; an attempt without its thinking costs none."""
+    x, _ = await routed("anthropic", "chat")
+    attempts = attempts_of(x)
+    attempts.plan = replace(attempts.plan, attempts=allowed)
+    attempts.history = [Failed(0, "status", 529)] * failures
+    assert attempts.left is left
+
+
+LIMITED = http.Headers(
+    [
+        (b"anthropic-ratelimit-tokens-limit", b"100"),
+        (b"anthropic-ratelimit-tokens-remaining", b"20"),
+        (b"anthropic-ratelimit-tokens-reset", b"2999-01-01T00:00:00Z"),
+    ]
+)
+
+
+@pytest.mark.parametrize(("status", "seen"), [(429, 0.2), (402, 0.2), (500, 1.0)])
+async def test_a_refusal_tells_how_much_of_a_keys_limits_is_left(status: int, seen: float) -> None:
+    """A 429 or 402 of our own key; what comes with another failure is not about limits."""
+    x, services = await routed("anthropic", "chat")
+    assert await attempts_of(x).again(x, Failure("status", f"HTTP {status}", status, LIMITED))
+    assert services.quotas.share_left("anthropic", 0) == seen
+    assert services.alarms["key.spent"] == (status == 402)
+
+
+async def test_an_answer_tells_it_too_where_there_is_a_choice() -> None:
+    """With a single candidate the numbers would never be looked at."""
+    for names, seen in ((("anthropic", "chat"), 0.2), (("anthropic",), 1.0)):
+        x, services = await routed(*names)
+        attempts_of(x).answered(http.Response.make(200, b"", LIMITED))
+        assert services.quotas.share_left("anthropic", 0) == seen
+
+
+async def test_a_failure_without_an_answer_has_nothing_to_say_of_limits() -> None:
+    """A connection that broke: no headers, no alarm of a spent key, and the next target is asked."""
+    x, services = await routed("chat", "anthropic")
+    assert await attempts_of(x).again(x, Failure("reset", "the connection broke"))
+    assert dict(services.alarms) == {}
+    assert x.routing.target
+    assert x.routing.target.provider == "anthropic"
+
+
+async def test_the_record_of_a_failed_attempt() -> None:
+    """Who failed, how, and after how many milliseconds since it was started."""
+    x, _ = await routed("chat", "anthropic")
+    attempts = attempts_of(x)
+    attempts._tell(Failure("status", "m" * 300, 529), attempts._began + 0.25)
+    assert attempts.failed_attempts == [
+        {"target": "chat", "cause": "status", "status": 529, "error": "m" * 200, "ms": 250.0}
+    ]
+
+
+THOUGHT = [
+    {"role": "user", "content": "hi"},
+    {
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "a"}],
+    },
+    {"role": "user", "content": "on"},
+]
+REFUSED_THINKING = (
+    b'{"type":"error","error":{"type":"invalid_request_error",'
+    b'"message":"messages.1.content.0: Invalid `signature` in `thinking` block"}}'
+)
+
+
+async def test_refused_thinking_is_left_out_once() -> None:
+    """The same target again, which costs no attempt and no rest; a second 400, and one about something else, is final."""
+    x, services = await routed("anthropic", "chat", messages=THOUGHT)
+    attempts = attempts_of(x)
+    failure = Failure("status", "HTTP 400", 400, http.Headers(), REFUSED_THINKING)
+    before = attempts.left
+    assert await attempts.again(x, failure)
+    assert x.routing.target
+    assert x.routing.target.provider == "anthropic"
+    assert b'"thinking"' not in (x.request.data.content or b"")
+    assert [f.status for f in attempts.history] == [400]
+    assert attempts.left is before
+    assert services.health.resting == {}
+    assert [t["status"] for t in attempts.failed_attempts] == [400]
+    assert attempts.classify(x, http.Response.make(400)) == "answer"
+    assert not await attempts.again(x, replace(failure, body=REFUSED_THINKING))
+    x, _ = await routed("anthropic", "chat", messages=THOUGHT)
+    assert not await attempts_of(x).again(
+        x, Failure("status", "HTTP 400", 400, http.Headers(), b'{"error":{"message":"no"}}')
+    )
+    assert attempts_of(x).history == []
+
+
+async def test_who_waits_in_the_queue_is_counted_for_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`retry.queue.size` is about calls that wait at this moment; other waits do not count."""
+    x, services = await routed("anthropic")
+    during: list[int] = []
+
+    async def sleep(self: Lifetime, seconds: float) -> bool:
+        during.append(services.queued)
+        return True
+
+    monkeypatch.setattr(Lifetime, "sleep", sleep)
+    assert await attempts_of(x)._waited(x, 5, True)
+    assert await attempts_of(x)._waited(x, 5, False)
+    assert (during, services.queued) == ([1, 0], 0)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "repeatable"),
+    [
+        ("POST", "/v1/messages", True),
+        ("POST", "/v1/messages/batches", False),
+        ("PATCH", "/v1/files", False),
+        ("GET", "/v1/files", True),
+        ("DELETE", "/v1/files/f", True),
+    ],
+)
+def test_what_may_be_sent_again(method: str, path: str, repeatable: bool) -> None:
+    """A call of a model, and what has no further effect the second time; not an upload or a new batch."""
+    x = make_exchange(make_flow(method=method, path=path), format=format_at(method, path))
+    assert is_repeatable(x) is repeatable

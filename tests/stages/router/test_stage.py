@@ -18,6 +18,7 @@ from sluicegate.settings.routes import (
     Target,
 )
 from sluicegate.settings.secret import Secret
+from sluicegate.stages.router.direct import Direct
 from sluicegate.stages.router.stage import Router
 from sluicegate.testing import make_exchange, make_flow
 
@@ -241,3 +242,157 @@ def test_extra_headers_and_proxies() -> None:
     assert x.routing.target
     assert x.routing.target.via == ("http", ("proxy.test", 3128))
     assert "pw" not in repr(x.routing.target)
+
+
+# -- probes
+OPENAI = Provider(kind="openai", base_url="http://127.0.0.1:9/v1", keys=(Secret("env:KEY"),))
+
+
+def probe(config: Settings, path: str, method: str = "HEAD", door: str = "reverse") -> Exchange:
+    flow = make_flow(method=method, path=path, body=b"")
+    return route(config, x=make_exchange(flow, settings=config, format=format_at(method, path), door=door))
+
+
+@pytest.mark.parametrize("path", ["/", "/api/hello", "/v1/messages", "/v1/chat/completions?x=1"])
+def test_a_probe_finds_the_gate_where_no_provider_takes_it(path: str) -> None:
+    """HEAD, as clients ask whether there is a server: 200, if only providers of Chat Completions stand behind the gate."""
+    x = probe(settings({"o": OPENAI}), path)
+    assert x.answer
+    assert (x.answer.status_code, x.answer.content) == (200, b"")
+
+
+def test_a_provider_that_takes_the_probe_answers_it() -> None:
+    """Anthropic does, except on paths of OpenAI's."""
+    x = probe(settings({"a": ANTHROPIC}), "/")
+    assert x.answer is None
+    assert x.routing.target
+    assert probe(settings({"a": ANTHROPIC}), "/v1/chat/completions").answer
+
+
+@pytest.mark.parametrize(("method", "path"), [("HEAD", "/v1/responses"), ("HEAD", "/v1/files"), ("GET", "/api/hello")])
+def test_what_is_no_probe_is_refused_as_before(method: str, path: str) -> None:
+    """Another method, and a path that the gate does not serve."""
+    with pytest.raises(Refused, match="is not served here"):
+        probe(settings({"o": OPENAI}), path, method)
+
+
+# -- fallbacks that are too small
+def test_a_fallback_whose_context_is_too_small_is_left_out() -> None:
+    """Unless it is the first target, is asked for the same model, or the prompt may fit; both ends of the limit hold."""
+
+    def names(content: str, *contexts: int | None, model: str = "small", max_tokens: int = 10) -> int:
+        targets = (Target(provider="a"), *(Target(provider="d", model=model, context=c) for c in contexts))
+        config = Settings(
+            providers={"a": ANTHROPIC, "d": DEEP}, routes=(Route(model="*", targets=targets),), audit=Audit(log="off")
+        )
+        messages = [{"role": "user", "content": content}]
+        body = msgspec.json.encode({"model": "m", "max_tokens": max_tokens, "messages": messages})
+        attempts = route(config, body=body).routing.attempts
+        return len(attempts.candidates) if attempts else 0
+
+    assert names("x" * 5000, 100) == 1
+    assert names("x" * 5000, 100, 2000) == 2
+    assert names("x" * 5000, 100, model="m") == 2
+    assert names("x" * 5000, 2000) == 2
+    assert names("x" * 5000, 1030, max_tokens=10) == 2
+    assert names("x" * 5000, 1030, max_tokens=100) == 1
+    assert names("x" * 5000, None, model="a-model-of-which-nothing-is-known") == 2
+
+
+def test_the_first_target_is_asked_however_small_it_is() -> None:
+    """Then the provider says that the prompt is too long: a refusal by estimate could be wrong."""
+    target = Target(provider="d", model="small", context=1)
+    config = Settings(providers={"d": DEEP}, routes=(Route(model="*", targets=(target, target)),), audit=Audit(log="off"))
+    x = route(config)
+    assert x.routing.target
+    assert x.routing.attempts
+    assert len(x.routing.attempts.candidates) == 1
+
+
+def test_a_model_without_a_route_is_a_404_that_says_what_to_add() -> None:
+    """Not to be tried again; a long name is cut."""
+    with pytest.raises(Refused) as refused:
+        route(settings({"a": ANTHROPIC}, ("x", "a", None)), model="y" * 300)
+    assert (refused.value.status, refused.value.should_retry) == (404, False)
+    assert "add one under routes" in refused.value.message
+    assert "y" * 101 not in refused.value.message
+
+
+# -- what the whole of the routes is
+@pytest.mark.parametrize(
+    ("providers", "routes", "transparent"),
+    [
+        ({}, (), True),
+        ({"a": ANTHROPIC}, (), True),
+        ({"a": ANTHROPIC}, (("*", "a", None),), True),
+        ({"a": ANTHROPIC}, (("claude-*", "a", None),), False),
+        ({"a": ANTHROPIC}, (("*", "a", "m"),), False),
+        ({"o": OPENAI}, (("*", "o", None),), False),
+        ({"a": ANTHROPIC, "d": DEEP}, (("*", "a", None),), False),
+    ],
+)
+def test_one_provider_for_everything_is_transparent(
+    providers: dict[str, Provider], routes: tuple[tuple[str, str, str | None], ...], transparent: bool
+) -> None:
+    """Then its own list of models is right: one Anthropic provider, every model, under the clients' names."""
+    assert Router(settings(providers, *routes), Services(ENVIRON)).is_transparent is transparent
+
+
+def test_the_hosts_are_those_of_all_providers() -> None:
+    """Whether a route leads to them or not; without any provider there are none of our own."""
+    assert Router(settings({"d": DEEP, "f": FREE}, ("*", "d", None)), Services(ENVIRON)).hosts == {
+        "api.deepseek.com",
+        "free.example",
+    }
+    assert Router(settings({}), Services(ENVIRON)).hosts == frozenset()
+
+
+# -- the request for its target
+def test_a_renamed_model_is_remembered_as_asked() -> None:
+    """The record tells the model that the client asked for."""
+    assert route(settings({"d": DEEP}, ("*", "d", "other")), model="m").model == "m"
+
+
+def test_the_scheme_is_that_of_the_target() -> None:
+    """http to a provider on this machine, https to all others."""
+    for provider, scheme, tls in ((LOCAL, b"http", False), (DEEP, b"https", True)):
+        x = route(settings({"p": provider}, ("*", "p", None)))
+        assert x.request.data.scheme == scheme
+        assert x.routing.target
+        assert x.routing.target.tls is tls
+    x = route(Settings(audit=Audit(log="off")), origin=(False, "127.0.0.1", 9))
+    assert x.request.data.scheme == b"http"
+
+
+THINKING = [
+    {"role": "user", "content": "hi"},
+    {
+        "role": "assistant",
+        "content": [{"type": "thinking", "thinking": "t", "signature": "s"}, {"type": "text", "text": "a"}],
+    },
+    {"role": "user", "content": "on"},
+]
+
+
+@pytest.mark.parametrize(("to", "kept"), [("claude-haiku-4-5", False), ("claude-opus-4-1-20250805", True), (None, True)])
+def test_another_model_gets_no_thinking_that_it_did_not_sign(to: str | None, kept: bool) -> None:
+    """The same model under another name does."""
+    body = msgspec.json.encode({"model": "claude-opus-4-1", "max_tokens": 1, "messages": THINKING})
+    x = route(settings({"a": ANTHROPIC}, ("*", "a", to)), body=body)
+    assert (b'"thinking"' in (x.request.data.content or b"")) is kept
+
+
+def test_a_subscription_login_stays_with_anthropic_without_a_router() -> None:
+    """Direct, in the Router's place: the client's own host, its own credential; nothing of the gate's goes along."""
+    token = (b"authorization", b"Bearer sk-ant-oat01-x")
+    admin = (b"x-sluicegate-admin", b"secret")
+    x = make_exchange(make_flow(origin=(True, "api.anthropic.com", 443)), client_credentials=(token, admin))
+    direct = Direct(Settings(audit=Audit(log="off")), Services(ENVIRON))
+    direct.request(x)
+    assert credential(x) == (token,)
+    chosen = x.routing.target
+    direct.request(x)
+    assert x.routing.target is chosen
+    x = make_exchange(make_flow(origin=(True, "elsewhere.example", 443)), client_credentials=(token,))
+    with pytest.raises(Refused, match="subscription"):
+        direct.request(x)

@@ -12,15 +12,18 @@ from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
+from mitmproxy import http
+
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.other_apis import OPENAI
 from sluicegate.core.formats.registry import served
+from sluicegate.core.formats.surfaces import is_inference_path
 from sluicegate.core.messages.prompt_size import fits
 from sluicegate.core.messages.usage import ResponseReader
 from sluicegate.core.routing.answers import asks_too_long
 from sluicegate.core.routing.attempts import Backoff, Plan, Queue
-from sluicegate.core.routing.paths import takes_our_keys
+from sluicegate.core.routing.paths import is_first_party_path, takes_our_keys
 from sluicegate.core.routing.routes import first_route
 from sluicegate.exchange.answering import translate_answer
 from sluicegate.exchange.call import Call
@@ -74,6 +77,9 @@ class Router(Stage):
 
     # -- the request
     def request(self, x: Exchange) -> Coroutine[Any, Any, None] | None:
+        if x.request.data.method == b"HEAD" and self._answers_probe(x):
+            x.answer = http.Response.make(200)
+            return None
         targets = self._fitting(x, self._choose(x))
         if not targets:
             x.routing.target = own_target(x, self.services.via)
@@ -149,6 +155,12 @@ class Router(Stage):
             raise Refused(400, "model: this field is required; the route is chosen by it", should_retry=False)
         message = f"no route serves the model {model[:100]!r}; add one under routes: in the configuration"
         raise Refused(404, message, should_retry=False)
+
+    def _answers_probe(self, x: Exchange) -> bool:
+        """Whether a client asks if there is a server, on a path that no provider behind the gate takes."""
+        upstream, path = self.general or self.first, x.request.path
+        ours = is_first_party_path(path) or is_inference_path(path)
+        return x.door == "reverse" and ours and (x.format is OPENAI or not upstream.traits.forwards_other_paths)
 
     def _general(self, x: Exchange) -> Upstream:
         """The upstream for a path outside inference. Raises Refused if no provider behind the gate could serve it."""
