@@ -72,6 +72,18 @@ def test_requests_without_a_session_take_each_key_in_turn(start_gate: StartGate,
     assert sorted(keys_used(simulator)) == ["key-one"] * 3 + ["key-three"] * 3 + ["key-two"] * 3
 
 
+@pytest.mark.parametrize("header", ["x-session-id", "x-session-affinity", "session-id", "thread-id"])
+def test_a_session_keeps_its_key_whichever_client_names_it(
+    start_gate: StartGate, simulator: Simulator, header: str
+) -> None:
+    """As Claude Code's does: opencode's and Codex' too, so that its prompt cache stays warm."""
+    gate = start_gate(config=config(simulator), env=ENV)
+    body = {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    for _ in range(4):
+        assert request("POST", f"{gate.url}/v1/messages", body=body, headers={header: "one"}).status == 200
+    assert len(set(keys_used(simulator))) == 1
+
+
 def test_the_key_with_the_most_left_comes_first(start_gate: StartGate) -> None:
     """Keys whose last answers said that little of their minute is left are spared until the minute is over."""
     reset = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 60))

@@ -179,6 +179,16 @@ async def test_other_sessions_are_not_compared(chain: Chain) -> None:
     assert (await answered(chain, BODY, 0, 6000))["reason"] == "evicted"
 
 
+async def test_other_clients_sessions_are_not_compared(chain: Chain) -> None:
+    """Names such as "1" are in use with many clients; each one's own is another session."""
+    for key in (b"sk-1", b"sk-2"):
+        made = make_flow(body=BODY, headers=[(b"x-session-id", b"1"), (b"x-api-key", key)])
+        await descend(chain, made)
+        send_answer(chain, made, [usage(0, 6000)])
+        assert made.metadata["sluicegate"]["session"] == "1"
+        assert made.metadata["sluicegate"]["prompt_cache_fall"] is None
+
+
 async def test_what_it_quotes_is_opt_in(tmp_path: Path) -> None:
     """`cache.snippet` shows both values."""
     cache = CacheSettings(snippet=True, prompt_cache=PromptCache(inject="auto"))

@@ -155,12 +155,20 @@ async def test_streams_are_replayed_byte_for_byte(bench: Bench) -> None:
     assert bench.label == "MISS"
 
 
-async def test_a_similar_request_is_told_from_the_same(bench: Bench) -> None:
-    """HIT-NORM where only what is normalized away differs."""
-    await bench.ask({**BODY, "metadata": {"user_id": "one"}})
-    await bench.ask({**BODY, "metadata": {"user_id": "two"}})
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ({"metadata": {"user_id": "one"}}, {"metadata": {"user_id": "two"}}),
+        ({"metadata": {"session_id": "one"}}, {"metadata": {"session_id": "two"}}),
+        ({"prompt_cache_key": "one", "safety_identifier": "a"}, {"prompt_cache_key": "two", "user": "b"}),
+    ],
+)
+async def test_a_similar_request_is_told_from_the_same(bench: Bench, one: dict[str, Any], two: dict[str, Any]) -> None:
+    """HIT-NORM where only what is normalized away differs: the names of user and session."""
+    await bench.ask({**BODY, **one})
+    await bench.ask({**BODY, **two})
     assert bench.label == "HIT-NORM"
-    await bench.ask({**BODY, "metadata": {"user_id": "one"}})
+    await bench.ask({**BODY, **one})
     assert bench.label == "HIT"
 
 

@@ -398,10 +398,11 @@ async def test_the_same_request_again_and_again() -> None:
         assert (await rig.serve(body={"model": MODEL, "other": 1})).response.status_code == 200  # type: ignore[union-attr]
 
 
-async def test_a_session_that_spends_too_fast() -> None:
-    """Beyond its amount in that time; other sessions go on."""
+@pytest.mark.parametrize("header", [b"x-claude-code-session-id", b"x-session-id", b"session-id"])
+async def test_a_session_that_spends_too_fast(header: bytes) -> None:
+    """Beyond its amount in that time, whichever client names it; other sessions go on."""
     with Using({"runaway": {"session_usd": 0.01, "session_minutes": 5}}) as rig:
-        mine, other = ([(b"x-claude-code-session-id", name)] for name in (b"s1", b"s2"))
+        mine, other = ([(header, name)] for name in (b"s1", b"s2"))
         await rig.serve(answer(0, 4000), headers=mine)
         status, _, message = refused(await rig.ask(headers=mine))
         assert (status, "this session spent more than $0.0100 in 5 min" in message) == (429, True)

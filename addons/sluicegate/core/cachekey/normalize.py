@@ -1,8 +1,8 @@
 """Normalizes a request: removes what differs between two identical runs of the same client.
 
-Removed: Claude Code's attribution block, `metadata.user_id`, the session id wherever it occurs, every cache_control, the
-order in which parallel tool results arrived, and what the operator's expressions match. Everything else stays, and so does
-the order of keys. The input is not modified.
+Removed: Claude Code's attribution block, the names of user and session (`prompt_cache_key`, `metadata.user_id` and the
+like), the session id wherever it occurs, every cache_control, the order in which parallel tool results arrived, and what
+the operator's expressions match. Everything else stays, and so does the order of keys. The input is not modified.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sluicegate.core.messages.attribution import ATTRIBUTION_PREFIX, is_attribution
+from sluicegate.core.messages.sessions import GROUP_FIELDS, METADATA_KEYS
 
 __all__ = ["NO_STRIPS", "Strip", "Strips", "compile_strips", "normalized"]
 
@@ -20,6 +21,8 @@ Strip = Callable[[str], str]
 """Removes what an expression matches from a text."""
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_OF_ONE_RUN: Final = frozenset({"cache_control", "user", *GROUP_FIELDS})
+_METADATA_OF_ONE_RUN: Final = frozenset({"user_id", *METADATA_KEYS})
 _SESSION: Final = "<session>"
 
 
@@ -60,10 +63,10 @@ def _compiled(pattern: str) -> Strip:
 
 def normalized(body: dict[str, Any], strips: Strips = Strips(), session_id: str | None = None) -> dict[str, Any]:
     """A normalized copy of a request's JSON, for comparison only."""
-    out = {k: v for k, v in body.items() if k != "cache_control"}
+    out = {k: v for k, v in body.items() if k not in _OF_ONE_RUN}
     by_session = _session_strip(session_id)
     if isinstance(metadata := out.get("metadata"), dict):
-        out["metadata"] = {k: v for k, v in metadata.items() if k != "user_id"}
+        out["metadata"] = {k: v for k, v in metadata.items() if k not in _METADATA_OF_ONE_RUN}
         if not out["metadata"]:
             del out["metadata"]
     if isinstance(tools := out.get("tools"), list):

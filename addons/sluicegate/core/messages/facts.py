@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from sluicegate.core.messages.sessions import GROUP_FIELDS, HasFields, clean, session_in_body, session_in_headers
 from sluicegate.core.wire.json_object import (
     loads,
     members,
@@ -16,7 +16,7 @@ from sluicegate.core.wire.json_object import (
     utf8,
 )
 
-__all__ = ["RequestFacts", "agent_of", "clean", "model_in_path", "read_request", "rename_model", "session_of"]
+__all__ = ["RequestFacts", "agent_of", "conversation_of", "model_in_path", "read_request", "rename_model", "session_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class RequestFacts:
     max_tokens: int | None = None
     user_id: str | None = None
     session_id: str | None = None
+    group_id: str | None = None
+    """A name that several conversations may share (`GROUP_FIELDS`)."""
 
 
 class _Head(msgspec.Struct):
@@ -35,10 +37,11 @@ class _Head(msgspec.Struct):
     stream: Any = None
     max_tokens: Any = None
     metadata: Any = None
+    prompt_cache_key: Any = None
+    safety_identifier: Any = None
 
 
 _DECODER: Final = msgspec.json.Decoder(_Head)
-_OLD_USER_ID: Final = re.compile(r"_session_([0-9a-fA-F-]{8,64})$")
 _MAX_MODEL: Final = 256
 
 
@@ -56,12 +59,14 @@ def read_request(body: bytes) -> RequestFacts | None:
         head = lenient
     user_id = _text(head.metadata.get("user_id")) if isinstance(head.metadata, dict) else None
     model = _text(head.model)
+    named = session_in_body(head.metadata, {key: getattr(head, key) for key in GROUP_FIELDS})
     return RequestFacts(
         model=model[:_MAX_MODEL] if model is not None else None,
         stream=head.stream is True,
         max_tokens=head.max_tokens if type(head.max_tokens) is int else None,
         user_id=user_id,
-        session_id=_session(user_id) if user_id else None,
+        session_id=named.session,
+        group_id=named.group,
     )
 
 
@@ -80,18 +85,6 @@ def _lenient(body: bytes) -> _Head | None:
     if fields is None:
         return None
     return _Head(*(loads(fields[k]) if k in fields else None for k in _Head.__struct_fields__))
-
-
-def _session(user_id: str) -> str | None:
-    if user_id.startswith("{"):
-        try:
-            value = msgspec.json.decode(user_id.encode("utf-8", "replace"))
-        except (msgspec.DecodeError, RecursionError):
-            return None
-        found = value.get("session_id") if isinstance(value, dict) else None
-        return clean(found) if isinstance(found, str) else None
-    m = _OLD_USER_ID.search(user_id)
-    return m[1] if m else None
 
 
 def rename_model(body: bytes, model: str) -> bytes:
@@ -120,23 +113,21 @@ def _rename_lenient(body: bytes, model: bytes) -> bytes:
     return body
 
 
-class _Headers(Protocol):
+def session_of(headers: HasFields | Mapping[str, str], facts: RequestFacts | None) -> str | None:
+    """The session, by which a key is kept, cost is added up and loops are noticed: one conversation, else a group."""
+    return conversation_of(headers, facts) or (facts.group_id if facts else None)
+
+
+def conversation_of(headers: HasFields | Mapping[str, str], facts: RequestFacts | None) -> str | None:
+    """The session, if its name is that of one conversation."""
+    return session_in_headers(headers) or (facts.session_id if facts else None)
+
+
+class _HasGet(Protocol):
     def get(self, key: str, default: Any = None, /) -> Any: ...
 
 
-def session_of(headers: _Headers | Mapping[str, str], facts: RequestFacts | None) -> str | None:
-    """The session: Claude Code's header, else `metadata.user_id`."""
-    given = headers.get("x-claude-code-session-id")
-    return (clean(given) if given else None) or (facts.session_id if facts else None)
-
-
-def agent_of(headers: _Headers | Mapping[str, str]) -> str | None:
+def agent_of(headers: _HasGet | Mapping[str, str]) -> str | None:
     """The sub-agent that sent the request, if Claude Code names one."""
     given = headers.get("x-claude-code-agent-id")
     return clean(given) if given else None
-
-
-def clean(text: str) -> str | None:
-    """An identifier that is safe to log: printable ASCII, at most 128 characters; None if nothing is left."""
-    kept = "".join(c for c in text[:128] if "!" <= c <= "~")
-    return kept or None

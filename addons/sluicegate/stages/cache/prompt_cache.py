@@ -65,10 +65,11 @@ class PreviousTurns:
     def replace(self, session: str | None, agent: str | None, tenant: bytes, turn: Turn) -> PromptCacheMiss | None:
         """Remember a turn in place of the previous one of its line, and explain what it no longer read from the cache.
 
-        Without a session id, the tenant and the first message identify the conversation.
+        Without a session id, the first message identifies the conversation; in both cases, of this tenant.
         """
-        own = session.encode("utf-8", "replace") if session else tenant + turn.print.opening
-        key = hashlib.blake2b(b"\0".join((own, (agent or "").encode("utf-8", "replace"))), digest_size=16).digest()
+        own = session.encode("utf-8", "replace") if session else turn.print.opening
+        named = (tenant, b"session" if session else b"opening", own, (agent or "").encode("utf-8", "replace"))
+        key = hashlib.blake2b(b"".join(len(part).to_bytes(8) + part for part in named), digest_size=16).digest()
         lines = self._lines.setdefault(key, [])
         self._lines.move_to_end(key)
         previous = _previous(lines, turn)

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, NoReturn
 from sluicegate.core.addresses import canonical_host
 from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.identity.caller import Caller
-from sluicegate.core.messages.facts import read_request, session_of
+from sluicegate.core.messages.facts import conversation_of, read_request
 from sluicegate.core.redact.hide.conversation_id import conversation_id
 from sluicegate.core.redact.hide.detect import detect_in_body, detect_in_url
 from sluicegate.core.redact.hide.document_scan import DocumentScan, FirstFinding
@@ -167,7 +167,7 @@ class Scrubber(Stage):
             return None
         if scan.empty:
             return None
-        session = x.session_id or session_of(x.request.headers, read_request(body))
+        session = conversation_of(x.request.headers, x.facts or read_request(body))
         factory = self.toolkit.placeholder_factory(conversation_id(session, document.root), _owner(x.caller))
         keys, numbers = scan.keys_to_number(factory), self.toolkit.numbers
         known: Mapping[ValueKey, int] | None = numbers.cached(factory.conversation, keys) if numbers and keys else {}
