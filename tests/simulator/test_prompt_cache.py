@@ -84,7 +84,7 @@ def test_a_workspace_and_a_model_have_caches_of_their_own(account: Account) -> N
 
 @pytest.mark.parametrize(
     ("model", "least"),
-    [("claude-sonnet-4-5", 1024), ("claude-opus-4-5", 4096), ("claude-haiku-4-5", 4096), ("claude-3-5-haiku", 2048)],
+    [("claude-sonnet-4-5", 1024), ("claude-opus-4-5", 4096), ("claude-haiku-4-5", 4096), ("claude-opus-5", 512)],
 )
 def test_short_prefixes_are_not_cached(account: Account, model: str, least: int) -> None:
     """Under the model's minimum a breakpoint does nothing, and that silently."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from sluicegate.cli.places import fail
 from sluicegate.core.limits.refusals import in_force
 from sluicegate.core.limits.rules import configured_counters
 from sluicegate.settings import ConfigError, load_with_origins
+from sluicegate.settings.ending_models import ending_models
 from sluicegate.settings.errors import raise_all
 
 __all__ = ["check", "schema"]
@@ -37,6 +39,9 @@ def check(
     for name, provider in settings.providers.items():
         if variable := provider.key_variable:
             typer.echo(f"providers.{name}: {variable} is not set; clients must send their own API key")
+    for where, model, end in ending_models(settings):
+        when = "reached its end of life" if end < date.today() else "reaches its end of life"
+        typer.echo(f"{where}: {model} {when} at Anthropic on {end}; name a newer model")
     for counter in configured_counters(settings.limits):
         typer.echo(f"{counter.name}: {in_force(counter)}")
 

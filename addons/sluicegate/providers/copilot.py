@@ -151,7 +151,7 @@ def _chat(status: int, headers: Mapping[str, str], *, id: str, now_s: int) -> Re
 
 
 def dotted(model: str) -> str:
-    """Anthropic's name of a model as Copilot has it: `claude-sonnet-4-5-20250929` → `claude-sonnet-4.5`."""
+    """Anthropic's name of a model as Copilot has it: `claude-haiku-4-5-20251001` → `claude-haiku-4.5`."""
     return _DASHED.sub(r"\1.\2", _DATED.sub("", model)) if _CLAUDE.match(model) else model
 
 

@@ -7,7 +7,7 @@ from sluicegate.settings.reading.scalars import (
 
 
 class Price(Section, frozen=True, kw_only=True):
-    """US dollars per million tokens; a cache price that is not given is derived from `input`."""
+    """US dollars per million tokens; a cache price that is not given has the price table's share of `input`."""
 
     input: PricePerMillion
     output: PricePerMillion

@@ -104,7 +104,7 @@ def header_knobs(value: str) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=1024)
 def model_knobs(model: str) -> dict[str, Any]:
-    """Knobs after the first `+` of a model's name: `claude-sonnet-4-5+events=3+thinking=1`."""
+    """Knobs after the first `+` of a model's name: `claude-sonnet-5-5+events=3+thinking=1`."""
     return _pairs(model.partition("+")[2], "+")
 
 

@@ -184,6 +184,19 @@ def test_overrides_win() -> None:
     assert prices.cost_usd(Usage(M, M, inference_geo="us"), "mine") == pytest.approx(2.2)
 
 
+def test_an_override_keeps_the_tables_share_of_cache_prices() -> None:
+    """A cache read is no constant share of the input price: a tenth for Opus 5, a fortieth for Fable 5.2."""
+    prices = Prices(
+        {"claude-*": ModelPrice(100, 200), "fixed": ModelPrice(100, 200, 1, 2, 3), "mine": ModelPrice(100, 200)}
+    )
+    reads = {"claude-opus-5": 10, "claude-opus-5-5": 5, "claude-fable-5-2": 2.5, "claude-haiku-4-5": 10, "mine": 10}
+    for model, usd in reads.items():
+        assert prices.cost_usd(Usage(cache_read_tokens=M), model) == pytest.approx(usd)
+        assert prices.cost_usd(Usage(0, 0, 0, M, M), model) == pytest.approx(125 + 200)
+    assert prices.cost_usd(Usage(0, 0, M, M, M), "fixed") == pytest.approx(6)
+    assert prices.cost_usd(Usage(cache_read_tokens=M), "claude-unheard-of") == pytest.approx(10)
+
+
 def test_bedrock_and_vertex_names(prices: Prices) -> None:
     """The vendors' own spellings of a model have prices, too."""
     assert prices.cost_usd(Usage(M, 0), "anthropic.claude-haiku-4-5-20251001-v1:0", "aws")

@@ -133,6 +133,8 @@ def test_the_least_that_is_cached() -> None:
     """By model; what is not known counts as the usual 1024."""
     models = ("claude-opus-4-5", "claude-opus-4-1-20250805", "claude-haiku-4-5", "claude-3-5-haiku-latest", "brand-new")
     assert [min_cacheable_tokens(m) for m in models] == [4096, 1024, 4096, 2048, 1024]
+    newer = ("claude-opus-4-7", "claude-opus-4-8", "claude-opus-5", "claude-fable-5-2", "claude-sonnet-5-5")
+    assert [min_cacheable_tokens(m) for m in newer] == [2048, 1024, 512, 512, 1024]
 
 
 blocks = st.lists(

@@ -9,7 +9,7 @@ from typing import Any
 
 __all__ = ["SCENES", "Json", "Scene", "Turn"]
 
-HAIKU, SONNET, OPUS = "claude-haiku-4-5", "claude-sonnet-4-5", "claude-opus-4-5"
+HAIKU, SONNET, OPUS = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"
 WEATHER = {
     "name": "weather",
     "description": "Tell the weather of a city.",

@@ -24,7 +24,7 @@ from sluicegate.simulator.wire import Request
 
 __all__ = ["MAX_BODY", "OPUS", "SONNET", "Failed", "LeftOut", "Reply", "Rig", "open_rig"]
 
-SONNET, OPUS = "claude-sonnet-4-5", "claude-opus-4-5"
+SONNET, OPUS = "claude-sonnet-5-5", "claude-opus-5-5"
 MAX_BODY: Final = 300_000
 _TIMEOUT_S: Final = 20.0
 _READY: Final = r"reverse +(http://\S+) "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["same_model", "serves"]
+__all__ = ["base_name", "same_model", "serves"]
 
 _DATE: Final = re.compile(r"-(20\d{6}|20\d\d-\d\d-\d\d|\d{4}|latest)$")
 """`claude-haiku-4-5-20251001`, `gpt-4o-2024-08-06`, `gpt-3.5-turbo-0125` (a month and a day), `mistral-large-2411`."""
@@ -29,6 +29,11 @@ def serves(asked: str, served: str | None) -> bool:
         return False
     (a, a_date), (b, b_date) = _parts(asked), _parts(served)
     return a == b and (a_date == b_date or not a_date)
+
+
+def base_name(model: str) -> str:
+    """A name without its vendor, version and date: what the spellings of one model have in common."""
+    return _parts(model)[0]
 
 
 def _parts(model: str) -> tuple[str, str]:

@@ -37,13 +37,21 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """USD per million tokens."""
+    """USD per million tokens. Cache prices that are None have the usual share of `input`."""
 
     input: float
     output: float
     cache_read: float | None = None
     cache_write_5m: float | None = None
     cache_write_1h: float | None = None
+
+    def lacks(self, u: Usage) -> bool:
+        """Whether a price is None that this usage needs."""
+        return bool(
+            (u.cache_read_tokens and self.cache_read is None)
+            or (u.cache_write_5m_tokens and self.cache_write_5m is None)
+            or (u.cache_write_1h_tokens and self.cache_write_1h is None)
+        )
 
     def cost(self, u: Usage) -> float:
         read = self.input * 0.1 if self.cache_read is None else self.cache_read
@@ -111,6 +119,8 @@ class Prices:
             if name not in prices:
                 prices[name] = self._price(name, source, when, variant)
             price = prices[name]
+            if isinstance(price, ModelPrice) and price.lacks(part):
+                price = prices[name] = self._completed(price, name, source, when)
             cost = price.cost(part) if price else None
             if cost is None:
                 return None
@@ -131,12 +141,18 @@ class Prices:
         if not variant and (standard := self._standard.get((source, model))):
             return standard
         for pattern, price in self.overrides.items():
-            if matches(pattern, model):
-                return None if "speed" in variant else price  # an override is the price of the standard speed
+            if matches(pattern, model):  # an override is the price of the standard speed
+                return None if "speed" in variant else price
         found = self._find(model, source)
         if found and found.only:
             self._standard[source, model] = found.only
         return found.rates(when, variant) if found else None
+
+    def _completed(self, price: ModelPrice, model: str, source: str, when: datetime | None) -> ModelPrice:
+        """With the cache prices that the override lacks: the table's share of the model's input price."""
+        found = self._find(model, source)
+        rates = found.rates(when, _STANDARD) if found else None
+        return rates.completed(price) if rates else price
 
     def _find(self, model: str, source: str) -> _Model | None:
         if not model or len(model) > _MAX_NAME:
@@ -220,6 +236,22 @@ class _Rates:
         self._write_5m = rates.get("cache_write_5m_mtok", write or given)
         # a model with a write price also has 1h writes; any other counts them as input
         self._write_1h = rates.get("cache_write_1h_mtok", given.times(_WRITE_1H) if given and write else given)
+
+    def completed(self, price: ModelPrice) -> ModelPrice:
+        """This price with the cache prices that it lacks, in the same proportion to the input price as here."""
+        if self._input is None or not self._input.base:
+            return price
+
+        def share(rate: _Rate | None) -> float | None:
+            return None if rate is None or self._input is None else price.input * rate.base / self._input.base
+
+        return ModelPrice(
+            price.input,
+            price.output,
+            share(self._read) if price.cache_read is None else price.cache_read,
+            share(self._write_5m) if price.cache_write_5m is None else price.cache_write_5m,
+            share(self._write_1h) if price.cache_write_1h is None else price.cache_write_1h,
+        )
 
     def depends_on_length(self, total_input: int) -> bool:
         """Whether a prompt of this length has other prices than a short one."""

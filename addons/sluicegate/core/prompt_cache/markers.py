@@ -27,9 +27,12 @@ _UNSTABLE: Final = re.compile(r"\b20\d\d-\d\d-\d\d[T ]\d\d:\d\d")
 """A time of day in a system block: it changes with the next request, so nothing from there on can be cached."""
 
 _MIN_TOKENS: Final = (
-    ("opus-4-1", 1024), ("opus-4-2", 1024), ("opus-4@", 1024), ("3-opus", 1024), ("opus", 4096),
+    ("opus-4-1", 1024), ("opus-4-2", 1024), ("opus-4-0", 1024), ("opus-4@", 1024), ("3-opus", 1024),
+    ("opus-4-7", 2048), ("opus-4-8", 1024), ("opus-4", 4096), ("opus", 512), ("fable", 512), ("mythos", 512),
     ("3-5-haiku", 2048), ("haiku-3", 2048), ("3-haiku", 2048), ("haiku", 4096), ("", 1024),
 )  # fmt: skip
+"""A part of a name → tokens (docs.anthropic.com, "Prompt caching", as of 2026-11-29). Models after Opus 5, Fable 5,
+Mythos 5 and Haiku 4.5, for which no number was found, have that of their predecessor."""
 _BYTES_PER_TOKEN: Final = 4
 
 

@@ -38,6 +38,7 @@ from sluicegate.settings import Settings
 from sluicegate.settings import retry as retry_settings
 from sluicegate.stages.base import Stage
 from sluicegate.stages.router.attempts import Attempts, is_repeatable
+from sluicegate.stages.router.ending_models import ending_models_of
 from sluicegate.stages.router.targets import own_target
 from sluicegate.stages.router.upstreams import Candidate, Route, RouteTarget, Upstream, build_upstream, hosts_of
 
@@ -69,6 +70,7 @@ class Router(Stage):
         self.first = widest[0].targets[0].upstream
         self.prices = services.prices_for(settings)
         self.plan = _plan(settings)
+        self.ending_models = ending_models_of(services)
         self.by_host = {host: p for p in reversed(self.upstreams) for host in hosts_of(p)}
         if not upstreams:
             self.by_host = dict.fromkeys(anthropic.HOSTS, default)
@@ -180,6 +182,8 @@ class Router(Stage):
         call.first_byte, call.status = time.monotonic(), response.status_code
         if response.status_code >= 400 and asks_too_long(response.headers, time.time(), self.settings.retry.client_wait_s):
             response.headers["x-should-retry"] = "false"
+        if x.inference and (asked := call.target.model or (x.facts.model if x.facts else None)):
+            self.ending_models.note(asked, call.target.provider, self.settings)
         if x.routing.translation is not None:
             call.reader = translate_answer(x, x.routing.translation, response)
             return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from anthropic.types.model_param import ModelParam
 
-from sluicegate.core.translate.chat_messages.claude_models import claude
+from sluicegate.core.translate.chat_messages.claude_models import PATTERNS, claude
 from sluicegate.core.translate.pairs import FLAVOURS, GENERIC, flavour_of
 
 OPENAI = FLAVOURS["openai"]
@@ -74,6 +75,11 @@ def test_models_that_take_tools_only_without_reasoning() -> None:
         ("claude-opus-4-7", "adaptive", "none", 32_000),
         ("claude-opus-5", "adaptive", "none", 32_000),
         ("claude-fable-5-20260601", "adaptive", "none", 32_000),
+        ("claude-fable-5-2", "adaptive", "none", 32_000),
+        ("claude-mythos-5-2", "adaptive", "none", 32_000),
+        ("us.anthropic.claude-opus-5-5", "adaptive", "none", 32_000),
+        ("claude-haiku-5-5", "adaptive", "none", 32_000),
+        ("claude-mythos-preview", "adaptive", "one", 32_000),
         ("my-alias", "adaptive", "one", 32_000),
     ],
 )
@@ -81,3 +87,9 @@ def test_claude_models(model: str, thinking: str, sampling: str, max_tokens: int
     """In each spelling that providers use."""
     knows = claude(model)
     assert (knows.thinking, knows.sampling, knows.max_tokens) == (thinking, sampling, max_tokens)
+
+
+@pytest.mark.parametrize("model", sorted({m for one in ModelParam.__args__ for m in getattr(one, "__args__", ())}))
+def test_each_model_of_the_sdk_has_a_row(model: str) -> None:
+    """None is guessed: a new name fails here until its row is there."""
+    assert any(pattern.search(model) for pattern, _ in PATTERNS)
