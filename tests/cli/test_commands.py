@@ -48,6 +48,14 @@ def test_run_says_where_its_doors_are(gate: Gate) -> None:
     assert f"http://127.0.0.1:{gate.proxy_port}" in gate.output()
 
 
+def test_a_gate_that_listens_everywhere_names_addresses_that_clients_can_use(tmp_path: Path) -> None:
+    """0.0.0.0 is no base URL; what it listens on is told beside it."""
+    config = "audit: {log: 'off'}\n"
+    with Gate(tmp_path, program="sluicegate", config=config, arguments=("--host", "0.0.0.0")) as gate:
+        gate.wait_for_output("sluicegate is open")
+        assert f"ANTHROPIC_BASE_URL=http://127.0.0.1:{gate.port}   (all addresses: 0.0.0.0:{gate.port})" in gate.output()
+
+
 def test_env_is_for_a_shell(gate: Gate) -> None:
     """It names the running gate's door and CA, and takes ALL_PROXY away: with it, calls would go past the gate."""
     printed = sluicegate("env", state=gate.state_dir).stdout

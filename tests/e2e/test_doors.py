@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import socket
+import ssl
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -113,6 +114,23 @@ def test_the_reverse_door(gate: Gate, upstream: Upstream) -> None:
     assert (asked.all("x-api-key"), asked.all("x-custom")) == ([KEY], ["a, b"])
     assert json.loads(asked.body) == ASK
     assert gate.audit_records(count=before + 1)[before]["door"] == "reverse"
+
+
+def test_a_ca_that_another_process_made_at_the_same_moment_is_used(tmp_path: Path) -> None:
+    """mitmdump's as well: clients trust the file in the folder, which holds the last one."""
+
+    def trusted() -> bool:
+        try:
+            got = through_tls(gate, "sluicegate.local", head("GET", "/health", {"host": "sluicegate.local"}))
+        except ssl.SSLError:
+            return False
+        return got.status == 200
+
+    with Gate(
+        tmp_path / "gate", regular=True, scripts=(GATE_SCRIPT, Path(__file__).parent / "scripts" / "another_ca.py")
+    ) as gate:
+        wait_until(trusted, "the gate to use the CA of the folder")
+        assert "another CA was made" in gate.output()
 
 
 def test_the_regular_door_opens_a_providers_tls_with_the_gates_ca(gate: Gate, upstream: Upstream) -> None:

@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from mitmproxy import ctx
 from mitmproxy.certs import CertStore
 from mitmproxy.options import CONF_BASENAME, KEY_SIZE
 
-__all__ = ["make_ca"]
+from sluicegate.proxy import mitmproxy_internals as internals
+
+__all__ = ["follow_ca", "make_ca"]
 
 _LOCK: Final = ".lock"
 
@@ -40,6 +43,21 @@ def make_ca(folder: Path) -> bool:
                 file.replace(folder / file.name)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+    return True
+
+
+def follow_ca() -> bool:
+    """Use the CA that the configuration folder holds, if another one was made; whether that was so.
+
+    `mitmdump -s` has a CA before we are asked: if another process made one at the same moment, the files are of the last.
+    """
+    certificate = Path(ctx.options.confdir).expanduser() / f"{CONF_BASENAME}-ca.pem"
+    try:
+        if internals.ca_in_use().strip() in certificate.read_text("ascii", "replace"):
+            return False
+    except OSError:
+        return False  # it was removed, or is being replaced
+    internals.read_ca_again()
     return True
 
 

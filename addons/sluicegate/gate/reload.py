@@ -19,6 +19,7 @@ from mitmproxy.proxy import mode_specs
 from sluicegate.core.addresses import host_port
 from sluicegate.core.errors import StoreError
 from sluicegate.gate import instance_file as whereabouts
+from sluicegate.gate.ca import follow_ca
 from sluicegate.gate.policy import Policy
 from sluicegate.gate.store_probe import probe_store
 from sluicegate.providers.fetch import trust
@@ -31,6 +32,8 @@ __all__ = ["Reloader"]
 
 _POLL_S = 1.0
 _BEAT_EVERY = 15
+_FIRST_TICKS = 5
+"""How long after the start another process may still make a CA."""
 
 
 class Reloader:
@@ -167,6 +170,8 @@ class Reloader:
             ticks += 1
             self.services.started = True
             try:
+                if ticks <= _FIRST_TICKS and follow_ca():
+                    log.warning("ca.changed", why="another gate made one at the same moment", used="the one in the folder")
                 self._look()
                 self.services.sinks.follow_rotation()
                 await self._renew_keys()

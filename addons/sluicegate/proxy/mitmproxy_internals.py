@@ -156,6 +156,8 @@ RELIED_ON: Final = (
         "the ports: shown, and closed at the end",
         ("gate/shutdown.py", "gate/instance_file.py", "cli/banner.py"),
     ),
+    Reliance("mitmproxy.addons.tlsconfig:TlsConfig.certstore", "the CA in use", (_HERE,)),
+    Reliance("mitmproxy.addons.tlsconfig:TlsConfig.configure", "the CA is read again", (_HERE,), "self updated"),
     Reliance(f"{_PORTS}is_running", "a gate installed late", ("gate/install.py",)),
     Reliance("mitmproxy.addons.proxyserver:Servers.update", "ports are closed", ("gate/shutdown.py",), "self modes"),
     Reliance(f"{_HANDLER}transports", "sockets of a connection", (_HERE,)),
@@ -195,6 +197,17 @@ def listeners() -> Iterable[Any]:
 def is_running() -> bool:
     """Whether mitmproxy listens already."""
     return bool(ctx.master.addons.get("proxyserver").is_running)
+
+
+def ca_in_use() -> str:
+    """The certificate of the CA that signs for the regular door, as PEM."""
+    pem: bytes = ctx.master.addons.get("tlsconfig").certstore.default_ca.to_pem()
+    return pem.decode()
+
+
+def read_ca_again() -> None:
+    """Take the CA of the configuration folder as it is now."""
+    ctx.master.addons.get("tlsconfig").configure({"confdir"})
 
 
 async def shut_ports() -> None:
