@@ -13,7 +13,7 @@ from sluicegate.providers.base import (
     is_loopback,
     origin_of,
 )
-from sluicegate.settings.providers import Credentials
+from sluicegate.settings.providers import Betas, Credentials
 from sluicegate.settings.secret import Secret
 
 OAT = b"sk-ant-oat01-x"
@@ -168,3 +168,12 @@ def test_bedrocks_endpoint_of_the_messages_api(provider) -> None:
     assert b"/us-west-2/bedrock-mantle/aws4_request" in value
     with pytest.raises(CredentialError):
         signed.sources[0].fields(replace(sent, host="bedrock-mantle.eu-west-1.api.aws"))
+
+
+def test_flags_that_the_configuration_denies_are_not_sent(provider, asked) -> None:
+    """All others go on verbatim; what was taken out is told."""
+    flags = ((b"anthropic-beta", b"old-2026-01-01,new-2027-01-01"),)
+    made = provider({}, kind="anthropic", betas=Betas(deny=("old-*",))).prepare(asked(fields=flags))
+    assert made.fields == ((b"anthropic-beta", b"new-2027-01-01"),)
+    assert made.dropped == ("beta old-2026-01-01",)
+    assert provider({}, kind="anthropic").prepare(asked(fields=flags)).fields == flags

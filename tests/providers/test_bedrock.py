@@ -75,7 +75,7 @@ def test_what_is_sent(here, send, asked, sim) -> None:
     assert send(here(), request, model=MODEL).status == 200
     call = sim.calls[-1]
     body = json.loads(call.body)
-    assert body["anthropic_beta"] == ["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]
+    assert body["anthropic_beta"] == ["claude-code-20250219", "context-1m-2025-08-07", "tool-search-tool-2025-10-19"]
     assert body["system"] == [{"type": "text", "text": "You", "cache_control": {"type": "ephemeral"}}]
     assert body["messages"][0]["content"][0]["cache_control"] == {"type": "ephemeral"}
     assert not {"model", "stream", "service_tier", "cache_control"} & body.keys()

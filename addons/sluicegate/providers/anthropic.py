@@ -28,6 +28,7 @@ from sluicegate.providers.base import (
     is_loopback,
     origin_of,
 )
+from sluicegate.providers.betas import without_flags
 from sluicegate.providers.context import ProviderContext
 from sluicegate.providers.quirks import COMPATIBLE, PRESET_QUIRKS, Quirks
 from sluicegate.settings.providers import MANTLE, Credentials
@@ -94,6 +95,7 @@ class Anthropic:
         self.hosts = frozenset({canonical_host(self._origin.host)})
         self.models_path: str | None = f"{self._origin.path}/v1/models?limit=1000"
         self.sources = _sources(context, self._origin.host)
+        self._denied = context.settings.betas.deny
         self._quirks = quirks_of(context.settings.provider, self._origin.host)
 
     def origin(self, region: str | None = None) -> Origin:
@@ -110,9 +112,9 @@ class Anthropic:
             if request.surface == "count_tokens" and not quirks.counts_tokens:
                 return Estimated(estimate_input_tokens(body))
             body, lost = _adapted(body, quirks, model or (request.facts.model if request.facts else None) or "")
-        return UpstreamRequest(
-            self._origin.path + _PATHS[request.surface] + mark + query, request.fields, body, dropped=lost
-        )
+        fields, flags = without_flags(request.fields, self._denied) if self._denied else (request.fields, ())
+        lost = (*lost, *(f"beta {flag}" for flag in flags)) if flags else lost
+        return UpstreamRequest(self._origin.path + _PATHS[request.surface] + mark + query, fields, body, dropped=lost)
 
     def forwarded(self, presented: Credential, host: str) -> Credential:
         return forwarded(presented, host)

@@ -54,6 +54,7 @@ class Bedrock:
         self._region = context.settings.region or ""
         self._origin = origin_of(context.settings.resolved_base_url)
         self._unsupported = context.unsupported
+        self._betas = context.settings.betas
         own = canonical_host(self._origin.host)
         self.hosts = frozenset({own})
         self.sources = aws.sources(context, "bedrock", lambda host: _is_aws(host) or canonical_host(host) == own)
@@ -85,7 +86,7 @@ class Bedrock:
         given = top(request.body)
         if given is None:
             raise Refused(400, "the request body must be a JSON object", should_retry=False)
-        betas = BEDROCK.betas_of(request.betas)
+        betas = BEDROCK.betas_of(request.betas, self._betas)
         lacking = sorted(BEDROCK.lacks & given.keys())
         if lacking and self._unsupported == "refuse":
             raise Refused(

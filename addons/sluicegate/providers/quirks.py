@@ -10,6 +10,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from sluicegate.providers.betas import BEDROCK_BETAS, VERTEX_BETAS, BetaList
+from sluicegate.settings.providers import Betas
+
 __all__ = ["BEDROCK", "COMPATIBLE", "OLLAMA", "PRESET_QUIRKS", "VERTEX", "Quirks"]
 
 
@@ -23,10 +26,8 @@ class Quirks:
     counts_tokens: bool = True
     attribution: bool = False
     """Whether it understands Claude Code's attribution block."""
-    betas: re.Pattern[str] | None = None
+    betas: BetaList | None = None
     """The beta flags that it accepts; None: all are passed on."""
-    renamed_betas: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """A flag → what it is called there."""
     drops: frozenset[str] = frozenset()
     """Fields of a request that it rejects, and that do not change the meaning of the answer."""
     lacks: frozenset[str] = frozenset()
@@ -42,27 +43,18 @@ class Quirks:
         """All fields that are dropped from a request for this model."""
         return self.drops.union(*(names for pattern, names in self.drops_by_model if pattern.search(model)))
 
-    def betas_of(self, flags: Iterable[str]) -> tuple[str, ...]:
-        """The client's flags that it accepts, under its own names."""
-        if self.betas is None:
-            return tuple(flags)
-        renamed = dict(self.renamed_betas)
-        named = [name for flag in flags for name in renamed.get(flag, (flag,))]
-        return tuple(dict.fromkeys(name for name in named if self.betas.fullmatch(name)))
+    def betas_of(self, flags: Iterable[str], configured: Betas | None = None) -> tuple[str, ...]:
+        """The client's flags that it accepts, under its own names. `configured`: what the operator says instead."""
+        return (self.betas or _ALL).of(flags, configured)
 
 
-_TOOL_SEARCH: Final = (("advanced-tool-use-2025-11-20", ("tool-search-tool-2025-10-19",)),)
+_ALL: Final = BetaList("", "")
 _ONLY_ANTHROPIC: Final = frozenset({"container", "mcp_servers", "inference_geo"})
 
 BEDROCK: Final = Quirks(
     max_body=20 * 1024 * 1024,
     pings=False,
-    # docs.aws.amazon.com, Bedrock user guide, "Anthropic Claude Messages API", beta headers
-    betas=re.compile(
-        r"(?:computer-use|token-efficient-tools|fine-grained-tool-streaming|interleaved-thinking|output-128k"
-        r"|dev-full-thinking|context-1m|context-management|effort|compact|tool-search-tool|tool-examples)-\d{4}-\d\d-\d\d"
-    ),
-    renamed_betas=_TOOL_SEARCH,
+    betas=BEDROCK_BETAS,
     drops=frozenset({"service_tier", "speed", "betas", "diagnostics"}),
     lacks=_ONLY_ANTHROPIC,
     drops_by_model=((re.compile(r"claude-(?:3-(?!7)|instant|v2)"), frozenset({"thinking", "output_config"})),),
@@ -71,10 +63,7 @@ BEDROCK: Final = Quirks(
 )
 VERTEX: Final = Quirks(
     max_body=30 * 1024 * 1024,
-    betas=re.compile(
-        r"(?!oauth-|prompt-caching-scope-|advanced-tool-use-|files-api-|mcp-client-|skills-|fast-mode-|code-execution-).+"
-    ),
-    renamed_betas=_TOOL_SEARCH,
+    betas=VERTEX_BETAS,
     drops=frozenset({"service_tier", "speed", "betas", "diagnostics"}),
     lacks=_ONLY_ANTHROPIC,
     cache_scope=False,

@@ -59,6 +59,7 @@ class Vertex:
         self._project, self._location = context.settings.project or "", context.settings.location or ""
         self._origin = origin_of(context.settings.resolved_base_url)
         self._unsupported = context.unsupported
+        self._betas = context.settings.betas
         self.hosts = frozenset({canonical_host(self._origin.host)})
         self.sources = _sources(context, self._origin.host)
 
@@ -81,7 +82,7 @@ class Vertex:
             raise Refused(413, f"Vertex accepts requests of up to {VERTEX.max_body:,} bytes; this one has {len(whole):,}")
         named = vertex.COUNT if counts else model
         path = vertex.path_of(self._project, region or self._location, named, stream=request.stream and not counts)
-        betas = VERTEX.betas_of(request.betas)
+        betas = VERTEX.betas_of(request.betas, self._betas)
         fields = plain_fields(request.fields, "text/event-stream" if request.stream else "application/json")
         if betas:
             fields = (*fields, (b"anthropic-beta", ",".join(betas).encode("latin-1", "replace")))

@@ -69,6 +69,16 @@ class Credentials(Section, frozen=True, kw_only=True):
     service_account: Text | None = None  # path of the key file
 
 
+Flag = Annotated[str, Meta(min_length=1, max_length=256, description="a beta flag, `*` standing for any part of it")]
+
+
+class Betas(Section, frozen=True, kw_only=True):
+    """Beta flags of clients (anthropic-beta), before the gate's own list for the provider's kind."""
+
+    allow: tuple[Flag, ...] = ()  # passed on, under the client's own name
+    deny: tuple[Flag, ...] = ()  # removed from requests; goes before allow
+
+
 class Provider(Section, frozen=True, kw_only=True):
     """One upstream. Without keys or other credentials the client's own credential passes through."""
 
@@ -87,6 +97,7 @@ class Provider(Section, frozen=True, kw_only=True):
     headers: dict[str, str] = field(default_factory=dict)  # added to every request
     timeouts: ProviderTimeouts = field(default_factory=ProviderTimeouts)
     connections: ProviderConnections = field(default_factory=ProviderConnections)
+    betas: Betas = field(default_factory=Betas)
     consent: bool = False  # copilot: yes, to unofficial endpoints at one's own risk
 
     def keyed(self, environ: Mapping[str, str]) -> "Provider":

@@ -71,7 +71,7 @@ def test_tokens_are_counted(client) -> None:
         {"model": "x"},
         {"stream": True},
         {"cache_control": {"type": "ephemeral"}},
-        {"anthropic_beta": ["claude-code-20250219"]},
+        {"anthropic_beta": ["oauth-2025-04-20"]},
         {"anthropic_beta": "context-1m-2025-08-07"},
     ],
 )

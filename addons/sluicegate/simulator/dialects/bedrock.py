@@ -51,8 +51,9 @@ _EXCEPTIONS: Final[dict[int, tuple[int, str]]] = {
 }
 """An error's status → Bedrock's own, and its exception."""
 _BETAS: Final = re.compile(
-    r"(computer-use|token-efficient-tools|interleaved-thinking|output-128k|dev-full-thinking|context-1m"
-    r"|context-management|effort|tool-search-tool|tool-examples)-\d{4}-\d\d-\d\d"
+    r"(computer-use|token-efficient-tools|fine-grained-tool-streaming|interleaved-thinking|output-128k|dev-full-thinking"
+    r"|context-1m|context-management|effort|compact|tool-search-tool|tool-examples|structured-outputs"
+    r"|thinking-binding-controls)-\d{4}-\d\d-\d\d|claude-code-20250219"
 )
 
 
