@@ -72,9 +72,11 @@ def test_another_method_on_a_served_path() -> None:
 
 @pytest.mark.parametrize("kind", STATUSES)
 def test_openais_clients_read_the_error(kind: str) -> None:
-    """`error` with message and type."""
+    """`error` with message and type; no code says that a model is missing."""
     answer = OPENAI.error_answer(STATUSES[kind], kind, "what is wrong")
-    assert json.loads(answer.body)["error"]["message"] == "what is wrong"
+    error = json.loads(answer.body)["error"]
+    assert (error["message"], error["code"]) == ("what is wrong", None)
+    assert error["type"]
     assert b"what is wrong" in OPENAI.error_in_stream(kind, "what is wrong")
 
 

@@ -148,13 +148,16 @@ TRICKS = [
     b"event: ping\ndata: 1\r\rdata: 2\n\n",
     b"event: content_block_delta\ndata:\n\n",
     b"event: content_block_delta\n\n",
+    b'event: content_block_delta\ndata: {}\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n',
+    b'event: ping\ndata: 1\r\rdata: {"type":"message_stop"}\n\n',
+    b'event: ping\ndata: {}\r\revent: message_stop\rdata: {"type":"message_stop"}\n\n',
 ]
 
 
 @pytest.mark.parametrize("trick", TRICKS)
-def test_the_short_cut_for_deltas_takes_nothing_else(trick: bytes) -> None:
-    """Whatever begins like a delta is read as the slow way reads it."""
-    start = b": start\n"
+@pytest.mark.parametrize("start", [b": start\n", ev("ping")])
+def test_the_short_cut_for_deltas_takes_nothing_else(trick: bytes, start: bytes) -> None:
+    """Whatever begins like a delta is read as the slow way reads it, in the middle of an event and between two."""
     assert read(start, trick) == read(start, *(trick[i : i + 1] for i in range(len(trick))))
 
 
@@ -382,6 +385,19 @@ def test_text_is_fit_to_be_written_down() -> None:
     assert facts.model == "a?b"
     assert len(facts.stop_reason or "") == 200
     msgspec.json.encode(facts)
+
+
+def test_what_a_later_message_leaves_out_stays() -> None:
+    """A second message_start, as a gateway between sends it, may name neither id nor model."""
+    message = {"id": "msg_1", "model": "m", "usage": {"input_tokens": 3}}
+    facts = read(ev("message_start", message=message), ev("message_start", message={}))
+    assert (facts.message_id, facts.model, facts.usage.input_tokens) == ("msg_1", "m", 3)
+
+
+def test_nothing_read_is_no_usage() -> None:
+    """Usage is known once it was reported."""
+    usage = read(kind="text/plain").usage
+    assert (usage.known, usage.total(), usage.inferences) == (False, 0, 1)
 
 
 def test_tools_are_bounded() -> None:

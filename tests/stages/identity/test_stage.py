@@ -305,6 +305,8 @@ async def test_a_key_for_all_models_is_for_all_paths(tmp_path: Path) -> None:
         ("GET", "/v1/models", 0),
         ("POST", "/v1/messages/count_tokens", 0),
         ("HEAD", "/", 0),
+        ("HEAD", "/v1/messages", 0),
+        ("HEAD", "/v1/files", 403),
         ("GET", "/api/hello", 0),
         ("POST", "/api/event_logging/v2/batch", 0),
     ],

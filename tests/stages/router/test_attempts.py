@@ -312,7 +312,6 @@ async def test_refused_thinking_is_left_out_once() -> None:
     assert attempts.left is before
     assert services.health.resting == {}
     assert [t["status"] for t in attempts.failed_attempts] == [400]
-    assert attempts.classify(x, http.Response.make(400)) == "answer"
     assert not await attempts.again(x, replace(failure, body=REFUSED_THINKING))
     x, _ = await routed("anthropic", "chat", messages=THOUGHT)
     assert not await attempts_of(x).again(

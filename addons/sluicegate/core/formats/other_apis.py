@@ -8,16 +8,27 @@ import re
 from dataclasses import replace
 from typing import Final
 
+import msgspec
+
 from sluicegate.core.formats.bedrock import errors as aws
 from sluicegate.core.formats.chat import errors as openai
-from sluicegate.core.formats.client_format import ClientFormat
+from sluicegate.core.formats.client_format import ClientFormat, ErrorAnswer
 from sluicegate.core.formats.no_conversation import OTHER
 from sluicegate.core.formats.vertex import errors as google
 from sluicegate.core.wire.eventstream import CONTENT_TYPE
 
 __all__ = ["AWS", "GOOGLE", "OPENAI", "other_at"]
 
-OPENAI: Final = replace(OTHER, error_answer=openai.error_answer, error_in_stream=openai.error_in_stream)
+
+def _openai_error(status: int, kind: str, message: str, request_id: str | None = None) -> ErrorAnswer:
+    """Without a code: a path that is not served is no `model_not_found`."""
+    answer = openai.error_answer(status, kind, message, request_id)
+    document = msgspec.json.decode(answer.body)
+    document["error"]["code"] = None
+    return answer._replace(body=msgspec.json.encode(document))
+
+
+OPENAI: Final = replace(OTHER, error_answer=_openai_error, error_in_stream=openai.error_in_stream)
 AWS: Final = replace(
     OTHER,
     error_answer=aws.error_answer,

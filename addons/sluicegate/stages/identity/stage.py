@@ -18,6 +18,7 @@ from mitmproxy import http
 from sluicegate.core.addresses import is_local
 from sluicegate.core.errors import Refused
 from sluicegate.core.formats.registry import served
+from sluicegate.core.formats.surfaces import is_inference_path
 from sluicegate.core.identity.caller import (
     Caller,
     holds_key,
@@ -86,8 +87,8 @@ class Identity(Stage):
 
     def _check_account_path(self, x: Exchange) -> None:
         """Raises Refused if the request would reach other callers' files and batches with the shared provider key."""
-        if x.door == "replay":
-            return
+        if x.door == "replay" or (x.request.method == "HEAD" and is_inference_path(x.request.path)):
+            return  # a probe of a path that is served reaches nothing of the account's
         ours = takes_our_keys(x.door, inference=x.format.inference, path=x.request.path)
         if not x.format.known and ours and not x.client_chose and not is_first_party_path(x.request.path):
             raise _closed(x)
