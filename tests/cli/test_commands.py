@@ -270,7 +270,7 @@ def test_check_says_which_limits_are_in_force(tmp_path: Path) -> None:
     """With what follows from a default: how many requests of a rate may start at once."""
     file = tmp_path / "gate.yaml"
     file.write_text(
-        "limits:\n  default: {rpm: 3, concurrency: 2}\n"
+        "limits:\n  timezone: Europe/Berlin\n  default: {rpm: 3, concurrency: 2}\n"
         "  teams: {a: {rpm: 600, burst: 20, tpm: 40000, budget_usd: {day: 5}, budget_tokens: {month: 9000}}}\n"
     )
     done = sluicegate("check", str(file), state=tmp_path)
@@ -279,8 +279,8 @@ def test_check_says_which_limits_are_in_force(tmp_path: Path) -> None:
         "limits.default.concurrency: 2 concurrent calls",
         "limits.teams.a.rpm: 600 requests per minute, at most 20 at once",
         "limits.teams.a.tpm: 40,000 tokens per minute, at most 40,000 at once",
-        "limits.teams.a.budget_usd.day: $5.00 per day",
-        "limits.teams.a.budget_tokens.month: 9,000 tokens per month",
+        "limits.teams.a.budget_usd.day: $5.00 per day (Europe/Berlin)",
+        "limits.teams.a.budget_tokens.month: 9,000 tokens per month (Europe/Berlin)",
     ]
 
 

@@ -168,6 +168,8 @@ def test_vendor_urls(read: Callable[..., Settings]) -> None:
     ("limits", "message"),
     [
         ("{default: {burst: 5}}", "limits.default.burst: burst needs rpm"),
+        ("{timezone: Europe/Bärlin}", "limits.timezone: unknown time zone; expected a name such as Europe/Berlin"),
+        ("{timezone: ../etc/passwd}", "limits.timezone: unknown time zone"),
         (
             "{teams: {a: {downgrade: [{over: 0.8, from: x, to: y}]}}}",
             "limits.teams.a.downgrade: downgrade needs a budget",

@@ -188,6 +188,13 @@ def _cors(settings: Settings) -> Iterator[Problem]:
 
 def _limits(settings: Settings) -> Iterator[Problem]:
     limits = settings.limits
+    try:
+        _ = limits.zone
+    except (ValueError, LookupError, OSError):
+        yield (
+            ("limits", "timezone"),
+            "unknown time zone; expected a name such as Europe/Berlin or UTC (a system without time zones needs tzdata)",
+        )
     scopes = ("teams", "keys", "users", "models", "providers")
     named = [((scope, name), limit) for scope in scopes for name, limit in getattr(limits, scope).items()]
     for path, limit in [(("default",), limits.default), *named]:

@@ -1,6 +1,8 @@
 """Section `limits`: how much each caller may use."""
 
+from datetime import UTC, tzinfo
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 from msgspec import field
 
@@ -81,4 +83,10 @@ class Limits(Section, frozen=True, kw_only=True):
     queue_s: SecondsOrNone = 0.0  # how long a call may wait for capacity
     cold_output_tokens: Count = 1024  # reserved for an answer before the first one of this key and model
     lease_s: Seconds = 900.0  # after a crash, reservations are released after this time
+    timezone: Text = "UTC"  # where the days, weeks and months of budgets begin, such as Europe/Berlin
     runaway: Runaway = field(default_factory=Runaway)
+
+    @property
+    def zone(self) -> tzinfo:
+        """Raises ValueError or LookupError for a name that is no time zone's."""
+        return UTC if self.timezone == "UTC" else ZoneInfo(self.timezone)

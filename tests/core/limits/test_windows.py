@@ -1,6 +1,7 @@
-"""Windows: hours, days, weeks and months of UTC."""
+"""Windows: hours of UTC; days, weeks and months of a time zone."""
 
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -36,6 +37,25 @@ def test_windows_are_those_of_the_calendar(window: Window, now: str, start: str,
     """Weeks begin on Monday; months have their own lengths."""
     assert start_ms(window, ms(now)) == ms(start)
     assert end_ms(window, ms(start)) == ms(end)
+
+
+@pytest.mark.parametrize(
+    ("zone", "window", "now", "start", "end"),
+    [
+        ("Europe/Berlin", "day", "2026-11-21T22:59:59", "2026-11-20T23:00:00", "2026-11-21T23:00:00"),
+        ("Europe/Berlin", "day", "2026-10-25T12:00:00", "2026-10-24T22:00:00", "2026-10-25T23:00:00"),  # 25 hours
+        ("America/New_York", "month", "2026-11-01T03:00:00", "2026-10-01T04:00:00", "2026-11-01T04:00:00"),
+        ("Asia/Kolkata", "week", "2026-11-22T18:30:00", "2026-11-22T18:30:00", "2026-11-29T18:30:00"),
+        ("Asia/Kolkata", "hour", "2026-11-22T18:40:00", "2026-11-22T18:00:00", "2026-11-22T19:00:00"),
+        ("America/Santiago", "day", "2026-09-06T12:00:00", "2026-09-06T04:00:00", "2026-09-07T03:00:00"),  # no midnight
+    ],
+)
+def test_windows_of_a_time_zone(zone: str, window: Window, now: str, start: str, end: str) -> None:
+    """Days begin at its midnight, also where a day has 23 or 25 hours."""
+    place = ZoneInfo(zone)
+    assert start_ms(window, ms(now), place) == ms(start)
+    assert end_ms(window, ms(start), place) == ms(end)
+    assert starts_around(window, ms(now), place)[1:3] == (ms(start), ms(end))
 
 
 @given(window=st.sampled_from(WINDOWS), now=TIMES)

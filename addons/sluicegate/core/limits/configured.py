@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import tzinfo
 from typing import Protocol
 
 __all__ = ["Budgets", "DowngradeLike", "LimitLike", "LimitsLike", "RunawayLike"]
@@ -85,5 +86,7 @@ class LimitsLike(Protocol):
     def models(self) -> Mapping[str, LimitLike]: ...
     @property
     def providers(self) -> Mapping[str, LimitLike]: ...
+    @property
+    def zone(self) -> tzinfo: ...
     @property
     def runaway(self) -> RunawayLike: ...

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from functools import partial
 from typing import Final, Literal, NamedTuple
 
@@ -76,6 +77,8 @@ class Counter:
     """Buckets only: the amount that drains in `period_ms`, in the unit."""
     period_ms: int = MINUTE_MS
     window: Window | None = None
+    zone: tzinfo = UTC
+    """Budgets only: where its days begin."""
 
     def current(self, row: Row, now_ms: int) -> Row:
         """The row at this time: a bucket has drained, a window that is over is replaced by the current one."""
@@ -87,12 +90,12 @@ class Counter:
             left = used - self.rate * passed
             return _row((now_ms, left if left > 0 else 0, held, until_ms))
         if self.window and now_ms >= until_ms:  # the end of its window
-            start = start_ms(self.window, now_ms)
+            start = start_ms(self.window, now_ms, self.zone)
             if start > at_ms:
-                return Row(start, 0, 0, end_ms(self.window, start))
+                return Row(start, 0, 0, end_ms(self.window, start, self.zone))
         elif self.window and at_ms - now_ms > SET_BACK_MS:
-            start = start_ms(self.window, now_ms)
-            return Row(start, used, 0, end_ms(self.window, start))
+            start = start_ms(self.window, now_ms, self.zone)
+            return Row(start, used, 0, end_ms(self.window, start, self.zone))
         return row
 
     def fits(self, row: Row, amount: int) -> bool:
@@ -132,7 +135,7 @@ class Counter:
         """A budget's row for the window that began at `start`; None if that window is over."""
         assert self.window is not None
         if row.at_ms < start:
-            return Row(start, 0, 0, end_ms(self.window, start))
+            return Row(start, 0, 0, end_ms(self.window, start, self.zone))
         return row if row.at_ms == start else None
 
     def available_ms(self, row: Row, amount: int, now_ms: int) -> int | None:
@@ -143,7 +146,7 @@ class Counter:
                 return now_ms + max(0, _ceil(over, self.rate))
             case "budget":
                 assert self.window is not None
-                return None if row.used + amount <= self.limit else end_ms(self.window, row.at_ms)
+                return None if row.used + amount <= self.limit else end_ms(self.window, row.at_ms, self.zone)
             case "concurrency":
                 return None
 
@@ -154,7 +157,7 @@ class Counter:
                 used, resets = _ceil(row.used, self.period_ms), now_ms + _ceil(row.used, self.rate)
             case "budget":
                 assert self.window is not None
-                used, resets = row.used + row.held, end_ms(self.window, row.at_ms)
+                used, resets = row.used + row.held, end_ms(self.window, row.at_ms, self.zone)
             case "concurrency":
                 used, resets = row.held, now_ms
         return LimitUsage(self, used, max(0, self.limit - used), resets)

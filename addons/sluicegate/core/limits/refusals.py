@@ -103,7 +103,7 @@ def in_force(counter: Counter) -> str:
         case "concurrency":
             return f"{counter.limit:,} {_NOUNS['concurrency']}"
         case "budget":
-            return f"{_amount(counter.unit, counter.limit)} per {counter.window}"
+            return f"{_amount(counter.unit, counter.limit)} per {counter.window} ({counter.zone})"
 
 
 def rate_headers(verdict: Verdict) -> list[tuple[bytes, bytes]]:

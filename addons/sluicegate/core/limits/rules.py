@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Final
 
 from sluicegate.core.identity.caller import Caller
@@ -115,31 +116,31 @@ class Rules:
 
     def _own_counters(self, caller: Caller, layers: tuple[Layer, ...]) -> Iterator[Counter]:
         of_key = [layer for layer in layers if layer.scope.startswith("key:")]
-        yield from counters_of(of_key, caller.budget_usd or {})
+        yield from counters_of(of_key, self._limits.zone, caller.budget_usd or {})
         for layer in layers[len(of_key) :]:
-            yield from counters_of([layer])
+            yield from counters_of([layer], self._limits.zone)
 
     def _shared_counters(self, model: str, provider: str) -> Iterator[Counter]:
         for pattern, limit in self._limits.models.items():
             if model and matches(pattern, model):  # a request without a model is charged to none
-                yield from counters_of(
-                    [Layer(f"limits.models.{pattern}", f"the model {pattern}", f"model:{pattern}", limit)]
-                )
+                layer = Layer(f"limits.models.{pattern}", f"the model {pattern}", f"model:{pattern}", limit)
+                yield from counters_of([layer], self._limits.zone)
         if provider in self._limits.providers:
             owner, limit = f"the provider {provider}", self._limits.providers[provider]
-            yield from counters_of([Layer(f"limits.providers.{provider}", owner, f"provider:{provider}", limit)])
+            layer = Layer(f"limits.providers.{provider}", owner, f"provider:{provider}", limit)
+            yield from counters_of([layer], self._limits.zone)
 
 
 def configured_counters(limits: LimitsLike) -> Iterator[Counter]:
     """The counters of every limit in the configuration, each as if no other limit overrode it; without those of a loop."""
-    yield from counters_of([Layer("limits.default", "each key", "default", limits.default)])
+    yield from counters_of([Layer("limits.default", "each key", "default", limits.default)], limits.zone)
     sections = (("teams", limits.teams), ("keys", limits.keys), ("users", limits.users))
     for section, named in (*sections, ("models", limits.models), ("providers", limits.providers)):
         for name, limit in named.items():
-            yield from counters_of([Layer(f"limits.{section}.{name}", name, section, limit)])
+            yield from counters_of([Layer(f"limits.{section}.{name}", name, section, limit)], limits.zone)
 
 
-def counters_of(layers: Sequence[Layer], own_usd: Mapping[Window, float] | None = None) -> Iterator[Counter]:
+def counters_of(layers: Sequence[Layer], zone: tzinfo, own_usd: Mapping[Window, float] | None = None) -> Iterator[Counter]:
     """The counters of limits of one scope that override each other: each field comes from the first that sets it."""
     scope, owner = layers[0].scope, layers[0].owner
     for name, unit in _RATES:
@@ -154,21 +155,29 @@ def counters_of(layers: Sequence[Layer], own_usd: Mapping[Window, float] | None 
         if own_usd and window in own_usd:
             nano = round(own_usd[window] * NANO)
             yield Counter(
-                f"{scope}:usd:{window}", f"its own budget a {window}", owner, "budget", "nano_usd", nano, window=window
+                f"{scope}:usd:{window}",
+                f"its own budget a {window}",
+                owner,
+                "budget",
+                "nano_usd",
+                nano,
+                window=window,
+                zone=zone,
             )
         else:
-            yield from _budget(layers, scope, owner, "budget_usd", window, NANO)
-        yield from _budget(layers, scope, owner, "budget_tokens", window, 1)
+            yield from _budget(layers, zone, "budget_usd", window, NANO)
+        yield from _budget(layers, zone, "budget_tokens", window, 1)
 
 
-def _budget(layers: Sequence[Layer], scope: str, owner: str, section: str, window: Window, scale: int) -> Iterable[Counter]:
+def _budget(layers: Sequence[Layer], zone: tzinfo, section: str, window: Window, scale: int) -> Iterable[Counter]:
+    scope, owner = layers[0].scope, layers[0].owner
     for layer in layers:
         amount = getattr(getattr(layer.limit, section), window)
         if amount is not None:
             unit: Unit = "nano_usd" if section == "budget_usd" else "tokens"
             key = f"{scope}:{'usd' if scale > 1 else 'tokens'}:{window}"
             name = f"{layer.name}.{section}.{window}"
-            return (Counter(key, name, owner, "budget", unit, round(amount * scale), window=window),)
+            return (Counter(key, name, owner, "budget", unit, round(amount * scale), window=window, zone=zone),)
     return ()
 
 

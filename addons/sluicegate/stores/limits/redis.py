@@ -125,7 +125,7 @@ class RedisLimits:
         now_ms = self._clock() if self._clock else wall_ms()
         encoded = []
         for c, amount in charges:
-            starts = starts_around(c.window, now_ms) if c.window else ()
+            starts = starts_around(c.window, now_ms, c.zone) if c.window else ()
             encoded.append((c.key, STORED[c.kind], amount, c.limit, c.rate, c.period_ms, starts))
         return encoded
 
