@@ -90,6 +90,31 @@ def test_a_value_ends_at_any_other_character(follower: str) -> None:
     assert [f.end for f in finder_of("gitleaks").find(f"use {token}{follower}")] == [4 + len(token)]
 
 
+SHA256 = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ('password_policy = "excellent"', False),
+        ('"password_strength": "excellent"', False),
+        ('password = "excellent"', True),
+        ('db_password: "excellent1"', True),
+        (f"checksum/secret: {SHA256}", False),
+        (f'checksum/secret-env: "{SHA256}"', False),
+        (f'secret_sha256 = "{SHA256}"', False),
+        (f'{{"api_key_digest": "{SHA256}"}}', False),
+        (f"client_secret: {SHA256}", True),
+        (f"sha256_secret_key = {SHA256}", True),
+        (f"checksum: x, client_secret: {SHA256}", True),
+        ("checksum/secret: q8Zr1Lw0Vb5Xk3Tn7Yh2Md9", True),
+    ],
+)
+def test_a_value_whose_name_says_that_it_is_no_secret(text: str, secret: bool) -> None:
+    """What tells of a password, and the digest of a secret; only the name right before the value counts."""
+    assert bool(finder_of("gitleaks").find(text)) is secret
+
+
 def test_a_value_longer_than_its_rule_foresaw_is_found_to_its_end() -> None:
     """Half a token in clear would be no help."""
     token = "pypi-AgEIcHlwaS5vcmc" + "q8Zr1Lw0Vb5Xk3Tn7mYp-" * 90

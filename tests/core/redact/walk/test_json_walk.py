@@ -112,6 +112,31 @@ def test_pictures_are_left_alone_and_what_only_says_it_is_one_is_not(start: str)
             assert (data in texts(body, shapes.BODY)) is scanned
 
 
+SEALED = {"encrypted_content": "fixed"}
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "web_search_tool_result", "content": [{"type": "web_search_result", "title": "scanned", **SEALED}]},
+        {"type": "compaction", "content": "scanned", **SEALED},
+        {"type": "advisor_tool_result", "content": {"type": "advisor_redacted_result", "text": "scanned", **SEALED}},
+        {"type": "tool_search_tool_result", "content": {"type": "fixed", "tool_references": ["scanned"], **SEALED}},
+        {"type": "text_editor_code_execution_tool_result", "content": {"content": "scanned", **SEALED}},
+        {"type": "code_execution_tool_result", "content": {"stdout": "scanned", "encrypted_stdout": "fixed"}},
+        {"type": "something_new", "text": "scanned", **SEALED},
+    ],
+    ids=lambda block: block["type"],
+)
+def test_what_the_provider_encrypted_is_left_alone(block: dict[str, Any]) -> None:
+    """In any block of an assistant message, known or not; the rest of it is scanned, and all of it in a user's message."""
+    block = {"tool_use_id": "fixed", **block}
+    found = texts({"messages": [{"role": "assistant", "content": [block]}]}, shapes.BODY)
+    assert "scanned" in found
+    assert "fixed" not in found
+    assert "fixed" in texts({"messages": [{"role": "user", "content": [{**block, "type": "text"}]}]}, shapes.BODY)
+
+
 def test_chat_completions_are_walked_as_well() -> None:
     """Contents, the JSON text of a call's arguments, addresses of images; not their data."""
     found = texts(CHAT, shapes.BODY)

@@ -183,7 +183,7 @@ def _rule(draft: _Draft, everywhere: Sequence[Allowlist]) -> Rule:
         group=group,
         min_length=SHORTEST_VALUE if not group else 1,
         entropy=draft.entropy or 0.0,
-        validate=_validator(draft.entropy or 0.0, allow, _WORD if draft.id == _WIDEST else None),
+        validate=_validator(draft.entropy or 0.0, allow, draft.id),
     )
 
 
@@ -221,12 +221,41 @@ def relaxed(pattern: str) -> str:
     return _IDLE_BEGINNING.sub(r"\1\2", pattern)
 
 
-def _validator(entropy: float, allow: Sequence[Allowlist], word: re.Pattern[bytes] | None) -> Validator:
+_PASSWORDS: Final = "hashicorp-tf-password"
+_ABOUT_PASSWORDS: Final = re.compile(
+    rb"""(?i)password[_.-](?:policy|strength|quality|type|length|method|mode|status|field|label|level)["'\\]*\s*[^\w\s]"""
+)
+"""A name that tells of passwords, and not one: `password_policy = "excellent"`."""
+_DIGEST: Final = re.compile(
+    rb"[0-9A-Fa-f]{32}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{56}|[0-9A-Fa-f]{64}|[0-9A-Fa-f]{96}|[0-9A-Fa-f]{128}"
+)
+_OF_DIGEST: Final = re.compile(
+    rb"""(?i)(?:\bchecksum/[\w.-]+|(?:checksum|digest|fingerprint|sha-?(?:1|224|256|384|512)(?:sum)?|md5(?:sum)?))"""
+    rb"""["'\\]*\s*(?:=>|:=|[:=])\s*["'\\]*$"""
+)
+"""The name of a digest right before it: Helm's `checksum/secret: <sha256>`, `secret_sha256 = "…"`."""
+_NAME_REACH: Final = 120
+
+
+def _is_named_otherwise(hit: Hit, rule: str) -> bool:
+    """Whether the value's name says that it is no secret. Only the name right before the value counts."""
+    if rule == _PASSWORDS:
+        return _ABOUT_PASSWORDS.search(hit.data[hit.start : hit.value_start]) is not None
+    if rule == _WIDEST and _DIGEST.fullmatch(hit.value):
+        return _OF_DIGEST.search(hit.data[max(0, hit.value_start - _NAME_REACH) : hit.value_start]) is not None
+    return False
+
+
+def _validator(entropy: float, allow: Sequence[Allowlist], rule: str) -> Validator:
+    word = _WORD if rule == _WIDEST else None
+
     def validate(hit: Hit) -> Span | None:
         value = hit.value
         if word is not None and word.fullmatch(value) is not None:
             return None
         if entropy and bits_per_byte(value) <= entropy:
+            return None
+        if _is_named_otherwise(hit, rule):
             return None
         return None if any(a.applies(hit) for a in allow) else (hit.value_start, hit.value_end)
 

@@ -93,34 +93,37 @@ _RESULT: Final = Object({**_BLOCK_FIELDS, "tool_use_id": _NAME, "is_error": FREE
 _USER: Final[dict[str, Object]] = {**_PARTS, "tool_result": _RESULT, "mcp_tool_result": _RESULT}
 
 # Content that the provider signed or encrypted: it accepts this only unchanged.
-_SEARCH: Final = Object({"type": _NAME, "encrypted_content": _NAME, "encrypted_index": _NAME})
+_ENCRYPTED: Final[dict[str, Shape]] = dict.fromkeys(("encrypted_content", "encrypted_index", "encrypted_stdout"), _NAME)
+_SEARCH: Final = Object({"type": _NAME, **_ENCRYPTED})
 _FROM_SERVER: Final = Object(
     {
         **_BLOCK_FIELDS,
+        **_ENCRYPTED,
         "tool_use_id": _NAME,
-        "content": Object({"type": _NAME, "encrypted_content": _NAME, "encrypted_stdout": _NAME}, or_list=True),
+        "content": Object({"type": _NAME, **_ENCRYPTED}, or_list=True),
     }
 )
+"""A block that the provider made: a result of one of its tools, a compaction, an adviser's message, what is yet to come."""
 _ASSISTANT: Final[dict[str, Object]] = {
     **_USER,
     "thinking": Object({"type": _NAME, "thinking": _NAME, "signature": _NAME}),
     "redacted_thinking": Object({"type": _NAME, "data": _NAME}),
     "text": Object({**_BLOCK_FIELDS, "citations": Each(_SEARCH)}),
-    "web_search_tool_result": _FROM_SERVER,
-    "web_fetch_tool_result": _FROM_SERVER,
-    "code_execution_tool_result": _FROM_SERVER,
-    "bash_code_execution_tool_result": _FROM_SERVER,
 }
 _CALLS: Final = Each(
     Object({"id": _NAME, "type": _NAME, "index": _NAME, "function": Object({"name": _NAME, "arguments": FREE})})
 )
 
 
-def _message(content: Mapping[str, Object]) -> Object:
-    return Object({"role": _NAME, "content": _blocks(content), "tool_calls": _CALLS, "tool_call_id": _NAME})
+def _message(content: Object) -> Object:
+    return Object({"role": _NAME, "content": content, "tool_calls": _CALLS, "tool_call_id": _NAME})
 
 
-_MESSAGE: Final = Object(_message(_USER).fields, {"assistant": _message(_ASSISTANT)}, by="role")
+_MESSAGE: Final = Object(
+    _message(_blocks(_USER)).fields,
+    {"assistant": _message(Object(_FROM_SERVER.fields, _ASSISTANT, or_list=True))},
+    by="role",
+)
 """Only an assistant message holds content that the provider signed."""
 
 _TOOL: Final = Object(
