@@ -94,6 +94,17 @@ def test_what_is_looked_for_at_the_start_is_what_is_declared() -> None:
     assert {r for extra in EXTRAS.values() for r in extra} == set(OPTIONAL.values())
 
 
+def test_the_lowest_versions_are_those_that_are_tested() -> None:
+    """constraints-lowest.txt pins each requirement and extra to its lower bound: 25 to a version of it, as 25.1.0."""
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    bounds = {
+        re.split(r"[>\[]", r)[0]: re.split(r">=([\d.]+)", r)[1] for r in (*REQUIRED.values(), *OPTIONAL.values(), ZSTD)
+    }
+    assert pins.keys() == bounds.keys()
+    assert not {name: pin for name, pin in pins.items() if f"{pin}.".find(f"{bounds[name]}.") != 0}
+
+
 @pytest.mark.parametrize(
     ("prefix", "pip", "command"),
     [

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mitmproxy.version import VERSION
 
 from kits.gatekit import (
     GATE_SCRIPT,
@@ -791,6 +792,14 @@ def test_proxy_debug_is_refused_at_the_start(tmp_path: Path, upstream: Upstream)
     """proxy_debug writes credentials to the log: the gate does not start with it, and says why."""
     with pytest.raises(ProcessFailed, match="proxy_debug is not allowed; it writes credentials to the log"):
         Gate(tmp_path, upstream=upstream.url, options={"proxy_debug": "true"}).start()
+
+
+@pytest.mark.skipif(VERSION.startswith("12.2."), reason="mitmproxy has it from 12.3 on")
+@pytest.mark.parametrize("option", ["emudhra", "emudhra_old"])
+def test_a_publicly_known_ca_key_is_refused_at_the_start(tmp_path: Path, upstream: Upstream, option: str) -> None:
+    """Clients that trust that CA would trust anybody who signs with its key."""
+    with pytest.raises(ProcessFailed, match=f"{option} is not allowed; it signs .* publicly known key"):
+        Gate(tmp_path, upstream=upstream.url, options={option: "true"}).start()
 
 
 def test_proxy_debug_can_not_be_switched_on_later(webbed: Gate, web: Web, upstream: Upstream) -> None:

@@ -21,15 +21,15 @@ REQUIRED: Final[Mapping[str, str]] = {
     "brotli": "brotli>=1.2",
     "certifi": "certifi>=2025.1",
     "cryptography": "cryptography>=44.0.1",
-    "genai_prices": "genai-prices>=0.0.60",
+    "genai_prices": "genai-prices>=0.2.3",
     "h11": "h11>=0.16",
     "h2": "h2>=4.3",
-    "msgspec": "msgspec>=0.20",
+    "msgspec": "msgspec>=0.22",
     "prometheus_client": "prometheus-client>=0.21",
     "re2": "google-re2>=1.1.20240702",
     "rich": "rich>=13.9",
     "structlog": "structlog>=25",
-    "typer": "typer>=0.16",
+    "typer": "typer>=0.26",
     "yaml": "pyyaml>=6.0.1",
 }
 """Module → requirement. The same as in pyproject.toml; a test compares them, and both with the imports."""
@@ -38,7 +38,7 @@ ZSTD: Final = "backports.zstd>=1"
 """The library to add, if there is none of those in core/wire/zstd.py."""
 
 OPTIONAL: Final[Mapping[str, str]] = {
-    "botocore": "botocore>=1.35",
+    "botocore": "botocore>=1.41",
     "psycopg": "psycopg[binary,pool]>=3.2.2",
     "redis": "redis>=5",
     "textual": "textual>=1",

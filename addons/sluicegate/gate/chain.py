@@ -209,7 +209,7 @@ class Chain:
                 return
             x = self._enter(flow, self.policy, presented)
         except BaseException as e:  # noqa: BLE001 - no exchange, no release: nothing leaves
-            self.services.alarm("chain.requestheaders", error=type(e).__name__)
+            self.services.alarm("chain.requestheaders", error=describe(e))
             flow.response = native_response(500, "internal error in the gate; the request was not sent")
             return
         if x.is_admin_endpoint or x.answer is not None:

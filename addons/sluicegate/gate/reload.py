@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Final
 from urllib.parse import quote
 
 from mitmproxy import ctx, exceptions
@@ -17,7 +18,7 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import mode_specs
 
 from sluicegate.core.addresses import host_port
-from sluicegate.core.errors import StoreError
+from sluicegate.core.errors import StoreError, describe
 from sluicegate.gate import instance_file as whereabouts
 from sluicegate.gate.ca import follow_ca
 from sluicegate.gate.policy import Policy
@@ -34,6 +35,13 @@ _POLL_S = 1.0
 _BEAT_EVERY = 15
 _FIRST_TICKS = 5
 """How long after the start another process may still make a CA."""
+_PUBLIC_KEY: Final = "it signs certificates with a publicly known key: anybody could read and change the traffic"
+_NOT_ALLOWED: Final = {
+    "proxy_debug": "it writes credentials to the log",
+    "emudhra": _PUBLIC_KEY,
+    "emudhra_old": _PUBLIC_KEY,
+}
+"""Options of mitmproxy that undo what the gate promises."""
 
 
 class Reloader:
@@ -73,8 +81,9 @@ class Reloader:
         if self._setting:
             return  # called by our own change of an option below
         options = ctx.options
-        if options.proxy_debug:
-            raise exceptions.OptionsError("sluicegate: proxy_debug is not allowed; it writes credentials to the log")
+        for name, why in _NOT_ALLOWED.items():
+            if getattr(options, name, False):  # a mitmproxy before 12.3 has not all of them
+                raise exceptions.OptionsError(f"sluicegate: {name} is not allowed; {why}")
         if options.upstream_auth and any(m.startswith("reverse:") for m in options.mode):
             raise exceptions.OptionsError(
                 "sluicegate: upstream_auth is not allowed with a reverse door, which would send it to the provider; "
@@ -178,7 +187,7 @@ class Reloader:
                 if ticks % _BEAT_EVERY == 0:
                     self.services.monitor.send_heartbeat()
             except Exception as e:  # noqa: BLE001 - the watch must go on
-                self.services.alarm("config.watch", error=type(e).__name__)
+                self.services.alarm("config.watch", error=describe(e))
 
     async def _renew_keys(self) -> None:
         """Read provider keys from their files and commands again; a changed key is used from the next attempt on."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sluicegate.core.errors import StoreError
+from sluicegate.core.errors import StoreError, describe
 from sluicegate.core.pricing.prices import ModelPrice, Prices
 from sluicegate.core.routing.health import Health
 from sluicegate.core.routing.quota import Quotas
@@ -79,7 +79,7 @@ class Services:
             for pattern, p in settings.prices.items()
         }
         if self._prices is None or self._prices.overrides != overrides:
-            self._prices = Prices(overrides)
+            self._prices = Prices(overrides, lambda e: self.alarm("prices.fault", error=describe(e)))
         return self._prices
 
     # -- identity
@@ -110,7 +110,7 @@ class Services:
 
     async def finish(self) -> None:
         """Complete work that must not be lost when the process ends."""
-        await self.state.close(lambda e: self.alarm("services.finish", error=type(e).__name__))
+        await self.state.close(lambda e: self.alarm("services.finish", error=describe(e)))
 
     def close(self) -> None:
         """Stop the threads at the end of the process."""

@@ -9,6 +9,7 @@ import pytest
 
 from sluicegate.core.errors import Refused, StoreError
 from sluicegate.core.identity.caller import Caller
+from sluicegate.core.pricing import prices
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.line import format_line
 from sluicegate.settings import Settings
@@ -423,3 +424,43 @@ async def test_the_same_request_again_and_again_raises_an_alarm() -> None:
     assert services.alarms["client.loop"] == 1
     assert services.stats.snapshot()["repeated_requests"] == 3
     assert (await served(services, body={"model": "claude-haiku-4-5", "x": "another"}))["repeated"] is None
+
+
+async def test_a_price_table_that_raises_costs_the_price(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown version of it, or a missing module: the call is recorded, counted and reported."""
+
+    def broken(model: str, source: str) -> None:
+        raise ModuleNotFoundError("No module named 'genai_prices'", name="genai_prices")
+
+    monkeypatch.setattr(prices, "_look_up", broken)
+    services = Plain()
+    record = await served(services)
+    assert (record["output_tokens"], record["cost_usd"], record["outcome"]) == (254, None, "ok")
+    assert len(services.sink.lines) == 1
+    assert services.stats.requests == 1
+    assert services.alarms["prices.fault"] >= 1
+    assert not services.alarms["stage.settle"]
+
+
+async def test_a_value_that_cannot_be_written_costs_its_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record of the other stages' reports is written without it."""
+    monkeypatch.setattr(Router, "report", lambda self, x: {"attempts": [object()], "team": "blue"})
+    services = Plain()
+    await served(services)
+    (line,) = services.sink.lines
+    written = msgspec.json.decode(line)
+    assert (written["attempts"], written["team"], written["status"]) == (None, "blue", 200)
+    assert services.alarms["audit.fault"] == 1
+
+
+async def test_numbers_that_cannot_be_counted_cost_no_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in the statistics or in the live feed is an alarm."""
+
+    def broken(**facts: object) -> None:
+        raise ZeroDivisionError
+
+    services = Plain()
+    monkeypatch.setattr(services.stats, "add", broken)
+    await served(services)
+    assert len(services.sink.lines) == 1
+    assert services.alarms["audit.fault"] == 1

@@ -6,7 +6,7 @@ names come from requests.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -92,10 +92,17 @@ _STANDARD: Final[Mapping[str, str]] = {}
 
 
 class Prices:
-    """Prices by model. `overrides` maps model patterns to prices; the first match wins over the built-in table."""
+    """Prices by model. `overrides` maps model patterns to prices; the first match wins over the built-in table.
 
-    def __init__(self, overrides: Mapping[str, ModelPrice] | None = None) -> None:
+    `on_fault`: called with what the price table raises, for example one that is older or newer than those that were tested.
+    The price is unknown then: a call without a price is better than one without a record. Without `on_fault` it is raised.
+    """
+
+    def __init__(
+        self, overrides: Mapping[str, ModelPrice] | None = None, on_fault: Callable[[Exception], None] | None = None
+    ) -> None:
         self.overrides = dict(overrides or {})
+        self._on_fault = on_fault
         self._models: dict[tuple[str, str], _Model | None] = {}
         self._standard: dict[tuple[str, str], ModelPrice | _Rates] = {}
         """Standard prices that do not depend on the date."""
@@ -111,6 +118,15 @@ class Prices:
         Each inference of the call is priced separately, because several short prompts do not reach a long-context tier.
         `when` chooses between dated prices; without it the current price applies, by genai-prices' clock.
         """
+        try:
+            return self._cost(usage, model, source, when)
+        except Exception as e:
+            if self._on_fault is None:
+                raise
+            self._on_fault(e)
+            return None
+
+    def _cost(self, usage: Usage, model: str, source: str, when: datetime | None) -> Cost | None:
         tokens = 0.0
         variant = _variant(usage)
         prices: dict[str, ModelPrice | _Rates | None] = {}
@@ -132,7 +148,13 @@ class Prices:
 
     def context_window(self, model: str, source: str = "anthropic") -> int | None:
         """How many tokens a model takes, prompt and answer together; None if unknown."""
-        found = self._find(model, source)
+        try:
+            found = self._find(model, source)
+        except Exception as e:
+            if self._on_fault is None:
+                raise
+            self._on_fault(e)
+            return None
         return found.context_window if found else None
 
     def _price(

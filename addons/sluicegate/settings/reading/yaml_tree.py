@@ -16,6 +16,7 @@ from sluicegate.settings.reading.node import Node, Value
 
 MAX_NODES: Final = 50_000  # an alias counts as often as it is used
 MAX_DEPTH: Final = 40
+_TOO_DEEP: Final = f"nested deeper than {MAX_DEPTH} levels"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # only its parser is used: no constructor runs
 
@@ -59,8 +60,10 @@ def compose(text: str, variable: str | None = None) -> Node | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = " ".join(part for part in (error.context, error.problem) if part)
+        # newer versions of libyaml have a limit of their own, far above ours
+        what = _TOO_DEEP if "nesting depth" in what else f"not valid YAML: {what}"
         last = text.count("\n") + 1  # libyaml puts the end of the text on a line after it
-        raise Malformed(min(mark.line + 1, last) if mark else None, f"not valid YAML: {what}") from None
+        raise Malformed(min(mark.line + 1, last) if mark else None, what) from None
     except yaml.YAMLError as error:
         # A character that YAML does not allow: libyaml gives a position in bytes, and no line.
         position = getattr(error, "position", None)
@@ -98,7 +101,7 @@ class _Composer:
         if getattr(event, "tag", None) is not None:
             raise Malformed(line, "YAML tags (`!…`) are not accepted")
         if depth > MAX_DEPTH:
-            raise Malformed(line, f"nested deeper than {MAX_DEPTH} levels")
+            raise Malformed(line, _TOO_DEEP)
         self._count(1, line)
         before = self._nodes - 1
         node = Node(self._value(event, depth), line, self._variable)

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from sluicegate.core.addresses import host_port
-from sluicegate.core.errors import Refused, StoreError
+from sluicegate.core.errors import Refused, StoreError, describe
 from sluicegate.core.limits.repeats import MANY, Repeats
 from sluicegate.core.messages.usage import ResponseFacts
 from sluicegate.exchange.cost import bill
@@ -104,11 +104,14 @@ class Audit(Stage):
         record = {**self._record(x, _STATE[x]), **reports}
         record["repeated"] = self._repeated(x, _STATE[x].body)
         x.flow.metadata["sluicegate"] = record
-        self._count(x, record)
-        self.services.monitor.publish({**_served(record), **feed_only})
+        try:
+            self._count(x, record)
+            self.services.monitor.publish({**_served(record), **feed_only})
+        except Exception as e:  # noqa: BLE001 - the record is still written
+            self.services.alarm("audit.fault", exchange=x.id, error=describe(e))
         if self.sink:
             try:
-                self.sink.write(self.line(record))
+                self.sink.write(self._written(x, record))
             except StoreError as e:
                 self.failing = True
                 self.services.alarm("audit.lost", exchange=x.id, error=str(e))
@@ -126,6 +129,14 @@ class Audit(Stage):
             self.loops.alarmed_at = now
             self.services.alarm("client.loop", exchange=x.id, key=key_id, session=x.session_id, times=times, why=_LOOP)
         return times
+
+    def _written(self, x: Exchange, record: dict[str, Any]) -> bytes:
+        """The record's line. A value that cannot be written costs its field, not the record."""
+        try:
+            return self.line(record)
+        except Exception as e:  # noqa: BLE001
+            self.services.alarm("audit.fault", exchange=x.id, error=describe(e))
+        return _json({name: value if _can_be_written(value) else None for name, value in record.items()})
 
     def _count(self, x: Exchange, record: dict[str, Any]) -> None:
         stats = self.services.stats
@@ -203,6 +214,14 @@ class Audit(Stage):
 
 def _json(record: dict[str, Any]) -> bytes:
     return _ENCODER.encode({**record, "event": "exchange"}) + b"\n"
+
+
+def _can_be_written(value: object) -> bool:
+    try:
+        _ENCODER.encode(value)
+    except Exception:  # noqa: BLE001
+        return False
+    return True
 
 
 _NO_FACTS = ResponseFacts()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, cast
 
-from sluicegate.core.errors import StoreError
+from sluicegate.core.errors import StoreError, describe
 from sluicegate.core.limits.counters import Charge, Counter, LimitUsage
 from sluicegate.core.limits.estimate import History
 from sluicegate.core.limits.reservations import Admitted, ReserveRequest, Verdict
@@ -84,7 +84,7 @@ class Reservations:
         except StoreError as e:
             self._failed(e)
         except Exception as e:  # noqa: BLE001 - a bug of the store must not break the answer
-            self._alarm("limits.settle", error=type(e).__name__)
+            self._alarm("limits.settle", error=describe(e))
         else:
             self.queue.wake()
 
@@ -111,7 +111,7 @@ class Reservations:
             self._postpone(name, used)
             self._failed(e)
         else:  # a bug, which a repetition does not cure; the lease will end
-            self._alarm("limits.settle", error=type(e).__name__)
+            self._alarm("limits.settle", error=describe(e))
 
     def _postpone(self, name: str, used: Sequence[Charge]) -> None:
         if len(self._unsettled) < _MAX_UNSETTLED:

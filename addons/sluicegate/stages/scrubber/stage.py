@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NoReturn
 
 from sluicegate.core.addresses import canonical_host
-from sluicegate.core.errors import Refused, StoreError
+from sluicegate.core.errors import Refused, StoreError, describe
 from sluicegate.core.identity.caller import Caller
 from sluicegate.core.messages.facts import conversation_of, read_request
 from sluicegate.core.redact.hide.conversation_id import conversation_id
@@ -129,7 +129,7 @@ class Scrubber(Stage):
         except Refused:
             pass  # an unreadable body is not counted
         except Exception as e:  # noqa: BLE001 - this mode never fails a request
-            self.services.alarm("scrub.detect", exchange=x.id, error=type(e).__name__)
+            self.services.alarm("scrub.detect", exchange=x.id, error=describe(e))
 
     def _outside(self, x: Exchange, fields: ScrubFields) -> None:
         """Scrub URL, headers and names; reject a finding where a placeholder is not possible."""

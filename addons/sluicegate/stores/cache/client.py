@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from sluicegate.core.errors import StoreError
+from sluicegate.core.errors import StoreError, describe
 from sluicegate.stores.cache import open_cache
 from sluicegate.stores.cache.base import (
     CacheStore,
@@ -211,7 +211,7 @@ class CacheClient:
         except StoreError as e:
             self._mark_down(e)
         except Exception as e:  # noqa: BLE001 - a background task: its error would go unseen
-            self._alarm("cache.bug", error=type(e).__name__)
+            self._alarm("cache.bug", error=describe(e))
 
     async def settled(self) -> None:
         """Wait until everything is written."""
