@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sluicegate.cli.places import certs_dir, fail
+from sluicegate.cli.places import certs_dir, fail, warn
 from sluicegate.core.addresses import host_port
 from sluicegate.services.services import Services
 from sluicegate.settings import ConfigError, Settings, load_usable
@@ -88,12 +88,26 @@ def run(
     for option in set_ or ():
         args += ["--set", option]
     services = Services(environ)
+    _use_upstream(upstream, services, settings)
+    _serve(args, certs, services, web=web, target=target)
+
+
+def _use_upstream(upstream: str | None, services: Services, settings: Settings) -> None:
     if upstream:
         try:
             services.use_upstream(upstream)
         except ValueError as e:
             fail(f"--upstream: {e}")
-    _serve(args, certs, services, web=web, target=target)
+    elif hint := unused_proxy(services.environ, settings):
+        warn(hint)
+
+
+def unused_proxy(environ: Mapping[str, str], settings: Settings) -> str | None:
+    """A hint, if the environment names a proxy for HTTPS: the gate does not read it. Its value may hold a password."""
+    name = next((name for name in ("HTTPS_PROXY", "https_proxy") if environ.get(name)), None)
+    if name is None or any(provider.proxy != "inherit" for provider in settings.providers.values()):
+        return None
+    return f"{name} is set, but the gate does not use it; to go through a proxy, give --upstream URL or providers.X.proxy"
 
 
 def _reverse_target(settings: Settings) -> str:
