@@ -40,6 +40,9 @@ class Translation:
     facts: RequestFacts | None = None
     """The facts of the client's own request; the flow holds the provider's request now."""
 
+    refused_betas: tuple[str, ...] = ()
+    """Flags that the request lost, as this target has refused them before."""
+
     @property
     def as_asked(self) -> bool:
         """Whether the request is in the client's own format still, so that an edit of it can be read."""
@@ -48,7 +51,8 @@ class Translation:
     @property
     def dropped(self) -> tuple[str, ...]:
         """The request's fields that the provider's format cannot express."""
-        return (*(self.client_request.dropped if self.client_request else ()), *self.prepared.dropped)
+        named = (f"beta {flag}" for flag in self.refused_betas)
+        return (*(self.client_request.dropped if self.client_request else ()), *self.prepared.dropped, *named)
 
     def native_status(self, response: http.Response) -> int:
         """The status that the Messages API would use for this answer; the retry rules read it."""

@@ -10,7 +10,7 @@ from sluicegate.core.routing.routes import matches_any
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.settings.providers import Betas
 
-__all__ = ["BEDROCK_BETAS", "VERTEX_BETAS", "BetaList", "without_flags"]
+__all__ = ["BEDROCK_BETAS", "VERTEX_BETAS", "BetaList", "flags_of", "without_flags"]
 
 _HEADER: Final = b"anthropic-beta"
 
@@ -92,6 +92,12 @@ VERTEX_BETAS: Final = BetaList(
     ),
     renamed=_TOOL_SEARCH,
 )
+
+
+def flags_of(fields: HeaderFields) -> tuple[str, ...]:
+    """The flags of all anthropic-beta fields, in their order."""
+    named = [value.decode("latin-1") for name, value in fields if name.lower() == _HEADER]
+    return tuple(dict.fromkeys(flag.strip() for value in named for flag in value.split(",") if flag.strip()))
 
 
 def without_flags(fields: HeaderFields, deny: Sequence[str]) -> tuple[HeaderFields, tuple[str, ...]]:

@@ -52,6 +52,8 @@ class Services:
         self.started = False
         self.health = Health()
         self.quotas = Quotas()
+        self.refused_betas: dict[str, tuple[str, ...]] = {}
+        """Beta flags that a target has refused, by its name."""
         self.provider_keys = ProviderKeys(self.environ)
         self.queued = 0
         """Requests that wait in the retry queue."""

@@ -12,6 +12,7 @@ from sluicegate.core.routing.answers import (
     classify,
     may_be_about_thinking,
     read_failure,
+    refused_betas,
     without_thinking_if_refused,
 )
 from sluicegate.core.routing.attempts import Failed, Plan, Queue
@@ -46,6 +47,7 @@ QUEUED = replace(ONE, plan=Plan(["a"], queue=Queue()))
         (400, None, CLIENTS, "answer"),
         (403, None, CLIENTS, "answer"),
         (400, None, replace(CLIENTS, may_strip_thinking=True), "look"),
+        (400, None, replace(CLIENTS, may_drop_betas=True), "look"),
         (400, None, replace(CLIENTS, may_strip_thinking=True, left=False), "answer"),
         (400, None, replace(CLIENTS, plan=Plan(["a"], statuses=frozenset({400}))), "retry"),
     ],
@@ -79,6 +81,21 @@ def test_a_request_that_must_not_be_repeated_keeps_its_error(status: int) -> Non
 def test_a_wait_that_no_client_should_sit_through(headers: dict[str, str], too_long: bool) -> None:
     """Longer than configured, however it is stated; what the provider itself says of a retry is kept."""
     assert asks_too_long(headers, 0.0, 60.0) is too_long
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("Unexpected value(s) `a-2026-01-01` for the `anthropic-beta` header.", ("a-2026-01-01",)),
+        ("invalid beta flag: a-2026-01-01, b-2026-01-01", ("a-2026-01-01", "b-2026-01-01")),
+        ("invalid beta flag", ()),
+        ("invalid beta flag: aa-2026-01-01", ()),
+        ("max_tokens: a-2026-01-01", ()),
+    ],
+)
+def test_the_beta_flags_that_an_error_names(message: str, named: tuple[str, ...]) -> None:
+    """Whole names of flags that the request had, in an error about flags."""
+    assert refused_betas(("a-2026-01-01", "b-2026-01-01"), message) == named
 
 
 def read(status: int | None, headers: dict[str, str] | None, body: bytes = b"", **more: Any) -> Failed:

@@ -38,7 +38,7 @@ KEYLESS = Provider(
 CHAT = Provider(kind="openai", base_url="http://127.0.0.1:9/v1", keys=(Secret("env:KEY"),))
 ANTHROPIC = Provider(kind="anthropic", keys=(Secret("env:KEY"),))
 AWS = Provider(kind="bedrock", region="us-west-2", keys=(Secret("env:KEY"),))
-ALL = {"keyless": KEYLESS, "chat": CHAT, "anthropic": ANTHROPIC, "aws": AWS}
+ALL = {"anthropic2": ANTHROPIC, "keyless": KEYLESS, "chat": CHAT, "anthropic": ANTHROPIC, "aws": AWS}
 
 
 def settings(*targets: Target) -> Settings:
@@ -46,10 +46,13 @@ def settings(*targets: Target) -> Settings:
     return Settings(providers=ALL, routes=routes, audit=Audit(log="off"))
 
 
-async def routed(*names: str, services: Services | None = None, **body: Any) -> tuple[Exchange, Services]:
+async def routed(
+    *names: str, services: Services | None = None, betas: bytes = b"", **body: Any
+) -> tuple[Exchange, Services]:
     services = services or Services({"KEY": "k"})
     content = msgspec.json.encode({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}], **body})
-    x = make_exchange(make_flow(path="/v1/messages", body=content))
+    headers = [(b"anthropic-beta", betas)] if betas else []
+    x = make_exchange(make_flow(path="/v1/messages", body=content, headers=headers))
     config = settings(*(Target(provider=name) for name in names))
     if waiting := Router(config, services).request(x):
         await waiting
@@ -137,6 +140,31 @@ async def test_without_another_target_the_client_gets_the_trouble() -> None:
     assert x.routing.attempts
     assert not await x.routing.attempts.again(x, Failure("status", "HTTP 400", 400, response.headers, body))
     assert services.alarms["key.refused"] == 1
+
+
+async def test_a_beta_flag_that_is_refused_is_left_out() -> None:
+    """The same target once more without it, later requests too, which say so; another target still gets it."""
+    flags = b"old-2026-01-01, new-2027-01-01"
+    x, services = await routed("anthropic", "anthropic2", betas=flags)
+    attempts = x.routing.attempts
+    assert isinstance(attempts, Attempts)
+    response, body = said(400, "Unexpected value(s) `new-2027-01-01` for the `anthropic-beta` header.")
+    x.flow.response = response
+    assert attempts.fails(x, response, body)
+    failure = Failure("status", "HTTP 400", 400, response.headers, body)
+    assert await attempts.again(x, failure)
+    assert x.routing.target
+    assert x.routing.target.provider == "anthropic"
+    assert x.request.headers["anthropic-beta"] == "old-2026-01-01"
+    assert x.routing.translation
+    assert x.routing.translation.dropped == ("beta new-2027-01-01",)
+    assert services.alarms["beta.refused"] == 1
+    assert not attempts.fails(x, response, body)
+    assert not await attempts.again(x, failure)
+    later, _ = await routed("anthropic", services=services, betas=flags)
+    assert later.request.headers["anthropic-beta"] == "old-2026-01-01"
+    other, _ = await routed("anthropic2", services=services, betas=flags)
+    assert other.request.headers["anthropic-beta"] == flags.decode()
 
 
 async def test_a_model_that_is_denied_leaves_the_key_to_other_models() -> None:
@@ -312,6 +340,7 @@ async def test_refused_thinking_is_left_out_once() -> None:
     assert attempts.left is before
     assert services.health.resting == {}
     assert [t["status"] for t in attempts.failed_attempts] == [400]
+    assert not attempts.fails(x, http.Response.make(400), REFUSED_THINKING)
     assert not await attempts.again(x, replace(failure, body=REFUSED_THINKING))
     x, _ = await routed("anthropic", "chat", messages=THOUGHT)
     assert not await attempts_of(x).again(

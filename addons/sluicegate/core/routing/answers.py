@@ -2,6 +2,7 @@
 
 401, 402 with a key of ours    the key is at fault, not the request: another key serves, or the key is benched
 400, 403 with a key of ours    its body is read: account trouble (account_trouble.py) is the key's fault, too
+400 that names a beta flag     the same target once more without it; the flag is remembered for that target
 400 that may be about thinking the same target once more without the history's thinking, if its body says so
 a retryable status             another attempt, if one is left; else the client gets it, and the target rests
 anything else                  the client's answer
@@ -9,6 +10,8 @@ anything else                  the client's answer
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -26,6 +29,7 @@ __all__ = [
     "classify",
     "may_be_about_thinking",
     "read_failure",
+    "refused_betas",
     "without_thinking_if_refused",
 ]
 
@@ -51,6 +55,9 @@ class Situation:
     may_strip_thinking: bool
     """The request has thinking that it could go without, and has not gone without it yet."""
 
+    may_drop_betas: bool = False
+    """The request has beta flags that it could go without, and has not gone without any yet."""
+
     @property
     def others(self) -> bool:
         """Whether another target may serve."""
@@ -63,7 +70,8 @@ def classify(status: int, should_retry: str | None, now: Situation) -> AnswerVer
         return "answer"
     if now.own_key and status in KEY_FAULTS:
         return "retry" if now.left and now.others else "key_fault"
-    if status in ACCOUNT_STATUSES and (now.own_key or (status == 400 and now.left and now.may_strip_thinking)):
+    may_mend = status == 400 and now.left and (now.may_strip_thinking or now.may_drop_betas)
+    if status in ACCOUNT_STATUSES and (now.own_key or may_mend):
         return "look"
     if not now.plan.retryable(status, None):
         return "answer"
@@ -126,3 +134,20 @@ def without_thinking_if_refused(body: bytes, error: bytes) -> bytes | None:
     except ValueError:
         return None
     return None if stripped is body else stripped
+
+
+# -- beta flags
+
+_ABOUT_BETAS: Final = re.compile(r"anthropic[-_ ]beta|\bbeta (?:flag|header)|\bbetas\b", re.IGNORECASE)
+_FLAG: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_MOST_WORDS: Final = 1000
+
+
+def refused_betas(flags: Iterable[str], message: str) -> tuple[str, ...]:
+    """The flags of a request that the message of its 400 names: "Unexpected value(s) `x-2026-01-01` for the
+    `anthropic-beta` header". () if it is about something else."""
+    words = message[:_MOST_WORDS]
+    if not _ABOUT_BETAS.search(words):
+        return ()
+    named = frozenset(_FLAG.findall(words))
+    return tuple(flag for flag in flags if flag in named and _FLAG.fullmatch(flag))

@@ -27,6 +27,7 @@ from sluicegate.core.routing.answers import (
     classify,
     may_be_about_thinking,
     read_failure,
+    refused_betas,
     without_thinking_if_refused,
 )
 from sluicegate.core.routing.attempts import (
@@ -44,6 +45,7 @@ from sluicegate.exchange.call import Failure
 from sluicegate.exchange.exchange import Exchange
 from sluicegate.exchange.release import Snapshot, Target, restore, snapshot
 from sluicegate.providers.base import CredentialSource
+from sluicegate.providers.betas import flags_of, without_flags
 from sluicegate.services.services import Services
 from sluicegate.stages.router.targets import Unsupported, point_at
 from sluicegate.stages.router.upstreams import Candidate
@@ -51,6 +53,8 @@ from sluicegate.stages.router.upstreams import Candidate
 __all__ = ["Attempts", "is_repeatable"]
 
 _SPENT: Final = Trouble("key.spent", "quota or balance used up")
+_MOST_FLAGS: Final = 100
+"""Beta flags that are remembered as refused, by target."""
 _OF_THE_MOMENT: Final = frozenset({408, 429})
 
 
@@ -75,6 +79,8 @@ class Attempts:
         self._unsupported: Unsupported = unsupported
         self._base: Snapshot = snapshot(x.request)
         self._began = self._first = time.monotonic()
+        self._unflagged = False
+        """The request was sent without a beta flag that was refused."""
         self._stripped = False
         """The request was sent without its thinking, or cannot be."""
         if self.health.is_resting(candidates[0].name, self._began):
@@ -106,7 +112,13 @@ class Attempts:
         restore(x.request, self._base)
         self._began = time.monotonic()
         self.health.probe(self.candidate.name, self._began)
-        return point_at(x, self.candidate, self._unsupported)
+        refused = self._services.refused_betas.get(self.candidate.name, ())
+        d = x.request.data
+        d.headers.fields, lost = without_flags(d.headers.fields, refused)
+        target = point_at(x, self.candidate, self._unsupported)
+        if lost and x.routing.translation:
+            x.routing.translation = replace(x.routing.translation, refused_betas=lost)
+        return target
 
     async def begin(self, x: Exchange) -> Target:
         """Start the first attempt, once its candidate has its credential; if it gets none, start the next one.
@@ -137,7 +149,15 @@ class Attempts:
 
     def _situation(self, x: Exchange) -> Situation:
         may_strip = x.format.keeps_thinking and not self._stripped and may_be_about_thinking(self._base[-1] or b"")
-        return Situation(self.plan, self.left, self.candidate.key is not None, may_strip)
+        may_drop = not self._unflagged and bool(flags_of(self._base[5]))
+        return Situation(self.plan, self.left, self.candidate.key is not None, may_strip, may_drop)
+
+    def _refused_betas(self, x: Exchange, body: bytes) -> tuple[str, ...]:
+        """The flags that a 400 names, if the request has not gone without any yet."""
+        if self._unflagged or not self.left or x.flow.response is None or not (flags := flags_of(self._base[5])):
+            return ()
+        error = error_of(x, x.flow.response, body)
+        return refused_betas(flags, error.message) if error else ()
 
     def record(self, x: Exchange, response: http.Response, verdict: AnswerVerdict) -> None:
         """Act on a verdict under which the client gets the answer: bench the key, or let the target rest.
@@ -166,7 +186,10 @@ class Attempts:
         status = native_status(x, response)
         if self._trouble(x, response, body) is not None or self.plan.retryable(status, None):
             return True
-        return status == 400 and self.left and self._situation(x).may_strip_thinking and is_refusal_of_thinking(body)
+        if status != 400 or not self.left:
+            return False
+        may_strip = self._situation(x).may_strip_thinking and is_refusal_of_thinking(body)
+        return may_strip or bool(self._refused_betas(x, body))
 
     def _trouble(self, x: Exchange, response: http.Response | None, body: bytes) -> Trouble | None:
         """What an error says of the account behind our key."""
@@ -226,7 +249,7 @@ class Attempts:
         now = time.monotonic()
         trouble = self._trouble(x, x.flow.response, failure.body) if failure.status in ACCOUNT_STATUSES else None
         if failure.status == 400 and trouble is None:
-            if self._strip_thinking(failure, now):
+            if self._drop_betas(x, failure, now) or self._strip_thinking(failure, now):
                 return True
             if not self.plan.retryable(400, None):
                 return False
@@ -279,6 +302,23 @@ class Attempts:
             }
         )
 
+    def _drop_betas(self, x: Exchange, failure: Failure, now: float) -> bool:
+        """A 400 that names beta flags: the same target again without them, once, and from now on. False: another 400."""
+        named = self._refused_betas(x, failure.body)
+        if not named:
+            return False
+        self._unflagged = True
+        known, name = self._services.refused_betas, self.candidate.name
+        known[name] = tuple(dict.fromkeys((*known.get(name, ()), *named)))[:_MOST_FLAGS]
+        self._services.alarm("beta.refused", target=name, flags=list(named))
+        self._same_target_again(failure, now)
+        return True
+
+    def _same_target_again(self, failure: Failure, now: float) -> None:
+        self.history.append(Failed(self.current, failure.cause, 400))
+        self._tell(failure, now)
+        self.health.probe_failed(self.candidate.name)
+
     def _strip_thinking(self, failure: Failure, now: float) -> bool:
         """A 400 about the history's thinking: the same target again without it, once. False: it is another 400."""
         self._stripped = True
@@ -286,9 +326,7 @@ class Attempts:
         if stripped is None:
             return False
         self._base = (*self._base[:-1], stripped)
-        self.history.append(Failed(self.current, failure.cause, 400))
-        self._tell(failure, now)
-        self.health.probe_failed(self.candidate.name)
+        self._same_target_again(failure, now)
         return True
 
     def _has_room(self) -> bool:
