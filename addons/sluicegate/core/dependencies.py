@@ -40,7 +40,7 @@ ZSTD: Final = "backports.zstd>=1"
 OPTIONAL: Final[Mapping[str, str]] = {
     "botocore": "botocore>=1.41",
     "psycopg": "psycopg[binary,pool]>=3.2.2",
-    "redis": "redis>=5",
+    "redis": "redis>=5.0.1",
     "textual": "textual>=1",
 }
 """Modules of the extras. What needs one says so when it is used."""
