@@ -15,7 +15,7 @@ from sluicegate.core.errors import Refused
 from sluicegate.exchange.exchange import exchange_of
 from sluicegate.gate.chain import Chain
 from sluicegate.gate.onion import progress_of
-from sluicegate.stages import Router
+from sluicegate.stages import ORDER, Router
 from sluicegate.testing import (
     HOOKS,
     chain_of,
@@ -661,3 +661,28 @@ def test_stages_stand_in_their_order() -> None:
         chain.join(ORDER[::-1])
         chain.join(ORDER[:1])
         assert chain.stages == ORDER
+
+
+STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
+
+@pytest.mark.parametrize(("last", "outcome"), [(b"", "client_abort"), (STOP, "ok")])
+@pytest.mark.parametrize("by_connection", [True, False])
+async def test_a_client_that_leaves_at_the_last_event_has_its_answer(
+    last: bytes, outcome: str, by_connection: bool
+) -> None:
+    """It need not wait for the end of the stream's bytes; before the last event it has left early."""
+    with chain_of(*ORDER) as chain:
+        flow = make_flow(body={"model": "m", "max_tokens": 5, "stream": True, "messages": []})
+        await descend(chain, flow)
+        flow.response = http.Response.make(200, b"", {"content-type": "text/event-stream"})
+        chain.responseheaders(flow)
+        x = the_exchange(flow)
+        for data in (b'event: ping\ndata: {"type":"ping"}\n\n', last):
+            x.taps(data) if data else None
+        if by_connection:
+            chain.client_disconnected(flow.client_conn)
+        else:
+            fail(chain, flow, by_client=True)
+        record = flow.metadata["sluicegate"]
+        assert (record["outcome"], record["error"] is None) == (outcome, outcome == "ok")

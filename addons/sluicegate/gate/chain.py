@@ -148,7 +148,7 @@ class Chain:
             if x.life.detached:
                 orphans.append(x)
             else:
-                self._finish(x, "client_abort", "the client disconnected")
+                self._finish(x, _outcome_without_client(x), "the client disconnected")
         return self._until_closed(orphans) if orphans else None
 
     async def _until_closed(self, orphans: list[Exchange]) -> None:
@@ -381,7 +381,7 @@ class Chain:
             outcome = "denied"
             self.services.alarm("seal.denied", exchange=x.id, door=x.door, why=message)
         elif x.life.gone:
-            outcome = "client_abort"
+            outcome = _outcome_without_client(x)
         else:
             outcome = "truncated" if x.status is not None else "failed"
         if x.status is None and not x.life.gone:
@@ -393,7 +393,7 @@ class Chain:
         if x.life.closed:
             return
         x.life.close()
-        x.ending.settle(outcome, error)
+        x.ending.settle(outcome, None if outcome == "ok" else error)
         if not x.is_admin_endpoint:
             self._forget(x)
         for name, e in x.taps.set_aside:
@@ -422,6 +422,13 @@ class Chain:
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         attach(flow, None)
+
+
+def _outcome_without_client(x: Exchange) -> Outcome:
+    """The outcome if the client disconnects. Some clients do so at a stream's last event, without waiting for its end."""
+    facts = x.routing.call.facts if x.routing.call else None
+    has_all = facts is not None and facts.ended and x.answer is None and x.status is not None
+    return _outcome_of(x) if has_all else "client_abort"
 
 
 def _outcome_of(x: Exchange) -> Outcome:

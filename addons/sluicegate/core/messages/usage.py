@@ -191,6 +191,8 @@ class ResponseFacts:
     error_message: str | None = None
     complete: bool = False
     """A stream: message_stop has arrived. JSON: the document is complete."""
+    ended: bool = False
+    """A stream: its last event has arrived, and nothing can follow it."""
     events: int = 0
     stream: bool = False
     size: int = 0
@@ -295,7 +297,7 @@ class ResponseReader:
                 self._delta_seen = True
             case "message_stop":
                 facts.usage.take(value.get("usage"))
-                facts.complete = True
+                facts.complete = facts.ended = True
             case "error":
                 self._error(value.get("error"))
             case _:

@@ -71,6 +71,7 @@ class ChatReader:
     def _event(self, event: SSEEvent) -> None:
         self.facts.events += 1
         if event.data == _DONE:
+            self.facts.ended = True
             return
         value = _loads(event.data)
         if isinstance(value, dict):
