@@ -256,10 +256,10 @@ def test_alone(start_gate: StartGate, simulator: Simulator) -> None:
     assert seen(simulator)[0]["messages"][0]["content"] == NAME
 
 
-@pytest.mark.parametrize("program", ["mitmdump", "sluicegate"])
-def test_a_malformed_key(start_gate: StartGate, program: str) -> None:
+@pytest.mark.parametrize(("program", "status"), [("mitmdump", 1), ("sluicegate", 2)])
+def test_a_malformed_key(start_gate: StartGate, program: str, status: int) -> None:
     """The gate does not start, least of all without scrubbing, and says why."""
-    with pytest.raises(ProcessFailed, match=r"ended with 1[\s\S]*scrub\.key.*64 hexadecimal"):
+    with pytest.raises(ProcessFailed, match=rf"ended with {status}[\s\S]*scrub\.key.*64 hexadecimal"):
         start_gate(config=config(), program=program, env={"SLUICEGATE_SCRUB_KEY": "short"})
 
 
