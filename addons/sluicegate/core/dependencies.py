@@ -26,7 +26,7 @@ REQUIRED: Final[Mapping[str, str]] = {
     "h2": "h2>=4.3",
     "msgspec": "msgspec>=0.22",
     "prometheus_client": "prometheus-client>=0.21",
-    "re2": "google-re2>=1.1.20240702",
+    "re2": "google-re2>=1.1.20250722",
     "rich": "rich>=13.9",
     "structlog": "structlog>=25",
     "typer": "typer>=0.26",
@@ -40,8 +40,8 @@ ZSTD: Final = "backports.zstd>=1"
 OPTIONAL: Final[Mapping[str, str]] = {
     "botocore": "botocore>=1.41",
     "psycopg": "psycopg[binary,pool]>=3.2.2",
-    "redis": "redis>=5.0.1",
-    "textual": "textual>=1",
+    "redis": "redis>=6",
+    "textual": "textual>=4",
 }
 """Modules of the extras. What needs one says so when it is used."""
 
