@@ -104,6 +104,7 @@ class Chain:
     # -- mitmproxy's life
     def load(self, loader: Loader) -> None:
         self.reloader.add_options(loader)
+        self.drain.install()  # not only in `running`: mitmproxy serves clients before it calls that
         adopt_playback(self.port)
         adopt_dispatch(self.services.environ)
 
