@@ -15,8 +15,8 @@ from sluicegate.core.wire.sse import SSEParser
 from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import exchange_of
 from sluicegate.gate.chain import Chain
+from sluicegate.proxy.error_texts import plain_os_errors, readable
 from sluicegate.proxy.retrying import RetryingStream
-from sluicegate.proxy.stream import plain_os_errors, readable
 from sluicegate.settings.retry import (
     Backoff,
     Retry,

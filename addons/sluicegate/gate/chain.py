@@ -16,7 +16,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, Final
 
-from mitmproxy import connection, ctx, hooks, http, tls
+from mitmproxy import connection, ctx, http, tls
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import layer, server_hooks
 
@@ -27,7 +27,6 @@ from sluicegate.core.errors import Refused, describe
 from sluicegate.core.wire.header_fields import HeaderFields
 from sluicegate.exchange import cors
 from sluicegate.exchange.bodies import KeptBody
-from sluicegate.exchange.call import Failure
 from sluicegate.exchange.credentials import take_credentials
 from sluicegate.exchange.ending import Outcome
 from sluicegate.exchange.exchange import (
@@ -37,21 +36,21 @@ from sluicegate.exchange.exchange import (
 )
 from sluicegate.exchange.framing import add_gateway_headers, set_framing
 from sluicegate.exchange.native_errors import native_response
-from sluicegate.exchange.release import Release, snapshot
 from sluicegate.gate import doors
-from sluicegate.gate.attempt_flows import show_failed_attempt
 from sluicegate.gate.entry import open_exchange
 from sluicegate.gate.onion import Onion
+from sluicegate.gate.outcomes import outcome_of, outcome_without_client
 from sluicegate.gate.policy import Policy
 from sluicegate.gate.port import ChainPort
 from sluicegate.gate.reload import Reloader
+from sluicegate.gate.retry_decision import decide, show_update
 from sluicegate.gate.shutdown import STOPPING, Drain
 from sluicegate.proxy.connections.outbound import Outbound
+from sluicegate.proxy.error_texts import readable
 from sluicegate.proxy.fast.dispatch import adopt_dispatch
-from sluicegate.proxy.hooks import Answer, Decision, FailedAttempt, GiveUp, Retry
+from sluicegate.proxy.hooks import FailedAttempt, Retry
 from sluicegate.proxy.playback import adopt_playback
 from sluicegate.proxy.pull import wait_for_body
-from sluicegate.proxy.stream import readable
 from sluicegate.services.services import Services
 from sluicegate.services.telemetry.log import log
 from sluicegate.stages import ORDER, Identity
@@ -149,7 +148,7 @@ class Chain:
             if x.life.detached:
                 orphans.append(x)
             else:
-                self._finish(x, _outcome_without_client(x), "the client disconnected")
+                self._finish(x, outcome_without_client(x), "the client disconnected")
         return self._until_closed(orphans) if orphans else None
 
     async def _until_closed(self, orphans: list[Exchange]) -> None:
@@ -301,40 +300,11 @@ class Chain:
             return
         x.routing.gave_up, x.routing.release = True, None
         try:
-            attempt.decision = await self._decide(x, attempt.failure)
+            attempt.decision = await decide(x, attempt.failure, self.services)
             x.routing.gave_up = not isinstance(attempt.decision, Retry)
         except BaseException as e:  # noqa: BLE001 - no release: the attempt stays failed
             self.services.alarm("chain.failed", exchange=x.id, error=describe(e))
-        await self._show_update(attempt.flow)
-
-    async def _decide(self, x: Exchange, failure: Failure) -> Decision:
-        attempts = x.routing.attempts
-        if attempts is None or x.life.closed:
-            return GiveUp()
-        self._show(x, failure)
-        again = await attempts.again(x, failure)
-        if x.routing.attempts:
-            x.routing.failed_attempts = attempts.failed_attempts
-        if again and x.answer is not None:
-            x.routing.attempts = None
-            return Answer(x.answer)
-        if again and x.routing.target and not x.life.gone:
-            if x.routing.call:
-                x.routing.call.target = x.routing.target
-            return Retry(Release(x.routing.target, snapshot(x.request)))
-        return GiveUp()
-
-    @staticmethod
-    async def _show_update(flow: http.HTTPFlow) -> None:
-        """As mitmproxy after a hook whose argument is a flow: tell its views, and wait for one that is held back."""
-        await ctx.master.addons.trigger_event(hooks.UpdateHook([flow]))
-        await flow.wait_for_resume()
-
-    def _show(self, x: Exchange, failure: Failure) -> None:
-        try:
-            show_failed_attempt(x, failure)
-        except Exception as e:  # noqa: BLE001 - only for display: it must not prevent the next attempt
-            self.services.alarm("chain.view", exchange=x.id, error=describe(e))
+        await show_update(attempt.flow)
 
     async def sluicegate_turn(self, flow: http.HTTPFlow) -> None:
         """Wait before the first attempt, as its target is cooling down."""
@@ -370,7 +340,7 @@ class Chain:
         if x is None:
             return
         x.answered_whole = True
-        self._finish(x, "client_abort" if x.life.detached else _outcome_of(x), None)
+        self._finish(x, "client_abort" if x.life.detached else outcome_of(x), None)
 
     def error(self, flow: http.HTTPFlow) -> None:
         x = exchange_of(flow)
@@ -382,7 +352,7 @@ class Chain:
             outcome = "denied"
             self.services.alarm("seal.denied", exchange=x.id, door=x.door, why=message)
         elif x.life.gone:
-            outcome = _outcome_without_client(x)
+            outcome = outcome_without_client(x)
         else:
             outcome = "truncated" if x.status is not None else "failed"
         if x.status is None and not x.life.gone:
@@ -423,20 +393,3 @@ class Chain:
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         attach(flow, None)
-
-
-def _outcome_without_client(x: Exchange) -> Outcome:
-    """The outcome if the client disconnects. Some clients do so at a stream's last event, without waiting for its end."""
-    facts = x.routing.call.facts if x.routing.call else None
-    has_all = facts is not None and facts.ended and x.answer is None and x.status is not None
-    return _outcome_of(x) if has_all else "client_abort"
-
-
-def _outcome_of(x: Exchange) -> Outcome:
-    """Of an answer that came to its end: its status, and what the provider reported inside of it."""
-    if x.is_admin_endpoint:
-        return "ok"
-    if (x.status or 500) >= 400:
-        return "upstream_error"
-    facts = x.routing.call.facts if x.routing.call else None
-    return "error_in_answer" if facts and facts.error_type else "ok"

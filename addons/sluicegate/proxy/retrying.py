@@ -72,6 +72,7 @@ from sluicegate.proxy.answer_head import follows_pings, lacks_stream, native_sta
 from sluicegate.proxy.attempt_states import AttemptState, IllegalTransition
 from sluicegate.proxy.connections.pool import POOL_EXHAUSTED
 from sluicegate.proxy.deadlines import Deadlines, Overdue
+from sluicegate.proxy.error_texts import readable
 from sluicegate.proxy.first_event import decoded, first_look, words_of
 from sluicegate.proxy.hooks import Answer, FailedAttempt, GiveUp, Retry, SluicegateFailedHook, SluicegateTurnHook
 from sluicegate.proxy.pings import Pings
@@ -79,7 +80,6 @@ from sluicegate.proxy.port import GatePort
 from sluicegate.proxy.stream import (
     GateStream,
     denied,
-    readable,
 )
 from sluicegate.proxy.timer import Timer
 from sluicegate.proxy.wire.http2_client import RequestNotProcessed

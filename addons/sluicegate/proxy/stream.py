@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import re
 import time
 from collections.abc import Sequence
 
@@ -50,6 +48,7 @@ from sluicegate.exchange.bodies import ByteSource
 from sluicegate.exchange.exchange import Exchange, exchange_of
 from sluicegate.exchange.native_errors import native_response
 from sluicegate.exchange.release import Target
+from sluicegate.proxy.error_texts import plain_os_errors, readable
 from sluicegate.proxy.fast.inline_hooks import WITH_HOOKS, run_hooks_inline
 from sluicegate.proxy.hooks import SluicegateEndHook, SluicegatePullHook
 from sluicegate.proxy.mitmproxy_internals import CLIENT_HOST
@@ -130,7 +129,7 @@ class GateStream(HttpStream):
         if server in self.parent.connections:
             yield SendHttp(RequestProtocolError(self.upstream_id, "internal error", ErrorCode.CANCEL), server)
         if not client_errored:
-            message = "an internal error in the gate"
+            message = "internal error in the gate"
             yield SendHttp(
                 ResponseProtocolError(self.stream_id, message, ErrorCode.GENERIC_SERVER_ERROR), self.context.client
             )
@@ -443,28 +442,3 @@ def denied(stream: HttpStream, reason: str) -> ResponseProtocolError:
         exchange.routing.release = None  # now: the events that follow come before the error hook has run
     message = f"the request was stopped at the gate: {reason}. Nothing was sent upstream"
     return ResponseProtocolError(getattr(stream, "upstream_id", stream.stream_id), message, ErrorCode.CONNECT_FAILED)
-
-
-_OS_ERROR = re.compile(r"(?:Multiple exceptions: )?\[Errno (-?\d+)\] ([^\[(]*)(?:\([^)]*\))?")
-
-
-def plain_os_errors(message: str) -> str:
-    """Without numbers of the operating system: `[Errno 111] Connect call failed (…)` is `connection refused`."""
-    found = _OS_ERROR.findall(message)
-    if not found:
-        return message
-    # asyncio names the call that failed, not the reason; other texts say why, and a resolver has numbers of its own
-    reasons = [os.strerror(int(n)) if text.startswith("Connect call") else text.strip(" ,") for n, text in found]
-    return ", ".join(dict.fromkeys(reason.lower() for reason in reasons))
-
-
-_UNREADABLE = re.compile(r"(?:unexpected server response|Cannot parse HTTP response|HTTP/1 protocol error).*", re.DOTALL)
-_CUT = re.compile(r"HTTP/1 protocol error: peer closed connection .*", re.DOTALL)
-_QUOTED = re.compile(r":? b['\"]")
-
-
-def readable(message: str) -> str:
-    """A message of the proxy core, without the raw bytes that some of them quote."""
-    message = _CUT.sub("the upstream closed the connection before its answer was complete", message)
-    message = _UNREADABLE.sub("the upstream's answer cannot be read", message)
-    return _QUOTED.split(message, maxsplit=1)[0][:500]

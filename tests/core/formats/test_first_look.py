@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluicegate.core.errors import ERROR_STATUS
+from sluicegate.core.formats import first_look
 from sluicegate.core.formats.chat.format import CHAT
 from sluicegate.core.formats.client_format import ClientFormat
 from sluicegate.core.formats.first_look import MAX_HELD, Begins, Fails, FirstLook, fault_of_document, fault_of_status
@@ -260,3 +261,20 @@ def test_any_bytes_can_be_judged(data: bytes) -> None:
     verdict(data, [1, 7], stream=False)
     verdict(data, [1, 7], stream=False, asked=True)
     verdict(data, [1, 7], format=CHAT)
+
+
+def test_a_document_that_comes_byte_by_byte_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However finely an upstream cuts it, with blank lines before it: the work does not grow with the number of pieces."""
+    read: list[int] = []
+
+    def counted(data: bytes) -> bytes:
+        read.append(len(data))
+        return data
+
+    monkeypatch.setattr(first_look, "utf8", counted)
+    look = FirstLook(MESSAGES.event_says, asked_stream=False, is_stream=False, patient=True)
+    body = b'{"type":"message","content":[{"type":"text","text":"' + b"x" * 9000 + b'"}]}'
+    for byte in b"\n" * 5000 + body:
+        assert look.feed(bytes([byte]), ended=False) is None
+    assert isinstance(look.feed(b"", ended=True), Begins)
+    assert sum(read) < 3 * len(body)

@@ -19,5 +19,5 @@ def test_a_bug_opens_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
 
         monkeypatch.setattr(chain.policy, "limits_at", broken)
         chain.server_connect(ServerConnectionHookData(server=server, client=make_flow().client_conn))
-        assert server.error == "an internal error in the gate"
+        assert server.error == "internal error in the gate"
         assert chain.services.alarms["chain.server_connect"] == 1

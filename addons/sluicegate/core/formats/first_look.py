@@ -197,6 +197,7 @@ class FirstLook:
         "_empty",
         "_events",
         "_head",
+        "_is_object",
         "_patient",
         "_says",
         "_to_events",
@@ -218,6 +219,7 @@ class FirstLook:
         self._coding = _decoder(encoding)
         self._events = SSEParser(_MAX_DECODED) if is_stream else None
         self._head = bytearray()
+        self._is_object = False
         self._empty, self._any = True, False
         self.begun = False
         """The answer has opened: what follows may take its time."""
@@ -255,6 +257,10 @@ class FirstLook:
 
     def _of_document(self, data: bytes, ended: bool) -> Begins | Fails | None:
         self._head += data
+        if self._is_object and not ended and len(self._head) <= MAX_HELD:
+            return None  # an upstream may send byte by byte: what is known is not read again for each
+        if not self._is_object and not self._head.strip():
+            self._head.clear()  # blank lines that keep the connection open
         head = utf8(bytes(self._head)).lstrip()
         if not ended and (not head or len(self._head) < _ENOUGH_TO_DETECT):
             return None
@@ -265,6 +271,7 @@ class FirstLook:
             return None
         if head[:1] != b"{":
             return self._no_stream(Fails(_what(head), 502))
+        self._is_object = True
         if not ended:
             return None if len(self._head) <= MAX_HELD else self._no_stream(None)
         return self._no_stream(fault_of_document(bytes(self._head)))

@@ -45,7 +45,7 @@ def merged_usage(earlier: Mapping[str, Any], later: Mapping[str, Any]) -> dict[s
     if split := _split(later):
         new[_SPLIT] = _split(earlier) | split
         counts.setdefault(_WRITTEN, sum(new[_SPLIT].values()))
-    if 0 in counts.values():
+    if earlier and 0 in counts.values():
         _keep_unaccounted(earlier, later, counts)
         if _WRITTEN not in counts:
             new.pop(_SPLIT, None)

@@ -89,7 +89,7 @@ class Outbound:
 
     def _refuse(self, data: Hook, e: Exception) -> None:
         self._alarm("chain.server_connect", error=describe(e))
-        data.server.error = "an internal error in the gate"
+        data.server.error = "internal error in the gate"
 
     def _connect(self, data: Hook) -> Coroutine[Any, Any, None] | None:
         policy, address = self._policy(), data.server.address

@@ -15,8 +15,9 @@ from typing import Any, Final
 import h11
 from mitmproxy.connection import Connection
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import ErrorCode, Http1Client, ReceiveHttp, ResponseProtocolError
+from mitmproxy.proxy.layers.http import ErrorCode, Http1Client, ReceiveHttp, ResponseHeaders, ResponseProtocolError
 
+from sluicegate.exchange.fast_messages import fast_headers
 from sluicegate.proxy.mitmproxy_internals import ChunkedReader, ReceiveBuffer, unread
 from sluicegate.proxy.wire.http1_server import MAX_HEAD
 
@@ -48,6 +49,9 @@ class GateHttp1Client(Http1Client):
             while _INTERIM.match(unread(self.buf)) and self.buf.maybe_extract_lines():
                 pass
         for command in super().read_headers(event):
+            if type(command) is ReceiveHttp and isinstance(command.event, ResponseHeaders):
+                data = command.event.response.data
+                data.headers = fast_headers(data.headers.fields)  # looked into two dozen times
             if type(command) is not commands.Log:  # it quotes what came
                 yield command
         if self.request and not self.response and len(self.buf) > MAX_HEAD:

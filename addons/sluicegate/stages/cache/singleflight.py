@@ -154,7 +154,7 @@ class SharedCall:
                     return
                 source.write(PING)
         except BaseException:
-            source.close("an internal error in the gate")  # otherwise its client would wait forever
+            source.close("internal error in the gate")  # otherwise its client would wait forever
             raise
         finally:
             self._waiting -= 1
