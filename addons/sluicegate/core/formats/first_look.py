@@ -257,8 +257,8 @@ class FirstLook:
 
     def _of_document(self, data: bytes, ended: bool) -> Begins | Fails | None:
         self._head += data
-        if self._is_object and not ended and len(self._head) <= MAX_HELD:
-            return None  # an upstream may send byte by byte: what is known is not read again for each
+        if self._is_object and not ended:  # an upstream may send byte by byte: what is known is not read again for each
+            return None if len(self._head) <= MAX_HELD else self._no_stream(None)
         if not self._is_object and not self._head.strip():
             self._head.clear()  # blank lines that keep the connection open
         head = utf8(bytes(self._head)).lstrip()
